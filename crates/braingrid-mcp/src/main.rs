@@ -1,0 +1,2 @@
+//! BrainGrid's MCP server.
+fn main() {}

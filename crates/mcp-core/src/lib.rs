@@ -1,0 +1,1 @@
+//! BrainGrid's tools for AI assistants: does BrainGrid work for a caller.

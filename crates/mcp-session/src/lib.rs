@@ -1,0 +1,1 @@
+//! Remembers verified principals as encrypted sessions, in memory and in Redis.

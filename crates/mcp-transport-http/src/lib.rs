@@ -1,0 +1,1 @@
+//! A hosted, multi-tenant Streamable HTTP server for any rmcp ServerHandler.

@@ -1,2 +1,70 @@
-//! The project's commands.
-fn main() {}
+//! The project's commands: `cargo xtask --help`.
+//!
+//! Thin on purpose: it starts cargo and the binaries that cargo built, and depends on none of the
+//! product's crates, so that it compiles in seconds. One file per command; each holds its own help
+//! text and its own flags.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command-line tool talks to the terminal"
+)]
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use lexopt::prelude::{Long, Short, Value};
+
+mod check;
+mod ci;
+mod dev;
+mod docs;
+mod layers;
+mod redis;
+mod shell;
+mod test;
+
+const HELP: &str = "\
+The project's commands.
+
+Usage: cargo xtask <command> [options]
+
+Work on it
+  dev      build and start everything on this machine, with a demonstration
+  test     run all tests, with a real Redis
+
+Keep it right
+  ci       everything the continuous integration runs, in its order
+  check    the repository's own rules: layers, docs
+
+`cargo xtask <command> --help` says more about one command.
+";
+
+fn main() -> ExitCode {
+    match dispatch() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            error
+                .downcast_ref::<shell::Failed>()
+                .map_or(ExitCode::FAILURE, shell::Failed::exit_code)
+        }
+    }
+}
+
+fn dispatch() -> anyhow::Result<()> {
+    let mut flags = lexopt::Parser::from_env();
+    match flags.next()? {
+        None | Some(Short('h') | Long("help")) => print!("{HELP}"),
+        Some(Value(command)) => match command.to_string_lossy().as_ref() {
+            "dev" => dev::run(flags)?,
+            "test" => test::run(flags)?,
+            "ci" => ci::run(flags)?,
+            "check" => check::run(flags)?,
+            "help" => print!("{HELP}"),
+            other => bail!("there is no command '{other}'; see cargo xtask --help"),
+        },
+        Some(other) => return Err(other.unexpected().into()),
+    }
+    Ok(())
+}

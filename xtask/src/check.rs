@@ -1,0 +1,115 @@
+//! `cargo xtask check`: the repository's own rules, which no other tool knows.
+
+use std::{collections::BTreeSet, process::Command};
+
+use anyhow::{Context as _, bail};
+use lexopt::prelude::{Long, Short, Value};
+
+use crate::{docs, layers, shell};
+
+const HELP: &str = "\
+The repository's own rules.
+
+Usage: cargo xtask check [layers] [docs] [--write]
+
+  layers   crates depend only on what the table in docs/architecture.md allows
+  docs     documents name only what exists; docs/configuration.md is up to date
+  --write  write docs/configuration.md instead of comparing it
+";
+
+const ARCHITECTURE: &str = "docs/architecture.md";
+const CONFIGURATION: &str = "docs/configuration.md";
+
+pub(crate) fn run(mut flags: lexopt::Parser) -> anyhow::Result<()> {
+    let mut chosen = BTreeSet::new();
+    let mut write = false;
+    while let Some(flag) = flags.next()? {
+        match flag {
+            Short('h') | Long("help") => {
+                print!("{HELP}");
+                return Ok(());
+            }
+            Long("write") => write = true,
+            Value(name) if name == "layers" || name == "docs" => {
+                chosen.insert(name.to_string_lossy().into_owned());
+            }
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    if write {
+        write_configuration()?;
+    }
+    if chosen.is_empty() || chosen.contains("layers") {
+        layers()?;
+    }
+    if chosen.is_empty() || chosen.contains("docs") {
+        docs()?;
+    }
+    Ok(())
+}
+
+/// The manifests against the table in the architecture document.
+pub(crate) fn layers() -> anyhow::Result<()> {
+    let rules = layers::rules(&shell::read(ARCHITECTURE)?)?;
+    let crates = layers::crates(&shell::metadata()?);
+    report("layers", &layers::violations(&rules, &crates))
+}
+
+/// The documents against the tree, and the configuration reference against the program.
+pub(crate) fn docs() -> anyhow::Result<()> {
+    let files = shell::files().context("cannot list the repository")?;
+    let mut wrong = Vec::new();
+    for file in files.iter().filter(|file| docs::is_document(file)) {
+        wrong.extend(docs::broken_links(file, &shell::read(file)?, &files));
+    }
+    let crates = layers::crates(&shell::metadata()?);
+    let crates: Vec<_> = crates.into_iter().map(|one| one.name).collect();
+    let mut sources = String::new();
+    for file in files.iter().filter(|file| docs::is_source(file)) {
+        sources.push_str(&shell::read(file)?);
+    }
+    let repository = docs::Repository {
+        files: &files,
+        crates: &crates,
+        sources: &sources,
+    };
+    wrong.extend(docs::unknown_names(
+        &shell::read(ARCHITECTURE)?,
+        &repository,
+    ));
+    if let Some(line) = docs::first_difference(&shell::read(CONFIGURATION)?, &configuration()?) {
+        wrong.push(format!(
+            "{CONFIGURATION}:{line} is not what the program prints: cargo xtask check --write"
+        ));
+    }
+    report("docs", &wrong)
+}
+
+fn report(name: &str, wrong: &[String]) -> anyhow::Result<()> {
+    if wrong.is_empty() {
+        eprintln!("{name}: ok");
+        return Ok(());
+    }
+    for line in wrong {
+        eprintln!("{name}: {line}");
+    }
+    bail!("{} finding(s)", wrong.len())
+}
+
+/// The configuration reference as the program prints it.
+fn configuration() -> anyhow::Result<String> {
+    let build = [
+        "build",
+        "--profile=ci",
+        "--package=braingrid-mcp",
+        "--bin=braingrid-mcp",
+    ];
+    shell::run(&mut shell::cargo(build))?;
+    shell::output(Command::new(shell::built("braingrid-mcp")?).args(["config", "--docs"]))
+}
+
+fn write_configuration() -> anyhow::Result<()> {
+    let text = configuration()?;
+    std::fs::write(shell::root().join(CONFIGURATION), text)
+        .with_context(|| format!("cannot write {CONFIGURATION}"))
+}

@@ -1,0 +1,186 @@
+//! `cargo xtask ci`: every check, in order, with its duration; stops at the first failure.
+
+use std::time::Instant;
+
+use anyhow::Context as _;
+use lexopt::prelude::{Long, Short};
+
+use crate::{check, shell, test};
+
+const HELP: &str = "\
+Everything the continuous integration runs, in its order.
+
+Stops at the first failure and says how to repeat that step alone.
+
+Usage: cargo xtask ci [--full]
+
+  --full  also: licences, bans and sources by cargo-deny; the release build
+";
+
+/// One step: what it is called, what repeats it, what it does.
+struct Step {
+    name: &'static str,
+    repeat: &'static str,
+    action: fn() -> anyhow::Result<()>,
+}
+
+const STEPS: [Step; 6] = [
+    Step {
+        name: "format",
+        repeat: "cargo fmt --all",
+        action: format,
+    },
+    Step {
+        name: "layers",
+        repeat: "cargo xtask check layers",
+        action: check::layers,
+    },
+    Step {
+        name: "lints",
+        repeat: "cargo clippy --workspace --all-targets --profile ci -- -D warnings",
+        action: lints,
+    },
+    Step {
+        name: "api docs",
+        repeat: "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --profile ci",
+        action: api_docs,
+    },
+    Step {
+        name: "docs",
+        repeat: "cargo xtask check docs",
+        action: check::docs,
+    },
+    Step {
+        name: "tests",
+        repeat: "cargo xtask test",
+        action: tests,
+    },
+];
+
+const FULL: [Step; 2] = [
+    Step {
+        name: "supply chain",
+        repeat: "cargo deny check licenses bans sources",
+        action: supply_chain,
+    },
+    Step {
+        name: "release build",
+        repeat: "cargo build --release --locked --package braingrid-mcp",
+        action: release_build,
+    },
+];
+
+pub(crate) fn run(mut flags: lexopt::Parser) -> anyhow::Result<()> {
+    let mut full = false;
+    while let Some(flag) = flags.next()? {
+        match flag {
+            Short('h') | Long("help") => {
+                print!("{HELP}");
+                return Ok(());
+            }
+            Long("full") => full = true,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    for step in in_order(full) {
+        perform(step)?;
+    }
+    Ok(())
+}
+
+/// The tests stay last: their count is the result of the whole run.
+fn in_order(full: bool) -> impl Iterator<Item = &'static Step> {
+    let (before, last) = STEPS.split_at(STEPS.len() - 1);
+    let extra = if full { FULL.as_slice() } else { &[] };
+    before.iter().chain(extra).chain(last)
+}
+
+fn perform(step: &Step) -> anyhow::Result<()> {
+    eprintln!("── {}", step.name);
+    let start = Instant::now();
+    (step.action)().with_context(|| {
+        format!(
+            "step '{}' failed; to repeat it alone: {}",
+            step.name, step.repeat
+        )
+    })?;
+    // After the tests nothing is printed, so that a run ends with the runner's own count.
+    if step.name != "tests" {
+        eprintln!(
+            "── {} done in {:.1} s",
+            step.name,
+            start.elapsed().as_secs_f64()
+        );
+    }
+    Ok(())
+}
+
+fn format() -> anyhow::Result<()> {
+    shell::run(&mut shell::cargo(["fmt", "--all", "--check"]))
+}
+
+fn lints() -> anyhow::Result<()> {
+    let clippy = [
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--profile=ci",
+        "--locked",
+        "--",
+    ];
+    shell::run(shell::cargo(clippy).args(["-D", "warnings"]))
+}
+
+fn api_docs() -> anyhow::Result<()> {
+    let doc = [
+        "doc",
+        "--workspace",
+        "--no-deps",
+        "--profile=ci",
+        "--locked",
+    ];
+    shell::run(shell::cargo(doc).env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+fn tests() -> anyhow::Result<()> {
+    test::test(&[])
+}
+
+fn supply_chain() -> anyhow::Result<()> {
+    if !shell::answers(&mut shell::cargo(["deny", "--version"])) {
+        anyhow::bail!("cargo-deny is not installed: cargo install --locked cargo-deny");
+    }
+    shell::run(&mut shell::cargo([
+        "deny", "check", "licenses", "bans", "sources",
+    ]))
+}
+
+fn release_build() -> anyhow::Result<()> {
+    let build = ["build", "--release", "--locked", "--package=braingrid-mcp"];
+    shell::run(&mut shell::cargo(build))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tests_are_the_last_step_in_both_kinds_of_run() {
+        for full in [false, true] {
+            assert_eq!(in_order(full).last().unwrap().name, "tests");
+        }
+        assert_eq!(in_order(true).count(), STEPS.len() + FULL.len());
+    }
+
+    #[test]
+    fn a_failure_says_how_to_repeat_the_step() {
+        let action = || anyhow::bail!("no");
+        let error = perform(&Step {
+            name: "x",
+            repeat: "cargo x",
+            action,
+        })
+        .unwrap_err();
+        assert!(format!("{error:#}").contains("to repeat it alone: cargo x"));
+    }
+}

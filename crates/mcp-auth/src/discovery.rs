@@ -1,0 +1,124 @@
+//! Where an issuer keeps its keys: RFC 8414 and OpenID Connect Discovery.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use url::Url;
+
+use crate::fetch::{FetchError, get_json, parse_url};
+
+/// The part of an authorization server's metadata that a resource server needs.
+#[derive(Debug, Deserialize)]
+struct Metadata {
+    issuer: String,
+    jwks_uri: String,
+}
+
+/// Finds the key set URL of `issuer`.
+///
+/// The document's `issuer` must equal the configured one as a string (RFC 8414 section 3.3): URL
+/// parsing would add a slash and make two different issuers equal.
+pub(crate) async fn jwks_uri(
+    client: &reqwest::Client,
+    issuer: &str,
+    timeout: Duration,
+) -> Result<Url, FetchError> {
+    let mut outcome = FetchError::Refused("the issuer URL has no host");
+    for url in metadata_urls(issuer) {
+        match get_json::<Metadata>(client, &url, timeout).await {
+            Ok(metadata) if metadata.issuer == issuer => return checked(&metadata, &url),
+            Ok(_) => outcome = FetchError::Refused("metadata names another issuer"),
+            // An issuer that does not answer will not answer the next path either.
+            Err(error @ FetchError::NoAnswer(_)) => return Err(error),
+            Err(error) => outcome = error,
+        }
+    }
+    Err(outcome)
+}
+
+/// The key set must live on the issuer's own host; another host has to be configured explicitly,
+/// or a document under an attacker's control could point the server anywhere.
+fn checked(metadata: &Metadata, source: &Url) -> Result<Url, FetchError> {
+    let uri = parse_url(&metadata.jwks_uri)
+        .map_err(|_| FetchError::Refused("jwks_uri is not an https URL"))?;
+    if uri.host_str() == source.host_str() {
+        Ok(uri)
+    } else {
+        Err(FetchError::Refused(
+            "jwks_uri is on another host: configure it explicitly",
+        ))
+    }
+}
+
+/// The metadata URLs to try, in the order MCP names them: RFC 8414, OpenID Connect with the path
+/// inserted, OpenID Connect with the path in front.
+fn metadata_urls(issuer: &str) -> Vec<Url> {
+    let Ok(base) = Url::parse(issuer) else {
+        return Vec::new();
+    };
+    let path = base.path().trim_end_matches('/').to_owned();
+    let mut paths = vec![
+        format!("/.well-known/oauth-authorization-server{path}"),
+        format!("/.well-known/openid-configuration{path}"),
+    ];
+    if !path.is_empty() {
+        paths.push(format!("{path}/.well-known/openid-configuration"));
+    }
+    let url = |path: String| {
+        let mut url = base.clone();
+        url.set_path(&path);
+        url.set_query(None);
+        url
+    };
+    paths.into_iter().map(url).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(issuer: &str) -> Vec<String> {
+        metadata_urls(issuer)
+            .into_iter()
+            .map(|url| url.to_string())
+            .collect()
+    }
+
+    #[test]
+    fn an_issuer_without_path_has_the_two_root_documents() {
+        let expected = [
+            "https://a.test/.well-known/oauth-authorization-server",
+            "https://a.test/.well-known/openid-configuration",
+        ];
+        assert_eq!(paths("https://a.test"), expected);
+        assert_eq!(paths("https://a.test/"), expected);
+    }
+
+    #[test]
+    fn an_issuer_with_path_has_inserted_and_appended_documents() {
+        let expected = [
+            "https://a.test/.well-known/oauth-authorization-server/realms/x",
+            "https://a.test/.well-known/openid-configuration/realms/x",
+            "https://a.test/realms/x/.well-known/openid-configuration",
+        ];
+        assert_eq!(paths("https://a.test/realms/x"), expected);
+    }
+
+    #[test]
+    fn a_key_set_on_another_host_is_refused() {
+        let source = Url::parse("https://a.test/.well-known/openid-configuration").unwrap();
+        let metadata = |jwks_uri: &str| Metadata {
+            issuer: "https://a.test".to_owned(),
+            jwks_uri: jwks_uri.to_owned(),
+        };
+        assert!(checked(&metadata("https://a.test/keys"), &source).is_ok());
+        for uri in [
+            "https://evil.test/keys",
+            "http://a.test/keys",
+            "file:///etc/passwd",
+            "",
+        ] {
+            assert!(checked(&metadata(uri), &source).is_err(), "{uri}");
+        }
+    }
+}

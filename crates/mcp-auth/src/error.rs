@@ -1,0 +1,177 @@
+//! What can go wrong with a token, grouped by who must act.
+
+use std::{fmt, time::Duration};
+
+/// Why a request could not be authenticated. The variant says what the client must do; only the
+/// transport turns it into a status and a challenge.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuthError {
+    /// No credentials of the `Bearer` scheme were sent: ask for them (RFC 6750 section 3.1, no
+    /// error code).
+    #[error("no bearer token was sent")]
+    NoToken,
+    /// The `Authorization` header breaks the syntax rules (RFC 6750 `invalid_request`).
+    #[error("malformed authorization header: {0}")]
+    InvalidRequest(&'static str),
+    /// The token is proven bad: the client needs another one (RFC 6750 `invalid_token`).
+    #[error("invalid token: {0}")]
+    InvalidToken(InvalidReason),
+    /// The token is good and still not enough. Logging in again would not help.
+    #[error("forbidden: {0}")]
+    Forbidden(ForbiddenReason),
+    /// Nobody can tell right now whether the token is good: try again, keep the token.
+    #[error("the token cannot be checked right now: {reason}")]
+    Unavailable {
+        /// What is missing, in words for an operator.
+        reason: &'static str,
+        /// When it is worth trying again.
+        retry_after: Duration,
+    },
+}
+
+impl AuthError {
+    /// A short, stable label for counters and log lines; never holds text from the token.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::NoToken => "no_token",
+            Self::InvalidRequest(_) => "invalid_request",
+            Self::InvalidToken(reason) => reason.label(),
+            Self::Forbidden(reason) => reason.label(),
+            Self::Unavailable { .. } => "unavailable",
+        }
+    }
+}
+
+impl From<InvalidReason> for AuthError {
+    fn from(reason: InvalidReason) -> Self {
+        Self::InvalidToken(reason)
+    }
+}
+
+/// Why a token is bad. For counters and debug logs: clients only learn `invalid_token`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum InvalidReason {
+    /// Not a JWT, or a part of it does not decode.
+    Malformed,
+    /// Longer than an access token may be.
+    TooLarge,
+    /// `alg` is missing, unsafe (`none`, HMAC), unknown, or not allowed for this key or issuer.
+    Algorithm,
+    /// The `typ` header names another kind of token (RFC 8725 section 3.11).
+    Type,
+    /// The `crit` header asks for an extension this server does not know (RFC 7515 section 4.1.11).
+    Critical,
+    /// `iss` is not a configured issuer.
+    Issuer,
+    /// `aud` is missing or does not name this resource.
+    Audience,
+    /// `exp` has passed.
+    Expired,
+    /// `nbf` or `iat` lies in the future.
+    NotYetValid,
+    /// A required claim is missing or has the wrong type.
+    Claim(&'static str),
+    /// The issuer has no such key.
+    UnknownKey,
+    /// The signature does not match.
+    Signature,
+    /// The issuer or an operator withdrew it.
+    Revoked,
+}
+
+impl InvalidReason {
+    /// A short, stable label for counters.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::TooLarge => "too_large",
+            Self::Algorithm => "algorithm",
+            Self::Type => "type",
+            Self::Critical => "critical_header",
+            Self::Issuer => "issuer",
+            Self::Audience => "audience",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::Claim(_) => "claim",
+            Self::UnknownKey => "unknown_key",
+            Self::Signature => "signature",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+impl fmt::Display for InvalidReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Claim(name) => write!(f, "claim {name} is missing or malformed"),
+            other => f.write_str(other.label()),
+        }
+    }
+}
+
+/// Why a good token is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ForbiddenReason {
+    /// The token names no organization, and every request belongs to one.
+    NoOrganization,
+    /// The token was not issued for the upstream API, and no exchange is configured.
+    UpstreamAudience,
+    /// The issuer refused to exchange the token for the upstream API (RFC 8693 section 2.2.2).
+    UpstreamDenied,
+}
+
+impl ForbiddenReason {
+    /// A short, stable label for counters.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::NoOrganization => "no_organization",
+            Self::UpstreamAudience => "upstream_audience",
+            Self::UpstreamDenied => "upstream_denied",
+        }
+    }
+}
+
+impl fmt::Display for ForbiddenReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoOrganization => {
+                "the token names no organization: sign in again and choose an organization, or ask \
+                 an administrator to add you to one"
+            }
+            Self::UpstreamAudience => {
+                "the token was not issued for the upstream API: ask the administrator to add its \
+                 audience to the tokens of this server"
+            }
+            Self::UpstreamDenied => {
+                "the authorization server does not let this user act on the upstream API"
+            }
+        })
+    }
+}
+
+/// A setting that cannot work, found before anything was served.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// No issuer at all.
+    #[error("no issuer is configured, so no token could ever be accepted")]
+    NoIssuer,
+    /// The same issuer twice: its keys would be ambiguous.
+    #[error("issuer {0} is configured twice")]
+    DuplicateIssuer(String),
+    /// An issuer or key set URL that is not absolute `https` (plain `http` only on loopback).
+    #[error("{0} is not an absolute https URL (http is accepted on loopback only)")]
+    Url(String),
+    /// An issuer without an audience would accept tokens meant for anybody.
+    #[error("issuer {0} has no audience: tokens meant for other services would be accepted")]
+    NoAudience(String),
+    /// An algorithm name that is unknown or unsafe.
+    #[error("{0} is not a supported signature algorithm (RS/PS 256-512, ES256, ES384, EdDSA)")]
+    Algorithm(String),
+    /// The HTTP client could not be built.
+    #[error("HTTP client: {0}")]
+    Client(String),
+}

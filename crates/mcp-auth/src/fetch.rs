@@ -1,0 +1,94 @@
+//! Fetches small JSON documents from an issuer: bounded in time and size, never redirected.
+
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use url::{Host, Url};
+
+use crate::error::ConfigError;
+
+/// Largest metadata document or key set that is read, in bytes. Real ones are below 20 KiB.
+const MAX_BODY: usize = 512 * 1024;
+
+/// An HTTP client fit for [`crate::TokenVerifier`]: no redirects, so that a document can only come
+/// from the host that was configured; connect and total timeouts.
+///
+/// # Errors
+/// When the TLS stack cannot be set up: a process-wide rustls crypto provider must be installed
+/// first.
+pub fn http_client() -> Result<reqwest::Client, ConfigError> {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(Duration::from_secs(3))
+        .timeout(Duration::from_secs(10))
+        .user_agent(concat!("mcp-auth/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| ConfigError::Client(error.without_url().to_string()))
+}
+
+/// Why a document could not be had; for the operator's log, never for a client.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum FetchError {
+    #[error("no answer: {0}")]
+    NoAnswer(String),
+    #[error("status {0}")]
+    Status(u16),
+    #[error("larger than {MAX_BODY} bytes")]
+    TooLarge,
+    #[error("not the expected JSON document")]
+    Json,
+    #[error("{0}")]
+    Refused(&'static str),
+}
+
+/// GETs and decodes one document.
+pub(crate) async fn get_json<T: DeserializeOwned>(
+    client: &reqwest::Client,
+    url: &Url,
+    timeout: Duration,
+) -> Result<T, FetchError> {
+    let request = client
+        .get(url.clone())
+        .header("accept", "application/json")
+        .timeout(timeout);
+    let mut response = request.send().await.map_err(no_answer)?;
+    if response.status() != reqwest::StatusCode::OK {
+        return Err(FetchError::Status(response.status().as_u16()));
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(no_answer)? {
+        if body.len() + chunk.len() > MAX_BODY {
+            return Err(FetchError::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    serde_json::from_slice(&body).map_err(|_| FetchError::Json)
+}
+
+fn no_answer(error: reqwest::Error) -> FetchError {
+    let kind = if error.is_timeout() {
+        "timed out"
+    } else if error.is_connect() {
+        "connection failed"
+    } else {
+        "connection broke"
+    };
+    FetchError::NoAnswer(kind.to_owned())
+}
+
+/// Parses an issuer or key set URL: `https`, or plain `http` on a loopback host.
+pub(crate) fn parse_url(text: &str) -> Result<Url, ConfigError> {
+    let refused = || ConfigError::Url(text.to_owned());
+    let url = Url::parse(text).map_err(|_| refused())?;
+    let loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => return Err(refused()),
+    };
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if loopback => Ok(url),
+        _ => Err(refused()),
+    }
+}

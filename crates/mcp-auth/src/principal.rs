@@ -1,0 +1,100 @@
+//! Who a verified token speaks for.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+/// Who a token speaks for, proven: it can only come from a verified token, or from a record that
+/// was sealed by this service after it verified one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal(PrincipalRecord);
+
+/// The stored form of a [`Principal`]: plain data, seconds since the epoch, short JSON names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrincipalRecord {
+    /// Issuer identifier (`iss`), compared as an exact string.
+    #[serde(rename = "i")]
+    pub issuer: String,
+    /// Subject (`sub`), unique within the issuer only.
+    #[serde(rename = "s")]
+    pub subject: String,
+    /// OAuth client (`client_id`, else `azp`).
+    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// Organization (tenant) the token is bound to.
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<String>,
+    /// Granted scopes, sorted, without repetition.
+    #[serde(rename = "p", default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
+    /// Audiences of the token (`aud`).
+    #[serde(rename = "a")]
+    pub audiences: Vec<String>,
+    /// Expiry (`exp`), seconds since the epoch.
+    #[serde(rename = "e")]
+    pub expires_at: u64,
+    /// Time of issue (`iat`), seconds since the epoch.
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    pub issued_at: Option<u64>,
+}
+
+impl Principal {
+    /// Brings a stored principal back.
+    ///
+    /// Only for bytes that this service sealed itself and that passed authenticated decryption:
+    /// a `Principal` is proof of identity.
+    pub fn from_record(record: PrincipalRecord) -> Self {
+        Self(record)
+    }
+
+    /// The form to seal and store.
+    pub fn to_record(&self) -> PrincipalRecord {
+        self.0.clone()
+    }
+
+    /// Issuer identifier (`iss`).
+    pub fn issuer(&self) -> &str {
+        &self.0.issuer
+    }
+
+    /// Subject (`sub`): unique within its issuer only.
+    pub fn subject(&self) -> &str {
+        &self.0.subject
+    }
+
+    /// OAuth client the token was issued to.
+    pub fn client_id(&self) -> Option<&str> {
+        self.0.client_id.as_deref()
+    }
+
+    /// Organization (tenant).
+    pub fn organization(&self) -> Option<&str> {
+        self.0.organization.as_deref()
+    }
+
+    /// Granted scopes, sorted, without repetition.
+    pub fn scopes(&self) -> &[String] {
+        &self.0.scopes
+    }
+
+    /// Audiences of the token.
+    pub fn audiences(&self) -> &[String] {
+        &self.0.audiences
+    }
+
+    /// When the token expires.
+    pub fn expires_at(&self) -> SystemTime {
+        at(self.0.expires_at)
+    }
+
+    /// When the token was issued, if it says so.
+    pub fn issued_at(&self) -> Option<SystemTime> {
+        self.0.issued_at.map(at)
+    }
+}
+
+/// A far future instead of an overflow for absurd times.
+fn at(seconds: u64) -> SystemTime {
+    const YEAR_9999: u64 = 253_402_300_799;
+    UNIX_EPOCH + Duration::from_secs(seconds.min(YEAR_9999))
+}

@@ -1,0 +1,130 @@
+//! The inbound access token: parsed once at the door, shown in no log.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use crate::error::{AuthError, InvalidReason};
+
+/// Longest token that is looked at, in bytes. Real ones are 1–3 KiB; header limits of common
+/// front ends are 16 KiB.
+const MAX_LEN: usize = 16 * 1024;
+
+/// A bearer token as a client sent it (RFC 6750): proof of its syntax, of nothing else.
+///
+/// It is wiped when dropped, has a redacted `Debug`, no `Display` and no serde.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AccessToken(Zeroizing<String>);
+
+impl AccessToken {
+    /// Reads the value of an `Authorization` header (RFC 6750 section 2.1). The scheme is
+    /// case-insensitive (RFC 9110 section 11.1).
+    ///
+    /// # Errors
+    /// [`AuthError::NoToken`] when the header is empty or of another scheme,
+    /// [`InvalidReason::Malformed`] or [`InvalidReason::TooLarge`] when what follows `Bearer` can
+    /// be no token.
+    pub fn parse(header: &str) -> Result<Self, AuthError> {
+        let header = header.trim_matches([' ', '\t']);
+        let (scheme, rest) = header.split_once([' ', '\t']).unwrap_or((header, ""));
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(AuthError::NoToken);
+        }
+        let token = rest.trim_start_matches([' ', '\t']);
+        if token.is_empty() {
+            return Err(AuthError::NoToken);
+        }
+        if token.len() > MAX_LEN {
+            return Err(InvalidReason::TooLarge.into());
+        }
+        if !is_b64token(token) {
+            return Err(InvalidReason::Malformed.into());
+        }
+        Ok(Self(Zeroizing::new(token.to_owned())))
+    }
+
+    /// The token itself. Use it in the one line that sends or hashes it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AccessToken([redacted])")
+    }
+}
+
+/// `b64token` of RFC 6750 section 2.1: one or more of the token characters, then any number of `=`.
+fn is_b64token(token: &str) -> bool {
+    let body = token.trim_end_matches('=');
+    !body.is_empty()
+        && body
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scheme_is_case_insensitive_and_blanks_are_tolerated() {
+        for header in [
+            "Bearer abc.d",
+            "bearer abc.d",
+            "BEARER   abc.d",
+            " Bearer\tabc.d ",
+        ] {
+            assert_eq!(
+                AccessToken::parse(header).unwrap().expose(),
+                "abc.d",
+                "{header:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn other_schemes_and_nothing_are_no_token() {
+        for header in [
+            "",
+            " ",
+            "Basic dXNlcg==",
+            "Bearer",
+            "Bearer ",
+            "Bearerabc",
+            "DPoP abc",
+        ] {
+            assert_eq!(
+                AccessToken::parse(header),
+                Err(AuthError::NoToken),
+                "{header:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_can_be_no_token_is_invalid() {
+        for header in [
+            "Bearer a b",
+            "Bearer \"abc\"",
+            "Bearer a,b",
+            "Bearer ===",
+            "Bearer a=b",
+        ] {
+            let expected = Err(AuthError::InvalidToken(InvalidReason::Malformed));
+            assert_eq!(AccessToken::parse(header), expected, "{header:?}");
+        }
+        let huge = format!("Bearer {}", "a".repeat(MAX_LEN + 1));
+        assert_eq!(
+            AccessToken::parse(&huge),
+            Err(InvalidReason::TooLarge.into())
+        );
+    }
+
+    #[test]
+    fn debug_shows_no_token() {
+        let token = AccessToken::parse("Bearer s3cret").unwrap();
+        assert_eq!(format!("{token:?}"), "AccessToken([redacted])");
+    }
+}

@@ -1,0 +1,291 @@
+//! From token to principal: the checks, and the order they come in.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use jsonwebtoken::Algorithm;
+
+use crate::{
+    claims::{Claims, Unverified},
+    error::{AuthError, ConfigError, ForbiddenReason, InvalidReason},
+    fetch::parse_url,
+    jwks::{ALGORITHMS, KeyPolicy, KeySource, Verdict, algorithm_named},
+    principal::Principal,
+    token::AccessToken,
+};
+
+/// Verifies access tokens of one or more issuers. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct TokenVerifier {
+    issuers: Arc<[Issuer]>,
+    leeway: Duration,
+}
+
+/// An issuer this server trusts, with everything that trust is bound to.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct IssuerConfig {
+    /// Issuer identifier: compared with `iss` as an exact string (RFC 8414 section 2).
+    pub issuer: String,
+    /// Audiences that mean this server (RFC 8707). At least one; any of them in `aud` is enough.
+    pub audiences: Vec<String>,
+    /// Key set URL; found through the issuer's metadata when absent.
+    pub jwks_uri: Option<String>,
+    /// Algorithm names to accept; all supported ones when empty.
+    pub algorithms: Vec<String>,
+    /// Claim that names the organization. `org_id` by default.
+    pub organization_claim: String,
+    /// Whether a token without organization is refused. `true` by default.
+    pub organization_required: bool,
+}
+
+impl IssuerConfig {
+    /// An issuer with the defaults and the audiences that stand for this server.
+    pub fn new<A: Into<String>>(
+        issuer: impl Into<String>,
+        audiences: impl IntoIterator<Item = A>,
+    ) -> Self {
+        Self {
+            issuer: issuer.into(),
+            audiences: audiences.into_iter().map(Into::into).collect(),
+            jwks_uri: None,
+            algorithms: Vec::new(),
+            organization_claim: "org_id".to_owned(),
+            organization_required: true,
+        }
+    }
+}
+
+/// What holds for all issuers.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct VerifierConfig {
+    /// How far clocks may disagree. 90 s by default.
+    pub leeway: Duration,
+    /// How keys are fetched and kept.
+    pub keys: KeyPolicy,
+}
+
+impl Default for VerifierConfig {
+    fn default() -> Self {
+        Self {
+            leeway: Duration::from_secs(90),
+            keys: KeyPolicy::default(),
+        }
+    }
+}
+
+/// A configured issuer at work.
+#[derive(Debug)]
+struct Issuer {
+    config: IssuerConfig,
+    algorithms: Vec<Algorithm>,
+    keys: Arc<KeySource>,
+}
+
+impl TokenVerifier {
+    /// Checks the configuration; no I/O. Keys are fetched by the first token, or by
+    /// [`TokenVerifier::warm_up`].
+    ///
+    /// # Errors
+    /// [`ConfigError`], for settings under which no token, or any token, would be accepted.
+    pub fn new(
+        issuers: Vec<IssuerConfig>,
+        client: reqwest::Client,
+        config: VerifierConfig,
+    ) -> Result<Self, ConfigError> {
+        if issuers.is_empty() {
+            return Err(ConfigError::NoIssuer);
+        }
+        let mut built: Vec<Issuer> = Vec::with_capacity(issuers.len());
+        for issuer in issuers {
+            if built
+                .iter()
+                .any(|other| other.config.issuer == issuer.issuer)
+            {
+                return Err(ConfigError::DuplicateIssuer(issuer.issuer));
+            }
+            built.push(Issuer::new(issuer, client.clone(), config.keys.clone())?);
+        }
+        Ok(Self {
+            issuers: built.into(),
+            leeway: config.leeway,
+        })
+    }
+
+    /// Fetches the keys of every issuer, so that the first request does not wait for them.
+    /// Failures are logged and cost nothing: the next token tries again.
+    pub async fn warm_up(&self) {
+        let now = Instant::now();
+        for issuer in self.issuers.iter() {
+            drop(issuer.keys.usable(now).await);
+        }
+    }
+
+    /// Whether every issuer has usable keys in the process.
+    pub fn is_warm(&self) -> bool {
+        let now = Instant::now();
+        self.issuers
+            .iter()
+            .all(|issuer| issuer.keys.at_hand(now).is_some())
+    }
+
+    /// Whether the key this token names is in the process, so that [`TokenVerifier::verify`]
+    /// needs no I/O. `false` for anything that is no JWT.
+    pub fn keys_warm(&self, token: &AccessToken) -> bool {
+        let Ok(header) = Unverified::header_of(token) else {
+            return false;
+        };
+        let issuer = match &*self.issuers {
+            [only] => Some(only),
+            _ => Unverified::parse(token)
+                .ok()
+                .and_then(|token| self.issuer_of(&token.claims).ok()),
+        };
+        issuer
+            .and_then(|issuer| issuer.keys.at_hand(Instant::now()))
+            .is_some_and(|keys| keys.knows(header.kid.as_deref()))
+    }
+
+    /// Everything that can be said without a key and without I/O: syntax, header, issuer,
+    /// audience, times. It refuses; it never proves.
+    ///
+    /// # Errors
+    /// [`AuthError::InvalidToken`].
+    pub fn check_shape(&self, token: &AccessToken, now: SystemTime) -> Result<(), AuthError> {
+        let token = Unverified::parse(token)?;
+        self.checked_issuer(&token, now)?;
+        Ok(())
+    }
+
+    /// Verifies a token and says who it speaks for.
+    ///
+    /// # Errors
+    /// [`AuthError::InvalidToken`] for a token that is proven bad, [`AuthError::Forbidden`] for a
+    /// good one without organization, [`AuthError::Unavailable`] when the issuer's keys are not to
+    /// be had.
+    pub async fn verify(
+        &self,
+        token: &AccessToken,
+        now: SystemTime,
+    ) -> Result<Principal, AuthError> {
+        let arrived = Instant::now();
+        let token = Unverified::parse(token)?;
+        let issuer = self.checked_issuer(&token, now)?;
+        issuer.check_signature(&token, arrived).await?;
+        let config = &issuer.config;
+        let record = token.claims.into_principal(&config.organization_claim)?;
+        if config.organization_required && record.organization.is_none() {
+            return Err(AuthError::Forbidden(ForbiddenReason::NoOrganization));
+        }
+        Ok(Principal::from_record(record))
+    }
+
+    /// Whether a principal that was verified earlier would still be accepted by this
+    /// configuration: its issuer and audience are still configured and it has not expired.
+    pub fn accepts(&self, principal: &Principal, now: SystemTime) -> bool {
+        let issuer = self
+            .issuers
+            .iter()
+            .find(|issuer| issuer.config.issuer == principal.issuer());
+        issuer.is_some_and(|issuer| {
+            issuer.accepts_audience(principal.audiences())
+                && !(issuer.config.organization_required && principal.organization().is_none())
+                && now < principal.expires_at() + self.leeway
+        })
+    }
+
+    /// How far clocks may disagree.
+    pub fn leeway(&self) -> Duration {
+        self.leeway
+    }
+
+    fn issuer_of(&self, claims: &Claims) -> Result<&Issuer, InvalidReason> {
+        let named = claims.issuer()?;
+        let configured = self
+            .issuers
+            .iter()
+            .find(|issuer| issuer.config.issuer == named);
+        configured.ok_or(InvalidReason::Issuer)
+    }
+
+    fn checked_issuer(
+        &self,
+        token: &Unverified<'_>,
+        now: SystemTime,
+    ) -> Result<&Issuer, InvalidReason> {
+        let issuer = self.issuer_of(&token.claims)?;
+        if !issuer.accepts_audience(&token.claims.audiences()?) {
+            return Err(InvalidReason::Audience);
+        }
+        token.claims.check_times(now, self.leeway)?;
+        // An algorithm that is never accepted must not cost a key fetch.
+        match algorithm_named(&token.header.alg) {
+            Some(algorithm) if issuer.algorithms.contains(&algorithm) => Ok(issuer),
+            _ => Err(InvalidReason::Algorithm),
+        }
+    }
+}
+
+impl Issuer {
+    fn new(
+        config: IssuerConfig,
+        client: reqwest::Client,
+        policy: KeyPolicy,
+    ) -> Result<Self, ConfigError> {
+        parse_url(&config.issuer)?;
+        let jwks_uri = config.jwks_uri.as_deref().map(parse_url).transpose()?;
+        if config.audiences.iter().all(String::is_empty) {
+            return Err(ConfigError::NoAudience(config.issuer));
+        }
+        let named = |name: &String| {
+            algorithm_named(name).ok_or_else(|| ConfigError::Algorithm(name.clone()))
+        };
+        let algorithms = if config.algorithms.is_empty() {
+            ALGORITHMS.to_vec()
+        } else {
+            config
+                .algorithms
+                .iter()
+                .map(named)
+                .collect::<Result<_, _>>()?
+        };
+        let keys = KeySource::new(config.issuer.clone(), jwks_uri, client, policy);
+        Ok(Self {
+            config,
+            algorithms,
+            keys,
+        })
+    }
+
+    fn accepts_audience(&self, audiences: &[String]) -> bool {
+        audiences
+            .iter()
+            .any(|audience| self.config.audiences.contains(audience))
+    }
+
+    /// A key this process does not have may have been published since: only a set that was asked
+    /// for after the token arrived proves that the issuer does not know it.
+    async fn check_signature(
+        &self,
+        token: &Unverified<'_>,
+        arrived: Instant,
+    ) -> Result<(), AuthError> {
+        let keys = self.keys.usable(arrived).await?;
+        let verdict = match keys.check(token, &self.algorithms) {
+            Verdict::UnknownKey => self
+                .keys
+                .newer_than(arrived)
+                .await?
+                .check(token, &self.algorithms),
+            verdict => verdict,
+        };
+        match verdict {
+            Verdict::Verified => Ok(()),
+            Verdict::Invalid(reason) => Err(reason.into()),
+            Verdict::UnknownKey => Err(InvalidReason::UnknownKey.into()),
+        }
+    }
+}

@@ -1,2 +1,5 @@
 //! BrainGrid's MCP server.
+mod cli;
+mod config;
+
 fn main() {}

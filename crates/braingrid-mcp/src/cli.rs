@@ -1,0 +1,203 @@
+//! The command line. Flags that stand for settings come from the table of settings.
+
+use std::ffi::OsString;
+
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
+
+use crate::config::{Flags, Group, Kind, SETTINGS, Setting};
+
+/// BrainGrid's MCP server: requirements and tasks for AI coding assistants.
+#[derive(Debug, Parser)]
+#[command(
+    name = "braingrid-mcp",
+    version,
+    about,
+    disable_help_subcommand = true,
+    after_help = "All settings: braingrid-mcp config --docs. Secrets have variables only."
+)]
+pub(crate) struct Cli {
+    /// What to do; without it, the server runs.
+    #[command(subcommand)]
+    pub(crate) command: Option<Action>,
+    /// Settings.
+    #[command(flatten)]
+    settings: SettingFlags,
+}
+
+/// What to do instead of serving.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum Action {
+    /// Show the settings in effect, secrets redacted
+    Config {
+        /// Print the documentation of all settings (Markdown)
+        #[arg(long, conflicts_with = "json")]
+        docs: bool,
+        /// Print the settings in effect as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ask the server on this machine whether it is ready
+    Healthcheck,
+}
+
+/// Exit codes, after `sysexits.h`. `docs/configuration.md` lists them.
+pub(crate) mod exit {
+    /// The server that was asked is not ready.
+    pub(crate) const NOT_READY: u8 = 1;
+    /// The command line is wrong.
+    pub(crate) const USAGE: u8 = 64;
+    /// The server could not start or failed.
+    pub(crate) const INTERNAL: u8 = 70;
+    /// The configuration is wrong.
+    pub(crate) const CONFIGURATION: u8 = 78;
+}
+
+impl Cli {
+    /// Parses a command line. On failure or for `--help` the text is printed and the exit code
+    /// is returned.
+    pub(crate) fn read(line: impl IntoIterator<Item = OsString>) -> Result<Self, u8> {
+        Self::try_parse_from(line).map_err(|error| {
+            // Nothing is left to tell where the text goes when even this fails.
+            let _ = error.print();
+            if error.use_stderr() { exit::USAGE } else { 0 }
+        })
+    }
+
+    /// The settings that were given as flags.
+    pub(crate) fn flags(&self) -> &Flags {
+        &self.settings.0
+    }
+}
+
+/// One flag for each setting that has one.
+#[derive(Debug)]
+struct SettingFlags(Flags);
+
+impl Args for SettingFlags {
+    fn augment_args(command: Command) -> Command {
+        let order = |group: Group| Group::ALL.iter().position(|other| *other == group);
+        let mut settings: Vec<_> = SETTINGS.into_iter().collect();
+        settings.sort_by_key(|setting| order(setting.group));
+        settings
+            .into_iter()
+            .filter_map(flag)
+            .fold(command, Command::arg)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+/// The flag of a setting; its help names the variable.
+fn flag(setting: &'static Setting) -> Option<Arg> {
+    let arg = Arg::new(setting.key)
+        .long(setting.flag?)
+        .help(format!("{} [{}]", setting.summary, setting.name()))
+        .help_heading(setting.group.title())
+        .global(true);
+    Some(match setting.kind {
+        Kind::Switch => arg.action(ArgAction::SetTrue),
+        _ => arg.value_name(setting.placeholder).action(ArgAction::Set),
+    })
+}
+
+impl FromArgMatches for SettingFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let given = SETTINGS
+            .into_iter()
+            .filter(|setting| setting.flag.is_some());
+        Ok(Self(
+            given
+                .filter_map(|setting| Some((setting.key, given_value(setting, matches)?)))
+                .collect(),
+        ))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+fn given_value(setting: &Setting, matches: &ArgMatches) -> Option<String> {
+    if setting.kind == Kind::Switch {
+        return matches.get_flag(setting.key).then(|| "true".to_owned());
+    }
+    matches.get_one::<String>(setting.key).cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &[&str]) -> Cli {
+        let line = std::iter::once("braingrid-mcp").chain(line.iter().copied());
+        Cli::try_parse_from(line).unwrap()
+    }
+
+    #[test]
+    fn help_fits_a_screen_and_names_each_variable() {
+        let help = Cli::command().term_width(80).render_help().to_string();
+        assert!(
+            help.lines().count() <= 40,
+            "{} lines:\n{help}",
+            help.lines().count()
+        );
+        assert!(
+            help.lines().all(|line| line.chars().count() <= 80),
+            "{help}"
+        );
+        for setting in SETTINGS
+            .into_iter()
+            .filter(|setting| setting.flag.is_some())
+        {
+            let named = format!("[{}]", setting.name());
+            let flag = format!("--{}", setting.flag.unwrap());
+            let shown = |line: &str| line.contains(&flag) && line.contains(&named);
+            assert!(help.lines().any(shown), "{flag} {named} in\n{help}");
+        }
+    }
+
+    #[test]
+    fn no_secret_has_a_flag() {
+        assert!(
+            SETTINGS
+                .into_iter()
+                .all(|setting| !(setting.secret && setting.flag.is_some()))
+        );
+    }
+
+    #[test]
+    fn flags_stand_before_or_after_the_command() {
+        for line in [
+            ["--port", "9000", "healthcheck"],
+            ["healthcheck", "--port", "9000"],
+        ] {
+            let cli = parse(&line);
+            assert!(matches!(cli.command, Some(Action::Healthcheck)));
+            assert_eq!(cli.flags().get("port").map(String::as_str), Some("9000"));
+        }
+    }
+
+    #[test]
+    fn a_flag_that_is_not_given_says_nothing() {
+        let cli = parse(&["--read-only"]);
+        assert_eq!(
+            cli.flags().iter().collect::<Vec<_>>(),
+            [(&"read_only", &"true".to_owned())]
+        );
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_exit_code_64() {
+        let line = ["braingrid-mcp", "--no-such-flag"].map(OsString::from);
+        assert_eq!(Cli::read(line).err(), Some(exit::USAGE));
+    }
+
+    #[test]
+    fn clap_finds_no_fault() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,381 @@
+//! From text to typed values. A refusal says what is wrong and what to write instead.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+use url::{Host, Url};
+use zeroize::Zeroizing;
+
+/// Why a value was refused.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) what: String,
+    pub(crate) fix: String,
+}
+
+type Parsed<T> = Result<T, Refusal>;
+
+fn refuse<T>(what: impl Into<String>, fix: impl Into<String>) -> Parsed<T> {
+    Err(Refusal {
+        what: what.into(),
+        fix: fix.into(),
+    })
+}
+
+/// A value as an error may quote it: short, and not at all where it could hold a password.
+pub(crate) fn quoted(value: &str) -> String {
+    if value.contains('@') {
+        return "the value".to_owned();
+    }
+    let mut short: String = value.chars().take(40).collect();
+    if short.len() < value.len() {
+        short.push('…');
+    }
+    format!("{short:?}")
+}
+
+/// How clients reach the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Stdio,
+    Http,
+}
+
+pub(crate) fn transport(value: &str) -> Parsed<Transport> {
+    match value.to_ascii_lowercase().as_str() {
+        "stdio" => Ok(Transport::Stdio),
+        "http" | "httpstream" | "streamable-http" => Ok(Transport::Http),
+        _ => refuse(
+            format!("{} is no transport", quoted(value)),
+            "use stdio or http",
+        ),
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Json,
+    Pretty,
+}
+
+pub(crate) fn log_format(value: &str) -> Parsed<LogFormat> {
+    match value.to_ascii_lowercase().as_str() {
+        "json" => Ok(LogFormat::Json),
+        "pretty" => Ok(LogFormat::Pretty),
+        _ => refuse(
+            format!("{} is no log format", quoted(value)),
+            "use json or pretty",
+        ),
+    }
+}
+
+pub(crate) fn log_level(value: &str) -> Parsed<&'static str> {
+    match value.to_ascii_lowercase().as_str() {
+        "off" => Ok("off"),
+        "error" => Ok("error"),
+        "warn" | "warning" => Ok("warn"),
+        "info" => Ok("info"),
+        "debug" => Ok("debug"),
+        "trace" => Ok("trace"),
+        _ => refuse(
+            format!("{} is no log level", quoted(value)),
+            "use error, warn, info, debug, trace or off; directives such as \
+             info,mcp_session=debug go into RUST_LOG",
+        ),
+    }
+}
+
+pub(crate) fn log_filter(value: &str) -> Parsed<String> {
+    match EnvFilter::builder().parse(value) {
+        Ok(_) => Ok(value.to_owned()),
+        Err(_) => refuse(
+            format!("{} is no log filter", quoted(value)),
+            "write directives separated by commas, such as info,mcp_session=debug",
+        ),
+    }
+}
+
+pub(crate) fn port(value: &str) -> Parsed<u16> {
+    match value.parse() {
+        Ok(port) => Ok(port),
+        Err(_) => refuse(
+            format!("{} is no port", quoted(value)),
+            "use a number from 0 to 65535, such as 8080",
+        ),
+    }
+}
+
+pub(crate) fn address(value: &str) -> Parsed<IpAddr> {
+    let bare = value.trim_start_matches('[').trim_end_matches(']');
+    match bare.parse() {
+        Ok(address) => Ok(address),
+        Err(_) if bare.eq_ignore_ascii_case("localhost") => Ok(IpAddr::from([127, 0, 0, 1])),
+        Err(_) => refuse(
+            format!("{} is no IP address", quoted(value)),
+            "use 127.0.0.1 for this machine only, 0.0.0.0 or :: for every interface",
+        ),
+    }
+}
+
+pub(crate) fn switch(value: &str) -> Parsed<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => refuse(
+            format!("{} is neither on nor off", quoted(value)),
+            "use true or false",
+        ),
+    }
+}
+
+/// Seconds, or a number with `s`, `m`, `h` or `d`.
+pub(crate) fn duration(value: &str) -> Parsed<Duration> {
+    let split = value
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(value.len());
+    let (number, unit) = value.split_at(split);
+    let scale = match unit.trim() {
+        "" | "s" => Some(1),
+        "m" => Some(60),
+        "h" => Some(3_600),
+        "d" => Some(86_400),
+        _ => None,
+    };
+    let seconds = number
+        .parse::<u64>()
+        .ok()
+        .zip(scale)
+        .and_then(|(n, s)| n.checked_mul(s));
+    match seconds {
+        Some(seconds) => Ok(Duration::from_secs(seconds)),
+        None => refuse(
+            format!("{} is no duration", quoted(value)),
+            "use seconds, or a number with a unit: 90, 10s, 5m, 12h, 7d",
+        ),
+    }
+}
+
+/// A duration between two bounds.
+pub(crate) fn duration_within(value: &str, least: u64, most: u64) -> Parsed<Duration> {
+    let duration = duration(value)?;
+    if (least..=most).contains(&duration.as_secs()) {
+        return Ok(duration);
+    }
+    refuse(
+        format!("{} is out of range", quoted(value)),
+        format!("use a duration from {least} to {most} seconds"),
+    )
+}
+
+/// An absolute http(s) URL that carries no credentials, `https` unless it stays on this machine.
+pub(crate) fn secure_url(value: &str) -> Parsed<Url> {
+    let url = web_url(value)?;
+    if url.scheme() == "https" || is_loopback(&url) {
+        return Ok(url);
+    }
+    refuse(
+        format!("{} is not encrypted", quoted(value)),
+        "use https; http is accepted for 127.0.0.1, [::1] and localhost only",
+    )
+}
+
+/// An absolute http(s) URL that carries no credentials.
+pub(crate) fn web_url(value: &str) -> Parsed<Url> {
+    let example = "write an absolute URL, such as https://mcp.example.com";
+    let Ok(url) = Url::parse(value) else {
+        return refuse(format!("{} is no URL", quoted(value)), example);
+    };
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return refuse(
+            format!("{} is no http or https URL", quoted(value)),
+            example,
+        );
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return refuse(
+            "it holds a user name or password",
+            "leave out everything before the @",
+        );
+    }
+    Ok(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// The base URL of a service: no query, no fragment.
+pub(crate) fn base_url(value: &str) -> Parsed<Url> {
+    let url = secure_url(value)?;
+    without_query(value, &url)?;
+    Ok(url)
+}
+
+fn without_query(value: &str, url: &Url) -> Parsed<()> {
+    if url.query().is_none() && url.fragment().is_none() {
+        return Ok(());
+    }
+    refuse(
+        format!("{} has a query or a fragment", quoted(value)),
+        "leave out everything from ? or # on",
+    )
+}
+
+/// An origin: scheme, host and port. A lone slash at the end is taken away.
+pub(crate) fn public_url(value: &str) -> Parsed<String> {
+    let url = base_url(value)?;
+    if url.path() != "/" {
+        let bare = url.origin().ascii_serialization();
+        return refuse(
+            format!("{} has a path", quoted(value)),
+            format!("use {bare}"),
+        );
+    }
+    Ok(url.origin().ascii_serialization())
+}
+
+pub(crate) fn origin(value: &str) -> Parsed<String> {
+    if value == "*" || value == "null" {
+        return refuse(
+            format!("{} would admit every web page", quoted(value)),
+            "name each origin, such as https://inspector.example.com",
+        );
+    }
+    let url = web_url(value)?;
+    without_query(value, &url)?;
+    let bare = url.origin().ascii_serialization();
+    if url.path() != "/" {
+        return refuse(
+            format!("{} has a path", quoted(value)),
+            format!("use {bare}"),
+        );
+    }
+    Ok(bare)
+}
+
+/// An issuer identifier, kept as it is written: it is compared as a string (RFC 8414), and a
+/// parsed URL would gain a slash.
+pub(crate) fn issuer(value: &str) -> Parsed<String> {
+    let url = secure_url(value)?;
+    without_query(value, &url)?;
+    Ok(value.to_owned())
+}
+
+/// Signature algorithms that a token may use: never `none`, never a shared secret.
+const ALGORITHMS: [&str; 9] = [
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA",
+];
+
+pub(crate) fn algorithm(value: &str) -> Parsed<String> {
+    if ALGORITHMS.contains(&value) {
+        return Ok(value.to_owned());
+    }
+    refuse(
+        format!("{} is no accepted signature algorithm", quoted(value)),
+        format!("use {}", ALGORITHMS.join(", ")),
+    )
+}
+
+/// A name of our own or of the issuer: anything visible.
+pub(crate) fn word(value: &str) -> Parsed<String> {
+    if value.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return refuse(
+            format!("{} holds white space", quoted(value)),
+            "write one word without spaces or line breaks",
+        );
+    }
+    Ok(value.to_owned())
+}
+
+/// An organization's id.
+pub(crate) fn organization(value: &str) -> Parsed<String> {
+    if value.eq_ignore_ascii_case("default") {
+        return refuse(
+            "\"default\" is no organization",
+            "give the organization's id, or unset it to use the one of your profile",
+        );
+    }
+    word(value)
+}
+
+/// A bearer token. Its text is never quoted.
+pub(crate) fn token(value: &str) -> Parsed<String> {
+    let bare = value.trim();
+    let bare = match bare.split_once(' ') {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("bearer") => rest.trim_start(),
+        _ => bare,
+    };
+    if bare.chars().all(|c| c.is_ascii_graphic()) && !bare.is_empty() {
+        return Ok(bare.to_owned());
+    }
+    refuse(
+        "it is no token",
+        "paste the token alone: no quotes, spaces or line breaks",
+    )
+}
+
+/// An address of Redis. Its text, which may hold a password, is never quoted.
+pub(crate) fn redis_url(value: &str) -> Parsed<()> {
+    let example =
+        "use redis://host:6379/0, or rediss:// for TLS, as redis://user:password@host:port";
+    match Url::parse(value) {
+        Err(_) => refuse("it is no URL", example),
+        Ok(url) if !matches!(url.scheme(), "redis" | "rediss") => {
+            refuse("its scheme is neither redis nor rediss", example)
+        }
+        Ok(url) if url.host_str().unwrap_or_default().is_empty() => {
+            refuse("it names no host", example)
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
+/// 32 bytes from 64 hexadecimal characters. The text is never quoted.
+pub(crate) fn key(value: &str) -> Parsed<Zeroizing<[u8; 32]>> {
+    let fix = "make one with: openssl rand -hex 32";
+    let digits = Zeroizing::new(value.trim().as_bytes().to_vec());
+    if digits.len() != 64 {
+        return refuse(
+            format!("a key has 64 characters, this one {}", digits.len()),
+            fix,
+        );
+    }
+    let mut key = Zeroizing::new([0_u8; 32]);
+    for (byte, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
+        let (Some(high), Some(low)) = (pair.first().and_then(nibble), pair.last().and_then(nibble))
+        else {
+            return refuse("a key has hexadecimal characters only (0-9, a-f)", fix);
+        };
+        *byte = high << 4 | low;
+    }
+    if key.iter().all(|byte| Some(byte) == key.first()) {
+        return refuse("one byte repeated is no key", fix);
+    }
+    Ok(key)
+}
+
+fn nibble(digit: &u8) -> Option<u8> {
+    char::from(*digit)
+        .to_digit(16)
+        .and_then(|digit| u8::try_from(digit).ok())
+}
+
+/// The URL of a key set.
+pub(crate) fn key_set_url(value: &str) -> Parsed<String> {
+    secure_url(value).map(|_| value.to_owned())
+}
+
+/// Where traces go, below the base URL of a collector.
+pub(crate) fn collector_url(value: &str) -> Parsed<Url> {
+    let mut url = web_url(value)?;
+    let path = format!("{}/v1/traces", url.path().trim_end_matches('/'));
+    url.set_path(&path);
+    Ok(url)
+}

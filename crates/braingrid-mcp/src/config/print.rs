@@ -1,0 +1,198 @@
+//! The settings as text: what is in effect, and the documentation.
+
+use std::fmt::Write as _;
+
+use super::Effective;
+use super::issuers::ISSUER_KEYS;
+use super::settings::{Group, Kind, SETTINGS, Setting, UsedBy};
+
+/// The settings in effect, with where each comes from. Secrets are redacted.
+pub(crate) fn effective_text(effective: &[Effective]) -> String {
+    let width = effective
+        .iter()
+        .map(|entry| entry.setting.key.len())
+        .max()
+        .unwrap_or_default();
+    let mut text = String::new();
+    for entry in effective {
+        let key = entry.setting.key;
+        let _ = match &entry.value {
+            Some(value) => writeln!(text, "{key:width$} = {value}  ({})", entry.origin),
+            None => writeln!(text, "{key:width$}   (not set)"),
+        };
+    }
+    text
+}
+
+/// The same as a JSON object, for scripts.
+pub(crate) fn effective_json(effective: &[Effective]) -> serde_json::Value {
+    let entries = effective.iter().map(|entry| {
+        let described = serde_json::json!({
+            "value": entry.value,
+            "source": entry.value.as_ref().map(|_| entry.origin.kind()),
+            "from": entry.value.as_ref().map(|_| entry.origin.to_string()),
+            "secret": entry.setting.secret,
+        });
+        (entry.setting.key.to_owned(), described)
+    });
+    serde_json::Value::Object(entries.collect())
+}
+
+/// `docs/configuration.md`.
+pub(crate) fn documentation() -> String {
+    let mut text = INTRODUCTION.to_owned();
+    for group in Group::ALL {
+        let _ = write!(text, "\n## {}\n\n{TABLE_HEAD}", group.title());
+        for setting in SETTINGS
+            .into_iter()
+            .filter(|setting| setting.group == group)
+        {
+            text.push_str(&row(setting));
+        }
+    }
+    text.push_str(ISSUERS_HEAD);
+    for entry in ISSUER_KEYS {
+        let _ = writeln!(
+            text,
+            "| `{}` | {} | {} |",
+            entry.key, entry.default, entry.meaning
+        );
+    }
+    text.push_str(CLOSING);
+    text
+}
+
+fn row(setting: &Setting) -> String {
+    let key = match setting.kind {
+        Kind::FilePath => "–".to_owned(),
+        Kind::Tables => format!("`[[{}]]`", setting.key),
+        _ => format!("`{}`", setting.key),
+    };
+    format!(
+        "| {} | {key} | {} | {} | {} | {} |\n",
+        names(setting),
+        setting
+            .flag
+            .map_or_else(|| "–".to_owned(), |flag| format!("`--{flag}`")),
+        default(setting),
+        if setting.used_by == UsedBy::Both {
+            "–".to_owned()
+        } else {
+            setting.used_by.to_string()
+        },
+        meaning(setting),
+    )
+}
+
+fn names(setting: &Setting) -> String {
+    if setting.env.is_empty() {
+        return "–".to_owned();
+    }
+    let names: Vec<String> = setting.env.iter().map(|name| format!("`{name}`")).collect();
+    names.join(" or ")
+}
+
+fn default(setting: &Setting) -> String {
+    setting
+        .default
+        .map_or_else(|| "–".to_owned(), |default| format!("`{default}`"))
+}
+
+fn meaning(setting: &Setting) -> String {
+    let mut text = format!("{}.", setting.summary);
+    if setting.secret {
+        text.push_str(" **Secret.**");
+    }
+    if !setting.detail.is_empty() {
+        let _ = write!(text, " {}", setting.detail);
+    }
+    text
+}
+
+const TABLE_HEAD: &str = "\
+| Variable | File key | Flag | Default | Only for | Meaning |
+| --- | --- | --- | --- | --- | --- |
+";
+
+const INTRODUCTION: &str = "\
+# Configuration
+
+<!-- Written by `braingrid-mcp config --docs`; change the table of settings, not this file. -->
+
+Every setting can stand in a file, in the environment, and many on the command line. The stronger
+one wins: **defaults < file < environment < flags**.
+
+- The **file** is TOML: `braingrid-mcp.toml` in the working directory, or the one that `--config`
+  names. Keys stand at the top level. An unknown key is an error.
+- An **environment variable** that is empty counts as not set. Where a setting has two variables,
+  the first named wins. Variables that only the other transport reads are not looked at.
+- **Secrets** have no flag, for command lines are visible to other users. Each can be read from a
+  file instead: `ENCRYPTION_KEY_FILE=/run/secrets/key`, or `encryption_key_file = \"…\"` in the
+  configuration file, relative to it. A newline at the end is taken away. Giving both forms in one
+  place is an error.
+- **Durations** are seconds, or a number with a unit: `90`, `10s`, `5m`, `12h`, `7d`.
+- **Lists** are arrays in the file, and separated by commas elsewhere.
+
+`braingrid-mcp config` prints the values in effect and where each comes from, with secrets
+redacted; `--json` for scripts. Everything that is wrong is reported at once, with the fix, before
+anything starts (exit code 78).
+
+A local server for one person needs one variable:
+
+```sh
+BRAINGRID_API_TOKEN=… braingrid-mcp
+```
+
+A hosted server for many:
+
+```toml
+# braingrid-mcp.toml
+transport = \"http\"
+bind = \"0.0.0.0\"
+public_url = \"https://mcp.example.com\"
+upstream_audience = \"https://mcp.example.com/mcp\"
+encryption_key_file = \"/run/secrets/encryption-key\"
+redis_url_file = \"/run/secrets/redis-url\"
+```
+";
+
+const ISSUERS_HEAD: &str = "
+## Several authorization servers
+
+In the file only. `OAUTH_ISSUER` (or `WORKOS_ISSUER`) in the environment replaces all of them with
+the one it names.
+
+```toml
+[[issuers]]
+issuer = \"https://auth.example.com\"
+audiences = [\"https://api.example.com\"]
+algorithms = [\"RS256\", \"ES256\"]
+
+[[issuers]]
+issuer = \"https://login.example.org\"
+jwks_uri = \"https://login.example.org/keys\"
+organization_claim = \"tenant\"
+```
+
+| Key | Default | Meaning |
+| --- | --- | --- |
+";
+
+const CLOSING: &str = "
+## OpenTelemetry
+
+Traces are sent when one of the two collector variables above is set. The OpenTelemetry SDK reads
+the rest of its standard variables itself, among them `OTEL_EXPORTER_OTLP_HEADERS`,
+`OTEL_EXPORTER_OTLP_TIMEOUT`, `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`.
+
+## Exit codes
+
+| Code | Meaning |
+| --- | --- |
+| 0 | The server ended as it was asked to: end of input, or a stop signal |
+| 1 | `healthcheck`: the server is not ready |
+| 64 | The command line is wrong |
+| 70 | The server could not start or failed; the log says why |
+| 78 | The configuration is wrong |
+| 130, 143 | A second SIGINT or SIGTERM stopped it at once |
+";

@@ -1,0 +1,109 @@
+//! What is wrong with a configuration, said so that the reader can mend it.
+
+use std::fmt;
+
+/// One thing that is wrong. Never holds the value of a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Problem {
+    /// The setting, under the name by which it was given.
+    pub(crate) setting: String,
+    /// What is wrong with it.
+    pub(crate) what: String,
+    /// What to do.
+    pub(crate) fix: String,
+}
+
+impl Problem {
+    /// Describes a problem.
+    pub(crate) fn new(
+        setting: impl Into<String>,
+        what: impl Into<String>,
+        fix: impl Into<String>,
+    ) -> Self {
+        Self {
+            setting: setting.into(),
+            what: what.into(),
+            fix: fix.into(),
+        }
+    }
+}
+
+/// Everything that is wrong, reported at once.
+#[derive(Debug)]
+pub(crate) struct Problems(pub(crate) Vec<Problem>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.0.len();
+        let noun = if count == 1 { "problem" } else { "problems" };
+        writeln!(f, "the configuration has {count} {noun}:")?;
+        for problem in &self.0 {
+            writeln!(f, "\n  {}: {}", problem.setting, problem.what)?;
+            writeln!(f, "    fix: {}", problem.fix)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// The candidate that `word` is most likely a misspelling of.
+pub(crate) fn nearest<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    candidates
+        .into_iter()
+        .map(|candidate| {
+            (
+                distance(&word.to_lowercase(), &candidate.to_lowercase()),
+                candidate,
+            )
+        })
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, candidate)| *distance <= candidate.len().div_ceil(5).min(3))
+        .map(|(_, candidate)| candidate)
+}
+
+/// Edits between two words, a swap of neighbours counting as one.
+fn distance(left: &str, right: &str) -> usize {
+    let (left, right): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
+    let mut before_last: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=right.len()).collect();
+    for (row, a) in left.iter().enumerate() {
+        let mut current = vec![row + 1];
+        for (column, b) in right.iter().enumerate() {
+            let at = |line: &[usize], index: usize| line.get(index).copied().unwrap_or(usize::MAX);
+            let mut best = (at(&last, column) + usize::from(a != b))
+                .min(at(&last, column + 1).saturating_add(1))
+                .min(at(&current, column).saturating_add(1));
+            let swapped = row > 0
+                && column > 0
+                && left.get(row - 1) == Some(b)
+                && right.get(column - 1) == Some(a);
+            if swapped {
+                best = best.min(at(&before_last, column - 1).saturating_add(1));
+            }
+            current.push(best);
+        }
+        before_last = std::mem::replace(&mut last, current);
+    }
+    last.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelling_finds_its_word_and_a_stranger_finds_none() {
+        let words = ["MCP_TRANSPORT", "MCP_HOST", "BRAINGRID_API_URL"];
+        assert_eq!(nearest("MCP_TRANSPROT", words), Some("MCP_TRANSPORT"));
+        assert_eq!(
+            nearest("BRAINGRID_APIURL", words),
+            Some("BRAINGRID_API_URL")
+        );
+        assert_eq!(nearest("MCP_INSPECTOR_PORT", words), None);
+        assert_eq!(nearest("prot", ["port", "bind"]), Some("port"));
+    }
+}

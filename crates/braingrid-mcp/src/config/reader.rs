@@ -1,0 +1,314 @@
+//! Reads typed values out of the merged layers and collects what is wrong on the way.
+
+use std::collections::BTreeMap;
+
+use config::{Value, ValueKind};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::layers::{Merged, Origin};
+use super::parse::{self, Refusal};
+use super::problem::{Problem, nearest};
+use super::settings::Setting;
+
+/// Reads settings; every refusal becomes a [`Problem`].
+pub(crate) struct Reader {
+    merged: Merged,
+    pub(crate) problems: Vec<Problem>,
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Reader {
+    /// Starts with the problems found while the layers were read.
+    pub(crate) fn new(merged: Merged, problems: Vec<Problem>, warnings: Vec<String>) -> Self {
+        Self {
+            merged,
+            problems,
+            warnings,
+        }
+    }
+
+    /// Where a setting comes from.
+    pub(crate) fn origin(&self, setting: &Setting) -> Origin {
+        self.merged
+            .origins
+            .get(setting.key)
+            .cloned()
+            .unwrap_or(Origin::Default)
+    }
+
+    /// The setting under the name by which it was given.
+    fn label(&self, setting: &Setting) -> String {
+        match self.origin(setting) {
+            Origin::Default => setting.name().to_owned(),
+            Origin::Environment { name } => name,
+            origin => origin.to_string(),
+        }
+    }
+
+    /// Reports a problem with a setting.
+    pub(crate) fn report(
+        &mut self,
+        setting: &Setting,
+        what: impl Into<String>,
+        fix: impl Into<String>,
+    ) {
+        self.problems
+            .push(Problem::new(self.label(setting), what, fix));
+    }
+
+    /// A setting that has a default.
+    pub(crate) fn value<T>(
+        &mut self,
+        setting: &Setting,
+        fallback: T,
+        parser: impl Fn(&str) -> Result<T, Refusal>,
+    ) -> T {
+        self.optional(setting, parser).unwrap_or(fallback)
+    }
+
+    /// A setting that may be absent.
+    pub(crate) fn optional<T>(
+        &mut self,
+        setting: &Setting,
+        parser: impl Fn(&str) -> Result<T, Refusal>,
+    ) -> Option<T> {
+        let value = self.merged.values.get(setting.key)?.clone();
+        let Some(text) = text(value) else {
+            self.report(
+                setting,
+                "it is no single value",
+                "write one text, number or boolean",
+            );
+            return None;
+        };
+        self.accept(setting, parser(text.trim()))
+    }
+
+    /// A list; every entry that is refused is reported.
+    pub(crate) fn list<T>(
+        &mut self,
+        setting: &Setting,
+        parser: impl Fn(&str) -> Result<T, Refusal>,
+    ) -> Vec<T> {
+        let Some(value) = self.merged.values.get(setting.key).cloned() else {
+            return Vec::new();
+        };
+        let Some(entries) = entries(value) else {
+            self.report(
+                setting,
+                "it is no list",
+                r#"write it as ["first", "second"]"#,
+            );
+            return Vec::new();
+        };
+        let parsed: Vec<_> = entries.iter().map(|entry| parser(entry)).collect();
+        parsed
+            .into_iter()
+            .filter_map(|entry| self.accept(setting, entry))
+            .collect()
+    }
+
+    /// A secret that may be absent.
+    pub(crate) fn secret<T>(
+        &mut self,
+        setting: &Setting,
+        parser: impl Fn(&str) -> Result<T, Refusal>,
+    ) -> Option<T> {
+        let secret = self.merged.secrets.get(setting.key)?.clone();
+        self.accept(setting, parser(secret.expose_secret()))
+    }
+
+    /// A secret list, separated by commas.
+    pub(crate) fn secrets<T>(
+        &mut self,
+        setting: &Setting,
+        parser: impl Fn(&str) -> Result<T, Refusal>,
+    ) -> Vec<T> {
+        let Some(secret) = self.merged.secrets.get(setting.key).cloned() else {
+            return Vec::new();
+        };
+        let parts = secret.expose_secret().split([',', '\n']).map(str::trim);
+        let parsed: Vec<_> = parts.filter(|part| !part.is_empty()).map(&parser).collect();
+        parsed
+            .into_iter()
+            .filter_map(|entry| self.accept(setting, entry))
+            .collect()
+    }
+
+    /// The tables of an array of tables, each with the name by which errors call it.
+    pub(crate) fn tables(&mut self, setting: &'static Setting) -> Vec<Table> {
+        let Some(value) = self.merged.values.get(setting.key).cloned() else {
+            return Vec::new();
+        };
+        let ValueKind::Array(items) = value.kind else {
+            let fix = format!("start each with [[{}]]", setting.key);
+            self.report(setting, "it is no array of tables", fix);
+            return Vec::new();
+        };
+        let mut tables = Vec::new();
+        for (index, item) in items.into_iter().enumerate() {
+            let ValueKind::Table(map) = item.kind else {
+                let fix = format!("start each with [[{}]]", setting.key);
+                self.report(setting, "an entry is no table", fix);
+                continue;
+            };
+            let label = format!("{}[{index}] in {}", setting.key, self.file());
+            tables.push(Table {
+                label,
+                values: map.into_iter().collect(),
+            });
+        }
+        tables
+    }
+
+    fn file(&self) -> String {
+        let file = self
+            .merged
+            .origins
+            .values()
+            .find_map(|origin| match origin {
+                Origin::File { path, .. } => Some(path.display().to_string()),
+                _ => None,
+            });
+        file.unwrap_or_default()
+    }
+
+    fn accept<T>(&mut self, setting: &Setting, parsed: Result<T, Refusal>) -> Option<T> {
+        match parsed {
+            Ok(value) => Some(value),
+            Err(refusal) => {
+                self.report(setting, refusal.what, refusal.fix);
+                None
+            }
+        }
+    }
+
+    /// A value as it may be shown: secrets only by their presence.
+    pub(crate) fn shown(&self, setting: &Setting) -> Option<String> {
+        if setting.secret {
+            return self
+                .merged
+                .secrets
+                .get(setting.key)
+                .map(|_| "[redacted]".to_owned());
+        }
+        let value = self.merged.values.get(setting.key)?.clone();
+        match value.kind {
+            ValueKind::Array(items) => {
+                let shown: Vec<String> = items.into_iter().map(shown_entry).collect();
+                Some(shown.join(", "))
+            }
+            kind => Some(kind.to_string()),
+        }
+    }
+}
+
+fn shown_entry(value: Value) -> String {
+    match value.kind {
+        ValueKind::Table(map) => {
+            let issuer = map.get("issuer").cloned();
+            issuer
+                .and_then(text)
+                .unwrap_or_else(|| "(a table)".to_owned())
+        }
+        kind => kind.to_string(),
+    }
+}
+
+/// One table of an array of tables. Keys are taken out; what is left is unknown.
+pub(crate) struct Table {
+    label: String,
+    values: BTreeMap<String, Value>,
+}
+
+impl Table {
+    /// A value that may be absent.
+    pub(crate) fn optional<T>(
+        &mut self,
+        key: &str,
+        parser: impl Fn(&str) -> Result<T, Refusal>,
+        problems: &mut Vec<Problem>,
+    ) -> Option<T> {
+        let value = self.values.remove(key)?;
+        let Some(text) = text(value) else {
+            problems.push(self.problem(key, "it is no single value", "write one text"));
+            return None;
+        };
+        match parser(text.trim()) {
+            Ok(value) => Some(value),
+            Err(refusal) => {
+                problems.push(self.problem(key, &refusal.what, &refusal.fix));
+                None
+            }
+        }
+    }
+
+    /// A list that may be absent.
+    pub(crate) fn list<T>(
+        &mut self,
+        key: &str,
+        parser: impl Fn(&str) -> Result<T, Refusal>,
+        problems: &mut Vec<Problem>,
+    ) -> Vec<T> {
+        let Some(value) = self.values.remove(key) else {
+            return Vec::new();
+        };
+        let Some(entries) = entries(value) else {
+            problems.push(self.problem(key, "it is no list", r#"write it as ["first", "second"]"#));
+            return Vec::new();
+        };
+        let mut parsed = Vec::new();
+        for entry in entries {
+            match parser(&entry) {
+                Ok(value) => parsed.push(value),
+                Err(refusal) => problems.push(self.problem(key, &refusal.what, &refusal.fix)),
+            }
+        }
+        parsed
+    }
+
+    /// Reports the keys that nobody took.
+    pub(crate) fn finish(self, known: &[&str], problems: &mut Vec<Problem>) {
+        for key in self.values.keys() {
+            let fix = match nearest(key, known.iter().copied()) {
+                Some(near) => format!("did you mean {near}?"),
+                None => format!("remove it; the keys are {}", known.join(", ")),
+            };
+            problems.push(self.problem(key, "there is no such key", &fix));
+        }
+    }
+
+    /// Describes a problem with a key of this table.
+    pub(crate) fn problem(&self, key: &str, what: &str, fix: &str) -> Problem {
+        Problem::new(format!("{key} of {}", self.label), what, fix)
+    }
+}
+
+/// A single value as text.
+fn text(value: Value) -> Option<String> {
+    match value.kind {
+        ValueKind::Array(_) | ValueKind::Table(_) | ValueKind::Nil => None,
+        kind => Some(kind.to_string()),
+    }
+}
+
+/// The entries of a list: an array, or text separated by commas.
+fn entries(value: Value) -> Option<Vec<String>> {
+    match value.kind {
+        ValueKind::Array(items) => items.into_iter().map(text).collect(),
+        ValueKind::Table(_) | ValueKind::Nil => None,
+        kind => {
+            let parts = kind.to_string();
+            let parts = parts
+                .split(',')
+                .map(str::trim)
+                .filter(|part| !part.is_empty());
+            Some(parts.map(str::to_owned).collect())
+        }
+    }
+}
+
+/// A bearer token as a secret.
+pub(crate) fn token(value: &str) -> Result<SecretString, Refusal> {
+    parse::token(value).map(SecretString::from)
+}

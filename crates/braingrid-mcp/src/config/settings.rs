@@ -1,0 +1,531 @@
+//! The table of settings: one entry per setting, and everything that is said
+//! about settings (flags, variables, file keys, defaults, documentation) comes from it.
+
+use std::fmt;
+
+/// One setting, as a file key, an environment variable and perhaps a flag.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    /// The key in the configuration file.
+    pub(crate) key: &'static str,
+    /// Environment variables, the first set one wins.
+    pub(crate) env: &'static [&'static str],
+    /// The long flag without its dashes, where there is one.
+    pub(crate) flag: Option<&'static str>,
+    /// What stands for the value in `--help`.
+    pub(crate) placeholder: &'static str,
+    /// The form of its value.
+    pub(crate) kind: Kind,
+    /// The value when nothing is set.
+    pub(crate) default: Option<&'static str>,
+    /// Never shown, and also read from the file that `NAME_FILE` names.
+    pub(crate) secret: bool,
+    /// Which transport reads it.
+    pub(crate) used_by: UsedBy,
+    /// The heading it stands under.
+    pub(crate) group: Group,
+    /// A few words, for `--help` and the first column of the documentation.
+    pub(crate) summary: &'static str,
+    /// The rest, for the documentation.
+    pub(crate) detail: &'static str,
+}
+
+/// The form of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// One text, number or duration.
+    Text,
+    /// A list: an array in the file, separated by commas elsewhere.
+    List,
+    /// On or off.
+    Switch,
+    /// An array of tables, in the file only.
+    Tables,
+    /// The path of the configuration file itself, which a file cannot hold.
+    FilePath,
+}
+
+/// Which transport reads a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum UsedBy {
+    Both,
+    Stdio,
+    Http,
+}
+
+impl fmt::Display for UsedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Both => "both",
+            Self::Stdio => "stdio",
+            Self::Http => "http",
+        })
+    }
+}
+
+/// A heading of the documentation and of `--help`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Group {
+    General,
+    Http,
+    Identity,
+    Sessions,
+    BrainGrid,
+    Tools,
+    Logs,
+}
+
+impl Group {
+    /// The headings in the order in which they are printed.
+    pub(crate) const ALL: [Self; 7] = [
+        Self::General,
+        Self::Http,
+        Self::Identity,
+        Self::Sessions,
+        Self::BrainGrid,
+        Self::Tools,
+        Self::Logs,
+    ];
+
+    /// The heading.
+    pub(crate) const fn title(self) -> &'static str {
+        match self {
+            Self::General => "Server",
+            Self::Http => "HTTP",
+            Self::Identity => "Who may call",
+            Self::Sessions => "Sessions",
+            Self::BrainGrid => "BrainGrid API",
+            Self::Tools => "Tools",
+            Self::Logs => "Logs and traces",
+        }
+    }
+}
+
+impl Setting {
+    const fn new(
+        group: Group,
+        used_by: UsedBy,
+        key: &'static str,
+        env: &'static [&'static str],
+    ) -> Self {
+        Self {
+            key,
+            env,
+            flag: None,
+            placeholder: "",
+            kind: Kind::Text,
+            default: None,
+            secret: false,
+            used_by,
+            group,
+            summary: "",
+            detail: "",
+        }
+    }
+
+    const fn flag(mut self, flag: &'static str, placeholder: &'static str) -> Self {
+        self.flag = Some(flag);
+        self.placeholder = placeholder;
+        self
+    }
+
+    const fn kind(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    const fn default(mut self, default: &'static str) -> Self {
+        self.default = Some(default);
+        self
+    }
+
+    const fn secret(mut self) -> Self {
+        self.secret = true;
+        self
+    }
+
+    const fn says(mut self, summary: &'static str, detail: &'static str) -> Self {
+        self.summary = summary;
+        self.detail = detail;
+        self
+    }
+
+    /// The name by which an operator knows it best: its first variable, else its key.
+    pub(crate) fn name(&self) -> &'static str {
+        self.env.first().copied().unwrap_or(self.key)
+    }
+
+    /// Whether the transport that was chosen reads it.
+    pub(crate) fn read_by(&self, http: bool) -> bool {
+        match self.used_by {
+            UsedBy::Both => true,
+            UsedBy::Stdio => !http,
+            UsedBy::Http => http,
+        }
+    }
+}
+
+pub(crate) static CONFIG_FILE: Setting = Setting::new(
+    Group::General,
+    UsedBy::Both,
+    "config",
+    &["BRAINGRID_CONFIG"],
+)
+.flag("config", "FILE")
+.kind(Kind::FilePath)
+.says(
+    "Configuration file",
+    "Without it, `braingrid-mcp.toml` in the working directory is read when it is there. \
+             A file named here has to be there.",
+);
+
+pub(crate) static TRANSPORT: Setting = Setting::new(
+    Group::General,
+    UsedBy::Both,
+    "transport",
+    &["MCP_TRANSPORT"],
+)
+.flag("transport", "NAME")
+.default("stdio")
+.says(
+    "stdio or http",
+    "`stdio` serves one local client. `http` (also `httpStream`, `streamable-http`) serves \
+             many users over Streamable HTTP.",
+);
+
+pub(crate) static ENVIRONMENT: Setting = Setting::new(
+    Group::General,
+    UsedBy::Both,
+    "environment",
+    &["BRAINGRID_ENV"],
+)
+.default("production")
+.says(
+    "Name of the environment",
+    "Goes to traces as `deployment.environment.name`. Changes no behaviour.",
+);
+
+pub(crate) static PORT: Setting = Setting::new(Group::Http, UsedBy::Http, "port", &["PORT"])
+    .flag("port", "PORT")
+    .default("8080")
+    .says("Port to listen on", "0 lets the system choose a free one.");
+
+pub(crate) static BIND: Setting = Setting::new(Group::Http, UsedBy::Http, "bind", &["BIND"])
+    .flag("bind", "ADDR")
+    .default("127.0.0.1")
+    .says(
+        "Address to listen on",
+        "An IP address. `0.0.0.0` or `::` listens on every interface, as containers need it.",
+    );
+
+pub(crate) static PUBLIC_URL: Setting =
+    Setting::new(Group::Http, UsedBy::Http, "public_url", &["MCP_HOST"])
+        .flag("public-url", "URL")
+        .says(
+            "Base URL that clients use",
+            "Scheme, host and port, without a path. `https`, or `http` on a loopback address. \
+             Tokens must be issued for the resource, which is this URL plus `/mcp`. \
+             Default: `http://127.0.0.1:PORT`.",
+        );
+
+pub(crate) static ALLOWED_ORIGINS: Setting = Setting::new(
+    Group::Http,
+    UsedBy::Http,
+    "allowed_origins",
+    &["ALLOWED_ORIGINS"],
+)
+.kind(Kind::List)
+.says(
+    "Web origins that may call",
+    "For clients that run in a browser, such as `https://inspector.example.com`. The origin of \
+     the public URL is always allowed.",
+);
+
+pub(crate) static DRAIN_TIMEOUT: Setting = Setting::new(
+    Group::Http,
+    UsedBy::Http,
+    "drain_timeout",
+    &["DRAIN_TIMEOUT"],
+)
+.default("10s")
+.says(
+    "Time to finish calls at shutdown",
+    "Calls that are under way when the stop signal comes get this long.",
+);
+
+pub(crate) static OAUTH_ISSUER: Setting = Setting::new(
+    Group::Identity,
+    UsedBy::Http,
+    "oauth_issuer",
+    &["OAUTH_ISSUER", "WORKOS_ISSUER"],
+)
+.default("https://auth.braingrid.ai")
+.says(
+    "Authorization server",
+    "Its issuer identifier, exactly as its metadata spells it. Set in the environment it replaces \
+     every `[[issuers]]` of the file.",
+);
+
+pub(crate) static OAUTH_JWKS_URI: Setting = Setting::new(
+    Group::Identity,
+    UsedBy::Http,
+    "oauth_jwks_uri",
+    &["OAUTH_JWKS_URI"],
+)
+.says(
+    "Key set of that server",
+    "Only for an authorization server without discovery metadata.",
+);
+
+pub(crate) static WORKOS_CLIENT_ID: Setting = Setting::new(
+    Group::Identity,
+    UsedBy::Http,
+    "workos_client_id",
+    &["WORKOS_CLIENT_ID"],
+)
+.says(
+    "Client id accepted as audience",
+    "For WorkOS tokens that carry no resource. Tokens of that client for any other service are \
+     then accepted too: prefer tokens issued for the resource.",
+);
+
+pub(crate) static ISSUERS: Setting = Setting::new(Group::Identity, UsedBy::Http, "issuers", &[])
+    .kind(Kind::Tables)
+    .says(
+        "Several authorization servers",
+        "An array of tables, in the file only; see below.",
+    );
+
+pub(crate) static OAUTH_LEEWAY: Setting = Setting::new(
+    Group::Identity,
+    UsedBy::Http,
+    "oauth_leeway",
+    &["OAUTH_LEEWAY"],
+)
+.default("90s")
+.says(
+    "Clock difference allowed",
+    "Between this server and the authorization server; at most 10 minutes.",
+);
+
+pub(crate) static UPSTREAM_AUDIENCE: Setting = Setting::new(
+    Group::Identity,
+    UsedBy::Http,
+    "upstream_audience",
+    &["UPSTREAM_AUDIENCE"],
+)
+.says(
+    "Audience the BrainGrid API accepts",
+    "Required for http. Tokens must carry it in `aud` beside the resource; a token that does is \
+     also good for the BrainGrid API and is sent to it (same-audience mode). When the API is the \
+     same resource by agreement, this is the resource itself.",
+);
+
+pub(crate) static REDIS_URL: Setting =
+    Setting::new(Group::Sessions, UsedBy::Http, "redis_url", &["REDIS_URL"])
+        .secret()
+        .says(
+            "Shared store of sessions",
+            "`redis://` or `rediss://`. Without it sessions stay in this process, which serves one \
+             instance.",
+        );
+
+pub(crate) static ENCRYPTION_KEY: Setting = Setting::new(
+    Group::Sessions,
+    UsedBy::Http,
+    "encryption_key",
+    &["ENCRYPTION_KEY"],
+)
+.secret()
+.says(
+    "Key that seals sessions",
+    "64 hexadecimal characters, the same on every instance; make one with `openssl rand -hex 32`. \
+     Required with Redis.",
+);
+
+pub(crate) static ENCRYPTION_KEYS_PREVIOUS: Setting = Setting::new(
+    Group::Sessions,
+    UsedBy::Http,
+    "encryption_keys_previous",
+    &["ENCRYPTION_KEYS_PREVIOUS"],
+)
+.kind(Kind::List)
+.secret()
+.says(
+    "Keys that still open sessions",
+    "After a key rotation: the old keys, newest first.",
+);
+
+pub(crate) static SESSION_CACHE_TTL: Setting = Setting::new(
+    Group::Sessions,
+    UsedBy::Http,
+    "session_cache_ttl",
+    &["SESSION_CACHE_TTL"],
+)
+.default("604800")
+.says(
+    "Longest life of a session",
+    "A session never outlives its token, whatever stands here; at most 30 days.",
+);
+
+pub(crate) static API_URL: Setting = Setting::new(
+    Group::BrainGrid,
+    UsedBy::Both,
+    "api_url",
+    &["BRAINGRID_API_URL"],
+)
+.flag("api-url", "URL")
+.default("https://app.braingrid.ai")
+.says(
+    "Base URL of the API",
+    "`https`, or `http` on a loopback address.",
+);
+
+pub(crate) static API_TOKEN: Setting = Setting::new(
+    Group::BrainGrid,
+    UsedBy::Stdio,
+    "api_token",
+    &["BRAINGRID_API_TOKEN"],
+)
+.secret()
+.says(
+    "Your BrainGrid token",
+    "The credential of the local server. Without one it starts and lists its tools, and a call \
+     says how to provide one.",
+);
+
+pub(crate) static ORGANIZATION_ID: Setting = Setting::new(
+    Group::BrainGrid,
+    UsedBy::Stdio,
+    "organization_id",
+    &["BRAINGRID_ORGANIZATION_ID"],
+)
+.flag("organization-id", "ID")
+.says(
+    "Organization to work in",
+    "Without it: the organization of your profile, else the one your token names.",
+);
+
+pub(crate) static READ_ONLY: Setting = Setting::new(
+    Group::Tools,
+    UsedBy::Both,
+    "read_only",
+    &["BRAINGRID_READ_ONLY"],
+)
+.flag("read-only", "")
+.kind(Kind::Switch)
+.default("false")
+.says("Only tools that change nothing", "");
+
+pub(crate) static TOOLS: Setting =
+    Setting::new(Group::Tools, UsedBy::Both, "tools", &["BRAINGRID_TOOLS"])
+        .flag("tools", "NAMES")
+        .kind(Kind::List)
+        .says("Offer only these tools", "Default: all of them.");
+
+pub(crate) static EXCLUDE_TOOLS: Setting = Setting::new(
+    Group::Tools,
+    UsedBy::Both,
+    "exclude_tools",
+    &["BRAINGRID_EXCLUDE_TOOLS"],
+)
+.flag("exclude-tools", "NAMES")
+.kind(Kind::List)
+.says("Leave these tools out", "");
+
+pub(crate) static EXPERIMENTAL: Setting = Setting::new(
+    Group::Tools,
+    UsedBy::Both,
+    "experimental",
+    &["BRAINGRID_EXPERIMENTAL"],
+)
+.flag("experimental", "")
+.kind(Kind::Switch)
+.default("false")
+.says(
+    "Also unproven tools",
+    "Tools whose BrainGrid API call is not publicly documented.",
+);
+
+pub(crate) static LOG_LEVEL: Setting =
+    Setting::new(Group::Logs, UsedBy::Both, "log_level", &["LOG_LEVEL"])
+        .flag("log-level", "LEVEL")
+        .default("info")
+        .says(
+            "error, warn, info, debug, trace",
+            "Of this server's own messages; libraries are heard from `warn` on. Also `off`. The \
+             access log is written at every level.",
+        );
+
+pub(crate) static LOG_FILTER: Setting =
+    Setting::new(Group::Logs, UsedBy::Both, "log_filter", &["RUST_LOG"]).says(
+        "Log filter directives",
+        "In the syntax of `tracing_subscriber`'s `EnvFilter`, such as `info,mcp_session=debug`. \
+         Replaces `LOG_LEVEL`; the flag `--log-level` replaces both.",
+    );
+
+pub(crate) static LOG_FORMAT: Setting =
+    Setting::new(Group::Logs, UsedBy::Both, "log_format", &["LOG_FORMAT"])
+        .flag("log-format", "FORMAT")
+        .says(
+            "json or pretty",
+            "Default: `pretty` when standard error is a terminal, else `json`. Logs go to \
+             standard error, always.",
+        );
+
+pub(crate) static OTLP_ENDPOINT: Setting = Setting::new(
+    Group::Logs,
+    UsedBy::Both,
+    "otlp_endpoint",
+    &["OTEL_EXPORTER_OTLP_ENDPOINT"],
+)
+.says(
+    "OpenTelemetry collector",
+    "Base URL for OTLP over HTTP, such as `http://127.0.0.1:4318`; traces go to `/v1/traces` below \
+     it. Unset: no traces.",
+);
+
+pub(crate) static OTLP_TRACES_ENDPOINT: Setting = Setting::new(
+    Group::Logs,
+    UsedBy::Both,
+    "otlp_traces_endpoint",
+    &["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"],
+)
+.says(
+    "Collector for traces",
+    "The full URL for traces, used as it is; wins over the base URL.",
+);
+
+/// Every setting, in the order in which they are printed.
+pub(crate) static SETTINGS: [&Setting; 30] = [
+    &CONFIG_FILE,
+    &TRANSPORT,
+    &ENVIRONMENT,
+    &PORT,
+    &BIND,
+    &PUBLIC_URL,
+    &ALLOWED_ORIGINS,
+    &DRAIN_TIMEOUT,
+    &OAUTH_ISSUER,
+    &OAUTH_JWKS_URI,
+    &WORKOS_CLIENT_ID,
+    &ISSUERS,
+    &OAUTH_LEEWAY,
+    &UPSTREAM_AUDIENCE,
+    &REDIS_URL,
+    &ENCRYPTION_KEY,
+    &ENCRYPTION_KEYS_PREVIOUS,
+    &SESSION_CACHE_TTL,
+    &API_URL,
+    &API_TOKEN,
+    &ORGANIZATION_ID,
+    &READ_ONLY,
+    &TOOLS,
+    &EXCLUDE_TOOLS,
+    &EXPERIMENTAL,
+    &LOG_LEVEL,
+    &LOG_FILTER,
+    &LOG_FORMAT,
+    &OTLP_ENDPOINT,
+    &OTLP_TRACES_ENDPOINT,
+];

@@ -55,15 +55,29 @@ pub(crate) fn layers() -> anyhow::Result<()> {
     report("layers", &layers::violations(&rules, &crates))
 }
 
-/// The documents against the tree, and the configuration reference against the program.
+/// The documents against the tree; then, for it takes a build, the configuration reference.
 pub(crate) fn docs() -> anyhow::Result<()> {
+    report("docs", &wrong_names()?)?;
+    let written = shell::read(CONFIGURATION).unwrap_or_default();
+    if let Some(line) = docs::first_difference(&written, &configuration()?) {
+        bail!(
+            "{CONFIGURATION}:{line} is not what the program prints: cargo xtask check docs --write"
+        );
+    }
+    Ok(())
+}
+
+/// What the documents name and the repository does not have.
+fn wrong_names() -> anyhow::Result<Vec<String>> {
     let files = shell::files().context("cannot list the repository")?;
+    let crates: Vec<_> = layers::crates(&shell::metadata()?)
+        .into_iter()
+        .map(|one| one.name)
+        .collect();
     let mut wrong = Vec::new();
     for file in files.iter().filter(|file| docs::is_document(file)) {
         wrong.extend(docs::broken_links(file, &shell::read(file)?, &files));
     }
-    let crates = layers::crates(&shell::metadata()?);
-    let crates: Vec<_> = crates.into_iter().map(|one| one.name).collect();
     let mut sources = String::new();
     for file in files.iter().filter(|file| docs::is_source(file)) {
         sources.push_str(&shell::read(file)?);
@@ -77,12 +91,7 @@ pub(crate) fn docs() -> anyhow::Result<()> {
         &shell::read(ARCHITECTURE)?,
         &repository,
     ));
-    if let Some(line) = docs::first_difference(&shell::read(CONFIGURATION)?, &configuration()?) {
-        wrong.push(format!(
-            "{CONFIGURATION}:{line} is not what the program prints: cargo xtask check --write"
-        ));
-    }
-    report("docs", &wrong)
+    Ok(wrong)
 }
 
 fn report(name: &str, wrong: &[String]) -> anyhow::Result<()> {

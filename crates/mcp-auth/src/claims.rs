@@ -92,6 +92,33 @@ fn decode<T: serde::de::DeserializeOwned>(part: &str) -> Result<T, InvalidReason
 pub(crate) struct Claims(Map<String, Value>);
 
 impl Claims {
+    /// The claims of an introspection answer. `iss` and `exp` are optional there (RFC 7662 section
+    /// 2.2): the issuer is the one that was asked, and the answer is believed until `until` at most.
+    pub(crate) fn introspected(mut answer: Map<String, Value>, issuer: &str, until: u64) -> Self {
+        answer.entry("iss").or_insert_with(|| issuer.into());
+        let claims = Self(answer);
+        let until = claims
+            .date("exp")
+            .ok()
+            .flatten()
+            .map_or(until, |exp| exp.min(until));
+        let Self(mut answer) = claims;
+        answer.insert("exp".to_owned(), until.into());
+        Self(answer)
+    }
+
+    /// Whether the token speaks for a client rather than for a user: the subject is the client
+    /// (RFC 9068 section 2.2), or the issuer says so in its own way (Auth0, Entra, Keycloak).
+    pub(crate) fn is_service(&self) -> bool {
+        let subject = self.text("sub");
+        subject.is_some_and(|sub| [self.text("client_id"), self.text("azp")].contains(&Some(sub)))
+            || self.text("gty") == Some("client-credentials")
+            || self.text("idtyp") == Some("app")
+            || self
+                .text("preferred_username")
+                .is_some_and(|name| name.starts_with("service-account-"))
+    }
+
     pub(crate) fn issuer(&self) -> Result<&str, InvalidReason> {
         self.text("iss").ok_or(InvalidReason::Claim("iss"))
     }
@@ -157,10 +184,26 @@ impl Claims {
         })
     }
 
-    /// The organization claim; an empty value and the placeholder `default` name none.
+    /// The organization claim: a string, a list of one string, or an object with one member, whose
+    /// `id` counts if it has one (Keycloak). An empty value, the placeholder `default` and a choice
+    /// of several name none.
     fn organization(&self, claim: &str) -> Option<String> {
-        self.text(claim)
-            .filter(|value| *value != "default")
+        let named = match self.0.get(claim)? {
+            Value::String(one) => Some(one.as_str()),
+            Value::Array(list) => match list.as_slice() {
+                [one] => one.as_str(),
+                _ => None,
+            },
+            Value::Object(map) if map.len() == 1 => map.iter().next().map(|(name, about)| {
+                about
+                    .get("id")
+                    .and_then(Value::as_str)
+                    .unwrap_or(name.as_str())
+            }),
+            _ => None,
+        };
+        named
+            .filter(|name| !name.is_empty() && *name != "default")
             .map(str::to_owned)
     }
 
@@ -281,6 +324,48 @@ mod tests {
         }
         let named = claims(json!({"tenant": "t1"}));
         assert_eq!(named.organization("tenant").as_deref(), Some("t1"));
+    }
+
+    #[test]
+    fn an_organization_may_be_wrapped_but_not_ambiguous() {
+        let organization = |value: Value| claims(json!({"o": value})).organization("o");
+        assert_eq!(organization(json!(["acme"])).as_deref(), Some("acme"));
+        assert_eq!(organization(json!({"acme": {}})).as_deref(), Some("acme"));
+        assert_eq!(
+            organization(json!({"acme": {"id": "42"}})).as_deref(),
+            Some("42")
+        );
+        assert_eq!(organization(json!(["acme", "other"])), None);
+        assert_eq!(organization(json!({"acme": {}, "other": {}})), None);
+        assert_eq!(organization(json!([])), None);
+    }
+
+    #[test]
+    fn service_tokens_are_told_from_user_tokens() {
+        assert!(claims(json!({"sub": "c", "client_id": "c"})).is_service());
+        assert!(claims(json!({"sub": "c@clients", "gty": "client-credentials"})).is_service());
+        assert!(claims(json!({"sub": "x", "idtyp": "app"})).is_service());
+        assert!(!claims(json!({"sub": "u", "client_id": "c", "azp": "c"})).is_service());
+        assert!(!claims(json!({"sub": "u"})).is_service());
+    }
+
+    #[test]
+    fn an_introspected_answer_is_believed_for_a_time() {
+        let answer = |value: Value| match value {
+            Value::Object(map) => Claims::introspected(map, "https://a.test", 500),
+            _ => panic!("an object"),
+        };
+        let early = answer(json!({"exp": 400, "iss": "https://b.test"}));
+        assert_eq!(
+            (early.date("exp"), early.issuer()),
+            (Ok(Some(400)), Ok("https://b.test"))
+        );
+        let late = answer(json!({"exp": 900}));
+        assert_eq!(
+            (late.date("exp"), late.issuer()),
+            (Ok(Some(500)), Ok("https://a.test"))
+        );
+        assert_eq!(answer(json!({})).date("exp"), Ok(Some(500)));
     }
 
     #[test]

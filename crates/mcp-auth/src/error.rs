@@ -77,7 +77,9 @@ pub enum InvalidReason {
     UnknownKey,
     /// The signature does not match.
     Signature,
-    /// The issuer or an operator withdrew it.
+    /// The issuer says that it is not active (RFC 7662 section 2.2).
+    Inactive,
+    /// An operator withdrew it.
     Revoked,
 }
 
@@ -97,6 +99,7 @@ impl InvalidReason {
             Self::Claim(_) => "claim",
             Self::UnknownKey => "unknown_key",
             Self::Signature => "signature",
+            Self::Inactive => "inactive",
             Self::Revoked => "revoked",
         }
     }
@@ -117,6 +120,8 @@ impl fmt::Display for InvalidReason {
 pub enum ForbiddenReason {
     /// The token names no organization, and every request belongs to one.
     NoOrganization,
+    /// The token speaks for a service, and this issuer's services are not let in.
+    ServicePrincipal,
     /// The token was not issued for the upstream API, and no exchange is configured.
     UpstreamAudience,
     /// The issuer refused to exchange the token for the upstream API (RFC 8693 section 2.2.2).
@@ -128,6 +133,7 @@ impl ForbiddenReason {
     pub fn label(self) -> &'static str {
         match self {
             Self::NoOrganization => "no_organization",
+            Self::ServicePrincipal => "service_principal",
             Self::UpstreamAudience => "upstream_audience",
             Self::UpstreamDenied => "upstream_denied",
         }
@@ -140,6 +146,10 @@ impl fmt::Display for ForbiddenReason {
             Self::NoOrganization => {
                 "the token names no organization: sign in again and choose an organization, or ask \
                  an administrator to add you to one"
+            }
+            Self::ServicePrincipal => {
+                "the token speaks for a service, not for a user: ask the administrator to let \
+                 service principals of this issuer in"
             }
             Self::UpstreamAudience => {
                 "the token was not issued for the upstream API: ask the administrator to add its \
@@ -168,6 +178,9 @@ pub enum ConfigError {
     /// An issuer without an audience would accept tokens meant for anybody.
     #[error("issuer {0} has no audience: tokens meant for other services would be accepted")]
     NoAudience(String),
+    /// More than one issuer with introspection: an opaque token does not say whom to ask.
+    #[error("more than one issuer has an introspection endpoint: opaque tokens would be ambiguous")]
+    AmbiguousIntrospection,
     /// An algorithm name that is unknown or unsafe.
     #[error("{0} is not a supported signature algorithm (RS/PS 256-512, ES256, ES384, EdDSA)")]
     Algorithm(String),

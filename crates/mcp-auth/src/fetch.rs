@@ -47,10 +47,19 @@ pub(crate) async fn get_json<T: DeserializeOwned>(
     url: &Url,
     timeout: Duration,
 ) -> Result<T, FetchError> {
-    let request = client
-        .get(url.clone())
-        .header("accept", "application/json")
-        .timeout(timeout);
+    read_json(
+        client
+            .get(url.clone())
+            .header("accept", "application/json")
+            .timeout(timeout),
+    )
+    .await
+}
+
+/// Sends a request and decodes its answer, which must be a 200 of bounded size.
+pub(crate) async fn read_json<T: DeserializeOwned>(
+    request: reqwest::RequestBuilder,
+) -> Result<T, FetchError> {
     let mut response = request.send().await.map_err(no_answer)?;
     if response.status() != reqwest::StatusCode::OK {
         return Err(FetchError::Status(response.status().as_u16()));

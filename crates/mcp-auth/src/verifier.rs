@@ -11,6 +11,7 @@ use crate::{
     claims::{Claims, Unverified},
     error::{AuthError, ConfigError, ForbiddenReason, InvalidReason},
     fetch::parse_url,
+    introspection::{Introspection, IntrospectionConfig},
     jwks::{ALGORITHMS, KeyPolicy, KeySource, Verdict, algorithm_named},
     principal::Principal,
     token::AccessToken,
@@ -39,6 +40,10 @@ pub struct IssuerConfig {
     pub organization_claim: String,
     /// Whether a token without organization is refused. `true` by default.
     pub organization_required: bool,
+    /// Whether tokens that speak for a client instead of a user are let in. `false` by default.
+    pub service_principals: bool,
+    /// How to ask about opaque tokens; without it they are refused.
+    pub introspection: Option<IntrospectionConfig>,
 }
 
 impl IssuerConfig {
@@ -54,6 +59,8 @@ impl IssuerConfig {
             algorithms: Vec::new(),
             organization_claim: "org_id".to_owned(),
             organization_required: true,
+            service_principals: false,
+            introspection: None,
         }
     }
 }
@@ -83,6 +90,7 @@ struct Issuer {
     config: IssuerConfig,
     algorithms: Vec<Algorithm>,
     keys: Arc<KeySource>,
+    introspection: Option<Introspection>,
 }
 
 impl TokenVerifier {
@@ -108,6 +116,14 @@ impl TokenVerifier {
                 return Err(ConfigError::DuplicateIssuer(issuer.issuer));
             }
             built.push(Issuer::new(issuer, client.clone(), config.keys.clone())?);
+        }
+        if built
+            .iter()
+            .filter(|issuer| issuer.introspection.is_some())
+            .count()
+            > 1
+        {
+            return Err(ConfigError::AmbiguousIntrospection);
         }
         Ok(Self {
             issuers: built.into(),
@@ -155,6 +171,9 @@ impl TokenVerifier {
     /// # Errors
     /// [`AuthError::InvalidToken`].
     pub fn check_shape(&self, token: &AccessToken, now: SystemTime) -> Result<(), AuthError> {
+        if self.introspector_of(token).is_some() {
+            return Ok(());
+        }
         let token = Unverified::parse(token)?;
         self.checked_issuer(&token, now)?;
         Ok(())
@@ -172,15 +191,20 @@ impl TokenVerifier {
         now: SystemTime,
     ) -> Result<Principal, AuthError> {
         let arrived = Instant::now();
+        if let Some((issuer, introspection)) = self.introspector_of(token) {
+            let claims = introspection
+                .claims(token, &issuer.config.issuer, now)
+                .await?;
+            if claims.issuer()? != issuer.config.issuer {
+                return Err(InvalidReason::Issuer.into());
+            }
+            issuer.check_claims(&claims, now, self.leeway)?;
+            return issuer.admit(claims);
+        }
         let token = Unverified::parse(token)?;
         let issuer = self.checked_issuer(&token, now)?;
         issuer.check_signature(&token, arrived).await?;
-        let config = &issuer.config;
-        let record = token.claims.into_principal(&config.organization_claim)?;
-        if config.organization_required && record.organization.is_none() {
-            return Err(AuthError::Forbidden(ForbiddenReason::NoOrganization));
-        }
-        Ok(Principal::from_record(record))
+        issuer.admit(token.claims)
     }
 
     /// Whether a principal that was verified earlier would still be accepted by this
@@ -202,6 +226,17 @@ impl TokenVerifier {
         self.leeway
     }
 
+    /// Who to ask about this token, if it is an opaque one and somebody can be asked.
+    fn introspector_of(&self, token: &AccessToken) -> Option<(&Issuer, &Introspection)> {
+        let mut asked = self
+            .issuers
+            .iter()
+            .filter_map(|issuer| Some((issuer, issuer.introspection.as_ref()?)));
+        asked
+            .next()
+            .filter(|_| Unverified::header_of(token).is_err())
+    }
+
     fn issuer_of(&self, claims: &Claims) -> Result<&Issuer, InvalidReason> {
         let named = claims.issuer()?;
         let configured = self
@@ -217,10 +252,7 @@ impl TokenVerifier {
         now: SystemTime,
     ) -> Result<&Issuer, InvalidReason> {
         let issuer = self.issuer_of(&token.claims)?;
-        if !issuer.accepts_audience(&token.claims.audiences()?) {
-            return Err(InvalidReason::Audience);
-        }
-        token.claims.check_times(now, self.leeway)?;
+        issuer.check_claims(&token.claims, now, self.leeway)?;
         // An algorithm that is never accepted must not cost a key fetch.
         match algorithm_named(&token.header.alg) {
             Some(algorithm) if issuer.algorithms.contains(&algorithm) => Ok(issuer),
@@ -252,12 +284,42 @@ impl Issuer {
                 .map(named)
                 .collect::<Result<_, _>>()?
         };
+        let introspection = config
+            .introspection
+            .clone()
+            .map(|config| Introspection::new(config, client.clone(), policy.timeout))
+            .transpose()?;
         let keys = KeySource::new(config.issuer.clone(), jwks_uri, client, policy);
         Ok(Self {
             config,
             algorithms,
             keys,
+            introspection,
         })
+    }
+
+    fn check_claims(
+        &self,
+        claims: &Claims,
+        now: SystemTime,
+        leeway: Duration,
+    ) -> Result<(), InvalidReason> {
+        if !self.accepts_audience(&claims.audiences()?) {
+            return Err(InvalidReason::Audience);
+        }
+        claims.check_times(now, leeway)
+    }
+
+    /// Makes a principal of claims that were proven, unless this issuer's rules keep it out.
+    fn admit(&self, claims: Claims) -> Result<Principal, AuthError> {
+        if claims.is_service() && !self.config.service_principals {
+            return Err(AuthError::Forbidden(ForbiddenReason::ServicePrincipal));
+        }
+        let record = claims.into_principal(&self.config.organization_claim)?;
+        if self.config.organization_required && record.organization.is_none() {
+            return Err(AuthError::Forbidden(ForbiddenReason::NoOrganization));
+        }
+        Ok(Principal::from_record(record))
     }
 
     fn accepts_audience(&self, audiences: &[String]) -> bool {

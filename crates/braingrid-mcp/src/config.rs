@@ -25,7 +25,7 @@ pub(crate) use issuers::IssuerSettings;
 use layers::{Environment, Layer, NotUnicode, Origin};
 pub(crate) use parse::{LogFormat, Transport};
 pub(crate) use print::{documentation, effective_json, effective_text};
-pub(crate) use problem::{Problem, Problems};
+pub(crate) use problem::Problems;
 use reader::Reader;
 pub(crate) use settings::{Group, Kind, SETTINGS, Setting};
 
@@ -198,10 +198,6 @@ pub(crate) struct Surroundings {
 
 impl Surroundings {
     /// The environment and the working directory of this process.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this file reads the environment, for all others"
-    )]
     pub(crate) fn of_this_process() -> Self {
         let variables = std::env::vars_os().filter_map(|(name, value)| {
             let value = value
@@ -403,7 +399,7 @@ fn read_session(reader: &mut Reader) -> SessionSettings {
         keys: current.map(|current| SealingKeys { current, previous }),
         max_lifetime: reader.value(
             &settings::SESSION_CACHE_TTL,
-            Duration::from_secs(604_800),
+            Duration::from_hours(7 * 24),
             |value| parse::duration_within(value, 1, 30 * 86_400),
         ),
     }

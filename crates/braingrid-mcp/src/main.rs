@@ -1,5 +1,111 @@
-//! BrainGrid's MCP server.
+//! BrainGrid's MCP server: flags, configuration, telemetry, dispatch.
+
+mod assemble;
 mod cli;
 mod config;
+mod healthcheck;
+mod shutdown;
+mod telemetry;
 
-fn main() {}
+use std::fmt::Display;
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use cli::{Action, Cli, exit};
+use config::{Config, Flags, Serve, Surroundings};
+use shutdown::Shutdown;
+
+/// How long the last spans may take to reach the collector.
+const FLUSH: Duration = Duration::from_secs(3);
+
+fn main() -> ExitCode {
+    telemetry::install_panic_hook();
+    // Fails only where a provider is installed already, and nothing runs before this.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let outcome = Cli::read(std::env::args_os()).and_then(|cli| {
+        let around = Surroundings::of_this_process();
+        match cli.command {
+            None => serve(cli.flags(), &around),
+            Some(Action::Config { docs: true, .. }) => print(&config::documentation()),
+            Some(Action::Config { json, .. }) => show(cli.flags(), &around, json),
+            Some(Action::Healthcheck) => healthcheck(cli.flags(), &around),
+        }
+    });
+    ExitCode::from(outcome.err().unwrap_or_default())
+}
+
+/// Runs the server until its input ends or it is asked to stop.
+fn serve(flags: &Flags, around: &Surroundings) -> Result<(), u8> {
+    let config = config::load(flags, around)
+        .map_err(complain(exit::CONFIGURATION))?
+        .config;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(complain(exit::INTERNAL))?;
+    let outcome = runtime.block_on(run(config));
+    // A pending read of standard input cannot be cancelled: do not wait for it.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn run(config: Config) -> Result<(), u8> {
+    let telemetry =
+        telemetry::start(&config.log, &config.telemetry).map_err(complain(exit::INTERNAL))?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let shutdown = Shutdown::listen().map_err(complain(exit::INTERNAL))?;
+    let outcome = match config.serve {
+        Serve::Stdio(stdio) => assemble::run_stdio(stdio, config.api, config.tools, shutdown).await,
+        Serve::Http(http) => assemble::run_http(*http, config.api, config.tools, shutdown).await,
+    };
+    if let Err(error) = &outcome {
+        tracing::error!(error = format!("{error:#}"), "the server failed");
+    }
+    telemetry.finish(FLUSH).await;
+    outcome.map_err(|_| exit::INTERNAL)
+}
+
+/// Prints the settings in effect.
+fn show(flags: &Flags, around: &Surroundings, json: bool) -> Result<(), u8> {
+    let loaded = config::load(flags, around).map_err(complain(exit::CONFIGURATION))?;
+    for warning in &loaded.config.warnings {
+        let _ = complain(0)(warning);
+    }
+    if json {
+        return print(&format!(
+            "{:#}\n",
+            config::effective_json(&loaded.effective)
+        ));
+    }
+    print(&config::effective_text(&loaded.effective))
+}
+
+fn healthcheck(flags: &Flags, around: &Surroundings) -> Result<(), u8> {
+    let listen = config::listen_address(flags, around).map_err(complain(exit::CONFIGURATION))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(complain(exit::INTERNAL))?;
+    let answer = runtime.block_on(healthcheck::is_ready(listen));
+    answer.map_err(|reason| complain(exit::NOT_READY)(format!("{listen}: {reason}")))
+}
+
+/// Writes to standard output. A reader that went away, as `head` does, is no failure.
+fn print(text: &str) -> Result<(), u8> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(exit::INTERNAL),
+        _ => Ok(()),
+    }
+}
+
+/// Tells why on standard error, and gives the exit code back.
+fn complain<E: Display>(code: u8) -> impl FnOnce(E) -> u8 {
+    move |error| {
+        // Where standard error is closed, the exit code has to say it alone.
+        let _ = writeln!(std::io::stderr(), "braingrid-mcp: {error}");
+        code
+    }
+}

@@ -349,8 +349,8 @@ pub(crate) fn key(value: &str) -> Parsed<Zeroizing<[u8; 32]>> {
     }
     let mut key = Zeroizing::new([0_u8; 32]);
     for (byte, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
-        let (Some(high), Some(low)) = (pair.first().and_then(nibble), pair.last().and_then(nibble))
-        else {
+        let digit = |at: Option<&u8>| at.copied().and_then(nibble);
+        let (Some(high), Some(low)) = (digit(pair.first()), digit(pair.last())) else {
             return refuse("a key has hexadecimal characters only (0-9, a-f)", fix);
         };
         *byte = high << 4 | low;
@@ -361,8 +361,8 @@ pub(crate) fn key(value: &str) -> Parsed<Zeroizing<[u8; 32]>> {
     Ok(key)
 }
 
-fn nibble(digit: &u8) -> Option<u8> {
-    char::from(*digit)
+fn nibble(digit: u8) -> Option<u8> {
+    char::from(digit)
         .to_digit(16)
         .and_then(|digit| u8::try_from(digit).ok())
 }

@@ -402,7 +402,7 @@ pub(crate) static ORGANIZATION_ID: Setting = Setting::new(
 )
 .flag("organization-id", "ID")
 .says(
-    "Organization to work in",
+    "Your organization",
     "Without it: the organization of your profile, else the one your token names.",
 );
 
@@ -415,7 +415,10 @@ pub(crate) static READ_ONLY: Setting = Setting::new(
 .flag("read-only", "")
 .kind(Kind::Switch)
 .default("false")
-.says("Only tools that change nothing", "");
+.says(
+    "Tools that only read",
+    "No tool that changes anything is offered.",
+);
 
 pub(crate) static TOOLS: Setting =
     Setting::new(Group::Tools, UsedBy::Both, "tools", &["BRAINGRID_TOOLS"])

@@ -1,0 +1,168 @@
+//! Settings of [`SessionTiers`], with their defaults.
+
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::{Duration, Instant, SystemTime},
+};
+
+use mcp_auth::{AuthError, Principal, TokenVerifier, UpstreamCredentials};
+use moka::{Expiry, future::Cache};
+
+use crate::{
+    key::SessionKey,
+    seal::Keyring,
+    session::Session,
+    stats::{Seldom, TierStats},
+    store::SharedStore,
+    tiers::{Denied, Inner, SessionTiers},
+    writer::Writer,
+};
+
+/// Builds [`SessionTiers`].
+#[must_use]
+pub struct SessionTiersBuilder {
+    verifier: TokenVerifier,
+    keyring: Keyring,
+    store: Arc<dyn SharedStore>,
+    upstream: Option<UpstreamCredentials>,
+    denied: Option<Denied>,
+    max_lifetime: Duration,
+    memory_bytes: u64,
+    patience: Duration,
+    write_queue: usize,
+}
+
+impl SessionTiersBuilder {
+    pub(crate) fn new(
+        verifier: TokenVerifier,
+        keyring: Keyring,
+        store: Arc<dyn SharedStore>,
+    ) -> Self {
+        Self {
+            verifier,
+            keyring,
+            store,
+            upstream: None,
+            denied: None,
+            max_lifetime: Duration::from_hours(7 * 24),
+            memory_bytes: 128 * 1024 * 1024,
+            patience: Duration::from_millis(40),
+            write_queue: 4_096,
+        }
+    }
+
+    /// How principals get their upstream credential. Without it, sessions have none.
+    pub fn upstream(mut self, upstream: UpstreamCredentials) -> Self {
+        self.upstream = Some(upstream);
+        self
+    }
+
+    /// Asked for every answer, those from memory included: `true` refuses the principal.
+    pub fn denied(mut self, denied: impl Fn(&Principal) -> bool + Send + Sync + 'static) -> Self {
+        self.denied = Some(Box::new(denied));
+        self
+    }
+
+    /// Longest time until a token is verified again. A token's own expiry is never exceeded.
+    /// 7 days by default.
+    pub fn max_lifetime(mut self, lifetime: Duration) -> Self {
+        self.max_lifetime = lifetime;
+        self
+    }
+
+    /// Memory for sessions in this process. 128 MiB by default; beyond it, the least used go.
+    pub fn memory_bytes(mut self, bytes: u64) -> Self {
+        self.memory_bytes = bytes;
+        self
+    }
+
+    /// How long a request waits for the store before it goes on without. 40 ms by default.
+    pub fn store_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// How many sessions may wait to be written to the store. 4,096 by default.
+    pub fn write_queue(mut self, sessions: usize) -> Self {
+        self.write_queue = sessions;
+        self
+    }
+
+    /// Puts the tiers together; no I/O.
+    pub fn build(self) -> SessionTiers {
+        let keyring = Arc::new(self.keyring);
+        let stats = Arc::new(TierStats::default());
+        let writer = Writer::new(
+            Arc::clone(&self.store),
+            Arc::clone(&keyring),
+            Arc::clone(&stats),
+            self.write_queue,
+        );
+        let inner = Inner {
+            verifier: self.verifier,
+            keyring,
+            store: self.store,
+            upstream: self.upstream,
+            memory: session_cache(self.memory_bytes),
+            known_bad: known_bad_cache(),
+            writer,
+            denied: self.denied,
+            max_lifetime: self.max_lifetime,
+            patience: self.patience,
+            stats,
+            warned: Seldom::default(),
+            warming: Arc::new(AtomicBool::new(false)),
+        };
+        SessionTiers {
+            inner: Arc::new(inner),
+        }
+    }
+}
+
+/// What the map itself takes for a session, roughly.
+const ENTRY_OVERHEAD: usize = 350;
+
+fn session_cache(bytes: u64) -> Cache<SessionKey, Arc<Session>> {
+    Cache::builder()
+        .name("sessions")
+        .max_capacity(bytes)
+        .weigher(|_, session: &Arc<Session>| {
+            u32::try_from(session.weight() + ENTRY_OVERHEAD).unwrap_or(u32::MAX)
+        })
+        .expire_after(SessionExpiry)
+        .build()
+}
+
+/// Small and short: it protects the store and the verifier from a client that repeats itself, and
+/// nothing else.
+fn known_bad_cache() -> Cache<SessionKey, AuthError> {
+    Cache::builder()
+        .name("known bad tokens")
+        .max_capacity(10_000)
+        .time_to_live(Duration::from_secs(10))
+        .build()
+}
+
+/// Every session goes when it is over.
+struct SessionExpiry;
+
+impl Expiry<SessionKey, Arc<Session>> for SessionExpiry {
+    fn expire_after_create(
+        &self,
+        _: &SessionKey,
+        session: &Arc<Session>,
+        _: Instant,
+    ) -> Option<Duration> {
+        Some(session.remaining(SystemTime::now()))
+    }
+
+    fn expire_after_update(
+        &self,
+        _: &SessionKey,
+        session: &Arc<Session>,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        Some(session.remaining(SystemTime::now()))
+    }
+}

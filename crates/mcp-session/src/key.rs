@@ -1,0 +1,76 @@
+//! [`SessionKey`]: under which name a session is kept. The only place that names store keys.
+
+use std::fmt;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+/// A keyed hash (HMAC-SHA256) of an access token: which session, without saying whose.
+///
+/// It is no secret: without the encryption key nobody can compute it from a token or the other
+/// way round. [`Keyring::session_key`](crate::Keyring::session_key) makes it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionKey([u8; 32]);
+
+impl SessionKey {
+    /// Prefix of every name. The version changes when old records must not be found any more.
+    const PREFIX: &str = "mcp:session:v1:";
+
+    pub(crate) fn new(digest: [u8; 32]) -> Self {
+        Self(digest)
+    }
+}
+
+/// The name in the store: `mcp:session:v1:` and 43 characters of base64url.
+impl fmt::Display for SessionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", Self::PREFIX, URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+impl fmt::Debug for SessionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionKey({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mcp_auth::AccessToken;
+    use proptest::prelude::*;
+
+    use crate::Keyring;
+
+    fn token(text: &str) -> AccessToken {
+        AccessToken::parse(&format!("Bearer {text}")).unwrap()
+    }
+
+    #[test]
+    fn the_name_has_a_fixed_shape() {
+        let name = Keyring::random().session_key(&token("abc")).to_string();
+        assert_eq!(name.len(), "mcp:session:v1:".len() + 43);
+        assert!(name.starts_with("mcp:session:v1:"));
+        assert!(!name.contains("abc"));
+    }
+
+    #[test]
+    fn another_encryption_key_gives_another_name() {
+        let token = token("abc");
+        assert_ne!(
+            Keyring::random().session_key(&token),
+            Keyring::random().session_key(&token)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn two_tokens_never_share_a_name(
+            a in "[A-Za-z0-9._~+/-]{1,200}",
+            b in "[A-Za-z0-9._~+/-]{1,200}",
+        ) {
+            let ring = Keyring::random();
+            let (left, right) = (ring.session_key(&token(&a)), ring.session_key(&token(&b)));
+            prop_assert_eq!(a == b, left == right);
+            prop_assert_eq!(a == b, left.to_string() == right.to_string());
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The stored form of a session: private, versioned, sealed before it leaves the process.
+
+use std::{
+    io,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use mcp_auth::{Principal, PrincipalRecord, UpstreamToken};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::session::Session;
+
+const VERSION: u8 = 1;
+
+/// The plaintext of a session; wiped when dropped.
+pub(crate) fn encode(session: &Session) -> Result<Zeroizing<Vec<u8>>, RecordError> {
+    let record = Record {
+        version: VERSION,
+        principal: session.principal().to_record(),
+        upstream: session.upstream().map(|token| UpstreamRecord {
+            secret: Zeroizing::new(token.expose().to_owned()),
+            expires_at: seconds(token.expires_at()),
+        }),
+        established_at: seconds(session.established_at()),
+        expires_at: seconds(session.expires_at()),
+    };
+    // Measured first: a vector that grows would leave unwiped copies behind.
+    let mut length = Length(0);
+    serde_json::to_writer(&mut length, &record).map_err(|_| RecordError)?;
+    let mut plaintext = Zeroizing::new(Vec::with_capacity(length.0));
+    serde_json::to_writer(&mut *plaintext, &record).map_err(|_| RecordError)?;
+    Ok(plaintext)
+}
+
+/// A session from the plaintext of a record that opened.
+pub(crate) fn decode(plaintext: &[u8], max_lifetime: Duration) -> Result<Session, RecordError> {
+    let record: Record = serde_json::from_slice(plaintext).map_err(|_| RecordError)?;
+    if record.version != VERSION {
+        return Err(RecordError);
+    }
+    let upstream = record
+        .upstream
+        .map(|upstream| UpstreamToken::new(upstream.secret, time(upstream.expires_at)));
+    Ok(Session::restore(
+        Principal::from_record(record.principal),
+        upstream,
+        time(record.established_at),
+        time(record.expires_at),
+        max_lifetime,
+    ))
+}
+
+/// Plaintext that is no session of this version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a session record of this version")]
+pub(crate) struct RecordError;
+
+#[derive(Serialize, Deserialize)]
+struct Record {
+    #[serde(rename = "v")]
+    version: u8,
+    #[serde(rename = "p")]
+    principal: PrincipalRecord,
+    #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
+    upstream: Option<UpstreamRecord>,
+    #[serde(rename = "b")]
+    established_at: u64,
+    #[serde(rename = "x")]
+    expires_at: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct UpstreamRecord {
+    #[serde(rename = "t", with = "secret")]
+    secret: Zeroizing<String>,
+    #[serde(rename = "x")]
+    expires_at: u64,
+}
+
+/// The upstream token as text: only here, only on its way into the seal and out of it.
+mod secret {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+    use zeroize::Zeroizing;
+
+    pub(super) fn serialize<S: Serializer>(
+        secret: &Zeroizing<String>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(secret)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Zeroizing<String>, D::Error> {
+        String::deserialize(deserializer).map(Zeroizing::new)
+    }
+}
+
+/// Counts the bytes that would be written.
+struct Length(usize);
+
+impl io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
+}
+
+fn time(seconds: u64) -> SystemTime {
+    UNIX_EPOCH
+        .checked_add(Duration::from_secs(seconds))
+        .unwrap_or(UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        seal::OVERHEAD,
+        testing::{principal, upstream},
+    };
+
+    fn session() -> Session {
+        let established_at = UNIX_EPOCH + Duration::from_secs(1_000);
+        let upstream = upstream("upstream-s3cret", 4_000);
+        Session::new(
+            principal("ada", 5_000),
+            Some(upstream),
+            established_at,
+            Duration::MAX,
+        )
+    }
+
+    #[test]
+    fn a_session_comes_back_as_it_was() {
+        let plaintext = encode(&session()).unwrap();
+        assert_eq!(decode(&plaintext, Duration::MAX).unwrap(), session());
+        assert_eq!(
+            plaintext.capacity(),
+            plaintext.len(),
+            "grew, and left copies behind"
+        );
+    }
+
+    #[test]
+    fn a_shorter_configured_lifetime_shortens_stored_sessions() {
+        let plaintext = encode(&session()).unwrap();
+        let session = decode(&plaintext, Duration::from_mins(1)).unwrap();
+        assert_eq!(
+            session.expires_at(),
+            UNIX_EPOCH + Duration::from_secs(1_060)
+        );
+    }
+
+    #[test]
+    fn other_versions_and_garbage_are_no_records() {
+        let plaintext = encode(&session()).unwrap();
+        let text = String::from_utf8(plaintext.to_vec()).unwrap();
+        let newer = text.replace("\"v\":1", "\"v\":2");
+        assert_ne!(newer, text);
+        for bytes in [newer.as_bytes(), b"{}", b"", b"\xff"] {
+            assert_eq!(decode(bytes, Duration::MAX), Err(RecordError));
+        }
+    }
+
+    #[test]
+    fn a_typical_record_stays_under_one_kibibyte() {
+        let session = Session::new(
+            principal("user_01JZ7Q3V5W8X9Y0Z1A2B3C4D5E", 5_000),
+            None,
+            UNIX_EPOCH,
+            Duration::MAX,
+        );
+        let plaintext = encode(&session).unwrap();
+        assert!(
+            plaintext.len() + OVERHEAD <= 1024,
+            "{}",
+            plaintext.len() + OVERHEAD
+        );
+    }
+}

@@ -1,0 +1,186 @@
+//! [`Session`]: a principal that was verified, what belongs to it, and until when that holds.
+
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
+
+use mcp_auth::{Principal, UpstreamToken};
+
+/// A verified principal, the upstream token that belongs to it, and how long both may be used.
+///
+/// It holds no inbound token, and it is not the protocol's `Mcp-Session-Id`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Session {
+    principal: Principal,
+    upstream: Option<UpstreamToken>,
+    established_at: SystemTime,
+    expires_at: SystemTime,
+}
+
+impl Session {
+    /// A session established now. It ends with its token, its upstream token or after
+    /// `max_lifetime`, whichever comes first.
+    pub(crate) fn new(
+        principal: Principal,
+        upstream: Option<UpstreamToken>,
+        established_at: SystemTime,
+        max_lifetime: Duration,
+    ) -> Self {
+        let expires_at = principal.expires_at();
+        Self {
+            principal,
+            upstream,
+            established_at,
+            expires_at,
+        }
+        .limited_to(max_lifetime)
+    }
+
+    /// Brings a stored session back; `expires_at` can only shorten it.
+    pub(crate) fn restore(
+        principal: Principal,
+        upstream: Option<UpstreamToken>,
+        established_at: SystemTime,
+        expires_at: SystemTime,
+        max_lifetime: Duration,
+    ) -> Self {
+        let expires_at = expires_at.min(principal.expires_at());
+        Self {
+            principal,
+            upstream,
+            established_at,
+            expires_at,
+        }
+        .limited_to(max_lifetime)
+    }
+
+    /// The same session with an upstream token, which can only shorten it.
+    pub(crate) fn with_upstream(mut self, upstream: UpstreamToken, max_lifetime: Duration) -> Self {
+        self.upstream = Some(upstream);
+        self.limited_to(max_lifetime)
+    }
+
+    fn limited_to(mut self, max_lifetime: Duration) -> Self {
+        if let Some(upstream) = &self.upstream {
+            self.expires_at = self.expires_at.min(upstream.expires_at());
+        }
+        if let Some(limit) = self.established_at.checked_add(max_lifetime) {
+            self.expires_at = self.expires_at.min(limit);
+        }
+        self
+    }
+
+    /// Who the session belongs to.
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// The credential for the upstream API; `None` when the presented token itself is it.
+    pub fn upstream(&self) -> Option<&UpstreamToken> {
+        self.upstream.as_ref()
+    }
+
+    /// When the token behind this session was verified.
+    pub fn established_at(&self) -> SystemTime {
+        self.established_at
+    }
+
+    /// The earliest of token expiry, upstream token expiry and configured lifetime.
+    pub fn expires_at(&self) -> SystemTime {
+        self.expires_at
+    }
+
+    /// Whether the session is over at `now`.
+    pub fn is_expired(&self, now: SystemTime) -> bool {
+        self.expires_at <= now
+    }
+
+    /// How long the session still holds; zero when it is over.
+    pub(crate) fn remaining(&self, now: SystemTime) -> Duration {
+        self.expires_at.duration_since(now).unwrap_or_default()
+    }
+
+    /// Bytes this session takes in memory, roughly: itself and what it points to.
+    pub(crate) fn weight(&self) -> usize {
+        let principal = &self.principal;
+        let text = |text: &str| text.len() + 24;
+        let list = |list: &[String]| list.iter().map(|item| text(item)).sum::<usize>();
+        size_of::<Self>()
+            + text(principal.issuer())
+            + text(principal.subject())
+            + principal.client_id().map_or(0, text)
+            + principal.organization().map_or(0, text)
+            + list(principal.scopes())
+            + list(principal.audiences())
+            + self
+                .upstream
+                .as_ref()
+                .map_or(0, |upstream| text(upstream.expose()))
+    }
+}
+
+/// Shows neither who nor the upstream token.
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("principal", &"[redacted]")
+            .field("upstream", &self.upstream.as_ref().map(|_| "[redacted]"))
+            .field("established_at", &self.established_at)
+            .field("expires_at", &self.expires_at)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use crate::testing::{principal, upstream};
+
+    fn at(seconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_session_ends_with_whatever_ends_first() {
+        let week = Duration::from_hours(7 * 24);
+        let hour = Duration::from_hours(1);
+        let token_first = Session::new(principal("ada", 5_000), None, at(1_000), week);
+        assert_eq!(token_first.expires_at(), at(5_000));
+        let upstream_first = Session::new(
+            principal("ada", 5_000),
+            Some(upstream("t", 4_000)),
+            at(1_000),
+            week,
+        );
+        assert_eq!(upstream_first.expires_at(), at(4_000));
+        let lifetime_first = Session::new(principal("ada", 9_000), None, at(1_000), hour);
+        assert_eq!(lifetime_first.expires_at(), at(4_600));
+    }
+
+    #[test]
+    fn a_session_is_over_at_its_expiry_not_before() {
+        let session = Session::new(principal("ada", 5_000), None, at(1_000), Duration::MAX);
+        assert!(!session.is_expired(at(4_999)));
+        assert!(session.is_expired(at(5_000)));
+        assert_eq!(session.remaining(at(4_000)), Duration::from_secs(1_000));
+        assert_eq!(session.remaining(at(6_000)), Duration::ZERO);
+    }
+
+    #[test]
+    fn debug_shows_neither_user_nor_upstream_token() {
+        let session = Session::new(
+            principal("ada", 5_000),
+            Some(upstream("s3cret", 4_000)),
+            at(1),
+            Duration::MAX,
+        );
+        let shown = format!("{session:?}");
+        assert!(
+            !shown.contains("ada") && !shown.contains("s3cret"),
+            "{shown}"
+        );
+    }
+}

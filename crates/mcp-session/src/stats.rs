@@ -1,0 +1,98 @@
+//! Counters of what the tiers did, for whoever exports metrics.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// The count since the process started.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn increment(&self) {
+        self.add(1);
+    }
+
+    pub(crate) fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+}
+
+/// What [`SessionTiers`](crate::SessionTiers) did since it was built.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct TierStats {
+    /// Answered from process memory without waiting for anything.
+    pub memory_hits: Counter,
+    /// Answered by the work of another request that had the same token.
+    pub coalesced: Counter,
+    /// Answered by a record of the shared store.
+    pub store_hits: Counter,
+    /// The store was asked and had nothing usable.
+    pub store_misses: Counter,
+    /// The store was asked and failed or was too slow to be waited for.
+    pub store_errors: Counter,
+    /// Tokens verified, whatever came out.
+    pub verifications: Counter,
+    /// Refused because the same token was proven bad a moment ago.
+    pub known_bad_hits: Counter,
+    /// Refused because the principal was denied.
+    pub denied: Counter,
+    /// Records that did not open (altered, or sealed by a foreign key); each was deleted.
+    pub records_unopened: Counter,
+    /// Records that opened and are not usable here: expired, another version, no longer accepted.
+    pub records_unusable: Counter,
+    /// Records found under or sealed by a previous key, and sealed again under the current one.
+    pub records_resealed: Counter,
+    /// Sessions written to the store.
+    pub writes: Counter,
+    /// Writes and deletions that the store did not take.
+    pub writes_failed: Counter,
+    /// Writes that were not attempted because too many were waiting.
+    pub writes_dropped: Counter,
+}
+
+/// Lets a message through once per interval, so that an outage does not flood the log.
+#[derive(Debug, Default)]
+pub(crate) struct Seldom(Mutex<Option<Instant>>);
+
+impl Seldom {
+    const INTERVAL: Duration = Duration::from_secs(10);
+
+    pub(crate) fn now(&self) -> bool {
+        self.at(Instant::now())
+    }
+
+    fn at(&self, now: Instant) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last.is_none_or(|last| now.saturating_duration_since(last) >= Self::INTERVAL);
+        if due {
+            *last = Some(now);
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_passes_once_per_interval() {
+        let (seldom, start) = (Seldom::default(), Instant::now());
+        let after = |seconds| start + Duration::from_secs(seconds);
+        assert!(seldom.at(start));
+        assert!(!seldom.at(after(9)));
+        assert!(seldom.at(after(10)));
+        assert!(!seldom.at(after(11)));
+    }
+}

@@ -1,0 +1,31 @@
+//! Values for the unit tests of this crate.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use mcp_auth::{Principal, PrincipalRecord, UpstreamToken};
+use zeroize::Zeroizing;
+
+pub(crate) fn principal(subject: &str, expires_at: u64) -> Principal {
+    Principal::from_record(PrincipalRecord {
+        issuer: "https://auth.example.com".to_owned(),
+        subject: subject.to_owned(),
+        client_id: Some("client_01JZ7Q3V5W8X9Y0Z1A2B3C4D5E".to_owned()),
+        organization: Some("org_01JZ7Q3V5W8X9Y0Z1A2B3C4D5E".to_owned()),
+        scopes: [
+            "profile",
+            "requirements:read",
+            "requirements:write",
+            "tasks:read",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+        audiences: vec!["https://mcp.example.com/mcp".to_owned()],
+        expires_at,
+        issued_at: Some(500),
+    })
+}
+
+pub(crate) fn upstream(secret: &str, expires_at: u64) -> UpstreamToken {
+    let expires_at = UNIX_EPOCH + Duration::from_secs(expires_at);
+    UpstreamToken::new(Zeroizing::new(secret.to_owned()), expires_at)
+}

@@ -1,0 +1,453 @@
+//! [`SessionTiers`]: who does this token speak for? Asked of memory, the shared store and the
+//! verifier, in the order that costs least and lets no forged token reach the store.
+
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use mcp_auth::{
+    AccessToken, AuthError, InvalidReason, Principal, TokenVerifier, UpstreamCredentials,
+};
+use moka::future::Cache;
+
+use crate::{
+    builder::SessionTiersBuilder,
+    key::SessionKey,
+    record,
+    seal::Keyring,
+    session::Session,
+    stats::{Seldom, TierStats},
+    store::{SharedStore, StoreError},
+    writer::Writer,
+};
+
+/// Resolves access tokens to sessions. Cheap to clone.
+#[derive(Clone)]
+pub struct SessionTiers {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// A session, and where it came from.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// Who the token speaks for.
+    pub session: Arc<Session>,
+    /// Where the answer came from.
+    pub tier: Tier,
+}
+
+/// Where an answer to "who is this?" came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Tier {
+    /// Process memory, or the work of another request with the same token.
+    Memory,
+    /// The shared store.
+    Store,
+    /// The token was verified.
+    Verification,
+}
+
+impl Tier {
+    /// A stable name for logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Store => "store",
+            Self::Verification => "verification",
+        }
+    }
+}
+
+pub(crate) struct Inner {
+    pub(crate) verifier: TokenVerifier,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) store: Arc<dyn SharedStore>,
+    pub(crate) upstream: Option<UpstreamCredentials>,
+    pub(crate) memory: Cache<SessionKey, Arc<Session>>,
+    pub(crate) known_bad: Cache<SessionKey, AuthError>,
+    pub(crate) writer: Writer,
+    pub(crate) denied: Option<Denied>,
+    pub(crate) max_lifetime: Duration,
+    pub(crate) patience: Duration,
+    pub(crate) stats: Arc<TierStats>,
+    pub(crate) warned: Seldom,
+    pub(crate) warming: Arc<AtomicBool>,
+}
+
+/// Whether a principal was revoked.
+pub(crate) type Denied = Box<dyn Fn(&Principal) -> bool + Send + Sync>;
+
+/// What an answer is made of, before the upstream credential.
+enum Found {
+    Stored { session: Session, stale: bool },
+    Verified(Principal),
+}
+
+impl SessionTiers {
+    /// Tiers over a verifier, the encryption keys and a shared store.
+    pub fn builder(
+        verifier: TokenVerifier,
+        keyring: Keyring,
+        store: Arc<dyn SharedStore>,
+    ) -> SessionTiersBuilder {
+        SessionTiersBuilder::new(verifier, keyring, store)
+    }
+
+    /// The session of an access token, as of now.
+    ///
+    /// # Errors
+    /// See [`SessionTiers::resolve_at`].
+    pub async fn resolve(&self, token: &AccessToken) -> Result<Resolved, AuthError> {
+        self.resolve_at(token, SystemTime::now()).await
+    }
+
+    /// The session of an access token at `now`. Requests with the same new token share one
+    /// verification; one that goes away does not take it from the others.
+    ///
+    /// # Errors
+    /// [`AuthError::InvalidToken`] only for a token that is proven bad or denied. An issuer that
+    /// cannot be asked is [`AuthError::Unavailable`]; a store that cannot be asked is no error.
+    pub async fn resolve_at(
+        &self,
+        token: &AccessToken,
+        now: SystemTime,
+    ) -> Result<Resolved, AuthError> {
+        let key = self.inner.keyring.session_key(token);
+        let resolved = match self.inner.remembered(&key, now).await {
+            Some(session) => Resolved {
+                session,
+                tier: Tier::Memory,
+            },
+            None => self.inner.establish_once(key, token, now).await?,
+        };
+        // Asked last and on every path: a session must not outlive its revocation.
+        self.inner.check_denied(&resolved.session)?;
+        Ok(resolved)
+    }
+
+    /// Removes the session of a token from memory and from the store. The token itself stays
+    /// good: shown again, it is verified again.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the record may still be in the store.
+    pub async fn forget(&self, token: &AccessToken) -> Result<(), StoreError> {
+        let current = self.inner.keyring.session_key(token);
+        self.inner.memory.invalidate(&current).await;
+        let mut result = self.inner.writer.remove_now(current).await;
+        for previous in self.inner.keyring.previous_keys(token) {
+            result = result.and(self.inner.writer.remove_now(previous).await);
+        }
+        result
+    }
+
+    /// Waits for writes to the store, at shutdown, at most until `deadline` has passed. Returns
+    /// how many were left.
+    pub async fn flush(&self, deadline: Duration) -> usize {
+        self.inner.writer.flush(deadline).await
+    }
+
+    /// What happened so far.
+    pub fn stats(&self) -> &Arc<TierStats> {
+        &self.inner.stats
+    }
+
+    /// How many sessions are in memory, roughly, and how many bytes they take.
+    pub fn memory_usage(&self) -> (u64, u64) {
+        (
+            self.inner.memory.entry_count(),
+            self.inner.memory.weighted_size(),
+        )
+    }
+}
+
+impl Inner {
+    async fn remembered(&self, key: &SessionKey, now: SystemTime) -> Option<Arc<Session>> {
+        let session = self.memory.get(key).await?;
+        // The map counts on the monotonic clock, which stands still while a machine sleeps.
+        if session.is_expired(now) {
+            self.memory.invalidate(key).await;
+            return None;
+        }
+        self.stats.memory_hits.increment();
+        Some(session)
+    }
+
+    /// Establishes a session, or waits for the request that is doing so.
+    async fn establish_once(
+        &self,
+        key: SessionKey,
+        token: &AccessToken,
+        now: SystemTime,
+    ) -> Result<Resolved, AuthError> {
+        if let Some(error) = self.known_bad.get(&key).await {
+            self.stats.known_bad_hits.increment();
+            return Err(error);
+        }
+        let (mut led, result) = self.lead_or_wait(key, token, now).await;
+        // "The issuer has no such key" was said of a key set that may have been asked for before
+        // this request arrived. A second round is asked for after.
+        let result = match result {
+            Err(AuthError::InvalidToken(InvalidReason::UnknownKey)) if !led => {
+                let (led_again, result) = self.lead_or_wait(key, token, now).await;
+                led = led_again;
+                result
+            }
+            result => result,
+        };
+        if !led {
+            self.stats.coalesced.increment();
+        }
+        result
+    }
+
+    /// Whether this request did the work itself, and what came of it.
+    async fn lead_or_wait(
+        &self,
+        key: SessionKey,
+        token: &AccessToken,
+        now: SystemTime,
+    ) -> (bool, Result<Resolved, AuthError>) {
+        let (mut led, mut found_in) = (false, Tier::Memory);
+        let work = async {
+            led = true;
+            let resolved = self.establish(key, token, now).await?;
+            found_in = resolved.tier;
+            Ok(resolved.session)
+        };
+        let result = self.memory.try_get_with(key, work).await;
+        let result = match result {
+            Ok(session) => Ok(Resolved {
+                session,
+                tier: found_in,
+            }),
+            Err(error) => Err(AuthError::clone(&error)),
+        };
+        (led, result)
+    }
+
+    async fn establish(
+        &self,
+        key: SessionKey,
+        token: &AccessToken,
+        now: SystemTime,
+    ) -> Result<Resolved, AuthError> {
+        let found = if self.verifier.keys_warm(token) || self.verifier.is_warm() {
+            self.verify_then_ask(token, now).await
+        } else {
+            self.ask_then_verify(token, now).await
+        };
+        match found {
+            Ok(Found::Stored { session, stale }) => self.adopt(key, token, session, stale).await,
+            Ok(Found::Verified(principal)) => self.begin(key, token, principal, now).await,
+            Err(error) => {
+                if is_proven_bad(&error) {
+                    self.known_bad.insert(key, error.clone()).await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Keys are at hand: a forged token never reaches the store. It is asked only when the
+    /// verifier cannot tell, as for a key published a moment ago by an issuer that went away.
+    async fn verify_then_ask(
+        &self,
+        token: &AccessToken,
+        now: SystemTime,
+    ) -> Result<Found, AuthError> {
+        match self.verify(token, now).await {
+            Err(error @ AuthError::Unavailable { .. }) => {
+                self.verifier.check_shape(token, now)?;
+                self.ask(token, now).await.ok_or(error)
+            }
+            verified => verified,
+        }
+    }
+
+    /// No keys: the store is the faster road, and the only one while the issuer is away. A store
+    /// that is slow does not hold up the verification, nor the other way round.
+    async fn ask_then_verify(
+        &self,
+        token: &AccessToken,
+        now: SystemTime,
+    ) -> Result<Found, AuthError> {
+        self.verifier.check_shape(token, now)?;
+        let mut asking = pin!(self.ask(token, now));
+        match tokio::time::timeout(self.patience, &mut asking).await {
+            Ok(Some(found)) => return Ok(found),
+            Ok(None) => return self.verify(token, now).await,
+            Err(_) => self.stats.store_errors.increment(),
+        }
+        let mut verifying = pin!(self.verify(token, now));
+        tokio::select! {
+            found = &mut asking => match found {
+                Some(found) => Ok(found),
+                None => verifying.await,
+            },
+            verified = &mut verifying => match verified {
+                Err(error @ AuthError::Unavailable { .. }) => asking.await.ok_or(error),
+                verified => verified,
+            },
+        }
+    }
+
+    async fn verify(&self, token: &AccessToken, now: SystemTime) -> Result<Found, AuthError> {
+        self.stats.verifications.increment();
+        self.verifier.verify(token, now).await.map(Found::Verified)
+    }
+
+    /// The usable record of a token, looked for under the current key's name, then under those of
+    /// earlier keys. Whatever goes wrong is a miss.
+    async fn ask(&self, token: &AccessToken, now: SystemTime) -> Option<Found> {
+        let current = self.keyring.session_key(token);
+        let keys = std::iter::once(current).chain(self.keyring.previous_keys(token));
+        for key in keys {
+            let name = key.to_string();
+            match self.store.get(&name).await {
+                Ok(Some(sealed)) => {
+                    if let Some((session, stale)) = self.open(key, &name, &sealed, now) {
+                        self.stats.store_hits.increment();
+                        return Some(Found::Stored {
+                            session,
+                            stale: stale || key != current,
+                        });
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    self.store_failed(&error);
+                    return None;
+                }
+            }
+        }
+        self.stats.store_misses.increment();
+        None
+    }
+
+    fn open(
+        &self,
+        key: SessionKey,
+        name: &str,
+        sealed: &[u8],
+        now: SystemTime,
+    ) -> Option<(Session, bool)> {
+        let opened = match self.keyring.open(name, sealed) {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.stats.records_unopened.increment();
+                if self.warned.now() {
+                    tracing::warn!(%error, "a session record did not open and is deleted");
+                }
+                self.writer.remove(key);
+                return None;
+            }
+        };
+        // A record of another program version stays for the instances that wrote it.
+        let session = record::decode(&opened.plaintext, self.max_lifetime)
+            .ok()
+            .filter(|session| !session.is_expired(now))
+            .filter(|session| self.verifier.accepts(session.principal(), now));
+        if session.is_none() {
+            self.stats.records_unusable.increment();
+        }
+        Some((session?, opened.stale))
+    }
+
+    fn store_failed(&self, error: &StoreError) {
+        self.stats.store_errors.increment();
+        if self.warned.now() {
+            tracing::warn!(%error, "the session store cannot be asked; tokens are verified instead");
+        }
+    }
+
+    /// Takes over a session that another instance established, or this one before it restarted.
+    async fn adopt(
+        &self,
+        key: SessionKey,
+        token: &AccessToken,
+        session: Session,
+        stale: bool,
+    ) -> Result<Resolved, AuthError> {
+        self.warm_keys();
+        let mut changed = stale;
+        let mut session = session;
+        if let Some(upstream) = &self.upstream
+            && session.upstream().is_none()
+            && let Some(obtained) = upstream.obtain(token, session.principal()).await?
+        {
+            session = session.with_upstream(obtained, self.max_lifetime);
+            changed = true;
+        }
+        let session = Arc::new(session);
+        if stale {
+            self.stats.records_resealed.increment();
+        }
+        if changed {
+            self.writer.put(key, Arc::clone(&session));
+        }
+        Ok(Resolved {
+            session,
+            tier: Tier::Store,
+        })
+    }
+
+    /// Starts the session of a token that was verified just now.
+    async fn begin(
+        &self,
+        key: SessionKey,
+        token: &AccessToken,
+        principal: Principal,
+        now: SystemTime,
+    ) -> Result<Resolved, AuthError> {
+        let upstream = match &self.upstream {
+            Some(upstream) => upstream.obtain(token, &principal).await?,
+            None => None,
+        };
+        let session = Arc::new(Session::new(principal, upstream, now, self.max_lifetime));
+        self.writer.put(key, Arc::clone(&session));
+        Ok(Resolved {
+            session,
+            tier: Tier::Verification,
+        })
+    }
+
+    /// A store hit without keys leaves them cold: fetch them behind the request's back, so that
+    /// the next new token is verified before the store hears of it.
+    fn warm_keys(&self) {
+        if self.verifier.is_warm() || self.warming.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (verifier, warming) = (self.verifier.clone(), Arc::clone(&self.warming));
+        tokio::spawn(async move {
+            verifier.warm_up().await;
+            warming.store(false, Ordering::Release);
+        });
+    }
+
+    fn check_denied(&self, session: &Session) -> Result<(), AuthError> {
+        match &self.denied {
+            Some(denied) if denied(session.principal()) => {
+                self.stats.denied.increment();
+                Err(InvalidReason::Revoked.into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether the same token cannot become good in a moment: no key, no clock and no configuration
+/// change would help it.
+fn is_proven_bad(error: &AuthError) -> bool {
+    let AuthError::InvalidToken(reason) = error else {
+        return false;
+    };
+    !matches!(
+        reason,
+        InvalidReason::UnknownKey | InvalidReason::NotYetValid | InvalidReason::Revoked
+    )
+}

@@ -1,0 +1,215 @@
+//! Writes to the shared store, off the request's path: bounded, and the last word per key wins.
+//!
+//! A task runs only while something is waiting. Sealing happens here too.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use futures::future::join_all;
+use tokio::sync::{Notify, oneshot};
+
+use crate::{
+    key::SessionKey,
+    record,
+    seal::Keyring,
+    session::Session,
+    stats::{Seldom, TierStats},
+    store::{SharedStore, StoreError},
+};
+
+/// Commands under way at once.
+const BATCH: usize = 16;
+
+/// The queue and whoever empties it. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Writer {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    store: Arc<dyn SharedStore>,
+    keyring: Arc<Keyring>,
+    stats: Arc<TierStats>,
+    capacity: usize,
+    queue: Mutex<Queue>,
+    idle: Notify,
+    warned: Seldom,
+}
+
+#[derive(Default)]
+struct Queue {
+    order: VecDeque<SessionKey>,
+    jobs: HashMap<SessionKey, Job>,
+    running: bool,
+}
+
+/// What is to become of a key: a session to keep, or nothing.
+#[derive(Default)]
+struct Job {
+    session: Option<Arc<Session>>,
+    waiting: Vec<oneshot::Sender<Result<(), StoreError>>>,
+}
+
+impl Writer {
+    pub(crate) fn new(
+        store: Arc<dyn SharedStore>,
+        keyring: Arc<Keyring>,
+        stats: Arc<TierStats>,
+        capacity: usize,
+    ) -> Self {
+        let shared = Shared {
+            store,
+            keyring,
+            stats,
+            capacity,
+            queue: Mutex::default(),
+            idle: Notify::new(),
+            warned: Seldom::default(),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Keeps the session, some time soon. `key` is its key under the current encryption key.
+    pub(crate) fn put(&self, key: SessionKey, session: Arc<Session>) {
+        self.enqueue(key, Some(session), None);
+    }
+
+    /// Removes a record, some time soon.
+    pub(crate) fn remove(&self, key: SessionKey) {
+        self.enqueue(key, None, None);
+    }
+
+    /// Removes a record, after everything that was queued for it before, and waits for it.
+    pub(crate) async fn remove_now(&self, key: SessionKey) -> Result<(), StoreError> {
+        let (done, result) = oneshot::channel();
+        self.enqueue(key, None, Some(done));
+        result
+            .await
+            .unwrap_or(Err(StoreError::Unreachable("the writer stopped")))
+    }
+
+    /// Waits until nothing is queued or under way. Returns what was still queued at the deadline.
+    pub(crate) async fn flush(&self, deadline: Duration) -> usize {
+        let drained = async {
+            loop {
+                let notified = self.shared.idle.notified();
+                if !self.shared.lock().running {
+                    return;
+                }
+                notified.await;
+            }
+        };
+        match tokio::time::timeout(deadline, drained).await {
+            Ok(()) => 0,
+            Err(_) => self.shared.lock().order.len().max(1),
+        }
+    }
+
+    fn enqueue(
+        &self,
+        key: SessionKey,
+        session: Option<Arc<Session>>,
+        waiting: Option<oneshot::Sender<Result<(), StoreError>>>,
+    ) {
+        let mut queue = self.shared.lock();
+        if !queue.jobs.contains_key(&key) {
+            // Somebody waits for a logout: it is never dropped.
+            if queue.order.len() >= self.shared.capacity && waiting.is_none() {
+                drop(queue);
+                self.shared.stats.writes_dropped.increment();
+                return;
+            }
+            queue.order.push_back(key);
+        }
+        let job = queue.jobs.entry(key).or_default();
+        job.session = session;
+        job.waiting.extend(waiting);
+        if !queue.running {
+            queue.running = true;
+            tokio::spawn(drain(Arc::clone(&self.shared)));
+        }
+    }
+}
+
+/// Empties the queue, a batch of different keys at a time, so that two jobs of one key never
+/// overtake each other.
+async fn drain(shared: Arc<Shared>) {
+    let stopped = Stopped(shared);
+    while let Some(batch) = stopped.0.next_batch() {
+        join_all(
+            batch
+                .into_iter()
+                .map(|(key, job)| stopped.0.perform(key, job)),
+        )
+        .await;
+    }
+}
+
+/// However the task ends, the next job starts a new one.
+struct Stopped(Arc<Shared>);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        self.0.lock().running = false;
+        self.0.idle.notify_waiters();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `None` ends the task; under the same lock, so that no job is left behind without one.
+    fn next_batch(&self) -> Option<Vec<(SessionKey, Job)>> {
+        let mut queue = self.lock();
+        let length = queue.order.len().min(BATCH);
+        if length == 0 {
+            queue.running = false;
+            return None;
+        }
+        let keys: Vec<_> = queue.order.drain(..length).collect();
+        Some(
+            keys.into_iter()
+                .filter_map(|key| Some((key, queue.jobs.remove(&key)?)))
+                .collect(),
+        )
+    }
+
+    async fn perform(&self, key: SessionKey, job: Job) {
+        let name = key.to_string();
+        let result = match &job.session {
+            Some(session) => self.write(&name, session).await,
+            None => self.store.delete(&name).await,
+        };
+        if let Err(error) = &result {
+            self.stats.writes_failed.increment();
+            if self.warned.now() {
+                tracing::warn!(%error, "session not written to the store; other instances will verify its token");
+            }
+        }
+        for waiting in job.waiting {
+            // Nobody is left to be told when the caller has gone.
+            drop(waiting.send(result.clone()));
+        }
+    }
+
+    async fn write(&self, name: &str, session: &Session) -> Result<(), StoreError> {
+        let ttl = session.remaining(SystemTime::now());
+        if ttl.is_zero() {
+            return Ok(());
+        }
+        let sealed = record::encode(session)
+            .ok()
+            .and_then(|plaintext| self.keyring.seal(name, &plaintext).ok())
+            .ok_or(StoreError::Unreachable("the record could not be sealed"))?;
+        self.store.put(name, sealed, ttl).await?;
+        self.stats.writes.increment();
+        Ok(())
+    }
+}

@@ -1,1 +1,34 @@
-//! BrainGrid's tools for AI assistants: does BrainGrid work for a caller.
+//! BrainGrid's planning tools for AI assistants.
+//!
+//! A [`ToolSet`] is an MCP handler that does BrainGrid work for a [`Caller`]: the person (or
+//! service) on whose behalf a tool runs, with an organization and a [`Credential`]. Where the
+//! caller comes from is not known here. Over stdio it is fixed when the program starts; a hosted
+//! server puts one into the extensions of every HTTP request.
+//!
+//! ```no_run
+//! # use mcp_core::{BrainGridClient, BrainGridConfig, Caller, ToolOptions, ToolSet};
+//! # fn assemble(caller: Caller) -> Result<ToolSet, Box<dyn std::error::Error>> {
+//! let client = BrainGridClient::new(BrainGridConfig::new("https://app.braingrid.ai".parse()?))?;
+//! let tools = ToolSet::new(client, ToolOptions::default()).with_caller(caller);
+//! # Ok(tools) }
+//! ```
+//!
+//! Three places carry the weight: [`tools`] with `call_tool`, the only way a tool is run;
+//! `braingrid::send`, the only way a request leaves; and `braingrid::routes`, the only module that
+//! knows a path. BrainGrid's HTTP API has no public specification: the paths and field names are
+//! assumptions, which is why decoding accepts every shape that was ever seen and why they stand in
+//! one place each.
+//!
+//! Before a [`BrainGridClient`] is built, the process must have installed a rustls crypto provider.
+
+mod braingrid;
+mod caller;
+mod error;
+mod ids;
+pub mod tools;
+
+pub use braingrid::{BrainGridClient, BrainGridConfig, ConfigError, HeaderHook, Timeouts};
+pub use caller::{Caller, Credential, CredentialError, Organization};
+pub use error::ApiError;
+pub use ids::{InvalidId, OrganizationId, ProjectRef, RequirementRef, TaskRef};
+pub use tools::{ScopePolicy, ToolOptions, ToolSet};

@@ -1,0 +1,299 @@
+//! Reads what BrainGrid answers, in every shape that was seen: envelopes, lists, pages, errors.
+//!
+//! Nothing here fails because of an unknown field or a surprising type; it gives less instead.
+
+use serde_json::{Map, Value};
+
+/// A JSON object whose known fields are taken out one by one; what stays is kept.
+pub(crate) struct Fields(Map<String, Value>);
+
+impl Fields {
+    pub(crate) fn new(map: Map<String, Value>) -> Self {
+        Self(map)
+    }
+
+    /// Whether the field was sent, be it as null.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    fn take(&mut self, names: &[&str]) -> Option<Value> {
+        names.iter().find_map(|name| match self.0.get(*name) {
+            None | Some(Value::Null) => None,
+            Some(_) => self.0.remove(*name),
+        })
+    }
+
+    /// A string; a number or a flag is written as one.
+    pub(crate) fn text(&mut self, names: &[&str]) -> Option<String> {
+        text_of(self.take(names)?)
+    }
+
+    /// A number that counts something; a string of digits is one.
+    pub(crate) fn count(&mut self, names: &[&str]) -> Option<u64> {
+        count_of(&self.take(names)?)
+    }
+
+    pub(crate) fn object(&mut self, names: &[&str]) -> Option<Fields> {
+        match self.take(names)? {
+            Value::Object(map) => Some(Fields(map)),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn value(&mut self, names: &[&str]) -> Option<Value> {
+        self.take(names)
+    }
+
+    pub(crate) fn array(&mut self, names: &[&str]) -> Option<Vec<Value>> {
+        match self.take(names)? {
+            Value::Array(items) => Some(items),
+            _ => None,
+        }
+    }
+}
+
+/// A string, or a number or flag written as one; anything else is nothing.
+pub(crate) fn text_of(value: Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        _ => None,
+    }
+}
+
+fn count_of(value: &Value) -> Option<u64> {
+    match value {
+        Value::String(text) => text.trim().parse().ok(),
+        _ => value.as_u64(),
+    }
+}
+
+/// How deep envelopes may be nested.
+const DEPTH: usize = 4;
+
+/// The object that stands for `noun`: bare, or inside `data`, `result` or its own name.
+pub(crate) fn entity(body: Value, noun: &str) -> Option<Fields> {
+    let mut current = body;
+    for _ in 0..DEPTH {
+        let Value::Object(mut map) = current else {
+            return None;
+        };
+        let inner = [noun, "data", "result"].into_iter().find(|name| {
+            // An entity may have a field named like an envelope (a task's `result`): a thing with
+            // an id is the thing itself.
+            map.get(*name).is_some_and(Value::is_object) && !map.contains_key("id")
+        });
+        match inner.and_then(|name| map.remove(name)) {
+            Some(value) => current = value,
+            None => return Some(Fields(map)),
+        }
+    }
+    None
+}
+
+/// A list with what is known about its length.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Page<T> {
+    pub(crate) items: Vec<T>,
+    /// `None` when BrainGrid did not say; that is not "no more".
+    pub(crate) has_more: Option<bool>,
+    pub(crate) total: Option<u64>,
+}
+
+/// The list of `nouns`: a bare array, or inside `data`, `items`, `results` or their own name.
+pub(crate) fn list<T>(
+    body: Value,
+    nouns: &str,
+    decode: impl Fn(Fields) -> Option<T>,
+) -> Option<Page<T>> {
+    let (mut has_more, mut total) = (None, None);
+    let mut current = body;
+    for _ in 0..=DEPTH {
+        match current {
+            Value::Array(values) => {
+                let objects = values.into_iter().filter_map(|value| match value {
+                    Value::Object(map) => Some(Fields(map)),
+                    _ => None,
+                });
+                return Some(Page {
+                    items: objects.filter_map(decode).collect(),
+                    has_more,
+                    total,
+                });
+            }
+            Value::Object(map) => {
+                let mut fields = Fields(map);
+                page_facts(&mut fields, &mut has_more, &mut total);
+                current = fields.value(&[nouns, "data", "items", "results", "result"])?;
+            }
+            _ => return None,
+        }
+    }
+    None
+}
+
+fn page_facts(fields: &mut Fields, has_more: &mut Option<bool>, total: &mut Option<u64>) {
+    const MORE: [&str; 3] = ["has_more", "hasMore", "has_next"];
+    const TOTAL: [&str; 4] = ["total_count", "totalCount", "total", "count"];
+    let flag = |fields: &mut Fields| fields.take(&MORE).and_then(|value| value.as_bool());
+    let nested = fields.object(&["pagination", "page_info", "meta"]);
+    *has_more = has_more.or(flag(fields));
+    *total = total.or(fields.count(&TOTAL));
+    if let Some(mut nested) = nested {
+        *has_more = has_more.or(flag(&mut nested));
+        *total = total.or(nested.count(&TOTAL));
+    }
+}
+
+/// What an error body says, made fit to be shown: one line, limited, no control characters.
+pub(crate) fn error_message(body: &[u8]) -> Option<String> {
+    let value: Value = serde_json::from_slice(body).ok()?;
+    let mut parts = Vec::new();
+    collect_messages(&value, &mut parts, 0);
+    parts.dedup();
+    let text = parts.join("; ");
+    let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text: String = text.chars().filter(|c| !c.is_control()).take(300).collect();
+    let text = text.trim_end_matches(['.', ' ']).to_owned();
+    (!text.is_empty()).then_some(text)
+}
+
+/// `{message}`, `{error: "…"}`, `{error: {message}}`, `{errors: "…" | […] | {field: […]}}`.
+fn collect_messages(value: &Value, parts: &mut Vec<String>, depth: usize) {
+    if depth > DEPTH || parts.len() > 10 {
+        return;
+    }
+    match value {
+        Value::String(text) => parts.push(text.clone()),
+        Value::Array(values) => values
+            .iter()
+            .for_each(|v| collect_messages(v, parts, depth + 1)),
+        Value::Object(map) => {
+            for name in ["message", "error", "error_description", "detail", "errors"] {
+                match map.get(name) {
+                    Some(Value::Object(fields)) if name == "errors" => {
+                        by_field(fields, parts, depth)
+                    }
+                    Some(inner) => collect_messages(inner, parts, depth + 1),
+                    None => {}
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn by_field(fields: &Map<String, Value>, parts: &mut Vec<String>, depth: usize) {
+    for (field, value) in fields {
+        let mut found = Vec::new();
+        collect_messages(value, &mut found, depth + 1);
+        parts.extend(found.into_iter().map(|text| format!("{field}: {text}")));
+    }
+}
+
+/// The JSON of a body: plain, or the last readable `data` of an event stream.
+pub(crate) fn json(body: &[u8], event_stream: bool) -> Option<Value> {
+    if !event_stream {
+        return serde_json::from_slice(body).ok();
+    }
+    let text = std::str::from_utf8(body).ok()?.replace("\r\n", "\n");
+    text.split("\n\n").filter_map(event_data).last()
+}
+
+fn event_data(event: &str) -> Option<Value> {
+    let data: Vec<_> = event
+        .lines()
+        .filter_map(|line| line.strip_prefix("data:"))
+        .collect();
+    let value: Value = serde_json::from_str(&data.join("\n")).ok()?;
+    value.is_object().then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn name(mut fields: Fields) -> Option<String> {
+        fields.text(&["name"])
+    }
+
+    #[test]
+    fn every_envelope_of_an_entity_is_opened() {
+        for body in [
+            json!({"id": 1, "name": "a"}),
+            json!({"data": {"id": 1, "name": "a"}}),
+            json!({"requirement": {"id": 1, "name": "a"}}),
+            json!({"data": {"requirement": {"id": 1, "name": "a", "result": {}}}}),
+        ] {
+            assert_eq!(
+                name(entity(body.clone(), "requirement").unwrap()).unwrap(),
+                "a",
+                "{body}"
+            );
+        }
+        assert!(entity(json!([]), "requirement").is_none());
+    }
+
+    #[test]
+    fn every_envelope_of_a_list_is_opened() {
+        for body in [
+            json!([{"name": "a"}, 7]),
+            json!({"tasks": [{"name": "a"}]}),
+            json!({"data": [{"name": "a"}]}),
+            json!({"data": {"tasks": [{"name": "a"}]}}),
+            json!({"items": [{"name": "a"}]}),
+        ] {
+            assert_eq!(
+                list(body.clone(), "tasks", name).unwrap().items,
+                ["a"],
+                "{body}"
+            );
+        }
+        assert!(list(json!({"x": 1}), "tasks", name).is_none());
+    }
+
+    #[test]
+    fn missing_page_facts_mean_unknown() {
+        let page = |body| list(body, "tasks", name).unwrap();
+        assert_eq!(page(json!([])).has_more, None);
+        assert_eq!(
+            page(json!({"tasks": [], "has_more": true})).has_more,
+            Some(true)
+        );
+        let nested =
+            page(json!({"data": {"tasks": []}, "pagination": {"has_more": false, "total": "3"}}));
+        assert_eq!((nested.has_more, nested.total), (Some(false), Some(3)));
+    }
+
+    #[test]
+    fn every_form_of_error_gives_a_message() {
+        for body in [
+            r#"{"error": "bad name"}"#,
+            r#"{"message": "bad name."}"#,
+            r#"{"error": {"message": "bad\nname"}}"#,
+            r#"{"errors": "bad name"}"#,
+            r#"{"errors": ["bad name"]}"#,
+            r#"{"errors": [{"message": "bad name"}]}"#,
+        ] {
+            assert_eq!(
+                error_message(body.as_bytes()).as_deref(),
+                Some("bad name"),
+                "{body}"
+            );
+        }
+        let fields = error_message(br#"{"errors": {"name": ["too short"]}}"#);
+        assert_eq!(fields.as_deref(), Some("name: too short"));
+        assert_eq!(error_message(b"<html>"), None);
+    }
+
+    #[test]
+    fn last_event_of_a_stream_is_the_answer() {
+        let body =
+            b"data: {\"id\":1}\r\n\r\nevent: done\ndata: {\"id\":\ndata: 2}\n\ndata: [DONE]\n\n";
+        assert_eq!(json(body, true), Some(json!({"id": 2})));
+    }
+}

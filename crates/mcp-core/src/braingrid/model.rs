@@ -1,0 +1,298 @@
+//! BrainGrid's things as far as they are known, decoded leniently and shown compactly.
+//!
+//! Every field is optional: what BrainGrid leaves out is left out.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::decode::{Fields, text_of};
+use crate::ids::OrganizationId;
+
+/// A project.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
+pub(crate) struct Project {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) short_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) description: Option<String>,
+    /// owner/name
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) repository: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) url: Option<String>,
+    /// Whether the answer said anything about a repository, be it that there is none.
+    #[serde(skip)]
+    pub(crate) tells_repository: bool,
+}
+
+impl Project {
+    pub(crate) fn decode(mut fields: Fields) -> Option<Self> {
+        let tells_repository = fields.has("repository");
+        let project = Self {
+            id: fields.text(&["id", "project_id", "uuid"]),
+            short_id: fields.text(&["short_id", "shortId", "project_short_id"]),
+            name: fields.text(&["name", "project_name", "title"]),
+            description: fields.text(&["description"]),
+            repository: fields.value(&["repository"]).and_then(repository),
+            url: fields.text(&["url"]),
+            tells_repository,
+        };
+        project.reference().is_some().then_some(project)
+    }
+
+    /// What to call it in the next request.
+    pub(crate) fn reference(&self) -> Option<&str> {
+        self.short_id.as_deref().or(self.id.as_deref())
+    }
+
+    pub(crate) fn without_description(mut self) -> Self {
+        self.description = None;
+        self
+    }
+}
+
+/// A repository as text: `full_name`, else `owner/name`, else its URL.
+fn repository(value: Value) -> Option<String> {
+    let Value::Object(map) = value else {
+        return text_of(value);
+    };
+    let mut fields = Fields::new(map);
+    let (owner, name) = (fields.text(&["owner"]), fields.text(&["name"]));
+    fields
+        .text(&["full_name", "fullName"])
+        .or_else(|| Some(format!("{}/{}", owner?, name?)))
+        .or_else(|| fields.text(&["url"]))
+}
+
+/// A requirement.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
+pub(crate) struct Requirement {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) short_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) status: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) content: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) assigned_to: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) branch: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) tags: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) task_progress: Option<Progress>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) created_at: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) tasks: Vec<Task>,
+}
+
+/// How many tasks of a requirement are done.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub(crate) struct Progress {
+    pub(crate) total: u64,
+    pub(crate) completed: u64,
+}
+
+impl Requirement {
+    pub(crate) fn decode(mut fields: Fields) -> Option<Self> {
+        let requirement = Self {
+            id: fields.text(&["id", "requirement_id", "uuid"]),
+            short_id: fields.text(&["short_id", "shortId"]),
+            name: fields.text(&["name", "title"]),
+            status: fields.text(&["status"]),
+            content: fields.text(&["content", "description"]),
+            url: fields.text(&["url"]),
+            assigned_to: person(&mut fields),
+            branch: fields.text(&["branch", "branch_name"]),
+            tags: fields
+                .array(&["tags"])
+                .into_iter()
+                .flatten()
+                .filter_map(tag)
+                .collect(),
+            task_progress: fields
+                .object(&["task_progress", "taskProgress"])
+                .map(|mut progress| Progress {
+                    total: progress.count(&["total"]).unwrap_or_default(),
+                    completed: progress.count(&["completed"]).unwrap_or_default(),
+                }),
+            created_at: fields.text(&["created_at", "createdAt"]),
+            tasks: fields
+                .array(&["tasks"])
+                .into_iter()
+                .flatten()
+                .filter_map(nested_task)
+                .collect(),
+        };
+        requirement.reference().is_some().then_some(requirement)
+    }
+
+    /// What to call it in the next request.
+    pub(crate) fn reference(&self) -> Option<&str> {
+        self.short_id.as_deref().or(self.id.as_deref())
+    }
+
+    pub(crate) fn without_content(mut self) -> Self {
+        self.content = None;
+        self.tasks.clear();
+        self
+    }
+}
+
+/// A user id, from a plain field or from an object.
+fn person(fields: &mut Fields) -> Option<String> {
+    match fields.value(&["assigned_to", "assignee_id", "assignee"])? {
+        Value::Object(map) => Fields::new(map).text(&["id", "user_id"]),
+        other => text_of(other),
+    }
+}
+
+fn tag(value: Value) -> Option<String> {
+    match value {
+        Value::Object(map) => Fields::new(map).text(&["name"]),
+        other => text_of(other),
+    }
+}
+
+fn nested_task(value: Value) -> Option<Task> {
+    match value {
+        Value::Object(map) => Task::decode(Fields::new(map)),
+        _ => None,
+    }
+}
+
+/// A task of a requirement.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
+pub(crate) struct Task {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) short_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) title: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) status: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) content: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) external_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) assigned_to: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) blocked_by: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) created_at: Option<String>,
+}
+
+impl Task {
+    pub(crate) fn decode(mut fields: Fields) -> Option<Self> {
+        let number = fields.text(&["number"]);
+        let short_id = fields.text(&["short_id", "shortId"]);
+        let task = Self {
+            id: fields.text(&["id", "task_id", "uuid"]),
+            short_id: short_id.or_else(|| number.map(|number| short_task_id(&number))),
+            title: fields.text(&["title", "name"]),
+            status: fields.text(&["status"]),
+            content: fields.text(&["content", "description", "prompt"]),
+            external_id: fields.text(&["external_id", "externalId"]),
+            assigned_to: person(&mut fields),
+            blocked_by: fields
+                .array(&["blocked_by"])
+                .into_iter()
+                .flatten()
+                .filter_map(blocker)
+                .collect(),
+            url: fields.text(&["url"]),
+            created_at: fields.text(&["created_at", "createdAt"]),
+        };
+        task.reference().is_some().then_some(task)
+    }
+
+    /// What to call it in the next request.
+    pub(crate) fn reference(&self) -> Option<&str> {
+        self.short_id.as_deref().or(self.id.as_deref())
+    }
+
+    pub(crate) fn without_content(mut self) -> Self {
+        self.content = None;
+        self
+    }
+}
+
+/// `number` was seen as an integer, as a string of digits, and as `TASK-n`.
+fn short_task_id(number: &str) -> String {
+    match number.parse::<u64>() {
+        Ok(number) => format!("TASK-{number}"),
+        Err(_) => number.to_owned(),
+    }
+}
+
+fn blocker(value: Value) -> Option<String> {
+    match value {
+        Value::Object(map) => Fields::new(map).text(&["short_id", "id", "number"]),
+        other => text_of(other),
+    }
+}
+
+/// Who the credential belongs to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub(crate) struct Profile {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) email: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) organization_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) organization_name: Option<String>,
+}
+
+impl Profile {
+    pub(crate) fn decode(mut fields: Fields) -> Option<Self> {
+        let mut organization = fields.object(&["organization", "org"]);
+        let mut user = fields.object(&["user"]);
+        let mut of_user = |names: &[&str]| {
+            user.as_mut()
+                .and_then(|user| user.text(names))
+                .or_else(|| fields.text(names))
+        };
+        let (id, name, email) = (
+            of_user(&["id", "user_id", "sub"]),
+            of_user(&["name", "full_name"]),
+            of_user(&["email"]),
+        );
+        let plain = of_user(&["organization_id", "organizationId", "org_id"]);
+        let mut of_organization =
+            |names: &[&str]| organization.as_mut().and_then(|found| found.text(names));
+        let profile = Self {
+            id,
+            name,
+            email,
+            organization_id: plain.or_else(|| of_organization(&["id", "organization_id"])),
+            organization_name: of_organization(&["name"])
+                .or_else(|| fields.text(&["organization_name", "organizationName"])),
+        };
+        (profile != Self::default()).then_some(profile)
+    }
+
+    /// The organization, unless it is absent or a placeholder.
+    pub(crate) fn organization(&self) -> Option<OrganizationId> {
+        self.organization_id.as_deref()?.parse().ok()
+    }
+}

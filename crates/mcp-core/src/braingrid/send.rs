@@ -1,0 +1,440 @@
+//! The only way a request leaves for BrainGrid: credential, timeouts, retries, limits, spans.
+//!
+//! The rule that everything here serves: a write is sent again only when it is certain that
+//! nothing was done, and an answer that cannot be understood is never taken for a failure.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use reqwest::Response;
+use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
+use serde_json::Value;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tracing::{Instrument, Span, field};
+use url::Url;
+
+use super::{
+    BrainGridConfig, ConfigError, HeaderHook, Timeouts,
+    decode::error_message,
+    policy::{Breaker, Fault, jitter, retry_wait},
+    routes::{Class, PREFIX, Route},
+};
+use crate::{
+    caller::{Caller, CredentialError},
+    error::{ApiError, Unclear},
+    ids::OrganizationId,
+};
+
+const ORGANIZATION: HeaderName = HeaderName::from_static("x-organization-id");
+
+/// One request, before it has a credential.
+pub(crate) struct Request {
+    pub(crate) route: Route,
+    pub(crate) query: Vec<(&'static str, String)>,
+    pub(crate) body: Option<Value>,
+    pub(crate) organization: Option<OrganizationId>,
+}
+
+/// A 2xx answer, whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) body: Bytes,
+    pub(crate) event_stream: bool,
+}
+
+/// One reply to one attempt, of whatever status.
+struct Reply {
+    status: StatusCode,
+    retry_after: Option<Option<Duration>>,
+    answer: Answer,
+}
+
+/// An attempt that did not end in an answer: how to treat it, and what to say in the end.
+struct Failure {
+    fault: Option<Fault>,
+    error: ApiError,
+}
+
+pub(crate) struct Sender {
+    http: reqwest::Client,
+    base: Url,
+    timeouts: Timeouts,
+    max_response_bytes: usize,
+    breaker: Breaker,
+    quick: Semaphore,
+    slow: Semaphore,
+    headers: Option<HeaderHook>,
+}
+
+impl Sender {
+    pub(crate) fn new(config: BrainGridConfig) -> Result<Self, ConfigError> {
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("braingrid-mcp/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(config.timeouts.connect)
+            .pool_idle_timeout(Duration::from_secs(60))
+            .tcp_keepalive(Duration::from_secs(30))
+            // A redirect would carry the credential elsewhere.
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|_| ConfigError("the HTTP client could not be set up"))?;
+        Ok(Self {
+            http,
+            base: api_root(config.base_url)?,
+            timeouts: config.timeouts,
+            max_response_bytes: config.max_response_bytes,
+            breaker: Breaker::new(config.breaker_threshold, config.breaker_pause),
+            quick: Semaphore::new(config.max_concurrent.max(1)),
+            slow: Semaphore::new(config.max_concurrent_slow.max(1)),
+            headers: config.headers,
+        })
+    }
+
+    /// Sends the request for the caller, and again where that is safe.
+    pub(crate) async fn send(
+        &self,
+        caller: &Caller,
+        request: &Request,
+    ) -> Result<Answer, ApiError> {
+        let span = tracing::info_span!(
+            "braingrid.request",
+            otel.kind = "client",
+            operation = request.route.operation,
+            http.request.method = request.route.method.as_str(),
+            http.response.status_code = field::Empty,
+            attempts = field::Empty,
+            error.r#type = field::Empty,
+        );
+        let sent = async {
+            let _permit = self.permit(request.route.class).await?;
+            self.attempts(caller, request).await
+        };
+        sent.instrument(span.clone()).await.inspect_err(|error| {
+            span.record("error.type", error.kind());
+        })
+    }
+
+    /// One of the places for calls in flight. Minutes-long calls have their own, so that they
+    /// never keep the short ones waiting.
+    async fn permit(&self, class: Class) -> Result<SemaphorePermit<'_>, ApiError> {
+        let places = if class == Class::Slow {
+            &self.slow
+        } else {
+            &self.quick
+        };
+        match tokio::time::timeout(self.timeouts.read, places.acquire()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(ApiError::Unavailable(None)),
+        }
+    }
+
+    async fn attempts(&self, caller: &Caller, request: &Request) -> Result<Answer, ApiError> {
+        let class = request.route.class;
+        let deadline = Instant::now() + self.timeouts.total(class);
+        let credential = caller.credential();
+        let mut bearer = credential.bearer().await?;
+        let mut renewed = false;
+        let mut attempt = 1;
+        loop {
+            Span::current().record("attempts", attempt);
+            let failure = match self.attempt(&bearer, request, deadline).await {
+                // A 401 proves that nothing was done: also a write may go again.
+                Ok(reply) if reply.status == StatusCode::UNAUTHORIZED => {
+                    credential.reject();
+                    let fresh = credential.bearer().await?;
+                    if renewed || fresh.expose_secret() == bearer.expose_secret() {
+                        return Err(ApiError::Unauthorized);
+                    }
+                    (bearer, renewed) = (fresh, true);
+                    continue;
+                }
+                Ok(reply) => match judge(class, reply) {
+                    Ok(answer) => return Ok(answer),
+                    Err(failure) => failure,
+                },
+                Err(failure) => failure,
+            };
+            let wait = failure
+                .fault
+                .and_then(|fault| retry_wait(class, fault, attempt, jitter()));
+            match wait {
+                Some(wait) if Instant::now() + wait < deadline => tokio::time::sleep(wait).await,
+                _ => return Err(failure.error),
+            }
+            attempt += 1;
+        }
+    }
+
+    async fn attempt(
+        &self,
+        bearer: &SecretString,
+        request: &Request,
+        deadline: Instant,
+    ) -> Result<Reply, Failure> {
+        let started = Instant::now();
+        self.breaker.admit(started).map_err(|wait| Failure {
+            fault: None,
+            error: ApiError::Unavailable(Some(wait)),
+        })?;
+        let headers = self.headers(bearer, request.organization.as_ref())?;
+        let timeout = self
+            .timeouts
+            .attempt(request.route.class)
+            .min(deadline - started);
+        let exchanged = self.exchange(request, headers, timeout).await;
+        match &exchanged {
+            Ok(reply) if !is_outage(reply) => self.breaker.succeeded(),
+            Err(Failure { fault: None, .. }) => self.breaker.succeeded(),
+            _ => self.breaker.failed(Instant::now()),
+        }
+        exchanged
+    }
+
+    async fn exchange(
+        &self,
+        request: &Request,
+        headers: HeaderMap,
+        timeout: Duration,
+    ) -> Result<Reply, Failure> {
+        let class = request.route.class;
+        let Ok(mut url) = self.base.join(&request.route.path) else {
+            return Err(Failure {
+                fault: None,
+                error: ApiError::Unavailable(None),
+            });
+        };
+        if !request.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&request.query);
+        }
+        let mut builder = self
+            .http
+            .request(request.route.method.clone(), url)
+            .headers(headers)
+            .timeout(timeout);
+        if let Some(body) = &request.body {
+            builder = builder.json(body);
+        }
+        let response = builder
+            .send()
+            .await
+            .map_err(|error| transport_failure(class, &error))?;
+        let status = response.status();
+        Span::current().record("http.response.status_code", status.as_u16());
+        let retry_after = retry_after(response.headers(), SystemTime::now());
+        let event_stream = is_event_stream(response.headers());
+        let body = self.body(class, response).await?;
+        Ok(Reply {
+            status,
+            retry_after,
+            answer: Answer { body, event_stream },
+        })
+    }
+
+    /// The body, up to the limit; counted after decompression.
+    async fn body(&self, class: Class, mut response: Response) -> Result<Bytes, Failure> {
+        let mut body = BytesMut::new();
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if body.len() + chunk.len() <= self.max_response_bytes => {
+                    body.extend_from_slice(&chunk);
+                }
+                // The same answer would come again.
+                Ok(Some(_)) => {
+                    return Err(Failure {
+                        fault: None,
+                        error: unclear(class, Unclear::TooLarge),
+                    });
+                }
+                Ok(None) => return Ok(body.freeze()),
+                Err(error) => return Err(transport_failure(class, &error)),
+            }
+        }
+    }
+
+    fn headers(
+        &self,
+        bearer: &SecretString,
+        organization: Option<&OrganizationId>,
+    ) -> Result<HeaderMap, Failure> {
+        let mut headers = HeaderMap::with_capacity(8);
+        if let Some(hook) = &self.headers {
+            hook(&mut headers);
+        }
+        headers.insert(
+            header::ACCEPT,
+            HeaderValue::from_static("application/json, text/event-stream;q=0.5"),
+        );
+        let text = Zeroizing::new(format!("Bearer {}", bearer.expose_secret()));
+        let mut authorization = HeaderValue::from_str(&text).map_err(|_| Failure {
+            fault: None,
+            error: unsendable(),
+        })?;
+        authorization.set_sensitive(true);
+        headers.insert(header::AUTHORIZATION, authorization);
+        if let Some(id) = organization
+            && let Ok(value) = HeaderValue::from_str(id.as_str())
+        {
+            headers.insert(ORGANIZATION, value);
+        }
+        Ok(headers)
+    }
+}
+
+/// The configured base with the API's prefix; a path in the base is kept.
+fn api_root(mut base: Url) -> Result<Url, ConfigError> {
+    if !matches!(base.scheme(), "http" | "https") || !base.has_host() {
+        return Err(ConfigError(
+            "the API address must be an http or https URL with a host",
+        ));
+    }
+    base.set_query(None);
+    base.set_fragment(None);
+    let path = format!("{}/{PREFIX}/", base.path().trim_end_matches('/'));
+    base.set_path(&path);
+    Ok(base)
+}
+
+fn unsendable() -> ApiError {
+    ApiError::Credential(CredentialError::new(
+        "The BrainGrid token holds characters that cannot be sent. Copy it again, without spaces or line breaks.",
+    ))
+}
+
+/// What an HTTP answer means.
+fn judge(class: Class, reply: Reply) -> Result<Answer, Failure> {
+    let status = reply.status;
+    if status.is_success() {
+        return Ok(reply.answer);
+    }
+    let turned_away = |wait, error| Failure {
+        fault: Some(Fault::TurnedAway(wait)),
+        error,
+    };
+    Err(match (status, reply.retry_after) {
+        (StatusCode::TOO_MANY_REQUESTS, wait) => {
+            turned_away(wait.flatten(), ApiError::RateLimited(wait.flatten()))
+        }
+        (StatusCode::SERVICE_UNAVAILABLE, Some(wait)) => {
+            turned_away(wait, ApiError::Unavailable(wait))
+        }
+        _ if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => Failure {
+            fault: Some(Fault::Unclear),
+            error: unclear(class, Unclear::Status(status.as_u16())),
+        },
+        _ => Failure {
+            fault: None,
+            error: refusal(status, &reply.answer.body),
+        },
+    })
+}
+
+/// An answer by which BrainGrid says that it did nothing, and why.
+fn refusal(status: StatusCode, body: &[u8]) -> ApiError {
+    let message = error_message(body);
+    match status {
+        StatusCode::PAYMENT_REQUIRED => ApiError::PaymentRequired(message),
+        StatusCode::FORBIDDEN => ApiError::Forbidden(message),
+        StatusCode::NOT_FOUND | StatusCode::GONE => ApiError::NotFound(message),
+        _ if status.is_redirection() => ApiError::Invalid {
+            status: status.as_u16(),
+            message: Some("it redirects; the configured API address may be wrong".into()),
+        },
+        _ => ApiError::Invalid {
+            status: status.as_u16(),
+            message,
+        },
+    }
+}
+
+/// BrainGrid, or what stands in front of it, is in trouble for everybody.
+fn is_outage(reply: &Reply) -> bool {
+    matches!(reply.status.as_u16(), 502 | 504)
+        || (reply.status == 503 && reply.retry_after.is_none())
+}
+
+fn transport_failure(class: Class, error: &reqwest::Error) -> Failure {
+    if error.is_connect() {
+        return Failure {
+            fault: Some(Fault::NotSent),
+            error: ApiError::Unavailable(None),
+        };
+    }
+    let why = if error.is_timeout() {
+        Unclear::Timeout
+    } else {
+        Unclear::Broken
+    };
+    Failure {
+        fault: Some(Fault::Unclear),
+        error: unclear(class, why),
+    }
+}
+
+/// A read that failed changed nothing; a write may have been done.
+pub(crate) fn unclear(class: Class, why: Unclear) -> ApiError {
+    match class {
+        Class::Read => ApiError::Failed(why),
+        Class::Write | Class::Slow => ApiError::OutcomeUnknown(why),
+    }
+}
+
+/// `Some` when the header is there; the wait inside when it could be read.
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Option<Duration>> {
+    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Some(Duration::from_secs(seconds)));
+    }
+    let date = jiff::fmt::rfc2822::parse(value).ok();
+    Some(date.map(|date| {
+        SystemTime::from(date.timestamp())
+            .duration_since(now)
+            .unwrap_or_default()
+    }))
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| {
+            value
+                .trim_start()
+                .to_ascii_lowercase()
+                .starts_with("text/event-stream")
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefix_follows_the_path_of_the_base() {
+        let root = |base: &str| api_root(base.parse().unwrap()).map(|url| url.to_string());
+        assert_eq!(
+            root("https://a.example").unwrap(),
+            "https://a.example/api/v1/"
+        );
+        assert_eq!(
+            root("https://a.example/x/?q#f").unwrap(),
+            "https://a.example/x/api/v1/"
+        );
+        assert!(root("file:///tmp").is_err());
+    }
+
+    #[test]
+    fn retry_after_is_read_as_seconds_and_as_a_date() {
+        let of = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::RETRY_AFTER, value.parse().unwrap());
+            retry_after(&headers, SystemTime::UNIX_EPOCH)
+        };
+        assert_eq!(of("7"), Some(Some(Duration::from_secs(7))));
+        assert_eq!(
+            of("Thu, 01 Jan 1970 00:00:09 GMT"),
+            Some(Some(Duration::from_secs(9)))
+        );
+        assert_eq!(of("soon"), Some(None));
+        assert_eq!(retry_after(&HeaderMap::new(), SystemTime::UNIX_EPOCH), None);
+    }
+}

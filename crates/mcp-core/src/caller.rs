@@ -1,0 +1,190 @@
+//! On whose behalf a tool runs: subject, organization, scopes and the credential for BrainGrid.
+//!
+//! The organization comes from the caller, never from tool arguments.
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+use tokio::sync::OnceCell;
+
+use crate::ids::OrganizationId;
+
+/// A source of the bearer token that BrainGrid is called with.
+#[async_trait]
+pub trait Credential: Send + Sync + 'static {
+    /// The token to send now.
+    ///
+    /// # Errors
+    /// When there is none; the text tells the user how to provide one.
+    async fn bearer(&self) -> Result<SecretString, CredentialError>;
+
+    /// BrainGrid answered 401 to the last token: the next [`bearer`](Self::bearer) should be a
+    /// different one, if there is a way to get it.
+    fn reject(&self);
+}
+
+/// There is no credential for BrainGrid. The text is shown to the user and names the next step.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct CredentialError(String);
+
+impl CredentialError {
+    /// An error with a text that tells how to provide a credential; it must hold no secret.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+/// On whose behalf a tool runs. A cheap clone.
+#[derive(Clone)]
+pub struct Caller(Arc<Inner>);
+
+struct Inner {
+    subject: Option<String>,
+    organization: Organization,
+    scopes: Vec<String>,
+    credential: Arc<dyn Credential>,
+}
+
+impl Caller {
+    /// A caller; `subject` is who it is, where that is known.
+    pub fn new(
+        subject: Option<String>,
+        organization: Organization,
+        scopes: Vec<String>,
+        credential: Arc<dyn Credential>,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            subject,
+            organization,
+            scopes,
+            credential,
+        }))
+    }
+
+    /// Who the caller is, where that is known.
+    pub fn subject(&self) -> Option<&str> {
+        self.0.subject.as_deref()
+    }
+
+    /// Where the organization of this caller comes from.
+    pub fn organization(&self) -> &Organization {
+        &self.0.organization
+    }
+
+    /// What the caller was granted.
+    pub fn scopes(&self) -> &[String] {
+        &self.0.scopes
+    }
+
+    pub(crate) fn credential(&self) -> &dyn Credential {
+        self.0.credential.as_ref()
+    }
+}
+
+impl fmt::Debug for Caller {
+    /// Names nobody: a caller may end up in a log line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Caller").finish_non_exhaustive()
+    }
+}
+
+/// The organization a caller works in.
+pub struct Organization(Source);
+
+enum Source {
+    Known(OrganizationId),
+    Profile {
+        fallback: Option<OrganizationId>,
+        resolved: OnceCell<Option<OrganizationId>>,
+    },
+}
+
+impl Organization {
+    /// This organization.
+    pub fn known(id: OrganizationId) -> Self {
+        Self(Source::Known(id))
+    }
+
+    /// The organization that BrainGrid's profile names, asked for once per caller when the first
+    /// request needs it; else `fallback`; else none is sent.
+    pub fn from_profile(fallback: Option<OrganizationId>) -> Self {
+        Self(Source::Profile {
+            fallback,
+            resolved: OnceCell::new(),
+        })
+    }
+
+    /// The organization if it is known without asking anybody.
+    pub fn id(&self) -> Option<&OrganizationId> {
+        match &self.0 {
+            Source::Known(id) => Some(id),
+            Source::Profile { resolved, .. } => resolved.get()?.as_ref(),
+        }
+    }
+
+    /// The organization; `ask` makes the profile call. Its answer is kept, its failure is not.
+    pub(crate) async fn resolve<E>(
+        &self,
+        ask: impl AsyncFnOnce() -> Result<Option<OrganizationId>, E>,
+    ) -> Result<Option<OrganizationId>, E> {
+        let (fallback, resolved) = match &self.0 {
+            Source::Known(id) => return Ok(Some(id.clone())),
+            Source::Profile { fallback, resolved } => (fallback, resolved),
+        };
+        let answer = resolved
+            .get_or_try_init(|| async {
+                ask().await.map(|found| found.or_else(|| fallback.clone()))
+            })
+            .await;
+        match (answer, fallback) {
+            (Ok(found), _) => Ok(found.clone()),
+            (Err(_), Some(fallback)) => Ok(Some(fallback.clone())),
+            (Err(error), None) => Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(text: &str) -> OrganizationId {
+        text.parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn profile_is_asked_once() {
+        let organization = Organization::from_profile(None);
+        for _ in 0..2 {
+            let found = organization
+                .resolve(async || Ok::<_, ()>(Some(id("org_1"))))
+                .await;
+            assert_eq!(found, Ok(Some(id("org_1"))));
+        }
+        let found = organization.resolve(async || Err("asked again")).await;
+        assert_eq!(found, Ok(Some(id("org_1"))));
+        assert_eq!(organization.id(), Some(&id("org_1")));
+    }
+
+    #[tokio::test]
+    async fn failed_profile_uses_the_fallback_and_is_asked_again() {
+        let organization = Organization::from_profile(Some(id("org_claim")));
+        let found = organization.resolve(async || Err("down")).await;
+        assert_eq!(found, Ok(Some(id("org_claim"))));
+        let found = organization
+            .resolve(async || Ok::<_, ()>(Some(id("org_profile"))))
+            .await;
+        assert_eq!(found, Ok(Some(id("org_profile"))));
+    }
+
+    #[tokio::test]
+    async fn failed_profile_without_fallback_is_an_error() {
+        let organization = Organization::from_profile(None);
+        assert_eq!(
+            organization.resolve(async || Err("down")).await,
+            Err("down")
+        );
+    }
+}

@@ -1,0 +1,107 @@
+//! What can go wrong with a BrainGrid call, by what the user or the model must do about it.
+
+use std::time::Duration;
+
+use crate::caller::CredentialError;
+
+/// A BrainGrid call that did not give an answer to work with.
+///
+/// The texts are read by a model: each says what happened and what to do next.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApiError {
+    /// There is no credential to send.
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
+    /// 401, also with a fresh credential: the user must log in again.
+    #[error(
+        "BrainGrid did not accept the credential. Log in again or provide a new token, then retry."
+    )]
+    Unauthorized,
+    /// 402: out of credits, or a limit of the plan.
+    #[error("BrainGrid refused for lack of credits or a plan limit{}. Top up or change the plan in BrainGrid; retrying will not help.", detail(.0.as_deref()))]
+    PaymentRequired(Option<String>),
+    /// 403: the user may not do this.
+    #[error("BrainGrid does not allow this user to do that{}. Ask an admin of the organization for access.", detail(.0.as_deref()))]
+    Forbidden(Option<String>),
+    /// 404: no such thing in this organization.
+    #[error("BrainGrid found nothing under that id{}.", detail(.0.as_deref()))]
+    NotFound(Option<String>),
+    /// Another 4xx: the input is wrong.
+    #[error("BrainGrid refused the request (HTTP {status}){}.", detail(.message.as_deref()))]
+    Invalid {
+        /// The HTTP status.
+        status: u16,
+        /// What BrainGrid said about it.
+        message: Option<String>,
+    },
+    /// 429: nothing was done.
+    #[error("BrainGrid limits the rate of calls; nothing was done. Try again {}.", after(*.0))]
+    RateLimited(Option<Duration>),
+    /// BrainGrid could not be asked: nothing was done.
+    #[error("BrainGrid cannot be reached right now; nothing was done. Try again {}.", after(*.0))]
+    Unavailable(Option<Duration>),
+    /// A read failed on BrainGrid's side.
+    #[error("BrainGrid could not answer ({0}). Nothing was changed; try again in a moment.")]
+    Failed(Unclear),
+    /// A write was sent and no clear answer came back: it may or may not have been done.
+    #[error("outcome unknown: the request was sent, but {0}")]
+    OutcomeUnknown(Unclear),
+}
+
+/// Why an answer is not clear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unclear {
+    /// No answer within the time for this operation.
+    #[error("no answer came in time")]
+    Timeout,
+    /// The connection broke.
+    #[error("the connection broke before the answer was complete")]
+    Broken,
+    /// A 5xx status.
+    #[error("the server answered HTTP {0}")]
+    Status(u16),
+    /// The body is not JSON, or none of the shapes that are understood.
+    #[error(
+        "the answer could not be read; if this persists, the configured API address may be wrong"
+    )]
+    Unreadable,
+    /// The body is larger than the limit.
+    #[error("the answer was too large")]
+    TooLarge,
+}
+
+impl ApiError {
+    /// Whether a write may have been done although this is an error.
+    pub fn is_unclear(&self) -> bool {
+        matches!(self, Self::OutcomeUnknown(_))
+    }
+
+    /// A name for logs and metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Credential(_) => "no_credential",
+            Self::Unauthorized => "unauthorized",
+            Self::PaymentRequired(_) => "payment_required",
+            Self::Forbidden(_) => "forbidden",
+            Self::NotFound(_) => "not_found",
+            Self::Invalid { .. } => "invalid",
+            Self::RateLimited(_) => "rate_limited",
+            Self::Unavailable(_) => "unavailable",
+            Self::Failed(_) => "failed",
+            Self::OutcomeUnknown(_) => "outcome_unknown",
+        }
+    }
+}
+
+fn detail(message: Option<&str>) -> String {
+    message.map(|text| format!(": {text}")).unwrap_or_default()
+}
+
+fn after(wait: Option<Duration>) -> String {
+    match wait {
+        Some(wait) => format!("in {} seconds", wait.as_secs().max(1)),
+        None => "in a moment".to_owned(),
+    }
+}

@@ -1,0 +1,89 @@
+//! Tools about the server and the login.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{
+    args::NoArguments,
+    definition::Definition,
+    render,
+    run::{Call, ToolError, sentence},
+};
+use crate::{ApiError, braingrid::model::Profile};
+
+pub(super) fn tools() -> Vec<Definition> {
+    vec![
+        Definition::read(
+            "info",
+            "About this server: version, default project, tools.",
+            info,
+        ),
+        Definition::read(
+            "auth_status",
+            "Whether BrainGrid accepts the login, and how to log in if not.",
+            auth_status,
+        ),
+    ]
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Info {
+    version: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_project: Option<String>,
+    tools: Vec<String>,
+}
+
+async fn info(call: Call, _: NoArguments) -> Result<(String, Info), ToolError> {
+    let info = Info {
+        version: env!("CARGO_PKG_VERSION"),
+        default_project: call.default_project().map(ToString::to_string),
+        tools: call.tool_names().map(str::to_owned).collect(),
+    };
+    let project = info
+        .default_project
+        .as_deref()
+        .unwrap_or("none; pass project_id");
+    let text = format!(
+        "braingrid-mcp {}\nDefault project: {project}\nTools: {}",
+        info.version,
+        info.tools.join(", ")
+    );
+    Ok((text, info))
+}
+
+#[derive(Serialize, JsonSchema)]
+struct AuthStatus {
+    authenticated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<Profile>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_step: Option<String>,
+}
+
+async fn auth_status(call: Call, _: NoArguments) -> Result<(String, AuthStatus), ToolError> {
+    match call.client().profile(call.caller()).await {
+        Ok(profile) => {
+            let text = format!("Logged in.\n{}", render::profile(&profile));
+            Ok((
+                text,
+                AuthStatus {
+                    authenticated: true,
+                    profile: Some(profile),
+                    next_step: None,
+                },
+            ))
+        }
+        Err(error @ (ApiError::Credential(_) | ApiError::Unauthorized)) => {
+            let next_step = sentence(&error.to_string());
+            let text = format!("Not logged in. {next_step}");
+            let status = AuthStatus {
+                authenticated: false,
+                profile: None,
+                next_step: Some(next_step),
+            };
+            Ok((text, status))
+        }
+        Err(error) => Err(error.into()),
+    }
+}

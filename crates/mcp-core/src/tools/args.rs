@@ -1,0 +1,203 @@
+//! Arguments as models send them: read leniently, refused with the name of the field.
+
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, DeserializeOwned},
+};
+use serde_json::Value;
+
+use super::{Arguments, run::ToolError};
+use crate::{
+    braingrid::Paging,
+    ids::{InvalidId, ProjectRef, RequirementRef, TaskRef},
+};
+
+/// The arguments of a tool.
+///
+/// # Errors
+/// With the field that is wrong, and why.
+pub(super) fn parse<A: DeserializeOwned>(arguments: Arguments) -> Result<A, ToolError> {
+    serde_path_to_error::deserialize(Value::Object(arguments)).map_err(|error| {
+        let path = error.path().to_string();
+        let reason = error.inner();
+        ToolError::Refused(match path.as_str() {
+            "." => format!("Bad arguments: {reason}."),
+            field => format!("Bad argument `{field}`: {reason}."),
+        })
+    })
+}
+
+/// A text or a number, as text: models send ids either way.
+struct TextOrNumber;
+
+impl de::Visitor<'_> for TextOrNumber {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an id as a string")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<String, E> {
+        Ok(number.to_string())
+    }
+}
+
+macro_rules! id_argument {
+    ($($name:ident),*) => {$(
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = deserializer.deserialize_any(TextOrNumber)?;
+                text.parse().map_err(|error: InvalidId| de::Error::custom(error))
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({"type": "string"})
+            }
+
+            fn inline_schema() -> bool {
+                true
+            }
+        }
+    )*};
+}
+
+id_argument!(ProjectRef, RequirementRef, TaskRef);
+
+macro_rules! status {
+    ($(#[$doc:meta])* $name:ident: $($value:ident = $text:literal),*) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+        #[schemars(inline)]
+        pub(super) enum $name {
+            $(#[serde(rename = $text)] $value,)*
+        }
+
+        impl $name {
+            pub(super) fn as_str(self) -> &'static str {
+                match self { $(Self::$value => $text,)* }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                match text.trim().to_ascii_uppercase().replace(['-', ' '], "_").as_str() {
+                    $($text => Ok(Self::$value),)*
+                    _ => Err(de::Error::custom(concat!("use one of" $(, " ", $text)*))),
+                }
+            }
+        }
+    };
+}
+
+status!(
+    /// The statuses of a requirement.
+    RequirementStatus: Idea = "IDEA", Planned = "PLANNED", InProgress = "IN_PROGRESS",
+    Review = "REVIEW", Completed = "COMPLETED", Cancelled = "CANCELLED"
+);
+status!(
+    /// The statuses of a task.
+    TaskStatus: Planned = "PLANNED", InProgress = "IN_PROGRESS",
+    Completed = "COMPLETED", Cancelled = "CANCELLED"
+);
+
+/// How much of a list is shown when the model does not say.
+const DEFAULT_LIMIT: u32 = 20;
+const MAX_LIMIT: u32 = 100;
+
+/// The part of a list that was asked for, within what is allowed.
+pub(super) fn paging(page: Option<u32>, limit: Option<u32>) -> Paging {
+    Paging {
+        page: page.unwrap_or(1).max(1),
+        limit: limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT),
+    }
+}
+
+/// No arguments.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NoArguments {}
+
+/// Repositories as `owner/name`: a comma-separated list, a list of strings, also as URLs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Repositories(Vec<String>);
+
+impl Repositories {
+    fn of<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+        let mut list: Vec<String> = Vec::new();
+        for name in names.map(Self::canonical).filter(|name| !name.is_empty()) {
+            if !list.contains(&name) {
+                list.push(name);
+            }
+        }
+        Self(list)
+    }
+
+    /// `owner/name` in lower case, from that or from an https or ssh URL.
+    pub(super) fn canonical(text: &str) -> String {
+        let text = text.trim().trim_end_matches('/');
+        let text = text.strip_suffix(".git").unwrap_or(text);
+        let mut parts = text.rsplit(['/', ':']);
+        match (parts.next(), parts.next()) {
+            (Some(name), Some(owner)) => format!("{owner}/{name}").to_ascii_lowercase(),
+            _ => text.to_ascii_lowercase(),
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
+    pub(super) fn first(&self) -> Option<&str> {
+        self.iter().next()
+    }
+
+    pub(super) fn joined(&self) -> String {
+        self.0.join(", ")
+    }
+}
+
+impl<'de> Deserialize<'de> for Repositories {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(
+            untagged,
+            expecting = "expected owner/name, or several separated by commas"
+        )]
+        enum Sent {
+            Text(String),
+            List(Vec<String>),
+        }
+        Ok(match Sent::deserialize(deserializer)? {
+            Sent::Text(text) => Self::of(text.split(',')),
+            Sent::List(list) => Self::of(list.iter().map(String::as_str)),
+        })
+    }
+}
+
+impl JsonSchema for Repositories {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Repositories".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string"})
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+}

@@ -1,0 +1,212 @@
+//! What a tool is: name, description, hints, schemas and the function that does it.
+
+use std::{future::Future, sync::Arc};
+
+use futures::{FutureExt, future::BoxFuture};
+use rmcp::model::{JsonObject, Tool, ToolAnnotations};
+use schemars::{JsonSchema, generate::SchemaSettings};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::{
+    Arguments, account, args, projects, requirements,
+    run::{Call, ToolError},
+    tasks,
+};
+
+/// What a tool does to BrainGrid; it decides how the call is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Nothing: dropped when the client leaves.
+    Read,
+    /// A change: finished once begun.
+    Write,
+    /// A change in which BrainGrid's AI works for minutes: reports progress.
+    Slow,
+}
+
+impl Effect {
+    pub(crate) fn changes_something(self) -> bool {
+        self != Self::Read
+    }
+}
+
+/// What a tool answers: text for the model and the same as an object.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) text: String,
+    pub(crate) structured: Value,
+}
+
+/// What a built-in tool gives back.
+pub(crate) type Outcome = Result<Answer, ToolError>;
+
+/// Runs a tool with arguments that were not looked at yet.
+pub(crate) type RunTool = Arc<dyn Fn(Call, Arguments) -> BoxFuture<'static, Outcome> + Send + Sync>;
+
+/// A built-in tool.
+pub(crate) struct Definition {
+    pub(crate) name: &'static str,
+    pub(crate) effect: Effect,
+    pub(crate) experimental: bool,
+    pub(crate) run: RunTool,
+    description: &'static str,
+    hints: ToolAnnotations,
+    input: JsonObject,
+    output: Option<JsonObject>,
+}
+
+impl Definition {
+    /// A tool that changes nothing and answers an `O`.
+    pub(crate) fn read<A, O, F, Fut>(name: &'static str, description: &'static str, run: F) -> Self
+    where
+        A: DeserializeOwned + JsonSchema,
+        O: Serialize + JsonSchema,
+        F: Fn(Call, A) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(String, O), ToolError>> + Send + 'static,
+    {
+        let mut definition = Self::write(name, description, run);
+        definition.effect = Effect::Read;
+        definition.hints = ToolAnnotations::new().read_only(true).open_world(false);
+        definition.output = Some(schema::<O>());
+        definition
+    }
+
+    /// A tool that adds something.
+    pub(crate) fn write<A, O, F, Fut>(name: &'static str, description: &'static str, run: F) -> Self
+    where
+        A: DeserializeOwned + JsonSchema,
+        O: Serialize,
+        F: Fn(Call, A) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(String, O), ToolError>> + Send + 'static,
+    {
+        Self {
+            name,
+            effect: Effect::Write,
+            experimental: false,
+            description,
+            hints: ToolAnnotations::new()
+                .read_only(false)
+                .destructive(false)
+                .idempotent(false)
+                .open_world(false),
+            input: schema::<A>(),
+            output: None,
+            run: Arc::new(move |call, arguments| match args::parse::<A>(arguments) {
+                Ok(arguments) => run(call, arguments).map(|done| answer(done?)).boxed(),
+                Err(error) => std::future::ready(Err(error)).boxed(),
+            }),
+        }
+    }
+
+    /// Doing it twice is doing it once.
+    pub(crate) fn idempotent(mut self) -> Self {
+        self.hints.idempotent_hint = Some(true);
+        self
+    }
+
+    /// It overwrites or deletes.
+    pub(crate) fn destructive(mut self) -> Self {
+        self.hints.destructive_hint = Some(true);
+        self
+    }
+
+    /// It lets BrainGrid's AI work for minutes, which costs credits.
+    pub(crate) fn slow(mut self) -> Self {
+        self.effect = Effect::Slow;
+        self.open_world()
+    }
+
+    /// It reaches beyond BrainGrid.
+    pub(crate) fn open_world(mut self) -> Self {
+        self.hints.open_world_hint = Some(true);
+        self
+    }
+
+    /// Its route is a guess: off unless asked for.
+    pub(crate) fn experimental(mut self) -> Self {
+        self.experimental = true;
+        self
+    }
+
+    pub(crate) fn tool(&self) -> Tool {
+        let tool = Tool::new(self.name, self.description, Arc::new(self.input.clone()))
+            .with_annotations(self.hints.clone());
+        match &self.output {
+            Some(output) => tool.with_raw_output_schema(Arc::new(output.clone())),
+            None => tool,
+        }
+    }
+}
+
+fn answer<O: Serialize>((text, shown): (String, O)) -> Outcome {
+    let structured = serde_json::to_value(shown).map_err(|_| ToolError::internal())?;
+    Ok(Answer { text, structured })
+}
+
+/// All built-in tools in the order in which they are listed.
+pub(crate) fn all() -> Vec<Definition> {
+    let groups = [
+        projects::tools(),
+        requirements::tools(),
+        tasks::tools(),
+        account::tools(),
+        requirements::guesses(),
+    ];
+    groups.into_iter().flatten().collect()
+}
+
+/// The schema of `T`, without what costs tokens and says nothing.
+fn schema<T: JsonSchema>() -> JsonObject {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.meta_schema = None;
+        settings.inline_subschemas = true;
+    });
+    let mut schema = settings
+        .into_generator()
+        .into_root_schema_for::<T>()
+        .to_value();
+    if let Some(root) = schema.as_object_mut() {
+        root.remove("description");
+        // Required by MCP also where there are no arguments.
+        root.entry("type").or_insert_with(|| "object".into());
+    }
+    compact(&mut schema);
+    match schema {
+        Value::Object(schema) => schema,
+        _ => JsonObject::new(),
+    }
+}
+
+fn compact(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            for noise in ["title", "format", "default"] {
+                // Only as a keyword: a property may have that name.
+                if !map.get(noise).is_some_and(Value::is_object) {
+                    map.remove(noise);
+                }
+            }
+            if map.get("minimum") == Some(&Value::from(0)) {
+                map.remove("minimum");
+            }
+            if let Some(kind) = map.get_mut("type") {
+                without_null(kind);
+            }
+            map.values_mut().for_each(compact);
+        }
+        Value::Array(values) => values.iter_mut().for_each(compact),
+        _ => {}
+    }
+}
+
+/// `["string", "null"]` is `"string"`: what is not there is left out.
+fn without_null(kind: &mut Value) {
+    let Some(kinds) = kind.as_array_mut() else {
+        return;
+    };
+    kinds.retain(|kind| kind != "null");
+    if let [only] = kinds.as_slice() {
+        *kind = only.clone();
+    }
+}

@@ -1,0 +1,173 @@
+//! The tools as an MCP server: what it says of itself, the list, and the door to a call.
+
+use rmcp::{
+    ErrorData, RoleServer, ServerHandler,
+    model::{
+        CacheScope, CallToolRequestParams, CallToolResponse, DiscoverResult, Implementation,
+        ListToolsResult, MetaObject, PaginatedRequestParams, ProtocolVersion, ServerCapabilities,
+        ServerConfig, Tool,
+    },
+    service::{NotificationContext, RequestContext},
+};
+
+use super::{
+    Entry, ToolOptions, ToolSet, canonical_name,
+    run::{ToolError, failed},
+};
+use crate::Caller;
+
+/// How long clients may keep what is the same for everybody until the next deployment.
+const FRESH_MS: u64 = 300_000;
+
+const INSTRUCTIONS: &str = "BrainGrid plans software: projects hold requirements (REQ-n), these \
+hold tasks (TASK-n) written as prompts for coding agents. Refine a rough idea with \
+create_requirement, or save a finished spec with capture_project_requirement; break it down into \
+tasks; work through them and keep their status up to date.";
+
+impl ServerHandler for ToolSet {
+    fn get_info(&self) -> ServerConfig {
+        self.shared.info.clone()
+    }
+
+    async fn discover(
+        &self,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<DiscoverResult, ErrorData> {
+        let versions = self.supported_protocol_versions().into_owned();
+        let info = self.shared.info.clone();
+        Ok(DiscoverResult::from_server_info(versions, info)
+            .with_ttl_ms(FRESH_MS)
+            .with_cache_scope(CacheScope::Public))
+    }
+
+    async fn list_tools(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        // All tools fit one page, so no cursor was ever given out.
+        if request
+            .and_then(|request| request.cursor)
+            .is_some_and(|cursor| !cursor.is_empty())
+        {
+            return Err(ErrorData::invalid_params("unknown cursor", None));
+        }
+        let tools = self
+            .shared
+            .tools
+            .iter()
+            .map(|entry| entry.tool.clone())
+            .collect();
+        let mut list = ListToolsResult::with_all_items(tools);
+        if is_modern(&context) {
+            // The list depends on the configuration alone, not on who asks.
+            list = list
+                .with_ttl_ms(FRESH_MS)
+                .with_cache_scope(CacheScope::Public);
+            list.meta = Some(self.shared.stamp.clone());
+        }
+        Ok(list)
+    }
+
+    fn get_tool(&self, name: &str) -> Option<Tool> {
+        self.entry(name).map(|entry| entry.tool.clone())
+    }
+
+    async fn call_tool(
+        &self,
+        params: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let entry = self
+            .entry(&params.name)
+            .ok_or_else(|| unknown_tool(&params.name))?;
+        let caller = self.caller(&context)?;
+        let modern = is_modern(&context);
+        let mut response = match self.missing_scopes(entry, &caller) {
+            Some(error) => failed(&error),
+            None => self.run(entry, caller, params, context).await?,
+        };
+        if modern && let CallToolResponse::Complete(result) = &mut response {
+            result
+                .meta
+                .get_or_insert_default()
+                .extend(self.shared.stamp.clone());
+        }
+        Ok(response)
+    }
+
+    async fn on_initialized(&self, _context: NotificationContext<RoleServer>) {}
+}
+
+impl ToolSet {
+    /// The fixed caller, else the one that came with the HTTP request, by reference: its headers
+    /// are not copied.
+    fn caller(&self, context: &RequestContext<RoleServer>) -> Result<Caller, ErrorData> {
+        let of_request = || {
+            context
+                .extensions
+                .get::<http::request::Parts>()?
+                .extensions
+                .get::<Caller>()
+                .cloned()
+        };
+        self.caller.clone().or_else(of_request).ok_or_else(|| {
+            tracing::error!("a call without a caller reached the tools");
+            ErrorData::internal_error("the call has no caller", None)
+        })
+    }
+
+    /// Decided here also where a transport decided before: this is the decision that counts.
+    fn missing_scopes(&self, entry: &Entry, caller: &Caller) -> Option<ToolError> {
+        let missing = self
+            .shared
+            .options
+            .scopes
+            .missing(entry.effect, caller.scopes());
+        (!missing.is_empty()).then(|| {
+            ToolError::Refused(format!(
+                "This needs the scope {}, which was not granted. Log in again and allow it.",
+                missing.join(" ")
+            ))
+        })
+    }
+}
+
+fn unknown_tool(name: &str) -> ErrorData {
+    let text = match canonical_name(name) {
+        Some(known) => format!("the tool {known} is switched off on this server"),
+        None => "unknown tool".to_owned(),
+    };
+    ErrorData::invalid_params(text, None)
+}
+
+fn is_modern(context: &RequestContext<RoleServer>) -> bool {
+    // Versions are dates: they compare as text.
+    context
+        .protocol_version()
+        .is_some_and(|version| version.as_str() >= ProtocolVersion::V_2026_07_28.as_str())
+}
+
+fn implementation() -> Implementation {
+    Implementation::new("braingrid-mcp", env!("CARGO_PKG_VERSION")).with_title("BrainGrid")
+}
+
+/// What the server says of itself.
+pub(super) fn server_config(options: &ToolOptions) -> ServerConfig {
+    let mut instructions = INSTRUCTIONS.to_owned();
+    if let Some(project) = &options.default_project {
+        instructions.push_str(&format!(" Calls without project_id mean {project}."));
+    }
+    ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+        .with_server_info(implementation())
+        .with_instructions(instructions)
+}
+
+/// The `_meta` by which every modern result names its server.
+pub(super) fn stamp() -> MetaObject {
+    let mut stamp = MetaObject::new();
+    if let Ok(info) = serde_json::to_value(implementation()) {
+        stamp.insert("io.modelcontextprotocol/serverInfo".to_owned(), info);
+    }
+    stamp
+}

@@ -1,0 +1,196 @@
+//! The tools, and `call_tool`: the only way one is run.
+//!
+//! Only this module and its children know the MCP library. A call goes one way: its name is
+//! resolved to the canonical tool, the caller is found, the scope is checked, then the tool runs
+//! guarded (see [`run`]). Everything that counts or filters sees canonical names only.
+
+mod account;
+mod args;
+mod definition;
+mod handler;
+mod names;
+mod options;
+mod projects;
+mod render;
+mod requirements;
+mod run;
+mod scopes;
+mod tasks;
+
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+
+use rmcp::{
+    handler::server::{router::tool::ToolRoute, tool::DynCallToolHandler},
+    model::{JsonObject, MetaObject, ServerConfig, Tool},
+};
+
+use self::{
+    definition::{Definition, Effect, RunTool},
+    run::InFlight,
+};
+pub use self::{names::canonical_name, options::ToolOptions, scopes::ScopePolicy};
+use crate::{braingrid::BrainGridClient, caller::Caller};
+
+/// BrainGrid's tools as an MCP handler. A cheap clone; clones share everything.
+#[derive(Clone)]
+pub struct ToolSet {
+    shared: Arc<Shared>,
+    caller: Option<Caller>,
+}
+
+struct Shared {
+    client: BrainGridClient,
+    options: ToolOptions,
+    /// In the order in which they are listed.
+    tools: Vec<Entry>,
+    by_name: HashMap<String, usize>,
+    info: ServerConfig,
+    /// Goes into the `_meta` of every result of the modern revisions.
+    stamp: MetaObject,
+    in_flight: InFlight,
+}
+
+#[derive(Clone)]
+struct Entry {
+    tool: Tool,
+    effect: Effect,
+    run: Run,
+}
+
+#[derive(Clone)]
+enum Run {
+    BuiltIn(RunTool),
+    Added(Arc<DynCallToolHandler<ToolSet>>),
+}
+
+impl ToolSet {
+    /// The tools that `options` select, working through `client`, for callers that come with the
+    /// requests: each must carry a [`Caller`] in the extensions of its HTTP request.
+    pub fn new(client: BrainGridClient, options: ToolOptions) -> Self {
+        let tools: Vec<_> = definition::all()
+            .into_iter()
+            .filter(|definition| options.selects(definition))
+            .map(Entry::from)
+            .collect();
+        Self {
+            shared: Arc::new(Shared::new(client, options, tools)),
+            caller: None,
+        }
+    }
+
+    /// The same tools, always for this caller.
+    #[must_use]
+    pub fn with_caller(mut self, caller: Caller) -> Self {
+        self.caller = Some(caller);
+        self
+    }
+
+    /// The same tools and one more. Its `readOnlyHint` decides whether a client that leaves stops
+    /// it; its name and its arguments are its own affair.
+    #[must_use]
+    pub fn with_route(mut self, route: ToolRoute<Self>) -> Self {
+        let mut tools = self.shared.tools.clone();
+        tools.retain(|entry| entry.tool.name != route.attr.name);
+        tools.push(Entry::from(route));
+        let shared = Shared::new(
+            self.shared.client.clone(),
+            self.shared.options.clone(),
+            tools,
+        );
+        self.shared = Arc::new(Shared {
+            in_flight: self.shared.in_flight.clone(),
+            ..shared
+        });
+        self
+    }
+
+    /// How many writes were sent and are not finished.
+    pub fn in_flight(&self) -> usize {
+        self.shared.in_flight.count()
+    }
+
+    /// Waits until no write is in flight, at most for `deadline`; how many are left then.
+    pub async fn drain(&self, deadline: Duration) -> usize {
+        self.shared.in_flight.drained(deadline).await
+    }
+
+    /// The scopes a call of this tool needs, by its name or an alias of it; none for a tool that
+    /// does not exist, which is answered as such.
+    pub fn required_scopes(&self, name: &str) -> &[String] {
+        match self.entry(name) {
+            Some(entry) => self.shared.options.scopes.required(entry.effect),
+            None => &[],
+        }
+    }
+
+    fn entry(&self, name: &str) -> Option<&Entry> {
+        let name = canonical_name(name).unwrap_or(name);
+        self.shared.tools.get(*self.shared.by_name.get(name)?)
+    }
+}
+
+impl Shared {
+    fn new(client: BrainGridClient, options: ToolOptions, tools: Vec<Entry>) -> Self {
+        let by_name = tools
+            .iter()
+            .enumerate()
+            .map(|(at, entry)| (entry.tool.name.to_string(), at))
+            .collect();
+        Self {
+            client,
+            tools,
+            by_name,
+            info: handler::server_config(&options),
+            stamp: handler::stamp(),
+            options,
+            in_flight: InFlight::default(),
+        }
+    }
+}
+
+impl From<Definition> for Entry {
+    fn from(definition: Definition) -> Self {
+        Self {
+            effect: definition.effect,
+            tool: definition.tool(),
+            run: Run::BuiltIn(definition.run),
+        }
+    }
+}
+
+impl From<ToolRoute<ToolSet>> for Entry {
+    fn from(route: ToolRoute<ToolSet>) -> Self {
+        let reads = route
+            .attr
+            .annotations
+            .as_ref()
+            .and_then(|hints| hints.read_only_hint);
+        let effect = if reads == Some(true) {
+            Effect::Read
+        } else {
+            Effect::Write
+        };
+        Self {
+            tool: route.attr,
+            effect,
+            run: Run::Added(route.call),
+        }
+    }
+}
+
+impl fmt::Debug for ToolSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self
+            .shared
+            .tools
+            .iter()
+            .map(|entry| &entry.tool.name)
+            .collect();
+        f.debug_struct("ToolSet")
+            .field("tools", &names)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The arguments of a call as they came.
+type Arguments = JsonObject;

@@ -1,0 +1,351 @@
+//! Runs one call guarded: a panic becomes an answer, a client that leaves stops a read, and a
+//! write once begun is finished in its own task and counted until then.
+
+use std::{
+    any::Any,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::FutureExt;
+use rmcp::{
+    ErrorData, RoleServer,
+    handler::server::tool::ToolCallContext,
+    model::{
+        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock,
+        ProgressNotificationParam,
+    },
+    service::RequestContext,
+};
+use tokio::sync::watch;
+use tracing::{Instrument, Span};
+
+use super::{
+    Entry, Run, Shared, ToolSet,
+    definition::{Effect, Outcome},
+};
+use crate::{ApiError, BrainGridClient, Caller, CredentialError, ProjectRef};
+
+/// What a running tool has at hand.
+#[derive(Clone)]
+pub(crate) struct Call {
+    shared: Arc<Shared>,
+    caller: Caller,
+    left: Arc<AtomicBool>,
+}
+
+impl Call {
+    pub(super) fn client(&self) -> &BrainGridClient {
+        &self.shared.client
+    }
+
+    pub(super) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    pub(super) fn default_project(&self) -> Option<&ProjectRef> {
+        self.shared.options.default_project.as_ref()
+    }
+
+    pub(super) fn tool_names(&self) -> impl Iterator<Item = &str> {
+        self.shared
+            .tools
+            .iter()
+            .map(|entry| entry.tool.name.as_ref())
+    }
+
+    /// The last moment to stop: asked right before a write is sent.
+    ///
+    /// # Errors
+    /// When the client has left meanwhile.
+    pub(super) fn still_wanted(&self) -> Result<(), ToolError> {
+        if self.left.load(Ordering::Acquire) {
+            Err(ToolError::Left)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Why a tool has nothing to show; becomes a result that the model reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ToolError {
+    /// The call cannot be done as it was made; the text says how to make it.
+    Refused(String),
+    /// BrainGrid did not do it.
+    Api(ApiError),
+    /// BrainGrid did not do it; the text tells more than the error knows.
+    Explained(ApiError, String),
+    /// The client left before anything was changed.
+    Left,
+    /// Our fault.
+    Internal,
+}
+
+impl ToolError {
+    pub(super) fn internal() -> Self {
+        Self::Internal
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Refused(text) | Self::Explained(_, text) => text.clone(),
+            Self::Api(error) => sentence(&error.to_string()),
+            Self::Left => "Cancelled; nothing was changed.".into(),
+            Self::Internal => INTERNAL.into(),
+        }
+    }
+
+    /// A name for spans and metrics.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Refused(_) => "refused",
+            Self::Api(error) | Self::Explained(error, _) => error.kind(),
+            Self::Left => "cancelled",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+impl From<ApiError> for ToolError {
+    fn from(error: ApiError) -> Self {
+        Self::Api(error)
+    }
+}
+
+impl From<CredentialError> for ToolError {
+    fn from(error: CredentialError) -> Self {
+        Self::Api(error.into())
+    }
+}
+
+const INTERNAL: &str =
+    "Internal error in the BrainGrid MCP server. This was recorded; trying again may help.";
+
+/// A text as a sentence: capital letter, full stop.
+pub(super) fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters
+        .next()
+        .map(|c| c.to_uppercase().to_string())
+        .unwrap_or_default();
+    let text = format!("{first}{}", letters.as_str());
+    if text.ends_with(['.', '!', '?', ')']) {
+        text
+    } else {
+        text + "."
+    }
+}
+
+impl ToolSet {
+    /// Runs the tool to its end, or as far as anybody wants it.
+    pub(super) async fn run(
+        &self,
+        entry: &Entry,
+        caller: Caller,
+        params: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let span = tracing::info_span!(
+            "tool",
+            tool = entry.tool.name.as_ref(),
+            outcome = tracing::field::Empty
+        );
+        let cancelled = context.ct.clone();
+        let left = Leave(Arc::new(AtomicBool::new(false)));
+        let call = Call {
+            shared: self.shared.clone(),
+            caller,
+            left: left.0.clone(),
+        };
+        let progress = keep_informed(entry.effect, &context);
+        let work = guarded(
+            self.clone(),
+            entry.run.clone(),
+            call,
+            params,
+            context,
+            span.clone(),
+        );
+        let work = work.instrument(span.clone());
+        let done = if entry.effect.changes_something() {
+            let begun = self.shared.in_flight.begin();
+            let mut task = tokio::spawn(async move {
+                let _begun = begun;
+                work.await
+            });
+            tokio::select! {
+                biased;
+                done = &mut task => done.unwrap_or_else(|_| Ok(failed(&ToolError::Internal))),
+                () = cancelled.cancelled() => Ok(failed(&ToolError::Left)),
+                () = progress => Ok(failed(&ToolError::Internal)),
+            }
+        } else {
+            tokio::select! {
+                biased;
+                done = work => done,
+                () = cancelled.cancelled() => {
+                    span.record("outcome", "cancelled");
+                    Ok(failed(&ToolError::Left))
+                }
+            }
+        };
+        drop(left);
+        done
+    }
+}
+
+/// Tells the running tool, when it goes, that nobody waits any more.
+struct Leave(Arc<AtomicBool>);
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// The tool itself, with a panic turned into an answer that does not tell its text.
+async fn guarded(
+    tools: ToolSet,
+    run: Run,
+    call: Call,
+    params: CallToolRequestParams,
+    context: RequestContext<RoleServer>,
+    span: Span,
+) -> Result<CallToolResponse, ErrorData> {
+    let work = async {
+        match run {
+            Run::BuiltIn(run) => {
+                let outcome = run(call, params.arguments.unwrap_or_default()).await;
+                span.record(
+                    "outcome",
+                    outcome.as_ref().map_or_else(ToolError::kind, |_| "ok"),
+                );
+                Ok(response(outcome))
+            }
+            Run::Added(run) => run(ToolCallContext::new(&tools, params, context)).await,
+        }
+    };
+    AssertUnwindSafe(work)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|panic: Box<dyn Any + Send>| {
+            span.record("outcome", "panic");
+            // The payload may itself panic when dropped; forgetting it is the safe way out.
+            std::mem::forget(panic);
+            tracing::error!("tool panicked");
+            Ok(failed(&ToolError::Internal))
+        })
+}
+
+fn response(outcome: Outcome) -> CallToolResponse {
+    match outcome {
+        Ok(answer) => {
+            let mut result = CallToolResult::success(vec![ContentBlock::text(answer.text)]);
+            result.structured_content = Some(answer.structured);
+            result.into()
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+pub(super) fn failed(error: &ToolError) -> CallToolResponse {
+    CallToolResult::error(vec![ContentBlock::text(error.text())]).into()
+}
+
+const BETWEEN_PROGRESS: Duration = Duration::from_secs(5);
+
+/// Sends progress for a slow call if the client asked for it; never ends. It must run in the
+/// task of the request, for the library finds out from the task which request it belongs to.
+fn keep_informed(
+    effect: Effect,
+    context: &RequestContext<RoleServer>,
+) -> impl Future<Output = ()> + Send + use<> {
+    let token = context
+        .meta
+        .get_progress_token()
+        .filter(|_| effect == Effect::Slow);
+    let peer = context.peer.clone();
+    async move {
+        let Some(token) = token else {
+            return std::future::pending().await;
+        };
+        let mut ticks = tokio::time::interval(BETWEEN_PROGRESS);
+        for tick in 0u32.. {
+            ticks.tick().await;
+            let seconds = tick.saturating_mul(5);
+            let message = format!("BrainGrid is working ({seconds} s)");
+            let progress = ProgressNotificationParam::new(token.clone(), f64::from(seconds));
+            // A client that does not listen any more is noticed elsewhere.
+            let _ = peer.notify_progress(progress.with_message(message)).await;
+        }
+        std::future::pending().await
+    }
+}
+
+/// Counts the writes that were begun and are not finished.
+#[derive(Clone)]
+pub(super) struct InFlight(Arc<watch::Sender<usize>>);
+
+impl Default for InFlight {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(0)))
+    }
+}
+
+impl InFlight {
+    fn begin(&self) -> Begun {
+        self.0.send_modify(|count| *count += 1);
+        Begun(self.0.clone())
+    }
+
+    pub(super) fn count(&self) -> usize {
+        *self.0.borrow()
+    }
+
+    /// Waits until there is none; how many there are when the deadline comes first.
+    pub(super) async fn drained(&self, deadline: Duration) -> usize {
+        let mut count = self.0.subscribe();
+        let none = count.wait_for(|count| *count == 0);
+        match tokio::time::timeout(deadline, none).await {
+            Ok(_) => 0,
+            Err(_) => self.count(),
+        }
+    }
+}
+
+/// One write in flight.
+struct Begun(Arc<watch::Sender<usize>>);
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count = count.saturating_sub(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn drain_waits_for_what_was_begun() {
+        let in_flight = InFlight::default();
+        let begun = in_flight.begin();
+        assert_eq!(in_flight.count(), 1);
+        assert_eq!(in_flight.drained(Duration::ZERO).await, 1);
+        let waiting = in_flight.clone();
+        let drained = tokio::spawn(async move { waiting.drained(Duration::from_secs(30)).await });
+        drop(begun);
+        assert_eq!(drained.await.unwrap(), 0);
+    }
+
+    #[test]
+    fn errors_read_as_sentences() {
+        assert_eq!(sentence("out of credits"), "Out of credits.");
+        assert_eq!(sentence(""), ".");
+    }
+}

@@ -1,0 +1,7 @@
+//! Tools about tasks.
+
+use super::definition::Definition;
+
+pub(super) fn tools() -> Vec<Definition> {
+    vec![]
+}

@@ -1,1 +1,54 @@
-//! A hosted, multi-tenant Streamable HTTP server for any rmcp ServerHandler.
+//! A hosted, multi-tenant Streamable HTTP server for any rmcp [`ServerHandler`].
+//!
+//! It serves MCP 2026-07-28 and the older revisions on one endpoint without protocol sessions, so
+//! any instance answers any request. Every call needs a bearer token: [`mcp_session::SessionTiers`]
+//! says who it speaks for, and what your conversion makes of that reaches your tools through the
+//! request extensions. The rest is what a hosted server needs: protected resource metadata
+//! (RFC 9728), challenges (RFC 6750), Origin and Host rules, limits, health, draining.
+//!
+//! The crate knows no tool and no product.
+//!
+//! ```no_run
+//! # use std::sync::Arc;
+//! # use mcp_auth::{IssuerConfig, TokenVerifier, VerifierConfig};
+//! # use mcp_session::{Keyring, MemoryStore, SessionTiers};
+//! use mcp_transport_http::{HttpConfig, HttpServer};
+//! # #[derive(Clone)] struct MyTools;
+//! # impl rmcp::ServerHandler for MyTools {}
+//!
+//! /// What your tools see; take it from the `http::request::Parts` in their request context.
+//! #[derive(Clone)]
+//! struct Caller(String);
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! # let issuer = IssuerConfig::new("https://auth.example.com", ["https://mcp.example.com/mcp"]);
+//! # let verifier = TokenVerifier::new(vec![issuer], mcp_auth::http_client()?, VerifierConfig::default())?;
+//! # let sessions = SessionTiers::builder(verifier, Keyring::random(), Arc::new(MemoryStore::default())).build();
+//! let config = HttpConfig::new("https://mcp.example.com", ["https://auth.example.com"])?;
+//! let server = HttpServer::new(config, sessions, MyTools, |session, _token| {
+//!     Caller(session.principal().subject().to_owned())
+//! });
+//! let listener = tokio::net::TcpListener::bind("0.0.0.0:8080").await?;
+//! server.serve(listener, async { tokio::signal::ctrl_c().await.ok(); }).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! [`ServerHandler`]: rmcp::ServerHandler
+
+mod authenticate;
+mod body;
+mod challenge;
+mod config;
+mod drain;
+mod metadata;
+mod origin;
+mod preview;
+mod protocol;
+mod router;
+mod serve;
+mod trace;
+
+pub use config::{HttpConfig, HttpConfigError};
+pub use preview::RequestPreview;
+pub use router::HttpServer;
+pub use serve::HttpBody;

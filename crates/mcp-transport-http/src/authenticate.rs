@@ -1,0 +1,33 @@
+//! From the `Authorization` header to a session.
+
+use http::{HeaderMap, header::AUTHORIZATION};
+use mcp_auth::{AccessToken, AuthError};
+use mcp_session::{Resolved, SessionTiers};
+
+/// Reads the one bearer token of a request (RFC 6750 section 2.1: the header only, never the query
+/// string) and asks the tiers who it speaks for.
+pub(crate) async fn authenticate(
+    sessions: &SessionTiers,
+    headers: &HeaderMap,
+) -> Result<(Resolved, AccessToken), AuthError> {
+    let token = bearer_token(headers)?;
+    let resolved = sessions.resolve(&token).await?;
+    Ok((resolved, token))
+}
+
+fn bearer_token(headers: &HeaderMap) -> Result<AccessToken, AuthError> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let value = match (values.next(), values.next()) {
+        (None, _) => return Err(AuthError::NoToken),
+        (Some(value), None) => value,
+        (Some(_), Some(_)) => {
+            return Err(AuthError::InvalidRequest(
+                "more than one Authorization header was sent",
+            ));
+        }
+    };
+    let text = value
+        .to_str()
+        .map_err(|_| AuthError::InvalidRequest("the Authorization header is not plain text"))?;
+    AccessToken::parse(text)
+}

@@ -1,0 +1,184 @@
+//! What the server must know about itself and its limits.
+
+use std::time::Duration;
+
+use url::Url;
+
+/// Settings of an [`crate::HttpServer`]. Times and sizes have defaults that suit a hosted server.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct HttpConfig {
+    /// Identifier of this resource (RFC 8707): the public URL of the MCP endpoint.
+    pub resource: String,
+    /// Issuers whose tokens are accepted, for the metadata document (RFC 9728 section 2).
+    pub authorization_servers: Vec<String>,
+    /// Scopes a client should ask for at first. Minimal: no wildcard, no `offline_access`.
+    pub scopes_supported: Vec<String>,
+    /// Human-readable name for consent screens (RFC 9728 section 2).
+    pub resource_name: Option<String>,
+    /// Origins of web pages that may call the endpoint, besides the public URL's own.
+    pub allowed_origins: Vec<String>,
+    /// `Host` values to accept, besides the public URL's own.
+    pub allowed_hosts: Vec<String>,
+    /// Largest request body, in bytes. 1 MiB by default.
+    pub max_body_bytes: usize,
+    /// Open connections at a time. 10,000 by default.
+    pub max_connections: usize,
+    /// Time a client has to send its request line and headers. 15 s by default.
+    pub header_timeout: Duration,
+    /// Time a client has to send its body. 30 s by default.
+    pub body_timeout: Duration,
+    /// Time in-flight requests have after the stop signal. 10 s by default.
+    pub drain_timeout: Duration,
+    public_url: Url,
+}
+
+/// A public URL that cannot be one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the public URL must be an absolute http or https URL without query or fragment, such as \
+     https://mcp.example.com"
+)]
+#[non_exhaustive]
+pub struct HttpConfigError;
+
+impl HttpConfig {
+    /// A server reached at `public_url`, whose endpoint is that URL with `/mcp` appended.
+    ///
+    /// # Errors
+    /// When `public_url` is no absolute http(s) URL, or has a query or fragment.
+    pub fn new<S: Into<String>>(
+        public_url: &str,
+        authorization_servers: impl IntoIterator<Item = S>,
+    ) -> Result<Self, HttpConfigError> {
+        let public_url = public_url.trim_end_matches('/');
+        let url = Url::parse(public_url).map_err(|_| HttpConfigError)?;
+        let usable = matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && url.query().is_none()
+            && url.fragment().is_none();
+        if !usable {
+            return Err(HttpConfigError);
+        }
+        Ok(Self {
+            resource: format!("{public_url}/mcp"),
+            authorization_servers: authorization_servers.into_iter().map(Into::into).collect(),
+            scopes_supported: Vec::new(),
+            resource_name: None,
+            allowed_origins: Vec::new(),
+            allowed_hosts: Vec::new(),
+            max_body_bytes: 1024 * 1024,
+            max_connections: 10_000,
+            header_timeout: Duration::from_secs(15),
+            body_timeout: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(10),
+            public_url: url,
+        })
+    }
+
+    /// Path of the MCP endpoint.
+    pub(crate) fn endpoint_path(&self) -> String {
+        format!("{}/mcp", self.public_url.path().trim_end_matches('/'))
+    }
+
+    /// Path of the metadata document for the endpoint: the well-known part goes between host and
+    /// path (RFC 9728 section 3.1).
+    pub(crate) fn metadata_path(&self) -> String {
+        format!("{}{}", crate::metadata::WELL_KNOWN, self.endpoint_path())
+    }
+
+    /// Absolute URL of the metadata document, as challenges name it.
+    pub(crate) fn metadata_url(&self) -> String {
+        format!(
+            "{}{}",
+            self.public_url.origin().ascii_serialization(),
+            self.metadata_path()
+        )
+    }
+
+    /// Origins to accept, serialized as browsers do.
+    pub(crate) fn origins(&self) -> Vec<String> {
+        let own = self.public_url.origin().ascii_serialization();
+        let configured = self.allowed_origins.iter().map(|origin| {
+            Url::parse(origin).map_or_else(
+                |_| origin.to_ascii_lowercase(),
+                |url| url.origin().ascii_serialization(),
+            )
+        });
+        std::iter::once(own).chain(configured).collect()
+    }
+
+    /// `Host` values to accept: lower case, with the port only where a client sends one.
+    pub(crate) fn hosts(&self) -> Vec<String> {
+        let port = self.public_url.port();
+        let with_port = |host: &str| match port {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        };
+        let host = self.public_url.host_str().unwrap_or_default();
+        let mut hosts = vec![with_port(host)];
+        // One machine, several names for it: a developer's client may use any of them.
+        if matches!(host, "localhost" | "127.0.0.1" | "[::1]") {
+            hosts.extend(["localhost", "127.0.0.1", "[::1]"].map(with_port));
+        }
+        hosts.extend(
+            self.allowed_hosts
+                .iter()
+                .map(|host| host.to_ascii_lowercase()),
+        );
+        hosts.sort_unstable();
+        hosts.dedup();
+        hosts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_from_the_public_url() {
+        let config = HttpConfig::new("https://mcp.test/", ["https://a.test"]).unwrap();
+        assert_eq!(config.resource, "https://mcp.test/mcp");
+        assert_eq!(config.endpoint_path(), "/mcp");
+        assert_eq!(
+            config.metadata_url(),
+            "https://mcp.test/.well-known/oauth-protected-resource/mcp"
+        );
+        assert_eq!(config.hosts(), ["mcp.test"]);
+        assert_eq!(config.origins(), ["https://mcp.test"]);
+    }
+
+    #[test]
+    fn a_public_url_with_a_path_keeps_it() {
+        let config = HttpConfig::new("https://h.test/x", ["https://a.test"]).unwrap();
+        assert_eq!(config.resource, "https://h.test/x/mcp");
+        assert_eq!(config.endpoint_path(), "/x/mcp");
+        assert_eq!(
+            config.metadata_path(),
+            "/.well-known/oauth-protected-resource/x/mcp"
+        );
+    }
+
+    #[test]
+    fn a_loopback_url_has_all_loopback_names() {
+        let config = HttpConfig::new("http://127.0.0.1:8080", ["https://a.test"]).unwrap();
+        assert_eq!(
+            config.hosts(),
+            ["127.0.0.1:8080", "[::1]:8080", "localhost:8080"]
+        );
+    }
+
+    #[test]
+    fn what_is_no_public_url_is_refused() {
+        for url in [
+            "",
+            "mcp.test",
+            "ftp://mcp.test",
+            "https://",
+            "https://h.test/?a=1",
+        ] {
+            assert!(HttpConfig::new(url, ["https://a.test"]).is_err(), "{url}");
+        }
+    }
+}

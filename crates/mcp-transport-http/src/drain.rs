@@ -1,0 +1,134 @@
+//! Counts what is in flight, so that a stopping server can finish it and start nothing new.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::Response;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use tokio::sync::Notify;
+
+use crate::body::BoxedBody;
+
+/// The requests in flight, and whether new ones are welcome.
+#[derive(Debug, Default)]
+pub(crate) struct Drain {
+    draining: AtomicBool,
+    in_flight: AtomicUsize,
+    changed: Notify,
+}
+
+/// One request in flight.
+#[derive(Debug)]
+pub(crate) struct InFlight(Arc<Drain>);
+
+impl Drain {
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+
+    /// Counts a request in; `None` while draining.
+    pub(crate) fn enter(self: &Arc<Self>) -> Option<InFlight> {
+        // Counted before the check: a request is either seen by the drain or refused.
+        self.in_flight.fetch_add(1, Ordering::SeqCst);
+        let guard = InFlight(Arc::clone(self));
+        (!self.is_draining()).then_some(guard)
+    }
+
+    /// From now on nothing new comes in; waits until nothing is in flight.
+    pub(crate) async fn drain(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+        loop {
+            let changed = self.changed.notified();
+            if self.in_flight.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if self.0.in_flight.fetch_sub(1, Ordering::SeqCst) == 1 && self.0.is_draining() {
+            self.0.changed.notify_waiters();
+        }
+    }
+}
+
+impl InFlight {
+    /// Keeps the request counted until the last byte of its answer was handed on.
+    pub(crate) fn until_sent(self, response: Response<BoxedBody>) -> Response<BoxedBody> {
+        // A body whose length is known is handed on at once: nothing is left to wait for.
+        if response.body().size_hint().exact().is_some() {
+            return response;
+        }
+        response.map(|inner| {
+            Counted {
+                inner,
+                _in_flight: self,
+            }
+            .boxed()
+        })
+    }
+}
+
+/// A streaming body that holds its request's place.
+struct Counted {
+    inner: BoxedBody,
+    _in_flight: InFlight,
+}
+
+impl Body for Counted {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Pin::new(&mut self.inner).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn draining_waits_for_what_is_in_flight_and_admits_nothing_new() {
+        let drain = Arc::new(Drain::default());
+        let first = drain.enter().unwrap();
+        let waiting = tokio::spawn({
+            let drain = Arc::clone(&drain);
+            async move { drain.drain().await }
+        });
+        while !drain.is_draining() {
+            tokio::task::yield_now().await;
+        }
+        assert!(drain.enter().is_none());
+        assert_eq!(drain.in_flight(), 1);
+        assert!(!waiting.is_finished());
+        drop(first);
+        waiting.await.unwrap();
+    }
+}

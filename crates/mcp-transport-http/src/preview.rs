@@ -1,0 +1,203 @@
+//! A first look at the body of a request: what it asks for, before anything acts on it.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// What a request asks for, read from its body.
+///
+/// Not from the `Mcp-Method` and `Mcp-Name` headers: older revisions do not compare them with the
+/// body, so a client could announce one tool and call another.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct RequestPreview<'a> {
+    /// JSON-RPC method; empty for a response.
+    pub method: Cow<'a, str>,
+    /// `params.name` of a `tools/call`.
+    pub tool: Option<Cow<'a, str>>,
+    /// Whether the message expects an answer.
+    pub is_request: bool,
+    /// Protocol version in the message's own `_meta` (2026-07-28 and later).
+    pub protocol_version: Option<Cow<'a, str>>,
+    /// JSON-RPC id as it was sent, for error answers.
+    pub(crate) id: Option<&'a RawValue>,
+}
+
+/// Why a body is no message for this endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PreviewError {
+    /// Not JSON.
+    Parse,
+    /// JSON, but no JSON-RPC 2.0 message.
+    Invalid,
+    /// A JSON-RPC batch.
+    Batch,
+}
+
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(borrow, default)]
+    jsonrpc: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    method: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    params: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize, Default)]
+struct Params<'a> {
+    #[serde(borrow, default)]
+    name: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "_meta", default)]
+    meta: Meta<'a>,
+}
+
+#[derive(Deserialize, Default)]
+struct Meta<'a> {
+    #[serde(borrow, rename = "io.modelcontextprotocol/protocolVersion", default)]
+    protocol_version: Option<Cow<'a, str>>,
+}
+
+/// Tells an absent `id` from an `id` that is there and null.
+fn present<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+/// JSON-RPC ids: MCP allows strings and integers, never null.
+fn is_usable_id(id: &RawValue) -> bool {
+    match id.get().as_bytes() {
+        [b'"', ..] => true,
+        [b'-' | b'0'..=b'9', rest @ ..] => !rest.iter().any(|b| matches!(b, b'.' | b'e' | b'E')),
+        _ => false,
+    }
+}
+
+impl<'a> RequestPreview<'a> {
+    /// Reads what the gate needs to know; the SDK decodes the rest.
+    pub(crate) fn parse(body: &'a [u8]) -> Result<Self, PreviewError> {
+        match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            Some(b'{') => {}
+            Some(b'[') if serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok() => {
+                return Err(PreviewError::Batch);
+            }
+            _ if serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok() => {
+                return Err(PreviewError::Invalid);
+            }
+            _ => return Err(PreviewError::Parse),
+        }
+        let message: Message<'a> = serde_json::from_slice(body).map_err(classify)?;
+        let id_fits = message.id.is_none_or(is_usable_id);
+        if message.jsonrpc.as_deref() != Some("2.0") || !id_fits {
+            return Err(PreviewError::Invalid);
+        }
+        let is_request = message.method.is_some() && message.id.is_some();
+        // Params of another shape are for the SDK to refuse, with the method in hand.
+        let params: Params<'a> = message
+            .params
+            .and_then(|params| serde_json::from_str(params.get()).ok())
+            .unwrap_or_default();
+        let method = message.method.unwrap_or_default();
+        let tool = if method == "tools/call" {
+            params.name
+        } else {
+            None
+        };
+        let protocol_version = params.meta.protocol_version;
+        Ok(Self {
+            method,
+            tool,
+            is_request,
+            protocol_version,
+            id: message.id,
+        })
+    }
+}
+
+fn classify(error: serde_json::Error) -> PreviewError {
+    if error.is_data() {
+        PreviewError::Invalid
+    } else {
+        PreviewError::Parse
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(body: &str) -> Result<RequestPreview<'_>, PreviewError> {
+        RequestPreview::parse(body.as_bytes())
+    }
+
+    #[test]
+    fn a_tool_call_shows_its_tool_and_version() {
+        let preview = parse(
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x\u0041",
+               "_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#,
+        )
+        .unwrap();
+        assert_eq!(preview.method, "tools/call");
+        assert_eq!(preview.tool.as_deref(), Some("xA"));
+        assert_eq!(preview.protocol_version.as_deref(), Some("2026-07-28"));
+        assert!(preview.is_request);
+    }
+
+    #[test]
+    fn other_methods_name_no_tool() {
+        let preview =
+            parse(r#"{"jsonrpc":"2.0","id":"a","method":"prompts/get","params":{"name":"p"}}"#);
+        assert_eq!(preview.unwrap().tool, None);
+        let notification =
+            parse(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).unwrap();
+        assert!(!notification.is_request);
+    }
+
+    #[test]
+    fn strange_params_are_left_to_the_sdk() {
+        for params in ["[]", "7", "null", r#"{"name":7}"#, r#"{"_meta":[]}"#] {
+            let body =
+                format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{params}}}"#);
+            assert_eq!(parse(&body).unwrap().tool, None, "{params}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_message_says_why() {
+        for (body, expected) in [
+            ("", PreviewError::Parse),
+            ("{", PreviewError::Parse),
+            ("\u{0}", PreviewError::Parse),
+            ("[1,2]", PreviewError::Batch),
+            (
+                r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#,
+                PreviewError::Batch,
+            ),
+            ("[", PreviewError::Parse),
+            ("7", PreviewError::Invalid),
+            ("{}", PreviewError::Invalid),
+            (
+                r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#,
+                PreviewError::Invalid,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#,
+                PreviewError::Invalid,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1.5,"method":"ping"}"#,
+                PreviewError::Invalid,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":7}"#,
+                PreviewError::Invalid,
+            ),
+        ] {
+            assert_eq!(parse(body).err(), Some(expected), "{body}");
+        }
+    }
+}

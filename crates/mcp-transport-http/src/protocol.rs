@@ -1,0 +1,125 @@
+//! Protocol errors as JSON-RPC answers, and the SDK's plain-text ones turned into such.
+
+use http::{HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::{
+    body::{self, BodyError, BoxedBody},
+    preview::PreviewError,
+};
+
+#[derive(Serialize)]
+struct ErrorMessage<'a> {
+    jsonrpc: &'static str,
+    /// Left out when it could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a RawValue>,
+    error: ErrorObject,
+}
+
+#[derive(Serialize)]
+struct ErrorObject {
+    code: i32,
+    message: &'static str,
+}
+
+const PARSE_ERROR: i32 = -32700;
+const INVALID_REQUEST: i32 = -32600;
+const INTERNAL_ERROR: i32 = -32603;
+
+fn error(
+    status: StatusCode,
+    id: Option<&RawValue>,
+    code: i32,
+    message: &'static str,
+) -> Response<BoxedBody> {
+    body::json(
+        status,
+        &ErrorMessage {
+            jsonrpc: "2.0",
+            id,
+            error: ErrorObject { code, message },
+        },
+    )
+}
+
+/// A body that could not be read.
+pub(crate) fn unreadable(reason: BodyError) -> Response<BoxedBody> {
+    let (status, message) = match reason {
+        BodyError::TooLarge => (
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "the request body is too large",
+        ),
+        BodyError::TooSlow => (
+            StatusCode::REQUEST_TIMEOUT,
+            "the request body did not arrive in time",
+        ),
+        BodyError::Broken => (StatusCode::BAD_REQUEST, "the request body broke off"),
+    };
+    error(status, None, INVALID_REQUEST, message)
+}
+
+/// A body that is no message.
+pub(crate) fn no_message(reason: PreviewError) -> Response<BoxedBody> {
+    let (code, message) = match reason {
+        PreviewError::Parse => (PARSE_ERROR, "the request body is not JSON"),
+        PreviewError::Invalid => (
+            INVALID_REQUEST,
+            "the request body is not a JSON-RPC 2.0 message with a usable id",
+        ),
+        PreviewError::Batch => (
+            INVALID_REQUEST,
+            "JSON-RPC batches are not supported: send one message per request",
+        ),
+    };
+    error(StatusCode::BAD_REQUEST, None, code, message)
+}
+
+/// A body of another media type than JSON.
+pub(crate) fn not_json() -> Response<BoxedBody> {
+    error(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        None,
+        INVALID_REQUEST,
+        "the Content-Type must be application/json",
+    )
+}
+
+/// The SDK says some errors as plain text, with the words of inner errors in it: same status, but
+/// a message that a client can read and that tells nothing about the inside.
+pub(crate) fn mend(response: Response<BoxedBody>, id: Option<&RawValue>) -> Response<BoxedBody> {
+    let status = response.status();
+    let json = HeaderValue::from_static("application/json");
+    if !(status.is_client_error() || status.is_server_error())
+        || response.headers().get(CONTENT_TYPE) == Some(&json)
+    {
+        return response;
+    }
+    let bad_request = StatusCode::BAD_REQUEST;
+    let (status, code, message) = match status {
+        StatusCode::NOT_ACCEPTABLE => (
+            status,
+            INVALID_REQUEST,
+            "the Accept header must name application/json and text/event-stream",
+        ),
+        // The Content-Type was checked before: this is a message that does not decode.
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => (
+            bad_request,
+            INVALID_REQUEST,
+            "the message does not fit its method",
+        ),
+        StatusCode::BAD_REQUEST => (
+            status,
+            INVALID_REQUEST,
+            "the MCP-Protocol-Version header is missing or not supported",
+        ),
+        status if status.is_server_error() => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            INTERNAL_ERROR,
+            "internal error",
+        ),
+        status => (status, INVALID_REQUEST, "the request is not acceptable"),
+    };
+    error(status, id, code, message)
+}

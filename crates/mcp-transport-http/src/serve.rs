@@ -1,0 +1,116 @@
+//! The accept loop, and how it ends: what was begun is finished, within a time.
+
+use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
+
+use hyper::service::service_fn;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
+};
+use rmcp::ServerHandler;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
+
+use crate::{body::BoxedBody, router::HttpServer};
+
+/// The body of an answer.
+pub type HttpBody = BoxedBody;
+
+/// Time for connections to close once nothing is in flight.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
+    /// Serves until `shutdown` resolves; then `/ready` says 503, new calls are sent away, and what
+    /// is in flight has [`crate::HttpConfig::drain_timeout`] to finish.
+    ///
+    /// # Errors
+    /// Only when the listener itself fails for good.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        let connections = GracefulShutdown::new();
+        let permits = Arc::new(Semaphore::new(self.inner.config.max_connections));
+        let drained = async {
+            shutdown.await;
+            self.drained().await;
+        };
+        let accepting = async {
+            loop {
+                // Closing the semaphore never happens, so this always succeeds.
+                let permit = Arc::clone(&permits).acquire_owned().await.ok();
+                match listener.accept().await {
+                    Ok((stream, _)) => self.connect(stream, permit, &connections),
+                    // Out of file descriptors, or a peer that is gone already: neither ends us.
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection could not be accepted");
+                        sleep(Duration::from_millis(50)).await;
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            () = drained => {}
+            () = accepting => {}
+        }
+        drop(listener);
+        if timeout(CLOSE_TIMEOUT, connections.shutdown())
+            .await
+            .is_err()
+        {
+            tracing::debug!("connections were still open and are cut");
+        }
+        // Last: it would end calls that are still running.
+        self.inner.sdk.config.cancellation_token.cancel();
+        Ok(())
+    }
+
+    async fn drained(&self) {
+        let limit = self.inner.config.drain_timeout;
+        tracing::info!(in_flight = self.inner.drain.in_flight(), ?limit, "draining");
+        if timeout(limit, self.inner.drain.drain()).await.is_err() {
+            tracing::warn!(
+                in_flight = self.inner.drain.in_flight(),
+                "the drain time is over, calls in flight are cut"
+            );
+        }
+    }
+
+    fn connect<P: Send + 'static>(
+        &self,
+        stream: TcpStream,
+        permit: P,
+        connections: &GracefulShutdown,
+    ) {
+        // Answers are small and complete: waiting to fill a packet only delays them.
+        let _ = stream.set_nodelay(true);
+        let server = self.clone();
+        let service = service_fn(move |request| {
+            let server = server.clone();
+            async move { Ok::<_, Infallible>(server.handle(request).await) }
+        });
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.inner.config.header_timeout);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(256);
+        let connection = builder
+            .serve_connection(TokioIo::new(stream), service)
+            .into_owned();
+        let connection = connections.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "connection ended");
+            }
+            drop(permit);
+        });
+    }
+}

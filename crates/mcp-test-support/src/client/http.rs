@@ -1,0 +1,209 @@
+//! Raw requests to a Streamable HTTP endpoint: right by default, and every part can be bent.
+
+use anyhow::Context;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use serde_json::{Value, json};
+
+use super::Generation;
+
+/// One endpoint, asked over pooled connections.
+#[derive(Clone, Debug)]
+pub struct RawHttp {
+    client: reqwest::Client,
+    url: String,
+}
+
+/// A request that is about to be sent.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct RawRequest {
+    client: reqwest::Client,
+    url: String,
+    headers: HeaderMap,
+    body: String,
+}
+
+/// What came back, whole.
+#[derive(Clone, Debug)]
+pub struct RawAnswer {
+    /// The status.
+    pub status: StatusCode,
+    /// All headers.
+    pub headers: HeaderMap,
+    /// The body as text.
+    pub body: String,
+    /// The JSON-RPC message in it, from a JSON body or from the last event of a stream.
+    pub json: Option<Value>,
+}
+
+impl RawHttp {
+    /// Asks `url`, for example `http://127.0.0.1:8080/mcp`.
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            client: crate::http_client(),
+            url: url.into(),
+        }
+    }
+
+    /// Asks `url` with a client of the caller's choice, for example one with a single connection.
+    #[must_use]
+    pub fn with_client(client: reqwest::Client, url: impl Into<String>) -> Self {
+        Self {
+            client,
+            url: url.into(),
+        }
+    }
+
+    /// A JSON-RPC request with all headers its generation asks for, and no token yet.
+    pub fn request(&self, generation: Generation, method: &str, params: Value) -> RawRequest {
+        let message = generation.message(1, method, params);
+        let mut request = RawRequest {
+            client: self.client.clone(),
+            url: self.url.clone(),
+            headers: HeaderMap::new(),
+            body: message.to_string(),
+        }
+        .header("content-type", "application/json")
+        .header("accept", "application/json, text/event-stream");
+        if method != "initialize" {
+            request = request.header("mcp-protocol-version", generation.version());
+        }
+        if generation == Generation::Modern {
+            request = request.header("mcp-method", method);
+            let named = ["name", "uri"]
+                .iter()
+                .find_map(|name| message.get("params")?.get(*name)?.as_str());
+            if let Some(name) = named {
+                request = request.header("mcp-name", &header_text(name));
+            }
+        }
+        request
+    }
+
+    /// A tool call.
+    pub fn call(&self, generation: Generation, tool: &str, arguments: &Value) -> RawRequest {
+        let params = json!({ "name": tool, "arguments": arguments });
+        self.request(generation, "tools/call", params)
+    }
+
+    /// The `initialize` of a 2025-11-25 client.
+    pub fn initialize(&self) -> RawRequest {
+        self.request(
+            Generation::Legacy,
+            "initialize",
+            json!({
+                "protocolVersion": Generation::Legacy.version(),
+                "capabilities": {},
+                "clientInfo": super::client_info(),
+            }),
+        )
+    }
+}
+
+impl RawRequest {
+    /// Adds `Authorization: Bearer …`.
+    pub fn bearer(self, token: &str) -> Self {
+        self.header("authorization", &format!("Bearer {token}"))
+    }
+
+    /// Sets a header, in place of an earlier one of that name.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        let (name, value) = header_of(name, value);
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// Adds a header beside an earlier one of that name.
+    pub fn second_header(mut self, name: &str, value: &str) -> Self {
+        let (name, value) = header_of(name, value);
+        self.headers.append(name, value);
+        self
+    }
+
+    /// Leaves a header out.
+    pub fn without_header(mut self, name: &str) -> Self {
+        self.headers.remove(name);
+        self
+    }
+
+    /// Sends this body instead.
+    pub fn body(mut self, body: impl Into<String>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Sends it and reads the whole answer.
+    pub async fn send(self) -> anyhow::Result<RawAnswer> {
+        let request = self
+            .client
+            .post(&self.url)
+            .headers(self.headers)
+            .body(self.body);
+        let answer = request.send().await.context("no answer")?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let body = answer.text().await.context("answer broke off")?;
+        let json = message_in(&headers, &body);
+        Ok(RawAnswer {
+            status,
+            headers,
+            body,
+            json,
+        })
+    }
+}
+
+impl RawAnswer {
+    /// A header's text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The JSON-RPC result.
+    #[must_use]
+    pub fn result(&self) -> Option<&Value> {
+        self.json.as_ref()?.get("result")
+    }
+
+    /// `structuredContent` of a tool's result.
+    #[must_use]
+    pub fn structured(&self) -> Option<&Value> {
+        self.result()?.get("structuredContent")
+    }
+
+    /// The JSON-RPC error code.
+    #[must_use]
+    pub fn error_code(&self) -> Option<i64> {
+        self.json.as_ref()?.get("error")?.get("code")?.as_i64()
+    }
+}
+
+fn message_in(headers: &HeaderMap, body: &str) -> Option<Value> {
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
+    if !kind.is_some_and(|kind| kind.starts_with("text/event-stream")) {
+        return serde_json::from_str(body).ok();
+    }
+    let mut events = body
+        .lines()
+        .rev()
+        .filter_map(|line| line.strip_prefix("data:"));
+    events.find_map(|event| serde_json::from_str(event.trim()).ok())
+}
+
+/// A value that is not plain ASCII travels wrapped (MCP 2026-07-28, standard headers).
+fn header_text(value: &str) -> String {
+    if value.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return value.to_owned();
+    }
+    format!("=?base64?{}?=", STANDARD.encode(value))
+}
+
+fn header_of(name: &str, value: &str) -> (HeaderName, HeaderValue) {
+    let name = HeaderName::from_bytes(name.as_bytes()).expect("a test names a legal header");
+    let value = HeaderValue::from_bytes(value.as_bytes()).expect("a test sends a legal value");
+    (name, value)
+}

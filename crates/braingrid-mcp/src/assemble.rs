@@ -1,26 +1,148 @@
 //! Configuration to object graph, in order, without logic.
 
-use crate::config::{ApiSettings, HttpSettings, StdioSettings, ToolSettings};
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context;
+use mcp_auth::{IssuerConfig, TokenVerifier, UpstreamCredentials, VerifierConfig};
+use mcp_core::{BrainGridClient, BrainGridConfig, Caller, Organization, ToolOptions, ToolSet};
+use mcp_session::{Keyring, MemoryStore, RedisConfig, RedisStore, SessionTiers, SharedStore};
+use mcp_transport_http::{HttpConfig, HttpServer};
+use mcp_transport_stdio::{StaticToken, organization_claim};
+use secrecy::ExposeSecret;
+use tokio::net::TcpListener;
+
+use crate::caller::caller_of;
+use crate::config::{
+    ApiSettings, AuthSettings, HttpSettings, SessionSettings, StdioSettings, ToolSettings,
+};
 use crate::shutdown::Shutdown;
+
+/// Time that pending session writes have at the end. They are a cache: losing them costs a
+/// verification.
+const FLUSH_SESSIONS: Duration = Duration::from_secs(1);
 
 /// Serves one local client.
 pub(crate) async fn run_stdio(
-    _stdio: StdioSettings,
-    _api: ApiSettings,
-    _tools: ToolSettings,
+    stdio: StdioSettings,
+    api: ApiSettings,
+    tools: ToolSettings,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
-    shutdown.requested().await;
+    let caller = local_caller(stdio)?;
+    let tools = tool_set(api, tools)?.with_caller(caller);
+    mcp_transport_stdio::serve(tools, shutdown.requested()).await?;
     Ok(())
 }
 
 /// Serves many users.
 pub(crate) async fn run_http(
-    _http: HttpSettings,
-    _api: ApiSettings,
-    _tools: ToolSettings,
+    http: HttpSettings,
+    api: ApiSettings,
+    tools: ToolSettings,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
-    shutdown.requested().await;
+    let listener = TcpListener::bind(http.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", http.listen))?;
+    let address = listener.local_addr()?;
+    let config = http_config(&http, address.port())?;
+    let resource = config.resource.clone();
+    let verifier = verifier(&http.auth, &resource)?;
+    let sessions = sessions(&http.session, &http.auth, verifier.clone())?;
+    let tools = tool_set(api, tools)?;
+    let scopes = tools.clone();
+    let server = HttpServer::new(config, sessions.clone(), tools.clone(), caller_of)
+        .with_required_scopes(move |request| match &request.tool {
+            Some(tool) => scopes.required_scopes(tool).to_vec(),
+            None => Vec::new(),
+        });
+    tracing::info!(%address, %resource, "listening");
+    // Listening first: the keys arrive while the first connection is still being made.
+    tokio::spawn(async move { verifier.warm_up().await });
+    server.serve(listener, shutdown.requested()).await?;
+    let unfinished = tools.drain(http.drain_timeout).await;
+    let unsaved = sessions.flush(FLUSH_SESSIONS).await;
+    tracing::info!(unfinished, unsaved, "stopped");
     Ok(())
+}
+
+fn tool_set(api: ApiSettings, settings: ToolSettings) -> anyhow::Result<ToolSet> {
+    let client = BrainGridClient::new(BrainGridConfig::new(api.base_url))?;
+    let mut options = ToolOptions::default();
+    options.read_only = settings.read_only;
+    options.include = settings.tools;
+    options.exclude = settings.exclude_tools;
+    options.experimental = settings.experimental;
+    Ok(ToolSet::new(client, options))
+}
+
+/// The organization: the setting, else what the profile says, else what the token says.
+fn local_caller(stdio: StdioSettings) -> anyhow::Result<Caller> {
+    let organization = match stdio.organization {
+        Some(id) => Organization::known(id.parse().context("BRAINGRID_ORGANIZATION_ID")?),
+        None => {
+            let claim = stdio.token.as_ref().and_then(organization_claim);
+            Organization::from_profile(claim.and_then(|id| id.parse().ok()))
+        }
+    };
+    let credential = Arc::new(StaticToken::new(stdio.token));
+    Ok(Caller::new(None, organization, Vec::new(), credential))
+}
+
+fn http_config(http: &HttpSettings, port: u16) -> anyhow::Result<HttpConfig> {
+    let issuers = http
+        .auth
+        .issuers
+        .iter()
+        .map(|issuer| issuer.issuer.as_str());
+    let mut config = HttpConfig::new(&http.public_url_at(port), issuers)?;
+    config.resource_name = Some("BrainGrid".to_owned());
+    config.allowed_origins = http.allowed_origins.clone();
+    config.drain_timeout = http.drain_timeout;
+    Ok(config)
+}
+
+fn verifier(auth: &AuthSettings, resource: &str) -> anyhow::Result<TokenVerifier> {
+    let issuers = auth.issuers.iter().map(|settings| {
+        let audiences = settings.audiences.iter().map(String::as_str);
+        let audiences = std::iter::once(resource).chain(audiences);
+        let mut issuer = IssuerConfig::new(&settings.issuer, audiences);
+        issuer.jwks_uri = settings.jwks_uri.clone();
+        issuer.algorithms = settings.algorithms.clone();
+        issuer.organization_claim = settings.organization_claim.clone();
+        issuer.organization_required = settings.organization_required;
+        issuer
+    });
+    let mut config = VerifierConfig::default();
+    config.leeway = auth.leeway;
+    let client = mcp_auth::http_client()?;
+    Ok(TokenVerifier::new(issuers.collect(), client, config)?)
+}
+
+fn sessions(
+    settings: &SessionSettings,
+    auth: &AuthSettings,
+    verifier: TokenVerifier,
+) -> anyhow::Result<SessionTiers> {
+    let keyring = match &settings.keys {
+        Some(keys) => Keyring::new(&keys.current, &keys.previous),
+        // Nobody else has to open these records.
+        None => Keyring::random(),
+    };
+    let store: Arc<dyn SharedStore> = match &settings.redis_url {
+        Some(url) => Arc::new(RedisStore::new(RedisConfig::parse(url.expose_secret())?)?),
+        None => {
+            tracing::info!("no REDIS_URL: sessions live in this process, for one instance only");
+            Arc::new(MemoryStore::default())
+        }
+    };
+    tracing::info!(
+        audience = auth.upstream_audience,
+        "same-audience mode: the API accepts the caller's own token, which names it as an audience"
+    );
+    let upstream = UpstreamCredentials::same_audience(&auth.upstream_audience);
+    Ok(SessionTiers::builder(verifier, keyring, store)
+        .upstream(upstream)
+        .max_lifetime(settings.max_lifetime)
+        .build())
 }

@@ -37,6 +37,7 @@ pub struct ServerCommand {
     arguments: Vec<OsString>,
     environment: BTreeMap<String, OsString>,
     port: Option<u16>,
+    own_group: bool,
 }
 
 impl ServerCommand {
@@ -56,6 +57,7 @@ impl ServerCommand {
             arguments: Vec::new(),
             environment,
             port: None,
+            own_group: false,
         }
     }
 
@@ -89,6 +91,12 @@ impl ServerCommand {
         self
     }
 
+    /// Keeps a Ctrl-C at the terminal from reaching it, so that whoever started it stops it.
+    pub fn own_process_group(mut self) -> Self {
+        self.own_group = true;
+        self
+    }
+
     /// The command for whoever wants to start it otherwise, for example as an stdio server.
     #[must_use]
     pub fn command(&self) -> Command {
@@ -98,6 +106,9 @@ impl ServerCommand {
             .env_clear()
             .envs(&self.environment)
             .kill_on_drop(true);
+        if self.own_group {
+            command.process_group(0);
+        }
         command
     }
 

@@ -1,0 +1,94 @@
+//! Starts the stand-ins for development: alone, or with the real server and a demonstration.
+//!
+//! Both stand-ins say so wherever they are seen. The one for the BrainGrid API encodes this
+//! project's assumptions about an API whose specification is not public.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the program's whole purpose is to tell a person or a script what it started"
+)]
+
+mod dev;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use mcp_test_support::{Api, Issuer};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Stand-ins for the far ends of braingrid-mcp. Development only.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Start the stand-ins and the real server, show a call, print client set-ups, stay up
+    Dev(dev::Options),
+    /// Start the stand-in OAuth issuer alone
+    Issuer {
+        /// Port on the loopback address; 0 takes a free one
+        #[arg(long, default_value_t = 0)]
+        port: u16,
+        /// Audience of the tokens it makes (repeatable)
+        #[arg(long)]
+        audience: Vec<String>,
+    },
+    /// Start the stand-in for the BrainGrid API alone
+    Api {
+        /// Port on the loopback address; 0 takes a free one
+        #[arg(long, default_value_t = 0)]
+        port: u16,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    mcp_test_support::install_tls_provider();
+    match run(Arguments::parse().what).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(what: What) -> anyhow::Result<()> {
+    match what {
+        What::Dev(options) => dev::run(&options).await,
+        What::Issuer { port, audience } => {
+            let issuer = Issuer::start_on(port).await?;
+            issuer.set_audience(audience.iter().map(String::as_str));
+            println!(
+                "stand-in OAuth issuer (it signs whatever it is asked to): {}",
+                issuer.url()
+            );
+            println!("key set: {}", issuer.jwks_url());
+            println!(
+                "a token: curl -X POST {}/__stand-in/token -d '{{\"sub\":\"me\"}}'",
+                issuer.url()
+            );
+            until_stopped().await
+        }
+        What::Api { port } => {
+            let api = Api::start_on(port).await?;
+            println!("stand-in BrainGrid API: {}", api.url());
+            println!("it encodes our ASSUMPTIONS about an API whose specification is not public");
+            println!("what it was asked: curl {}/__stand-in/requests", api.url());
+            until_stopped().await
+        }
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn until_stopped() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        stop = tokio::signal::ctrl_c() => Ok(stop?),
+        _ = terminate.recv() => Ok(()),
+    }
+}

@@ -108,18 +108,16 @@ impl HttpConfig {
         std::iter::once(own).chain(configured).collect()
     }
 
-    /// `Host` values to accept: lower case, with the port only where a client sends one.
+    /// `Host` values to accept: names without a port stand for every port.
+    ///
+    /// The rule guards against DNS rebinding, where the name is the attacker's; ports change with
+    /// every proxy in between.
     pub(crate) fn hosts(&self) -> Vec<String> {
-        let port = self.public_url.port();
-        let with_port = |host: &str| match port {
-            Some(port) => format!("{host}:{port}"),
-            None => host.to_owned(),
-        };
-        let host = self.public_url.host_str().unwrap_or_default();
-        let mut hosts = vec![with_port(host)];
+        let own = self.public_url.host_str().unwrap_or_default();
+        let mut hosts = vec![own.to_owned()];
         // One machine, several names for it: a developer's client may use any of them.
-        if matches!(host, "localhost" | "127.0.0.1" | "[::1]") {
-            hosts.extend(["localhost", "127.0.0.1", "[::1]"].map(with_port));
+        if LOOPBACK.contains(&own) {
+            hosts.extend(LOOPBACK.map(str::to_owned));
         }
         hosts.extend(
             self.allowed_hosts
@@ -131,6 +129,8 @@ impl HttpConfig {
         hosts
     }
 }
+
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 #[cfg(test)]
 mod tests {
@@ -163,10 +163,7 @@ mod tests {
     #[test]
     fn a_loopback_url_has_all_loopback_names() {
         let config = HttpConfig::new("http://127.0.0.1:8080", ["https://a.test"]).unwrap();
-        assert_eq!(
-            config.hosts(),
-            ["127.0.0.1:8080", "[::1]:8080", "localhost:8080"]
-        );
+        assert_eq!(config.hosts(), ["127.0.0.1", "[::1]", "localhost"]);
     }
 
     #[test]

@@ -45,12 +45,18 @@ impl OriginRule {
             (None, Some(host), None) => host.to_str().ok(),
             _ => None,
         };
-        let accepted = |host: &str| self.hosts.iter().any(|own| own.eq_ignore_ascii_case(host));
-        if host.is_some_and(accepted) {
+        if host.is_some_and(|host| self.is_own(host)) {
             Ok(())
         } else {
             Err(Refused::Host)
         }
+    }
+
+    fn is_own(&self, host: &str) -> bool {
+        let name = without_port(host);
+        let accepted =
+            |own: &String| own.eq_ignore_ascii_case(host) || own.eq_ignore_ascii_case(name);
+        self.hosts.iter().any(accepted)
     }
 
     /// `Origin`, where there is one, must be accepted. Clients that are no browsers send none.
@@ -83,6 +89,14 @@ impl OriginRule {
                 HeaderValue::from_static(EXPOSED),
             );
         }
+    }
+}
+
+/// A host name without its port; brackets keep the colons of an IPv6 address together.
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) && !name.is_empty() => name,
+        _ => host,
     }
 }
 
@@ -144,6 +158,12 @@ mod tests {
         let check = |headers: &[(&'static str, &str)]| rule().check_host(&request("/mcp", headers));
         assert_eq!(check(&[("host", "mcp.test")]), Ok(()));
         assert_eq!(check(&[("host", "MCP.test")]), Ok(()));
+        assert_eq!(check(&[("host", "mcp.test:443")]), Ok(()));
+        assert_eq!(
+            check(&[("host", "mcp.test:443.evil.test")]),
+            Err(Refused::Host)
+        );
+        assert_eq!(check(&[("host", "evil.test:mcp.test")]), Err(Refused::Host));
         assert_eq!(check(&[("host", "localhost:8080")]), Ok(()));
         assert_eq!(check(&[("host", "localhost")]), Err(Refused::Host));
         assert_eq!(check(&[("host", "evil.test")]), Err(Refused::Host));

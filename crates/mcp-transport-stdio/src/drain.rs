@@ -1,0 +1,172 @@
+//! A transport that reports its end only when every request has its answer.
+//!
+//! rmcp gives calls that are under way five seconds after the end of the input, and writing a
+//! requirement takes longer. So the end is held back here, where requests and answers are seen.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::future::Future;
+use std::time::Duration;
+
+use rmcp::RoleServer;
+use rmcp::model::{ClientNotification, ClientRequest, JsonRpcMessage, RequestId};
+use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
+use rmcp::transport::Transport;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// After the end of the input: longer than the longest call, which has a limit of its own.
+const AFTER_END: Duration = Duration::from_mins(6);
+
+/// After a stop signal.
+const AFTER_STOP: Duration = Duration::from_secs(10);
+
+/// Wraps a transport.
+pub(crate) struct Draining<T> {
+    inner: T,
+    stopping: watch::Receiver<bool>,
+    /// Requests without an answer yet.
+    open: watch::Sender<HashSet<RequestId>>,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy)]
+enum Phase {
+    /// Nothing but probes so far.
+    Opening,
+    Serving,
+    /// No more is read; what is under way has until then.
+    Ending(Instant),
+}
+
+impl<T: Transport<RoleServer>> Draining<T> {
+    /// Ends with `inner`, or when `stopping` becomes true.
+    pub(crate) fn new(inner: T, stopping: watch::Receiver<bool>) -> Self {
+        let (open, _) = watch::channel(HashSet::new());
+        Self {
+            inner,
+            stopping,
+            open,
+            phase: Phase::Opening,
+        }
+    }
+
+    /// The next message, or `None` at the end of the input or at a stop signal. Cancel safe.
+    async fn next(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
+        tokio::select! {
+            biased;
+            () = stop(&mut self.stopping) => None,
+            message = self.inner.receive() => message,
+        }
+    }
+
+    /// Keeps the books on requests. Returns whether the message is to be passed on.
+    fn note(&mut self, message: &RxJsonRpcMessage<RoleServer>) -> bool {
+        match message {
+            JsonRpcMessage::Request(request) => {
+                use ClientRequest::{DiscoverRequest, PingRequest, SubscriptionsListenRequest};
+                if !matches!(request.request, PingRequest(_) | DiscoverRequest(_)) {
+                    self.phase = Phase::Serving;
+                }
+                // It is open for as long as the client listens.
+                if !matches!(request.request, SubscriptionsListenRequest(_)) {
+                    self.open
+                        .send_modify(|open| _ = open.insert(request.id.clone()));
+                }
+            }
+            JsonRpcMessage::Notification(notification) => {
+                if let ClientNotification::CancelledNotification(cancelled) =
+                    &notification.notification
+                    && let Some(id) = &cancelled.params.request_id
+                {
+                    close(&self.open, id);
+                }
+            }
+            _ => {}
+        }
+        // Before the connection is opened rmcp would end it over any other message.
+        let opened = matches!(self.phase, Phase::Serving);
+        opened || matches!(message, JsonRpcMessage::Request(_))
+    }
+
+    /// Waits until every request has its answer, or until it is too late for that.
+    async fn drained(&mut self, deadline: Instant) {
+        let mut open = self.open.subscribe();
+        let deadline = async {
+            tokio::select! {
+                () = tokio::time::sleep_until(deadline) => {}
+                () = stop(&mut self.stopping) => {
+                    tokio::time::sleep_until(deadline.min(Instant::now() + AFTER_STOP)).await;
+                }
+            }
+        };
+        tokio::select! {
+            _ = open.wait_for(HashSet::is_empty) => {}
+            () = deadline => tracing::warn!("calls are left without an answer"),
+        }
+    }
+}
+
+/// Completes when the process is to stop. A sender that is gone will never say so.
+async fn stop(stopping: &mut watch::Receiver<bool>) {
+    if stopping.wait_for(|stopping| *stopping).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn close(open: &watch::Sender<HashSet<RequestId>>, id: &RequestId) {
+    open.send_if_modified(|open| open.remove(id));
+}
+
+impl<T: Transport<RoleServer>> Transport<RoleServer> for Draining<T> {
+    type Error = T::Error;
+
+    fn name() -> Cow<'static, str> {
+        T::name()
+    }
+
+    fn send(
+        &mut self,
+        item: TxJsonRpcMessage<RoleServer>,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
+        let answered = match &item {
+            JsonRpcMessage::Response(response) => Some(response.id.clone()),
+            JsonRpcMessage::Error(error) => error.id.clone(),
+            _ => None,
+        };
+        let open = self.open.clone();
+        let sent = self.inner.send(item);
+        async move {
+            let outcome = sent.await;
+            if let Some(id) = answered {
+                close(&open, &id);
+            }
+            outcome
+        }
+    }
+
+    async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
+        loop {
+            if let Phase::Ending(deadline) = self.phase {
+                self.drained(deadline).await;
+                return None;
+            }
+            let Some(message) = self.next().await else {
+                let patience = if *self.stopping.borrow() {
+                    AFTER_STOP
+                } else {
+                    AFTER_END
+                };
+                self.phase = Phase::Ending(Instant::now() + patience);
+                continue;
+            };
+            if self.note(&message) {
+                return Some(message);
+            }
+        }
+    }
+
+    async fn close(&mut self) -> Result<(), Self::Error> {
+        self.inner.close().await
+    }
+}

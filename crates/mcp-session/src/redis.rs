@@ -26,7 +26,7 @@ use deadpool_redis::redis::{
 pub use self::config::{RedisConfig, RedisConfigError};
 use self::{
     breaker::{Backoff, Breaker},
-    lanes::Lanes,
+    lanes::{Lanes, Slot},
 };
 use crate::store::{SharedStore, StoreError};
 

@@ -191,7 +191,7 @@ fn expand<const N: usize>(hkdf: &Hkdf<Sha256>, purpose: &[u8]) -> Zeroizing<[u8;
         assert!(
             N <= 255 * 32,
             "RFC 5869 section 2.3: at most 255 hash lengths"
-        )
+        );
     };
     let mut key = Zeroizing::new([0; N]);
     #[expect(

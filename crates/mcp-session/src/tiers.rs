@@ -236,7 +236,7 @@ impl Inner {
         token: &AccessToken,
         now: SystemTime,
     ) -> Result<Resolved, AuthError> {
-        let found = if self.verifier.keys_warm(token) || self.verifier.is_warm() {
+        let found = if self.can_verify_first(token) {
             self.verify_then_ask(token, now).await
         } else {
             self.ask_then_verify(token, now).await
@@ -251,6 +251,13 @@ impl Inner {
                 Err(error)
             }
         }
+    }
+
+    /// An opaque token can only be asked about, which costs more than the store does. A token whose
+    /// key is unknown while keys are at hand is new or forged: a fetch tells, the store cannot.
+    fn can_verify_first(&self, token: &AccessToken) -> bool {
+        let is_jwt = token.expose().split('.').count() == 3;
+        self.verifier.keys_warm(token) || (is_jwt && self.verifier.is_warm())
     }
 
     /// Keys are at hand: a forged token never reaches the store. It is asked only when the

@@ -1,0 +1,10 @@
+//! Sessions against a real issuer over HTTP and a real Redis.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test should stop where its world is not as expected"
+)]
+
+mod redis;
+mod tiers;
+mod tiers_on_redis;
+mod world;

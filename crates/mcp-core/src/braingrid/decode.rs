@@ -174,7 +174,7 @@ fn collect_messages(value: &Value, parts: &mut Vec<String>, depth: usize) {
             for name in ["message", "error", "error_description", "detail", "errors"] {
                 match map.get(name) {
                     Some(Value::Object(fields)) if name == "errors" => {
-                        by_field(fields, parts, depth)
+                        by_field(fields, parts, depth);
                     }
                     Some(inner) => collect_messages(inner, parts, depth + 1),
                     None => {}

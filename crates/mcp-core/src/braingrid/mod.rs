@@ -84,8 +84,8 @@ impl Default for Timeouts {
         Self {
             connect: Duration::from_secs(5),
             read: Duration::from_secs(30),
-            write: Duration::from_secs(60),
-            slow: Duration::from_secs(300),
+            write: Duration::from_mins(1),
+            slow: Duration::from_mins(5),
         }
     }
 }
@@ -414,8 +414,11 @@ impl BrainGridClient {
     ) -> Result<Option<OrganizationId>, ApiError> {
         match self.profile(caller).await {
             Ok(profile) => Ok(profile.organization()),
-            Err(ApiError::NotFound(_) | ApiError::Invalid { .. })
-            | Err(ApiError::Failed(Unclear::Unreadable)) => Ok(None),
+            Err(
+                ApiError::NotFound(_)
+                | ApiError::Invalid { .. }
+                | ApiError::Failed(Unclear::Unreadable),
+            ) => Ok(None),
             Err(error) => Err(error),
         }
     }

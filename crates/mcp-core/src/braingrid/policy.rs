@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn long_retry_after_is_not_slept_through() {
-        let fault = Fault::TurnedAway(Some(Duration::from_secs(60)));
+        let fault = Fault::TurnedAway(Some(Duration::from_mins(1)));
         assert_eq!(retry_wait(Class::Read, fault, 1, 0.0), None);
         assert_eq!(
             retry_wait(Class::Read, Fault::TurnedAway(Some(Duration::MAX)), 1, 1.0),

@@ -43,10 +43,14 @@ pub(crate) struct Answer {
     pub(crate) event_stream: bool,
 }
 
+/// A `Retry-After` header; the wait when it could be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct RetryAfter(Option<Duration>);
+
 /// One reply to one attempt, of whatever status.
 struct Reply {
     status: StatusCode,
-    retry_after: Option<Option<Duration>>,
+    retry_after: Option<RetryAfter>,
     answer: Answer,
 }
 
@@ -72,7 +76,7 @@ impl Sender {
         let http = reqwest::Client::builder()
             .user_agent(concat!("braingrid-mcp/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(config.timeouts.connect)
-            .pool_idle_timeout(Duration::from_secs(60))
+            .pool_idle_timeout(Duration::from_mins(1))
             .tcp_keepalive(Duration::from_secs(30))
             // A redirect would carry the credential elsewhere.
             .redirect(reqwest::redirect::Policy::none())
@@ -311,10 +315,11 @@ fn judge(class: Class, reply: Reply) -> Result<Answer, Failure> {
         error,
     };
     Err(match (status, reply.retry_after) {
-        (StatusCode::TOO_MANY_REQUESTS, wait) => {
-            turned_away(wait.flatten(), ApiError::RateLimited(wait.flatten()))
+        (StatusCode::TOO_MANY_REQUESTS, asked) => {
+            let wait = asked.and_then(|asked| asked.0);
+            turned_away(wait, ApiError::RateLimited(wait))
         }
-        (StatusCode::SERVICE_UNAVAILABLE, Some(wait)) => {
+        (StatusCode::SERVICE_UNAVAILABLE, Some(RetryAfter(wait))) => {
             turned_away(wait, ApiError::Unavailable(wait))
         }
         _ if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => Failure {
@@ -378,18 +383,18 @@ pub(crate) fn unclear(class: Class, why: Unclear) -> ApiError {
     }
 }
 
-/// `Some` when the header is there; the wait inside when it could be read.
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Option<Duration>> {
+/// The wait that BrainGrid asks for, as seconds or as a date.
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<RetryAfter> {
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Some(Duration::from_secs(seconds)));
-    }
-    let date = jiff::fmt::rfc2822::parse(value).ok();
-    Some(date.map(|date| {
+    let seconds = value.parse().ok().map(Duration::from_secs);
+    let until = |date: jiff::Zoned| {
         SystemTime::from(date.timestamp())
             .duration_since(now)
             .unwrap_or_default()
-    }))
+    };
+    Some(RetryAfter(seconds.or_else(|| {
+        jiff::fmt::rfc2822::parse(value).ok().map(until)
+    })))
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {
@@ -429,12 +434,12 @@ mod tests {
             headers.insert(header::RETRY_AFTER, value.parse().unwrap());
             retry_after(&headers, SystemTime::UNIX_EPOCH)
         };
-        assert_eq!(of("7"), Some(Some(Duration::from_secs(7))));
+        assert_eq!(of("7"), Some(RetryAfter(Some(Duration::from_secs(7)))));
         assert_eq!(
             of("Thu, 01 Jan 1970 00:00:09 GMT"),
-            Some(Some(Duration::from_secs(9)))
+            Some(RetryAfter(Some(Duration::from_secs(9))))
         );
-        assert_eq!(of("soon"), Some(None));
+        assert_eq!(of("soon"), Some(RetryAfter(None)));
         assert_eq!(retry_after(&HeaderMap::new(), SystemTime::UNIX_EPOCH), None);
     }
 }

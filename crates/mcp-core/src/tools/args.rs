@@ -1,6 +1,6 @@
 //! Arguments as models send them: read leniently, refused with the name of the field.
 
-use std::fmt;
+use std::{fmt, ops::Deref};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{
@@ -199,5 +199,35 @@ impl JsonSchema for Repositories {
 
     fn inline_schema() -> bool {
         true
+    }
+}
+
+/// A text that says something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(inline)]
+#[serde(transparent)]
+pub(super) struct Text(String);
+
+impl Text {
+    pub(super) fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.trim().is_empty() {
+            return Err(de::Error::custom("it is empty"));
+        }
+        Ok(Self(text))
     }
 }

@@ -9,7 +9,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
-    Arguments, account, args, projects, requirements,
+    Arguments, account, args, guesses, projects, requirements,
     run::{Call, ToolError},
     tasks,
 };
@@ -151,7 +151,7 @@ pub(crate) fn all() -> Vec<Definition> {
         requirements::tools(),
         tasks::tools(),
         account::tools(),
-        requirements::guesses(),
+        guesses::tools(),
     ];
     groups.into_iter().flatten().collect()
 }

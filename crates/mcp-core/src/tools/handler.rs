@@ -1,5 +1,7 @@
 //! The tools as an MCP server: what it says of itself, the list, and the door to a call.
 
+use std::fmt::Write as _;
+
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
@@ -156,7 +158,7 @@ fn implementation() -> Implementation {
 pub(super) fn server_config(options: &ToolOptions) -> ServerConfig {
     let mut instructions = INSTRUCTIONS.to_owned();
     if let Some(project) = &options.default_project {
-        instructions.push_str(&format!(" Calls without project_id mean {project}."));
+        let _ = write!(instructions, " Calls without project_id mean {project}.");
     }
     ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
         .with_server_info(implementation())

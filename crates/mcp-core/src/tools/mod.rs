@@ -7,10 +7,12 @@
 mod account;
 mod args;
 mod definition;
+mod guesses;
 mod handler;
 mod names;
 mod options;
 mod projects;
+mod readback;
 mod render;
 mod requirements;
 mod run;

@@ -62,8 +62,8 @@ async fn list_projects(
         .client()
         .projects(call.caller(), paging, repository)
         .await?;
-    let text = render::list(&page, paging, "projects", render::project_line);
     let has_more = render::more(&page, paging);
+    let text = render::list(&page, has_more, paging, "projects", render::project_line);
     let projects = page
         .items
         .into_iter()
@@ -192,6 +192,12 @@ async fn which(call: &Call, question: &str) -> ToolError {
             "There is no project yet. Create one in BrainGrid first.".into(),
         );
     }
-    let list = render::list(&page, CHOICES, "projects", render::project_line);
+    let list = render::list(
+        &page,
+        render::more(&page, CHOICES),
+        CHOICES,
+        "projects",
+        render::project_line,
+    );
     ToolError::Refused(format!("{question} The projects:\n{list}"))
 }

@@ -56,11 +56,12 @@ fn one_line(text: &str) -> String {
 /// A list with one line for each thing, and whether it was cut short.
 pub(super) fn list<T>(
     page: &Page<T>,
+    has_more: Option<bool>,
     paging: Paging,
     nouns: &str,
     line: impl Fn(&T) -> String,
 ) -> String {
-    if page.items.is_empty() {
+    if page.items.is_empty() && has_more == Some(false) {
         let more = if paging.page > 1 { " on this page" } else { "" };
         return format!("No {nouns}{more}.");
     }
@@ -68,18 +69,18 @@ pub(super) fn list<T>(
     for item in &page.items {
         let _ = writeln!(text, "- {}", line(item));
     }
-    text.push_str(&remainder(page, paging));
+    text.push_str(&remainder(page, has_more, paging));
     text.trim_end().to_owned()
 }
 
-fn remainder<T>(page: &Page<T>, paging: Paging) -> String {
+fn remainder<T>(page: &Page<T>, has_more: Option<bool>, paging: Paging) -> String {
     let next = paging.page.saturating_add(1);
     let of = page
         .total
         .map(|total| format!(" of {total}"))
         .unwrap_or_default();
     let shown = page.items.len();
-    match more(page, paging) {
+    match has_more {
         Some(true) => format!("\nCut short: {shown}{of} shown. Next: page={next}."),
         None => format!("\n{shown}{of} shown; there may be more: page={next}."),
         Some(false) => String::new(),
@@ -182,7 +183,7 @@ mod tests {
 
     #[test]
     fn list_that_was_cut_short_says_so() {
-        let text = |page| list(&page, PAGING, "things", |_| "x".into());
+        let text = |page| list(&page, more(&page, PAGING), PAGING, "things", |_| "x".into());
         assert!(
             text(page(20, Some(true), Some(99)))
                 .ends_with("Cut short: 20 of 99 shown. Next: page=3.")

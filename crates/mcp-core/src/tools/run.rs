@@ -275,15 +275,15 @@ fn keep_informed(
             return std::future::pending().await;
         };
         let mut ticks = tokio::time::interval(BETWEEN_PROGRESS);
-        for tick in 0u32.. {
+        let mut seconds = 0u32;
+        loop {
             ticks.tick().await;
-            let seconds = tick.saturating_mul(5);
             let message = format!("BrainGrid is working ({seconds} s)");
             let progress = ProgressNotificationParam::new(token.clone(), f64::from(seconds));
             // A client that does not listen any more is noticed elsewhere.
             let _ = peer.notify_progress(progress.with_message(message)).await;
+            seconds += 5;
         }
-        std::future::pending().await
     }
 }
 

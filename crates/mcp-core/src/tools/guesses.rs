@@ -1,0 +1,194 @@
+//! Tools whose route at BrainGrid is a pure guess: off unless asked for, and they say so.
+
+use std::fmt::Write as _;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{
+    args::Text,
+    definition::Definition,
+    projects::choose,
+    readback::unknown,
+    render,
+    requirements::{insert, no_requirement},
+    run::{Call, ToolError},
+};
+use crate::{
+    ApiError, ProjectRef, RequirementRef,
+    braingrid::{
+        Paging,
+        model::{Requirement, Task},
+    },
+};
+
+pub(super) fn tools() -> Vec<Definition> {
+    vec![
+        Definition::read(
+            "build_project_requirement",
+            "Experimental: everything needed to build a requirement, and how to go about it.",
+            build,
+        )
+        .experimental(),
+        Definition::write(
+            "acceptance_review",
+            "Experimental, guessed API: review a pull request against a requirement. Takes minutes.",
+            review,
+        )
+        .slow()
+        .experimental(),
+        Definition::write(
+            "create_git_branch",
+            "Experimental, guessed API: create a git branch for a requirement.",
+            branch,
+        )
+        .open_world()
+        .experimental(),
+        Definition::write(
+            "add_requirement_tag",
+            "Experimental, guessed API: add a tag to a requirement.",
+            tag,
+        )
+        .idempotent()
+        .experimental(),
+    ]
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Build {
+    project_id: Option<ProjectRef>,
+    requirement_id: RequirementRef,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Guide {
+    requirement: Requirement,
+    tasks: Vec<Task>,
+}
+
+async fn build(call: Call, wanted: Build) -> Result<(String, Guide), ToolError> {
+    let project = choose(&call, wanted.project_id, None).await?;
+    let id = &wanted.requirement_id;
+    let found = call.client().requirement(call.caller(), &project, id).await;
+    let mut requirement = found.map_err(|error| no_requirement(error, &project, id))?;
+    let all = Paging {
+        page: 1,
+        limit: 100,
+    };
+    let tasks = call
+        .client()
+        .tasks(call.caller(), &project, id, all, None)
+        .await?
+        .items;
+    requirement.tasks.clear();
+    let mut text = format!(
+        "Work through the tasks in order. For each: update_project_task to IN_PROGRESS, do it, \
+         check it against the acceptance criteria, update_project_task to COMPLETED.\n\n{}\n",
+        render::requirement(&requirement)
+    );
+    for task in &tasks {
+        let _ = write!(text, "\n{}\n", render::task(task));
+    }
+    Ok((text, Guide { requirement, tasks }))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Review {
+    project_id: Option<ProjectRef>,
+    requirement_id: RequirementRef,
+    pr: u32,
+}
+
+#[derive(Serialize)]
+struct Raw {
+    answer: Value,
+}
+
+async fn review(call: Call, wanted: Review) -> Result<(String, Raw), ToolError> {
+    let mut body = Map::new();
+    insert(&mut body, "pr", Some(wanted.pr));
+    let (project, id) = (
+        choose(&call, wanted.project_id, None).await?,
+        &wanted.requirement_id,
+    );
+    call.still_wanted()?;
+    let sent = call
+        .client()
+        .review(call.caller(), &project, id, body.into())
+        .await;
+    raw(sent, "Reviewed", &project, id)
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Branch {
+    project_id: Option<ProjectRef>,
+    requirement_id: RequirementRef,
+    name: Option<Text>,
+    base: Option<Text>,
+}
+
+async fn branch(call: Call, wanted: Branch) -> Result<(String, Raw), ToolError> {
+    let mut body = Map::new();
+    insert(&mut body, "name", wanted.name);
+    insert(&mut body, "base", wanted.base);
+    let (project, id) = (
+        choose(&call, wanted.project_id, None).await?,
+        &wanted.requirement_id,
+    );
+    call.still_wanted()?;
+    let sent = call
+        .client()
+        .create_branch(call.caller(), &project, id, body.into())
+        .await;
+    raw(sent, "Branch created", &project, id)
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Tag {
+    project_id: Option<ProjectRef>,
+    requirement_id: RequirementRef,
+    name: Text,
+    /// #RGB or #RRGGBB
+    color: Option<Text>,
+}
+
+async fn tag(call: Call, wanted: Tag) -> Result<(String, Raw), ToolError> {
+    let mut body = Map::new();
+    insert(&mut body, "name", Some(wanted.name));
+    insert(&mut body, "color", wanted.color);
+    let (project, id) = (
+        choose(&call, wanted.project_id, None).await?,
+        &wanted.requirement_id,
+    );
+    call.still_wanted()?;
+    let sent = call
+        .client()
+        .add_tag(call.caller(), &project, id, body.into())
+        .await;
+    raw(sent, "Tagged", &project, id)
+}
+
+/// The answer as it came: nothing is known about its shape.
+fn raw(
+    sent: Result<Option<Value>, ApiError>,
+    done: &str,
+    project: &ProjectRef,
+    id: &RequirementRef,
+) -> Result<(String, Raw), ToolError> {
+    match sent {
+        Ok(answer) => {
+            let answer = answer.unwrap_or_default();
+            Ok((format!("{done} ({id}).\n{answer:#}"), Raw { answer }))
+        }
+        Err(error) if error.is_unclear() => Err(unknown(
+            error,
+            &format!("Check {id} in BrainGrid before trying again."),
+        )),
+        Err(error) => Err(no_requirement(error, project, id)),
+    }
+}

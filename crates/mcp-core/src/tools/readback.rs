@@ -1,0 +1,69 @@
+//! After an unclear answer to a write: what reading back can prove.
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+use super::run::{ToolError, sentence};
+use crate::ApiError;
+
+/// How it is known that a write was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Confirmed {
+    ByAnswer,
+    ByReadingBack,
+}
+
+impl fmt::Display for Confirmed {
+    /// A remark to put behind what was done.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ByAnswer => "",
+            Self::ByReadingBack => " (the answer was lost; confirmed by reading back)",
+        })
+    }
+}
+
+/// Whether what was wanted is what is there; `unsaid` when the thing does not tell.
+pub(super) fn shows(wanted: Option<&str>, found: Option<&str>, unsaid: bool) -> bool {
+    match (wanted, found) {
+        (None, _) => true,
+        (Some(_), None) => unsaid,
+        (Some(wanted), Some(found)) => wanted.trim().eq_ignore_ascii_case(found.trim()),
+    }
+}
+
+/// Whether a thing says that it was made since then. One that does not say so may be older.
+pub(super) fn created_since(created_at: Option<&str>, begun: Timestamp) -> bool {
+    created_at
+        .and_then(|text| text.parse::<Timestamp>().ok())
+        .is_some_and(|made| made >= begun)
+}
+
+/// The outcome is unknown, and this is how to find out.
+pub(super) fn unknown(error: ApiError, hint: &str) -> ToolError {
+    let text = format!("{} {hint}", sentence(&error.to_string()));
+    ToolError::Explained(error, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_says_so_was_made_since_then() {
+        let begun: Timestamp = "2026-11-23T02:00:00Z".parse().unwrap();
+        assert!(created_since(Some("2026-11-23T02:00:00.001Z"), begun));
+        assert!(!created_since(Some("2026-11-23T01:59:59.999Z"), begun));
+        assert!(!created_since(Some("yesterday"), begun));
+        assert!(!created_since(None, begun));
+    }
+
+    #[test]
+    fn silence_does_not_confirm_a_write() {
+        assert!(shows(Some("REVIEW"), Some("review"), false));
+        assert!(!shows(Some("REVIEW"), None, false));
+        assert!(!shows(Some("REVIEW"), Some("PLANNED"), true));
+        assert!(shows(None, None, false));
+    }
+}

@@ -119,19 +119,23 @@ impl Shared {
     /// Sends a command, on a fresh connection once more when the first one turned out to be dead
     /// or led to a server that is no longer the master. All commands are safe to repeat.
     async fn send<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
-        match self.attempt(command).await {
-            Err(Failure { retry: true, .. }) => {
-                self.attempt(command).await.map_err(|failure| failure.error)
-            }
-            result => result.map_err(|failure| failure.error),
-        }
-    }
-
-    async fn attempt<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Failure> {
+        // The same slot both times: the other connections are probably as dead as this one.
         let slot = self
             .lanes
             .slot()
             .ok_or(StoreError::Unreachable("no lanes"))?;
+        let result = match self.attempt(slot, command).await {
+            Err(Failure { retry: true, .. }) => self.attempt(slot, command).await,
+            result => result,
+        };
+        result.map_err(|failure| failure.error)
+    }
+
+    async fn attempt<T: FromRedisValue>(
+        &self,
+        slot: &Arc<Slot>,
+        command: &Cmd,
+    ) -> Result<T, Failure> {
         let (lane, mut connection) = slot.connection().await?;
         // Cluster retries inside one command; its own limit is twice the timeout.
         let limit = self.config.command_timeout * 2;

@@ -207,3 +207,57 @@ fn header_of(name: &str, value: &str) -> (HeaderName, HeaderValue) {
     let value = HeaderValue::from_bytes(value.as_bytes()).expect("a test sends a legal value");
     (name, value)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modern_call_carries_its_headers_and_meta() {
+        let request = RawHttp::new("http://localhost/mcp");
+        let request = request.call(Generation::Modern, "list_projects", &json!({}));
+        assert_eq!(request.headers["mcp-protocol-version"], "2026-07-28");
+        assert_eq!(request.headers["mcp-method"], "tools/call");
+        assert_eq!(request.headers["mcp-name"], "list_projects");
+        let body: Value = serde_json::from_str(&request.body).unwrap();
+        let meta = &body["params"]["_meta"];
+        assert_eq!(
+            meta["io.modelcontextprotocol/protocolVersion"],
+            "2026-07-28"
+        );
+        assert_eq!(
+            meta["io.modelcontextprotocol/clientCapabilities"],
+            json!({})
+        );
+    }
+
+    #[test]
+    fn legacy_call_carries_only_the_version() {
+        let request = RawHttp::new("http://localhost/mcp");
+        let request = request.call(Generation::Legacy, "list_projects", &json!({}));
+        assert_eq!(request.headers["mcp-protocol-version"], "2025-11-25");
+        assert!(!request.headers.contains_key("mcp-method"));
+        assert!(!request.body.contains("_meta"));
+    }
+
+    #[test]
+    fn name_that_is_no_plain_ascii_is_wrapped() {
+        assert_eq!(header_text("get_project"), "get_project");
+        assert_eq!(header_text("caf\u{e9}"), "=?base64?Y2Fmw6k=?=");
+    }
+
+    #[test]
+    fn message_is_found_in_a_body_and_in_a_stream() {
+        let of = |kind: &'static str, body: &str| {
+            let kind = HeaderValue::from_static(kind);
+            message_in(&HeaderMap::from_iter([(header::CONTENT_TYPE, kind)]), body)
+        };
+        assert_eq!(
+            of("application/json", "{\"id\":1}"),
+            Some(json!({ "id": 1 }))
+        );
+        let stream = "data: {\"method\":\"x\"}\n\nid: 7\ndata: {\"id\":1}\n\ndata:\n\n";
+        assert_eq!(of("text/event-stream", stream), Some(json!({ "id": 1 })));
+        assert_eq!(of("text/html", "<html>"), None);
+    }
+}

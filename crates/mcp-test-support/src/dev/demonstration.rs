@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use mcp_test_support::{
     Issuer, ServerProcess,
-    api::{Operation, Recorded},
+    api::{Operation, Recorded, SEEDED_REPOSITORY},
     client::{self, Generation, McpClient},
 };
 use serde_json::{Value, json};
@@ -19,15 +19,32 @@ const IDEA: &str = "Let returning shoppers pay with a saved card in one click";
 /// One call and the way it took.
 pub(super) struct Call {
     pub(super) answer: String,
-    /// Where the session came from, in the words of the server's access log.
-    pub(super) tier: String,
-    /// What the server's access log says.
-    pub(super) in_server: Duration,
+    /// The requests it took, the opening of the connection included.
+    pub(super) steps: Vec<Step>,
+    /// What the client waited for the tool.
     pub(super) round_trip: Duration,
     /// Requests to the issuer during the call.
     pub(super) issuer_requests: usize,
     /// Requests to the API during the call.
     pub(super) api_requests: usize,
+}
+
+/// One request, as the server's access log tells it.
+pub(super) struct Step {
+    pub(super) method: String,
+    /// Where the session came from.
+    pub(super) tier: String,
+    pub(super) in_server: Duration,
+}
+
+impl Step {
+    fn of(line: &Value) -> Option<Self> {
+        Some(Self {
+            method: line.get("mcp_method")?.as_str()?.to_owned(),
+            tier: line.get("tier")?.as_str()?.to_owned(),
+            in_server: Duration::from_micros(line.get("duration_us")?.as_u64()?),
+        })
+    }
 }
 
 /// The two calls of [`run`].
@@ -57,19 +74,9 @@ async fn call(world: &World, server: &ServerProcess, user: &UserToken) -> anyhow
     mcp.cancel().await.context("the client does not end")?;
     let answer = answer?;
     let lines = own_lines(server, log_before).await?;
-    // The first request of the connection is where the session was looked for.
-    let (first, call) = (
-        lines.first(),
-        lines.iter().find(|line| line["tool"] == TOOL),
-    );
-    let tier = first
-        .and_then(|line| line["tier"].as_str())
-        .context("no tier in the access log")?;
-    let micros = call.and_then(|line| line["duration_us"].as_u64());
     Ok(Call {
         answer,
-        tier: tier.to_owned(),
-        in_server: Duration::from_micros(micros.context("no duration in the access log")?),
+        steps: lines.iter().filter_map(Step::of).collect(),
         round_trip,
         issuer_requests: issuer_requests(&world.issuer) - issuer_before,
         api_requests: api_requests(world) - api_before,
@@ -77,7 +84,12 @@ async fn call(world: &World, server: &ServerProcess, user: &UserToken) -> anyhow
 }
 
 async fn tool_text(mcp: &McpClient) -> anyhow::Result<String> {
-    let result = client::call(mcp, TOOL, json!({ "message": IDEA })).await?;
+    let result = client::call(
+        mcp,
+        TOOL,
+        json!({ "message": IDEA, "repositories": SEEDED_REPOSITORY }),
+    )
+    .await?;
     let result = serde_json::to_value(result)?;
     let text = result
         .pointer("/content/0/text")
@@ -100,7 +112,7 @@ async fn own_lines(server: &ServerProcess, before: usize) -> anyhow::Result<Vec<
         let own: Vec<_> = all
             .iter()
             .skip(before)
-            .filter(|line| line["path"] == "/mcp")
+            .filter(|line| line["mcp_method"].is_string())
             .cloned()
             .collect();
         if has_call(&own) {

@@ -38,20 +38,28 @@ pub(super) fn demonstration(calls: &Calls) {
     for line in calls.cold.answer.lines() {
         println!("  | {line}");
     }
-    println!("\n  first call   {}", way(&calls.cold));
-    println!("  second call  {}", way(&calls.warm));
+    println!("\nThe way it took (session: where the server knew the caller from)\n");
+    way("first connection", &calls.cold);
+    way("second connection", &calls.warm);
 }
 
-fn way(call: &Call) -> String {
-    format!(
-        "session from {:<12} {:>7.1} ms in the server, {:>7.1} ms for the client; \
-         asked the issuer {}x, the API {}x",
-        call.tier,
-        call.in_server.as_secs_f64() * 1e3,
+fn way(title: &str, call: &Call) {
+    let mut title = title;
+    for step in &call.steps {
+        let millis = step.in_server.as_secs_f64() * 1e3;
+        println!(
+            "  {title:<18} {:<16} session: {:<13} {millis:>7.1} ms",
+            step.method, step.tier
+        );
+        title = "";
+    }
+    println!(
+        "  {:<18} the client waited {:.1} ms for the tool; meanwhile the issuer was asked {}x, the API {}x",
+        "",
         call.round_trip.as_secs_f64() * 1e3,
         call.issuer_requests,
         call.api_requests,
-    )
+    );
 }
 
 pub(super) fn setups(world: &World) {
@@ -67,12 +75,12 @@ pub(super) fn setups(world: &World) {
     );
     println!("\nCursor, .cursor/mcp.json:\n");
     println!(
-        "{}",
+        "{:#}",
         json!({ "mcpServers": { "braingrid-dev": { "url": url, "headers": headers } } })
     );
     println!("\nVS Code, .vscode/mcp.json:\n");
     let server = json!({ "type": "http", "url": url, "headers": headers });
-    println!("{}", json!({ "servers": { "braingrid-dev": server } }));
+    println!("{:#}", json!({ "servers": { "braingrid-dev": server } }));
     for user in &world.tokens {
         println!("\ncurl, as {} of {}:\n", user.subject, user.organization);
         println!("{}", curl(&url, &user.token));

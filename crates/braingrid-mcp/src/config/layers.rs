@@ -387,20 +387,26 @@ fn unknown_key(path: &Path, key: &str) -> Problem {
 
 /// Warns of variables that look like ours and are not.
 pub(crate) fn near_misses(environment: &Environment) -> Vec<String> {
-    let names = || {
-        SETTINGS
+    let with_files = |setting: &&Setting| {
+        let files = setting
+            .env
             .iter()
-            .flat_map(|setting| setting.env.iter().copied())
+            .filter(|_| setting.secret)
+            .map(|name| format!("{name}_FILE"));
+        setting
+            .env
+            .iter()
+            .map(|name| (*name).to_owned())
+            .chain(files)
+            .collect::<Vec<_>>()
     };
-    let known =
-        |name: &str| names().any(|ours| ours == name || name.strip_suffix("_FILE") == Some(ours));
-    environment
-        .0
-        .keys()
-        .filter(|name| name.starts_with("BRAINGRID_") || name.starts_with("MCP_"))
-        .filter(|name| !known(name))
+    let names: Vec<String> = SETTINGS.iter().flat_map(with_files).collect();
+    let strangers = environment.0.keys().filter(|name| {
+        (name.starts_with("BRAINGRID_") || name.starts_with("MCP_")) && !names.contains(name)
+    });
+    strangers
         .filter_map(|name| {
-            let near = nearest(name, names())?;
+            let near = nearest(name, names.iter().map(String::as_str))?;
             Some(format!(
                 "{name} is set, but there is no such setting: did you mean {near}?"
             ))

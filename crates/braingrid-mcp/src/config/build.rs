@@ -1,0 +1,160 @@
+//! From the merged layers to the typed configuration, with the rules that join settings.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::layers::Origin;
+use super::model::{
+    ApiSettings, AuthSettings, Config, HttpSettings, LogSettings, SealingKeys, Serve,
+    SessionSettings, StdioSettings, TelemetrySettings, ToolSettings,
+};
+use super::parse::{self, Transport};
+use super::reader::{self, Reader};
+use super::{issuers, settings};
+
+/// Reads every part before it gives up, so that nothing wrong stays unsaid.
+pub(super) fn read_config(reader: &mut Reader, transport: Transport) -> Option<Config> {
+    let serve = match transport {
+        Transport::Stdio => Serve::Stdio(read_stdio(reader)),
+        Transport::Http => Serve::Http(Box::new(read_http(reader))),
+    };
+    let base_url = reader.optional(&settings::API_URL, parse::base_url);
+    let tools = read_tools(reader);
+    let log = read_log(reader);
+    let telemetry = read_telemetry(reader);
+    let warnings = std::mem::take(&mut reader.warnings);
+    Some(Config {
+        serve,
+        api: ApiSettings {
+            base_url: base_url?,
+        },
+        tools,
+        log,
+        telemetry,
+        warnings,
+    })
+}
+
+fn read_stdio(reader: &mut Reader) -> StdioSettings {
+    StdioSettings {
+        token: reader.secret(&settings::API_TOKEN, reader::token),
+        organization: reader.optional(&settings::ORGANIZATION_ID, parse::organization),
+    }
+}
+
+fn read_http(reader: &mut Reader) -> HttpSettings {
+    let listen = read_listen(reader);
+    let public_url = reader.optional(&settings::PUBLIC_URL, parse::public_url);
+    if public_url.is_none() && !listen.ip().is_loopback() {
+        reader.warnings.push(
+            "MCP_HOST is not set: clients on other machines will be refused; set it to the URL \
+             that they use, such as https://mcp.example.com"
+                .to_owned(),
+        );
+    }
+    HttpSettings {
+        listen,
+        allowed_origins: reader.list(&settings::ALLOWED_ORIGINS, parse::origin),
+        drain_timeout: reader.value(&settings::DRAIN_TIMEOUT, Duration::from_secs(10), |value| {
+            parse::duration_within(value, 0, 3_600)
+        }),
+        auth: read_auth(reader, public_url.as_deref(), listen.port()),
+        session: read_session(reader),
+        public_url,
+    }
+}
+
+pub(super) fn read_listen(reader: &mut Reader) -> SocketAddr {
+    let address = reader.value(
+        &settings::BIND,
+        IpAddr::V4(Ipv4Addr::LOCALHOST),
+        parse::address,
+    );
+    SocketAddr::new(address, reader.value(&settings::PORT, 8080, parse::port))
+}
+
+fn read_auth(reader: &mut Reader, public_url: Option<&str>, port: u16) -> AuthSettings {
+    let upstream_audience = reader.optional(&settings::UPSTREAM_AUDIENCE, parse::word);
+    if upstream_audience.is_none() && reader.origin(&settings::UPSTREAM_AUDIENCE) == Origin::Default
+    {
+        let local = format!("http://127.0.0.1:{port}");
+        let resource = format!("{}/mcp", public_url.unwrap_or(&local));
+        reader.report(
+            &settings::UPSTREAM_AUDIENCE,
+            "it is not set, and without it no call may be sent on to the BrainGrid API",
+            format!(
+                "set it to the audience that the BrainGrid API accepts; where the API shares this \
+                 server's audience, that is {resource}"
+            ),
+        );
+    }
+    AuthSettings {
+        issuers: issuers::read(reader),
+        leeway: reader.value(&settings::OAUTH_LEEWAY, Duration::from_secs(90), |value| {
+            parse::duration_within(value, 0, 600)
+        }),
+        upstream_audience: upstream_audience.unwrap_or_default(),
+    }
+}
+
+fn read_session(reader: &mut Reader) -> SessionSettings {
+    let redis_url = reader.secret(&settings::REDIS_URL, |value| {
+        parse::redis_url(value).map(|()| SecretString::from(value))
+    });
+    let current = reader.secret(&settings::ENCRYPTION_KEY, parse::key);
+    let previous = reader.secrets(&settings::ENCRYPTION_KEYS_PREVIOUS, parse::key);
+    let key_given = reader.origin(&settings::ENCRYPTION_KEY) != Origin::Default;
+    if reader.origin(&settings::REDIS_URL) != Origin::Default && !key_given {
+        reader.report(
+            &settings::ENCRYPTION_KEY,
+            "it is not set, and sessions in Redis are always sealed",
+            "make one with: openssl rand -hex 32 (the same on every instance)",
+        );
+    } else if !previous.is_empty() && !key_given {
+        reader.report(
+            &settings::ENCRYPTION_KEYS_PREVIOUS,
+            "there is no ENCRYPTION_KEY that replaced them",
+            "set ENCRYPTION_KEY to the current key",
+        );
+    }
+    SessionSettings {
+        redis_url,
+        keys: current.map(|current| SealingKeys { current, previous }),
+        max_lifetime: reader.value(
+            &settings::SESSION_CACHE_TTL,
+            Duration::from_hours(7 * 24),
+            |value| parse::duration_within(value, 1, 30 * 86_400),
+        ),
+    }
+}
+
+fn read_tools(reader: &mut Reader) -> ToolSettings {
+    ToolSettings {
+        read_only: reader.value(&settings::READ_ONLY, false, parse::switch),
+        tools: reader.list(&settings::TOOLS, parse::word),
+        exclude_tools: reader.list(&settings::EXCLUDE_TOOLS, parse::word),
+        experimental: reader.value(&settings::EXPERIMENTAL, false, parse::switch),
+    }
+}
+
+fn read_log(reader: &mut Reader) -> LogSettings {
+    let level = reader.value(&settings::LOG_LEVEL, "info", parse::log_level);
+    let filter = reader.optional(&settings::LOG_FILTER, parse::log_filter);
+    let by_flag = matches!(reader.origin(&settings::LOG_LEVEL), Origin::Flag { .. });
+    LogSettings {
+        level,
+        filter: filter.filter(|_| !by_flag),
+        format: reader.optional(&settings::LOG_FORMAT, parse::log_format),
+    }
+}
+
+fn read_telemetry(reader: &mut Reader) -> TelemetrySettings {
+    let base = reader.optional(&settings::OTLP_ENDPOINT, parse::collector_url);
+    let traces = reader.optional(&settings::OTLP_TRACES_ENDPOINT, parse::web_url);
+    TelemetrySettings {
+        traces_endpoint: traces.or(base),
+        environment: reader.value(&settings::ENVIRONMENT, "production".to_owned(), parse::word),
+    }
+}

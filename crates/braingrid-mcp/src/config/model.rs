@@ -1,0 +1,153 @@
+//! The typed configuration: one struct for each consumer.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::issuers::IssuerSettings;
+use super::parse::LogFormat;
+
+/// Everything the server is told.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// Which transport to serve, and what that one needs.
+    pub(crate) serve: Serve,
+    /// The BrainGrid API.
+    pub(crate) api: ApiSettings,
+    /// Which tools to offer.
+    pub(crate) tools: ToolSettings,
+    /// What to log, and how.
+    pub(crate) log: LogSettings,
+    /// Where traces go.
+    pub(crate) telemetry: TelemetrySettings,
+    /// What is odd but no error; to be logged once at start.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// The transport and its settings.
+#[derive(Debug)]
+pub(crate) enum Serve {
+    /// One local client over standard input and output.
+    Stdio(StdioSettings),
+    /// Many users over Streamable HTTP.
+    Http(Box<HttpSettings>),
+}
+
+/// The local caller.
+#[derive(Debug)]
+pub(crate) struct StdioSettings {
+    /// `BRAINGRID_API_TOKEN`.
+    pub(crate) token: Option<SecretString>,
+    /// The organization to work in, when it is chosen.
+    pub(crate) organization: Option<String>,
+}
+
+/// The HTTP edge.
+#[derive(Debug)]
+pub(crate) struct HttpSettings {
+    /// Where to listen.
+    pub(crate) listen: SocketAddr,
+    /// The origin that clients use, when it is chosen; see [`HttpSettings::public_url_at`].
+    pub(crate) public_url: Option<String>,
+    /// Web origins admitted beside the public one.
+    pub(crate) allowed_origins: Vec<String>,
+    /// How long calls under way may take at shutdown.
+    pub(crate) drain_timeout: Duration,
+    /// Who may call.
+    pub(crate) auth: AuthSettings,
+    /// How sessions are kept.
+    pub(crate) session: SessionSettings,
+}
+
+impl HttpSettings {
+    /// The public origin, without a slash at its end, for a server that listens on `port`.
+    pub(crate) fn public_url_at(&self, port: u16) -> String {
+        self.public_url
+            .clone()
+            .unwrap_or_else(|| format!("http://127.0.0.1:{port}"))
+    }
+}
+
+/// Who may call.
+#[derive(Debug)]
+pub(crate) struct AuthSettings {
+    /// Authorization servers; at least one.
+    pub(crate) issuers: Vec<IssuerSettings>,
+    /// Clock difference allowed.
+    pub(crate) leeway: Duration,
+    /// The audience under which the BrainGrid API accepts the caller's token.
+    pub(crate) upstream_audience: String,
+}
+
+/// How sessions are kept.
+#[derive(Debug)]
+pub(crate) struct SessionSettings {
+    /// The shared store; memory of this process without it.
+    pub(crate) redis_url: Option<SecretString>,
+    /// The keys that seal sessions; always there when `redis_url` is.
+    pub(crate) keys: Option<SealingKeys>,
+    /// The longest life of a session.
+    pub(crate) max_lifetime: Duration,
+}
+
+/// Encryption keys.
+pub(crate) struct SealingKeys {
+    /// Seals and opens.
+    pub(crate) current: Zeroizing<[u8; 32]>,
+    /// Open only.
+    pub(crate) previous: Vec<Zeroizing<[u8; 32]>>,
+}
+
+impl fmt::Debug for SealingKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "SealingKeys([redacted], {} previous)",
+            self.previous.len()
+        )
+    }
+}
+
+/// The BrainGrid API.
+#[derive(Debug)]
+pub(crate) struct ApiSettings {
+    /// Its base URL.
+    pub(crate) base_url: Url,
+}
+
+/// Which tools to offer.
+#[derive(Debug)]
+pub(crate) struct ToolSettings {
+    /// Only those that change nothing.
+    pub(crate) read_only: bool,
+    /// Only these, when not empty.
+    pub(crate) tools: Vec<String>,
+    /// Not these.
+    pub(crate) exclude_tools: Vec<String>,
+    /// Also those whose API call is a guess.
+    pub(crate) experimental: bool,
+}
+
+/// What to log, and how.
+#[derive(Debug)]
+pub(crate) struct LogSettings {
+    /// The level of this server's own messages.
+    pub(crate) level: &'static str,
+    /// Filter directives that replace the level.
+    pub(crate) filter: Option<String>,
+    /// The form of a line; `None` lets the terminal decide.
+    pub(crate) format: Option<LogFormat>,
+}
+
+/// Where traces go.
+#[derive(Debug)]
+pub(crate) struct TelemetrySettings {
+    /// The URL for traces over OTLP/HTTP; `None` turns traces off.
+    pub(crate) traces_endpoint: Option<Url>,
+    /// The name of the environment.
+    pub(crate) environment: String,
+}

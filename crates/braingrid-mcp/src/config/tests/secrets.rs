@@ -1,0 +1,114 @@
+//! Secrets: where they may come from, and that they go nowhere else.
+
+use super::*;
+
+#[test]
+fn a_secret_comes_from_its_file_without_the_newline() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("token");
+    std::fs::write(&path, format!("{TOKEN}\r\n")).unwrap();
+    let path = path.to_str().unwrap();
+    let loaded = load_env(&[("BRAINGRID_API_TOKEN_FILE", path)]).unwrap();
+    let Serve::Stdio(stdio) = loaded.config.serve else {
+        panic!("http was chosen")
+    };
+    assert_eq!(stdio.token.unwrap().expose_secret(), TOKEN);
+
+    let both = [
+        ("BRAINGRID_API_TOKEN_FILE", path),
+        ("BRAINGRID_API_TOKEN", TOKEN),
+    ];
+    assert!(problems(load_env(&both))[0].contains("both set"));
+    let missing = problems(load_env(&[("BRAINGRID_API_TOKEN_FILE", "/no/such/file")]));
+    assert!(
+        missing[0].contains("/no/such/file cannot be read"),
+        "{missing:?}"
+    );
+}
+
+#[test]
+fn a_secret_file_named_in_the_file_is_relative_to_it() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("token"), TOKEN).unwrap();
+    let toml = directory.path().join("other.toml");
+    std::fs::write(&toml, "api_token_file = \"token\"").unwrap();
+    let given = flags(&[("config", toml.to_str().unwrap())]);
+    let loaded = load(&given, &around(EMPTY.path(), &[])).unwrap();
+    let Serve::Stdio(stdio) = loaded.config.serve else {
+        panic!("http was chosen")
+    };
+    assert_eq!(stdio.token.unwrap().expose_secret(), TOKEN);
+}
+
+#[test]
+fn no_secret_is_in_debug_output_or_in_what_is_printed() {
+    let environment = [
+        ("REDIS_URL", REDIS),
+        ("ENCRYPTION_KEY", KEY),
+        ("ENCRYPTION_KEYS_PREVIOUS", OLD_KEY),
+    ];
+    let hosted = load_http(&environment).unwrap();
+    let local = load_env(&[("BRAINGRID_API_TOKEN", TOKEN)]).unwrap();
+    for loaded in [hosted, local] {
+        let json = effective_json(&loaded.effective).to_string();
+        let text = effective_text(&loaded.effective);
+        assert!(
+            json.contains("[redacted]") && text.contains("[redacted]"),
+            "{text}"
+        );
+        let printed = format!("{:?} {json} {text}", loaded.config);
+        for secret in ["hunter2", REDIS, KEY, OLD_KEY, TOKEN, "79, 12, 154"] {
+            assert!(!printed.contains(secret), "{secret} in {printed}");
+        }
+    }
+}
+
+#[test]
+fn no_secret_is_in_an_error() {
+    let broken_key = format!("{}zz", &KEY[..62]);
+    let cases = [
+        load_http(&[("ENCRYPTION_KEY", &broken_key)]),
+        load_http(&[("ENCRYPTION_KEY", &KEY[..40])]),
+        load_http(&[
+            ("ENCRYPTION_KEY", KEY),
+            ("ENCRYPTION_KEYS_PREVIOUS", &broken_key),
+        ]),
+        load_http(&[
+            ("ENCRYPTION_KEY", KEY),
+            ("REDIS_URL", "http://worker:hunter2@cache"),
+        ]),
+        load_http(&[
+            ("ENCRYPTION_KEY", KEY),
+            ("REDIS_URL", "worker:hunter2@cache:port"),
+        ]),
+        load_http(&[("MCP_HOST", "https://u:hunter2@mcp.example.com")]),
+        load_http(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "https://u:hunter2@otel")]),
+        load_http(&[("BRAINGRID_API_URL", "u:hunter2@api")]),
+        load_env(&[("BRAINGRID_API_TOKEN", "hunter2 and more")]),
+        load_file("encryption_key = hunter2", &[]),
+        load_file(
+            "transport = \"http\"\nencryption_key = [[\"hunter2\"]]",
+            &[],
+        ),
+        load_file("redis_url = \"hunter2\"\nredis_url = \"hunter2\"", &[]),
+    ];
+    for (index, case) in cases.into_iter().enumerate() {
+        let told = format!("{0} {0:?}", case.unwrap_err());
+        for secret in ["hunter2", &KEY[..20]] {
+            assert!(!told.contains(secret), "case {index}: {told}");
+        }
+    }
+}
+
+#[test]
+fn a_placeholder_is_no_key() {
+    assert!(parse::key(&"0".repeat(64)).is_err());
+    assert!(parse::key(KEY).is_ok());
+    assert!(parse::key(&KEY.to_uppercase()).is_ok());
+}
+
+#[test]
+fn a_pasted_bearer_header_is_understood() {
+    assert_eq!(parse::token(&format!("Bearer {TOKEN}")).unwrap(), TOKEN);
+    assert!(parse::token("two words").is_err());
+}

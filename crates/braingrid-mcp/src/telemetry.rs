@@ -15,7 +15,7 @@ use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::filter::{EnvFilter, LevelFilter, Targets};
+use tracing_subscriber::filter::{EnvFilter, FilterExt as _, LevelFilter, Targets, filter_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -54,7 +54,8 @@ pub(crate) fn start(log: &LogSettings, telemetry: &TelemetrySettings) -> anyhow:
         .finish(std::io::stderr());
     let dropped = writer.error_counter();
     let provider = tracer_provider(telemetry)?;
-    let lines = lines(log, writer).with_filter(filter(log)?);
+    let discreet = filter_fn(|line| is_discreet(line.target(), line.level()));
+    let lines = lines(log, writer).with_filter(filter(log)?.and(discreet));
     let spans = provider.as_ref().map(|provider| {
         let tracer = provider.tracer(env!("CARGO_PKG_NAME"));
         tracing_opentelemetry::layer()
@@ -101,6 +102,13 @@ fn filter(log: &LogSettings) -> anyhow::Result<EnvFilter> {
         .parse(directives)
         .context("log filter")?;
     Ok(filter.add_directive(format!("{ACCESS}=info").parse().context("access log")?))
+}
+
+/// Whether a line may be written, whatever the filter says. Below `info`, libraries print whole
+/// messages and headers: arguments of tools, tokens. `RUST_LOG=trace` must not lift that.
+fn is_discreet(target: &str, level: &tracing::Level) -> bool {
+    let krate = target.split("::").next().unwrap_or_default();
+    *level <= tracing::Level::INFO || OURS.contains(&krate)
 }
 
 /// Our crates at `level`. Libraries are heard from `warn` on: what they say below that is about

@@ -13,10 +13,13 @@ const MAX_BODY: usize = 512 * 1024;
 /// An HTTP client fit for [`crate::TokenVerifier`]: no redirects, so that a document can only come
 /// from the host that was configured; connect and total timeouts.
 ///
+/// TLS needs a process-wide rustls crypto provider: aws-lc-rs becomes it if there is none yet.
+///
 /// # Errors
-/// When the TLS stack cannot be set up: a process-wide rustls crypto provider must be installed
-/// first.
+/// When the TLS stack cannot be set up.
 pub fn http_client() -> Result<reqwest::Client, ConfigError> {
+    // An error only says that the application chose one already, which is what we want.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(Duration::from_secs(3))

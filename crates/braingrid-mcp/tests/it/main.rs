@@ -1,0 +1,17 @@
+//! The built binary as a child process, with real sockets, real tokens and a real Redis. Only the
+//! far ends are stand-ins: the issuer and BrainGrid's API.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test stops where something is not as it should be"
+)]
+
+mod panics;
+mod refusals;
+mod resilience;
+mod secrets;
+mod sessions;
+mod shutdown;
+mod stdio;
+mod transports;
+mod world;

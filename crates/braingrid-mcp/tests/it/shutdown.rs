@@ -1,0 +1,89 @@
+//! The stop signal: what was begun is finished, nothing new begins.
+
+use mcp_test_support::{
+    Gate,
+    api::{Fault, Operation, Times},
+    client::Generation,
+};
+use serde_json::json;
+
+use crate::world::{LIMIT, World, client_of, idea};
+
+#[tokio::test]
+async fn sigterm_finishes_calls_in_flight_and_exits_0() {
+    let world = World::small().await;
+    let mut server = world.warm_server().await;
+    let token = world.token("user_ada", "org_ada");
+    let gate = Gate::closed();
+    world.api.inject(
+        Operation::SpecifyRequirement,
+        Fault::Held(gate.clone()),
+        Times::Next(2),
+    );
+    let mut calls = Vec::new();
+    for generation in Generation::BOTH {
+        let request =
+            client_of(&server).call(generation, "create_requirement", &idea("a late idea"));
+        calls.push(tokio::spawn(request.bearer(&token).send()));
+    }
+    let arrived = |seen: &[mcp_test_support::api::Recorded]| {
+        seen.iter()
+            .filter(|it| it.operation == Some(Operation::SpecifyRequirement))
+            .count()
+            == 2
+    };
+    assert!(world.api.requests().wait_until(arrived, LIMIT).await);
+
+    server.terminate().unwrap();
+    let draining = |lines: &[mcp_test_support::Captured]| {
+        lines.iter().any(|line| line.text.contains("draining"))
+    };
+    assert!(
+        server.output().wait_until(draining, LIMIT).await,
+        "{}",
+        server.text()
+    );
+    let http = mcp_test_support::http_client();
+    let ready = http
+        .get(format!("{}/ready", server.base_url()))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(ready.status(), 503);
+    let health = http
+        .get(format!("{}/health", server.base_url()))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(health.status(), 200);
+    let late = client_of(&server).call(Generation::Modern, "list_projects", &json!({}));
+    let late = late.bearer(&token).send().await.unwrap();
+    assert_eq!(late.status, 503, "{}", late.body);
+    assert!(late.header("retry-after").is_some());
+
+    gate.open();
+    for call in calls {
+        let answer = call.await.unwrap().unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        assert!(answer.structured().is_some(), "{}", answer.body);
+    }
+    let status = server.wait(LIMIT).await.unwrap();
+    assert_eq!(status.code(), Some(0), "{}", server.text());
+}
+
+#[tokio::test]
+async fn a_stdio_server_ends_with_its_input_after_finishing_its_call() {
+    let world = World::small().await;
+    let token = world.token("user_ada", "org_ada");
+    let command = world.stdio_command().env("BRAINGRID_API_TOKEN", token);
+    let mut stdio = mcp_test_support::client::RawStdio::start(&command).unwrap();
+    let params = json!({ "name": "list_projects", "arguments": {} });
+    let message = Generation::Modern.message(7, "tools/call", params);
+    stdio.send_line(&message.to_string()).await.unwrap();
+    assert!(stdio.close(LIMIT).await.unwrap().success());
+    let answer = stdio.answer(7, LIMIT).await.unwrap();
+    assert!(
+        answer["result"]["structuredContent"].is_object(),
+        "{answer:#}"
+    );
+}

@@ -1,0 +1,162 @@
+//! Everything around the server, and the server.
+
+use std::time::Duration;
+
+use mcp_test_support::{
+    Api, Issuer, RedisServer, ServerCommand, ServerProcess, client::RawHttp, free_port, random_hex,
+};
+use serde_json::{Value, json};
+
+/// Long enough for a busy machine; nothing waits this long when all is well.
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+
+/// The binary under test.
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_braingrid-mcp");
+
+/// An issuer, an API, perhaps a Redis, and the settings that servers share.
+pub(crate) struct World {
+    pub(crate) issuer: Issuer,
+    pub(crate) api: Api,
+    pub(crate) redis: Option<RedisServer>,
+    /// The public URL all instances share, as behind a load balancer.
+    public_url: String,
+    pub(crate) encryption_key: String,
+}
+
+impl World {
+    /// One instance's world: no Redis.
+    pub(crate) async fn small() -> Self {
+        let public_url = format!("http://127.0.0.1:{}", free_port().unwrap());
+        let issuer = Issuer::start().await.unwrap();
+        let resource = format!("{public_url}/mcp");
+        issuer.set_audience([resource.as_str()]);
+        let api = Api::start().await.unwrap();
+        let encryption_key = random_hex(32);
+        Self {
+            issuer,
+            api,
+            redis: None,
+            public_url,
+            encryption_key,
+        }
+    }
+
+    /// A fleet's world: a real Redis between the instances.
+    pub(crate) async fn shared() -> Self {
+        let redis = RedisServer::start().await.unwrap();
+        Self {
+            redis: Some(redis),
+            ..Self::small().await
+        }
+    }
+
+    pub(crate) fn redis(&self) -> &RedisServer {
+        self.redis.as_ref().expect("this world has a Redis")
+    }
+
+    /// The command of one more instance.
+    pub(crate) fn command(&self) -> ServerCommand {
+        let command = ServerCommand::http(BINARY, free_port().unwrap())
+            .env("MCP_HOST", &self.public_url)
+            .env("OAUTH_ISSUER", self.issuer.url())
+            .env("UPSTREAM_AUDIENCE", self.resource())
+            .env("BRAINGRID_API_URL", self.api.url())
+            .env("LOG_LEVEL", "debug");
+        match &self.redis {
+            Some(redis) => command
+                .env("REDIS_URL", redis.url())
+                .env("ENCRYPTION_KEY", &self.encryption_key),
+            None => command,
+        }
+    }
+
+    /// The identifier tokens are issued for.
+    pub(crate) fn resource(&self) -> String {
+        format!("{}/mcp", self.public_url)
+    }
+
+    /// One more instance, listening.
+    pub(crate) async fn server(&self) -> ServerProcess {
+        self.start(&self.command()).await
+    }
+
+    pub(crate) async fn start(&self, command: &ServerCommand) -> ServerProcess {
+        let server = command.spawn().unwrap();
+        server.wait_ready(LIMIT).await.unwrap();
+        server
+    }
+
+    /// One more instance that has fetched the issuer's keys.
+    pub(crate) async fn warm_server(&self) -> ServerProcess {
+        let before = self.issuer.count(Issuer::JWKS_PATH);
+        let server = self.server().await;
+        server
+            .output()
+            .wait_until(
+                |lines| {
+                    lines
+                        .iter()
+                        .any(|line| line.text.contains("issuer keys fetched"))
+                },
+                LIMIT,
+            )
+            .await;
+        assert_eq!(
+            self.issuer.count(Issuer::JWKS_PATH),
+            before + 1,
+            "{}",
+            server.text()
+        );
+        server
+    }
+
+    /// A good token of a user in an organization.
+    pub(crate) fn token(&self, subject: &str, organization: &str) -> String {
+        self.issuer
+            .token()
+            .subject(subject)
+            .organization(organization)
+            .mint()
+    }
+
+    /// The environment of a stdio server.
+    pub(crate) fn stdio_command(&self) -> ServerCommand {
+        ServerCommand::new(BINARY).env("BRAINGRID_API_URL", self.api.url())
+    }
+}
+
+/// A raw client of one instance.
+pub(crate) fn client_of(server: &ServerProcess) -> RawHttp {
+    RawHttp::new(server.mcp_url())
+}
+
+/// Arguments of `create_requirement` in the project every organization starts with.
+pub(crate) fn idea(message: &str) -> Value {
+    json!({ "message": message, "project_id": "PROJ-1" })
+}
+
+/// The access lines of this MCP method or tool.
+pub(crate) fn tiers(lines: &[Value]) -> Vec<String> {
+    let tier = |line: &Value| line.get("tier")?.as_str().map(str::to_owned);
+    lines.iter().filter_map(tier).collect()
+}
+
+/// The caller of a tool that never calls anything.
+pub(crate) fn nobody(_: &mcp_session::Session, _: &mcp_auth::AccessToken) -> mcp_core::Caller {
+    use mcp_core::{Caller, Credential, CredentialError, Organization};
+
+    struct None;
+    #[async_trait::async_trait]
+    impl Credential for None {
+        async fn bearer(&self) -> Result<secrecy::SecretString, CredentialError> {
+            Err(CredentialError::new("there is none"))
+        }
+        fn reject(&self) {}
+    }
+    Caller::new(
+        Option::None,
+        Organization::from_profile(Option::None),
+        Vec::new(),
+        std::sync::Arc::new(None),
+    )
+}

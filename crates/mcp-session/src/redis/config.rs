@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use deadpool_redis::redis::{
-    ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, TlsCertificates,
+    ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo,
 };
 
 /// Where Redis is, and how patient to be with it.
@@ -106,14 +106,6 @@ impl RedisConfig {
             | Topology::Cluster(servers) => servers.first(),
         };
         first.is_some_and(|server| matches!(server.addr(), ConnectionAddr::TcpTls { .. }))
-    }
-
-    pub(super) fn certificates(&self) -> Option<TlsCertificates> {
-        let root_cert = self.ca_pem.clone()?;
-        Some(TlsCertificates {
-            client_tls: None,
-            root_cert: Some(root_cert),
-        })
     }
 }
 

@@ -47,10 +47,18 @@ impl Lanes {
         })
     }
 
-    /// The slot whose turn it is.
+    /// The slot whose turn it is; one that waits before it may connect again is passed over.
     pub(super) fn slot(&self) -> Option<&Arc<Slot>> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        self.slots.get(turn.checked_rem(self.slots.len())?)
+        let turn = self
+            .turn
+            .fetch_add(1, Ordering::Relaxed)
+            .checked_rem(self.slots.len())?;
+        let (later, first) = self.slots.split_at_checked(turn)?;
+        let mut in_turn = first.iter().chain(later);
+        let now = Instant::now();
+        in_turn
+            .find(|slot| slot.is_open() || slot.may_retry(now).is_ok())
+            .or(first.first())
     }
 }
 
@@ -104,6 +112,10 @@ impl Slot {
         };
         lane.broken.store(true, Ordering::Release);
         self.current.compare_and_swap(&current, None);
+    }
+
+    fn is_open(&self) -> bool {
+        self.current.load().is_some()
     }
 
     fn handle(&self) -> Option<(u64, Connection)> {

@@ -56,10 +56,7 @@ enum Target {
 impl LaneManager {
     /// Checks the configuration; no I/O.
     pub(super) fn new(config: &RedisConfig) -> Result<Self, RedisConfigError> {
-        let certificates = config.certificates();
-        if certificates.is_some() && !config.is_tls() {
-            return Err(RedisConfigError::CaWithoutTls);
-        }
+        let certificates = certificates(config)?;
         let target = match &config.topology {
             Topology::Single(server) => Target::Server(client(server, certificates.as_ref())?),
             Topology::Sentinel {
@@ -124,6 +121,23 @@ impl managed::Manager for LaneManager {
         }
         Ok(())
     }
+}
+
+/// The private CA. An empty list of certificates would trust nobody, and only show later.
+fn certificates(config: &RedisConfig) -> Result<Option<TlsCertificates>, RedisConfigError> {
+    let Some(pem) = config.ca_pem.clone() else {
+        return Ok(None);
+    };
+    if !config.is_tls() {
+        return Err(RedisConfigError::CaWithoutTls);
+    }
+    if !String::from_utf8_lossy(&pem).contains("-----BEGIN CERTIFICATE-----") {
+        return Err(RedisConfigError::Ca);
+    }
+    Ok(Some(TlsCertificates {
+        client_tls: None,
+        root_cert: Some(pem),
+    }))
 }
 
 fn client(

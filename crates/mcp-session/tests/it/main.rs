@@ -1,10 +1,13 @@
 //! Sessions against a real issuer over HTTP and a real Redis.
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
     reason = "a test should stop where its world is not as expected"
 )]
 
 mod redis;
 mod tiers;
 mod tiers_on_redis;
+mod topologies;
 mod world;

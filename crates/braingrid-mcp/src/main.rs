@@ -1,6 +1,7 @@
 //! BrainGrid's MCP server: flags, configuration, telemetry, dispatch.
 
 mod assemble;
+mod caller;
 mod cli;
 mod config;
 mod healthcheck;

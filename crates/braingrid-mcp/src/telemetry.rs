@@ -54,7 +54,7 @@ pub(crate) fn start(log: &LogSettings, telemetry: &TelemetrySettings) -> anyhow:
         .finish(std::io::stderr());
     let dropped = writer.error_counter();
     let provider = tracer_provider(telemetry)?;
-    let discreet = filter_fn(|line| is_discreet(line.target(), line.level()));
+    let discreet = filter_fn(|line| is_discreet(line.target(), *line.level()));
     let lines = lines(log, writer).with_filter(filter(log)?.and(discreet));
     let spans = provider.as_ref().map(|provider| {
         let tracer = provider.tracer(env!("CARGO_PKG_NAME"));
@@ -106,9 +106,9 @@ fn filter(log: &LogSettings) -> anyhow::Result<EnvFilter> {
 
 /// Whether a line may be written, whatever the filter says. Below `info`, libraries print whole
 /// messages and headers: arguments of tools, tokens. `RUST_LOG=trace` must not lift that.
-fn is_discreet(target: &str, level: &tracing::Level) -> bool {
+fn is_discreet(target: &str, level: tracing::Level) -> bool {
     let krate = target.split("::").next().unwrap_or_default();
-    *level <= tracing::Level::INFO || OURS.contains(&krate)
+    level <= tracing::Level::INFO || OURS.contains(&krate)
 }
 
 /// Our crates at `level`. Libraries are heard from `warn` on: what they say below that is about
@@ -275,5 +275,69 @@ mod tests {
         assert!(text.contains("ours") && !text.contains("theirs"), "{text}");
         let text = logged("debug", Some("hyper=info"), emit);
         assert!(!text.contains("ours") && text.contains("theirs"), "{text}");
+    }
+
+    /// A collector that accepts one export; hands out its request line and body.
+    fn collector() -> (String, std::thread::JoinHandle<String>) {
+        use std::io::{BufRead as _, BufReader, Read as _};
+
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/v1/traces", listener.local_addr().unwrap());
+        let export = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let head: Vec<String> = reader
+                .by_ref()
+                .lines()
+                .map(Result::unwrap)
+                .take_while(|l| !l.is_empty())
+                .collect();
+            let length = head
+                .iter()
+                .filter_map(|line| line.split_once(": "))
+                .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+                .and_then(|(_, length)| length.parse().ok())
+                .unwrap_or_default();
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).unwrap();
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+                .unwrap();
+            format!("{} {}", head[0], String::from_utf8_lossy(&body))
+        });
+        (url, export)
+    }
+
+    #[tokio::test]
+    async fn spans_reach_a_collector_at_the_latest_at_the_end() {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let (url, export) = collector();
+        let settings = TelemetrySettings {
+            traces_endpoint: Some(url.parse().unwrap()),
+            environment: "staging".to_owned(),
+        };
+        let provider = tracer_provider(&settings).unwrap().unwrap();
+        let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
+        let subscriber = tracing_subscriber::registry().with(spans.with_filter(traced()));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info_span!(target: "mcp_core::tools", "our own").in_scope(|| ());
+            tracing::info_span!(target: "hyper", "of a library").in_scope(|| ());
+        });
+        let (writer, guard) = NonBlockingBuilder::default().finish(io::sink());
+        Telemetry {
+            provider: Some(provider),
+            dropped: writer.error_counter(),
+            _writer: guard,
+        }
+        .finish(Duration::from_secs(5))
+        .await;
+        let export = tokio::task::spawn_blocking(|| export.join().unwrap())
+            .await
+            .unwrap();
+        assert!(export.starts_with("POST /v1/traces HTTP/1.1"), "{export}");
+        for text in ["our own", "braingrid-mcp", "staging"] {
+            assert!(export.contains(text), "{text} in {export}");
+        }
+        assert!(!export.contains("of a library"), "{export}");
     }
 }

@@ -133,8 +133,8 @@ fn read_session(reader: &mut Reader) -> SessionSettings {
 fn read_tools(reader: &mut Reader) -> ToolSettings {
     ToolSettings {
         read_only: reader.value(&settings::READ_ONLY, false, parse::switch),
-        tools: reader.list(&settings::TOOLS, parse::word),
-        exclude_tools: reader.list(&settings::EXCLUDE_TOOLS, parse::word),
+        tools: reader.list(&settings::TOOLS, parse::tool),
+        exclude_tools: reader.list(&settings::EXCLUDE_TOOLS, parse::tool),
         experimental: reader.value(&settings::EXPERIMENTAL, false, parse::switch),
     }
 }

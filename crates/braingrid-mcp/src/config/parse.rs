@@ -296,13 +296,24 @@ pub(crate) fn word(value: &str) -> Parsed<String> {
 
 /// An organization's id.
 pub(crate) fn organization(value: &str) -> Parsed<String> {
-    if value.eq_ignore_ascii_case("default") {
-        return refuse(
-            "\"default\" is no organization",
-            "give the organization's id, or unset it to use the one of your profile",
-        );
+    match value.parse::<mcp_core::OrganizationId>() {
+        Ok(id) => Ok(id.as_str().to_owned()),
+        Err(_) => refuse(
+            format!("{} is no organization id", quoted(value)),
+            "give a UUID or org_…, or unset it to use the organization of your profile",
+        ),
     }
-    word(value)
+}
+
+/// A tool, under its canonical name.
+pub(crate) fn tool(value: &str) -> Parsed<String> {
+    match mcp_core::tools::canonical_name(value) {
+        Some(name) => Ok(name.to_owned()),
+        None => refuse(
+            format!("{} is no tool", quoted(value)),
+            "use names from the server's tool list, such as get_project or create_requirement",
+        ),
+    }
 }
 
 /// A bearer token. Its text is never quoted.
@@ -323,17 +334,9 @@ pub(crate) fn token(value: &str) -> Parsed<String> {
 
 /// An address of Redis. Its text, which may hold a password, is never quoted.
 pub(crate) fn redis_url(value: &str) -> Parsed<()> {
-    let example =
-        "use redis://host:6379/0, or rediss:// for TLS, as redis://user:password@host:port";
-    match Url::parse(value) {
-        Err(_) => refuse("it is no URL", example),
-        Ok(url) if !matches!(url.scheme(), "redis" | "rediss") => {
-            refuse("its scheme is neither redis nor rediss", example)
-        }
-        Ok(url) if url.host_str().unwrap_or_default().is_empty() => {
-            refuse("it names no host", example)
-        }
+    match mcp_session::RedisConfig::parse(value) {
         Ok(_) => Ok(()),
+        Err(expected) => refuse("it is no address of Redis", expected.to_string()),
     }
 }
 

@@ -326,7 +326,7 @@ pub(crate) static REDIS_URL: Setting =
         .secret()
         .says(
             "Shared store of sessions",
-            "`redis://` or `rediss://`. Without it sessions stay in this process, which serves one \
+            "`redis://`, `rediss://` (TLS), `redis+sentinel://` or `redis+cluster://`. Without it sessions stay in this process, which serves one \
              instance.",
         );
 

@@ -289,6 +289,26 @@ fn a_public_url_is_an_origin() {
 }
 
 #[test]
+fn tools_are_known_under_each_of_their_names() {
+    let tools = |names| {
+        load_env(&[("BRAINGRID_TOOLS", names)])
+            .unwrap()
+            .config
+            .tools
+            .tools
+    };
+    assert_eq!(
+        tools("get_project, create_project_requirement"),
+        ["get_project", "create_requirement"]
+    );
+    let found = problems(load_env(&[("BRAINGRID_EXCLUDE_TOOLS", "get_projct")]));
+    assert!(
+        found[0].starts_with("BRAINGRID_EXCLUDE_TOOLS: \"get_projct\""),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn transports_and_durations_have_their_spellings() {
     for name in [
         "http",

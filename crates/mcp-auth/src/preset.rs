@@ -1,0 +1,91 @@
+//! What is particular about the tokens of well-known issuers.
+
+use std::str::FromStr;
+
+use crate::verifier::IssuerConfig;
+
+/// An issuer whose access tokens are known: where they keep the organization and which algorithms
+/// they use. Everything a preset sets can be set by hand afterwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Preset {
+    /// WorkOS AuthKit: `org_id`, RS256.
+    WorkOs,
+    /// Auth0: `org_id` (Organizations), RS256 or PS256. The issuer ends with a slash.
+    Auth0,
+    /// Keycloak: `organization` (a list of aliases, or an object with ids), the realm's algorithm.
+    Keycloak,
+    /// Microsoft Entra ID, v2.0 tokens: `tid`, RS256. The audience is the application's client id.
+    Entra,
+    /// Descope: `dct` (the current tenant), RS256.
+    Descope,
+}
+
+/// No preset has this name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no such preset: workos, auth0, keycloak, entra or descope")]
+#[non_exhaustive]
+pub struct UnknownPreset;
+
+impl Preset {
+    /// All presets.
+    pub const ALL: [Self; 5] = [
+        Self::WorkOs,
+        Self::Auth0,
+        Self::Keycloak,
+        Self::Entra,
+        Self::Descope,
+    ];
+
+    /// The name as it stands in a configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::WorkOs => "workos",
+            Self::Auth0 => "auth0",
+            Self::Keycloak => "keycloak",
+            Self::Entra => "entra",
+            Self::Descope => "descope",
+        }
+    }
+
+    /// The claim that names the organization.
+    pub fn organization_claim(self) -> &'static str {
+        match self {
+            Self::WorkOs | Self::Auth0 => "org_id",
+            Self::Keycloak => "organization",
+            Self::Entra => "tid",
+            Self::Descope => "dct",
+        }
+    }
+
+    /// The algorithms its tokens may be signed with; empty means all supported ones.
+    pub fn algorithms(self) -> &'static [&'static str] {
+        match self {
+            Self::WorkOs | Self::Entra | Self::Descope => &["RS256"],
+            Self::Auth0 => &["RS256", "PS256"],
+            Self::Keycloak => &[],
+        }
+    }
+
+    /// Sets what is particular about this issuer.
+    pub fn apply(self, issuer: &mut IssuerConfig) {
+        self.organization_claim()
+            .clone_into(&mut issuer.organization_claim);
+        issuer.algorithms = self
+            .algorithms()
+            .iter()
+            .map(|&name| name.to_owned())
+            .collect();
+    }
+}
+
+impl FromStr for Preset {
+    type Err = UnknownPreset;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|preset| preset.name() == name)
+            .ok_or(UnknownPreset)
+    }
+}

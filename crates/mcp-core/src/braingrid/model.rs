@@ -1,6 +1,7 @@
 //! BrainGrid's things as far as they are known, decoded leniently and shown compactly.
 //!
-//! Every field is optional: what BrainGrid leaves out is left out.
+//! Every field is optional: what BrainGrid leaves out is left out. The schemas name the fields
+//! that matter and leave the rest open, for they are paid for in tokens.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -13,17 +14,19 @@ use crate::ids::OrganizationId;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Project {
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     pub(crate) id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) short_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     pub(crate) description: Option<String>,
-    /// owner/name
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) repository: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     pub(crate) url: Option<String>,
     /// Whether the answer said anything about a repository, be it that there is none.
     #[serde(skip)]
@@ -73,6 +76,7 @@ fn repository(value: Value) -> Option<String> {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Requirement {
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     pub(crate) id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) short_id: Option<String>,
@@ -83,23 +87,30 @@ pub(crate) struct Requirement {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) content: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     pub(crate) url: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     pub(crate) assigned_to: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     pub(crate) branch: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(skip)]
     pub(crate) tags: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     pub(crate) task_progress: Option<Progress>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     pub(crate) created_at: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(skip)]
     pub(crate) tasks: Vec<Task>,
 }
 
 /// How many tasks of a requirement are done.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Progress {
     pub(crate) total: u64,
     pub(crate) completed: u64,
@@ -177,6 +188,7 @@ fn nested_task(value: Value) -> Option<Task> {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Task {
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     pub(crate) id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) short_id: Option<String>,
@@ -187,14 +199,19 @@ pub(crate) struct Task {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) content: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     pub(crate) external_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     pub(crate) assigned_to: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(skip)]
     pub(crate) blocked_by: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     pub(crate) url: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     pub(crate) created_at: Option<String>,
 }
 
@@ -252,6 +269,7 @@ fn blocker(value: Value) -> Option<String> {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Profile {
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     pub(crate) id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) name: Option<String>,
@@ -260,6 +278,7 @@ pub(crate) struct Profile {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) organization_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     pub(crate) organization_name: Option<String>,
 }
 
@@ -294,5 +313,109 @@ impl Profile {
     /// The organization, unless it is absent or a placeholder.
     pub(crate) fn organization(&self) -> Option<OrganizationId> {
         self.organization_id.as_deref()?.parse().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::{
+        super::decode::{entity, error_message, json as read_json, list},
+        *,
+    };
+
+    fn one<T>(body: Value, noun: &str, decode: impl Fn(Fields) -> Option<T>) -> T {
+        decode(entity(body, noun).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn fields_of_surprising_types_are_read_as_far_as_they_go() {
+        let task = one(
+            json!({"number": "7", "title": 3, "status": "BLOCKED", "blocked_by": [1, {"id": "x"}, null],
+                   "assigned_to": {"id": "u"}, "content": null, "new_field": {}}),
+            "task",
+            Task::decode,
+        );
+        assert_eq!(task.short_id.as_deref(), Some("TASK-7"));
+        assert_eq!(task.title.as_deref(), Some("3"));
+        assert_eq!(task.status.as_deref(), Some("BLOCKED"));
+        assert_eq!(task.blocked_by, ["1", "x"]);
+        assert_eq!(task.assigned_to.as_deref(), Some("u"));
+    }
+
+    #[test]
+    fn repository_is_read_in_every_form() {
+        for repository in [
+            json!("acme/web"),
+            json!({"full_name": "acme/web"}),
+            json!({"owner": "acme", "name": "web", "full_name": null}),
+        ] {
+            let project = one(
+                json!({"id": 1, "repository": repository}),
+                "project",
+                Project::decode,
+            );
+            assert_eq!(project.repository.as_deref(), Some("acme/web"));
+        }
+        let unlinked = one(
+            json!({"id": 1, "repository": null}),
+            "project",
+            Project::decode,
+        );
+        assert!(unlinked.tells_repository && unlinked.repository.is_none());
+    }
+
+    #[test]
+    fn placeholder_organization_of_a_profile_is_absent() {
+        let profile = json!({"user": {"id": "u"}, "organization": {"id": "default"}});
+        assert_eq!(
+            one(profile, "profile", Profile::decode).organization(),
+            None
+        );
+        let profile = json!({"data": {"id": "u", "organization": {"id": "org_1"}}});
+        let organization = one(profile, "profile", Profile::decode).organization();
+        assert_eq!(organization.unwrap().as_str(), "org_1");
+    }
+
+    /// JSON with the names that decoding looks for, so that it gets past the envelope.
+    fn any_json() -> impl Strategy<Value = Value> {
+        let names = "id|data|tasks|task|number|tags|pagination|has_more|total|repository|errors|error|user|organization|[a-z]{0,3}";
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(6, 64, 6, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::hash_map(names, inner, 0..6)
+                    .prop_map(|map| map.into_iter().collect::<serde_json::Map<_, _>>().into()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_json_makes_decoding_panic(body in any_json()) {
+            let _ = list(body.clone(), "tasks", Task::decode);
+            let _ = list(body.clone(), "requirements", Requirement::decode);
+            let _ = list(body.clone(), "projects", Project::decode);
+            let _ = entity(body.clone(), "task").and_then(Task::decode);
+            let _ = entity(body.clone(), "requirement").and_then(Requirement::decode);
+            let _ = entity(body.clone(), "project").and_then(Project::decode);
+            let _ = entity(body.clone(), "profile").and_then(Profile::decode);
+            let message = error_message(body.to_string().as_bytes());
+            prop_assert!(message.is_none_or(|text| text.chars().count() <= 300 && !text.contains('\n')));
+        }
+
+        #[test]
+        fn no_bytes_make_reading_panic(body in prop::collection::vec(any::<u8>(), 0..200), stream: bool) {
+            let _ = read_json(&body, stream);
+            let _ = error_message(&body);
+        }
     }
 }

@@ -13,16 +13,8 @@ use crate::{ApiError, braingrid::model::Profile};
 
 pub(super) fn tools() -> Vec<Definition> {
     vec![
-        Definition::read(
-            "info",
-            "About this server: version, default project, tools.",
-            info,
-        ),
-        Definition::read(
-            "auth_status",
-            "Whether BrainGrid accepts the login, and how to log in if not.",
-            auth_status,
-        ),
+        Definition::read("info", "About this server.", info),
+        Definition::read("auth_status", "Whether you are logged in.", auth_status),
     ]
 }
 
@@ -30,7 +22,9 @@ pub(super) fn tools() -> Vec<Definition> {
 struct Info {
     version: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     default_project: Option<String>,
+    #[schemars(skip)]
     tools: Vec<String>,
 }
 
@@ -56,8 +50,10 @@ async fn info(call: Call, _: NoArguments) -> Result<(String, Info), ToolError> {
 struct AuthStatus {
     authenticated: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     profile: Option<Profile>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     next_step: Option<String>,
 }
 

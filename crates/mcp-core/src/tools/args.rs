@@ -1,6 +1,6 @@
 //! Arguments as models send them: read leniently, refused with the name of the field.
 
-use std::{fmt, ops::Deref};
+use std::{borrow::Cow, fmt, ops::Deref};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{
@@ -49,6 +49,25 @@ impl de::Visitor<'_> for TextOrNumber {
     }
 }
 
+/// A schema without the description that deriving would take from the documentation.
+macro_rules! plain_schema {
+    ($name:ident, $schema:tt) => {
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+
+            fn inline_schema() -> bool {
+                true
+            }
+        }
+    };
+}
+
 macro_rules! id_argument {
     ($($name:ident),*) => {$(
         impl<'de> Deserialize<'de> for $name {
@@ -58,19 +77,7 @@ macro_rules! id_argument {
             }
         }
 
-        impl JsonSchema for $name {
-            fn schema_name() -> std::borrow::Cow<'static, str> {
-                stringify!($name).into()
-            }
-
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!({"type": "string"})
-            }
-
-            fn inline_schema() -> bool {
-                true
-            }
-        }
+        plain_schema!($name, {"type": "string"});
     )*};
 }
 
@@ -79,11 +86,12 @@ id_argument!(ProjectRef, RequirementRef, TaskRef);
 macro_rules! status {
     ($(#[$doc:meta])* $name:ident: $($value:ident = $text:literal),*) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-        #[schemars(inline)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(super) enum $name {
-            $(#[serde(rename = $text)] $value,)*
+            $($value,)*
         }
+
+        plain_schema!($name, {"type": "string", "enum": [$($text),*]});
 
         impl $name {
             pub(super) fn as_str(self) -> &'static str {
@@ -139,21 +147,21 @@ impl Repositories {
     fn of<'a>(names: impl Iterator<Item = &'a str>) -> Self {
         let mut list: Vec<String> = Vec::new();
         for name in names.map(Self::canonical).filter(|name| !name.is_empty()) {
-            if !list.contains(&name) {
+            if !list.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
                 list.push(name);
             }
         }
         Self(list)
     }
 
-    /// `owner/name` in lower case, from that or from an https or ssh URL.
+    /// `owner/name` from that or from an https or ssh URL. Case is kept: BrainGrid may care.
     pub(super) fn canonical(text: &str) -> String {
         let text = text.trim().trim_end_matches('/');
         let text = text.strip_suffix(".git").unwrap_or(text);
         let mut parts = text.rsplit(['/', ':']);
         match (parts.next(), parts.next()) {
-            (Some(name), Some(owner)) => format!("{owner}/{name}").to_ascii_lowercase(),
-            _ => text.to_ascii_lowercase(),
+            (Some(name), Some(owner)) => format!("{owner}/{name}"),
+            _ => text.to_owned(),
         }
     }
 
@@ -188,25 +196,14 @@ impl<'de> Deserialize<'de> for Repositories {
     }
 }
 
-impl JsonSchema for Repositories {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Repositories".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string"})
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-}
+plain_schema!(Repositories, {"type": "string"});
 
 /// A text that says something.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(inline)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub(super) struct Text(String);
+
+plain_schema!(Text, {"type": "string"});
 
 impl Text {
     pub(super) fn into_string(self) -> String {

@@ -4,7 +4,10 @@ use std::{future::Future, sync::Arc};
 
 use futures::{FutureExt, future::BoxFuture};
 use rmcp::model::{JsonObject, Tool, ToolAnnotations};
-use schemars::{JsonSchema, generate::SchemaSettings};
+use schemars::{
+    JsonSchema,
+    generate::{Contract, SchemaSettings},
+};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -68,7 +71,7 @@ impl Definition {
         let mut definition = Self::write(name, description, run);
         definition.effect = Effect::Read;
         definition.hints = ToolAnnotations::new().read_only(true).open_world(false);
-        definition.output = Some(schema::<O>());
+        definition.output = Some(schema::<O>(Contract::Serialize));
         definition
     }
 
@@ -90,7 +93,7 @@ impl Definition {
                 .destructive(false)
                 .idempotent(false)
                 .open_world(false),
-            input: schema::<A>(),
+            input: schema::<A>(Contract::Deserialize),
             output: None,
             run: Arc::new(move |call, arguments| match args::parse::<A>(arguments) {
                 Ok(arguments) => run(call, arguments).map(|done| answer(done?)).boxed(),
@@ -157,9 +160,10 @@ pub(crate) fn all() -> Vec<Definition> {
 }
 
 /// The schema of `T`, without what costs tokens and says nothing.
-fn schema<T: JsonSchema>() -> JsonObject {
+fn schema<T: JsonSchema>(contract: Contract) -> JsonObject {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.meta_schema = None;
+        settings.contract = contract.clone();
         settings.inline_subschemas = true;
     });
     let mut schema = settings
@@ -172,6 +176,10 @@ fn schema<T: JsonSchema>() -> JsonObject {
         root.entry("type").or_insert_with(|| "object".into());
     }
     compact(&mut schema);
+    if matches!(contract, Contract::Serialize) {
+        // What comes back speaks for itself.
+        without_descriptions(&mut schema);
+    }
     match schema {
         Value::Object(schema) => schema,
         _ => JsonObject::new(),
@@ -193,9 +201,25 @@ fn compact(schema: &mut Value) {
             if let Some(kind) = map.get_mut("type") {
                 without_null(kind);
             }
+            if let Some(Value::Array(values)) = map.get_mut("enum") {
+                values.retain(|value| !value.is_null());
+            }
             map.values_mut().for_each(compact);
         }
         Value::Array(values) => values.iter_mut().for_each(compact),
+        _ => {}
+    }
+}
+
+fn without_descriptions(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            if map.get("description").is_some_and(Value::is_string) {
+                map.remove("description");
+            }
+            map.values_mut().for_each(without_descriptions);
+        }
+        Value::Array(values) => values.iter_mut().for_each(without_descriptions),
         _ => {}
     }
 }

@@ -36,8 +36,6 @@ pub(super) fn tools() -> Vec<Definition> {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListProjects {
-    /// owner/name
-    #[serde(default)]
     repository: Option<Repositories>,
     page: Option<u32>,
     limit: Option<u32>,
@@ -49,6 +47,7 @@ struct ProjectList {
     #[serde(skip_serializing_if = "Option::is_none")]
     has_more: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     total: Option<u64>,
 }
 
@@ -165,7 +164,7 @@ async fn of_repository(call: &Call, repository: &str) -> Result<Vec<Project>, To
         .projects(call.caller(), CHOICES, Some(repository))
         .await?;
     let belongs = |project: &Project| match &project.repository {
-        Some(own) => Repositories::canonical(own) == repository,
+        Some(own) => Repositories::canonical(own).eq_ignore_ascii_case(repository),
         None => !project.tells_repository,
     };
     Ok(page.items.into_iter().filter(belongs).collect())

@@ -40,6 +40,39 @@ pub(super) fn created_since(created_at: Option<&str>, begun: Timestamp) -> bool 
         .is_some_and(|made| made >= begun)
 }
 
+/// What is there under the name of something whose making may or may not have worked.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Lookalike<T> {
+    /// It is the only one, and it was made since.
+    Surely(T),
+    /// These may be older.
+    Perhaps(Vec<T>),
+}
+
+impl<T> Lookalike<T> {
+    pub(super) fn of(
+        mut same: Vec<T>,
+        begun: Timestamp,
+        created_at: impl Fn(&T) -> Option<&str>,
+    ) -> Self {
+        match (same.pop(), same.is_empty()) {
+            (Some(only), true) if created_since(created_at(&only), begun) => Self::Surely(only),
+            (last, _) => {
+                same.extend(last);
+                Self::Perhaps(same)
+            }
+        }
+    }
+}
+
+/// How to find out, with what may be it.
+pub(super) fn perhaps(hint: &str, candidates: &str) -> String {
+    match candidates {
+        "" => format!("{hint} before trying again."),
+        found => format!("{hint} before trying again. This may be it:\n{found}"),
+    }
+}
+
 /// The outcome is unknown, and this is how to find out.
 pub(super) fn unknown(error: ApiError, hint: &str) -> ToolError {
     let text = format!("{} {hint}", sentence(&error.to_string()));
@@ -57,6 +90,23 @@ mod tests {
         assert!(!created_since(Some("2026-11-23T01:59:59.999Z"), begun));
         assert!(!created_since(Some("yesterday"), begun));
         assert!(!created_since(None, begun));
+    }
+
+    #[test]
+    fn only_a_single_new_lookalike_is_it() {
+        let begun: Timestamp = "2026-11-23T02:00:00Z".parse().unwrap();
+        let of = |made: &[&'static str]| Lookalike::of(made.to_vec(), begun, |made| Some(*made));
+        assert_eq!(
+            of(&["2026-11-23T02:00:01Z"]),
+            Lookalike::Surely("2026-11-23T02:00:01Z")
+        );
+        for made in [
+            &["2026-11-23T01:00:00Z"][..],
+            &["2026-11-23T02:00:01Z"; 2],
+            &[],
+        ] {
+            assert_eq!(of(made), Lookalike::Perhaps(made.to_vec()));
+        }
     }
 
     #[test]

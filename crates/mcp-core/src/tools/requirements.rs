@@ -1,5 +1,6 @@
 //! Tools about requirements.
 
+use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,7 @@ use super::{
     args::{Repositories, RequirementStatus, Text, paging},
     definition::Definition,
     projects::choose,
-    readback::{Confirmed, created_since, shows, unknown},
+    readback::{Confirmed, Lookalike, created_since, perhaps, shows, unknown},
     render,
     run::{Call, ToolError},
 };
@@ -22,7 +23,7 @@ pub(super) fn tools() -> Vec<Definition> {
     vec![
         Definition::read(
             "list_project_requirements",
-            "List a project's requirements, without content unless asked for.",
+            "List a project's requirements.",
             list,
         ),
         Definition::read(
@@ -65,11 +66,13 @@ struct List {
 
 #[derive(Serialize, JsonSchema)]
 struct RequirementList {
+    #[schemars(skip)]
     project_id: String,
     requirements: Vec<Requirement>,
     #[serde(skip_serializing_if = "Option::is_none")]
     has_more: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     total: Option<u64>,
 }
 
@@ -86,7 +89,9 @@ async fn list(call: Call, wanted: List) -> Result<(String, RequirementList), Too
     // BrainGrid may leave the filter aside.
     page.items
         .retain(|item| shows(status, item.status.as_deref(), true));
-    if !wanted.include_content {
+    if wanted.include_content {
+        page.items = with_content(&call, &project, page.items).await;
+    } else {
         page.items = page
             .items
             .into_iter()
@@ -110,17 +115,36 @@ async fn list(call: Call, wanted: List) -> Result<(String, RequirementList), Too
     ))
 }
 
+/// How many requirements are fetched at once when the list does not hold their content.
+const AT_ONCE: usize = 8;
+
+/// The same requirements, those without content fetched one by one.
+async fn with_content(
+    call: &Call,
+    project: &ProjectRef,
+    items: Vec<Requirement>,
+) -> Vec<Requirement> {
+    let whole = items.into_iter().map(async |item| {
+        let id = item.reference().and_then(|id| id.parse().ok());
+        match id.filter(|_| item.content.is_none()) {
+            Some(id) => read_back(call, project, &id).await.unwrap_or(item),
+            None => item,
+        }
+    });
+    stream::iter(whole).buffered(AT_ONCE).collect().await
+}
+
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Get {
     project_id: Option<ProjectRef>,
     requirement_id: RequirementRef,
-    /// Default true
     include_content: Option<bool>,
 }
 
 #[derive(Serialize, JsonSchema)]
 pub(super) struct OneRequirement {
+    #[schemars(skip)]
     project_id: String,
     requirement: Requirement,
 }
@@ -191,7 +215,8 @@ async fn create(call: Call, wanted: Create) -> Result<(String, OneRequirement), 
         }
         Err(error) if error.is_unclear() => {
             // Its name is BrainGrid's choice, so that it can be pointed at but not recognized.
-            let made = made_since(&call, &project, begun).await;
+            let mut made = all(&call, &project).await;
+            made.retain(|item| created_since(item.created_at.as_deref(), begun));
             let hint = match made.as_slice() {
                 [] => format!(
                     "BrainGrid may still be working: look at list_project_requirements \
@@ -239,19 +264,14 @@ async fn capture(call: Call, wanted: Capture) -> Result<(String, OneRequirement)
     let (found, how) = match sent {
         Ok(found) => (found.unwrap_or_else(|| named(&name)), Confirmed::ByAnswer),
         Err(error) if error.is_unclear() => {
-            let made = made_since(&call, &project, begun).await;
-            let mut same = made
-                .into_iter()
-                .filter(|item| item.name.as_deref() == Some(&name));
-            match (same.next(), same.next()) {
-                (Some(only), None) => (only, Confirmed::ByReadingBack),
-                _ => {
-                    return Err(unknown(
-                        error,
-                        &format!(
-                            "Look for \"{name}\" in list_project_requirements of {project} before trying again."
-                        ),
-                    ));
+            let mut same = all(&call, &project).await;
+            same.retain(|item| item.name.as_deref() == Some(&name));
+            match Lookalike::of(same, begun, |item| item.created_at.as_deref()) {
+                Lookalike::Surely(found) => (found, Confirmed::ByReadingBack),
+                Lookalike::Perhaps(same) => {
+                    let hint =
+                        format!("Look for \"{name}\" in list_project_requirements of {project}");
+                    return Err(unknown(error, &perhaps(&hint, &lines(&same))));
                 }
             }
         }
@@ -348,8 +368,8 @@ async fn read_back(call: &Call, project: &ProjectRef, id: &RequirementRef) -> Op
         .ok()
 }
 
-/// The requirements that say they were made since then.
-async fn made_since(call: &Call, project: &ProjectRef, begun: Timestamp) -> Vec<Requirement> {
+/// The requirements of a project, as far as they fit one page; none when they cannot be had.
+async fn all(call: &Call, project: &ProjectRef) -> Vec<Requirement> {
     let all = Paging {
         page: 1,
         limit: 100,
@@ -358,11 +378,7 @@ async fn made_since(call: &Call, project: &ProjectRef, begun: Timestamp) -> Vec<
         .client()
         .requirements(call.caller(), project, all, None)
         .await;
-    let items = found.map(|page| page.items).unwrap_or_default();
-    items
-        .into_iter()
-        .filter(|item| created_since(item.created_at.as_deref(), begun))
-        .collect()
+    found.map(|page| page.items).unwrap_or_default()
 }
 
 fn lines(requirements: &[Requirement]) -> String {

@@ -9,7 +9,7 @@ use super::{
     args::{TaskStatus, Text, paging},
     definition::Definition,
     projects::choose,
-    readback::{Confirmed, created_since, shows, unknown},
+    readback::{Confirmed, Lookalike, perhaps, shows, unknown},
     render,
     requirements::{insert, no_requirement},
     run::{Call, ToolError},
@@ -28,11 +28,7 @@ pub(super) fn tools() -> Vec<Definition> {
             breakdown,
         )
         .slow(),
-        Definition::read(
-            "list_project_tasks",
-            "List a requirement's tasks, without content unless asked for.",
-            list,
-        ),
+        Definition::read("list_project_tasks", "List a requirement's tasks.", list),
         Definition::read(
             "get_project_task",
             "Show a task with its full prompt; without task_id the next one to do.",
@@ -127,19 +123,24 @@ impl Place {
 
 #[derive(Serialize, JsonSchema)]
 struct OneTask {
+    #[schemars(skip)]
     project_id: String,
+    #[schemars(skip)]
     requirement_id: String,
     task: Task,
 }
 
 #[derive(Serialize, JsonSchema)]
 struct TaskList {
+    #[schemars(skip)]
     project_id: String,
+    #[schemars(skip)]
     requirement_id: String,
     tasks: Vec<Task>,
     #[serde(skip_serializing_if = "Option::is_none")]
     has_more: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     total: Option<u64>,
 }
 
@@ -201,17 +202,13 @@ async fn breakdown(call: Call, wanted: Breakdown) -> Result<(String, TaskList), 
         Err(error) => return Err(place.no_requirement(error)),
     };
     let tasks: Vec<_> = tasks.into_iter().map(Task::without_content).collect();
-    let lines: Vec<_> = tasks
-        .iter()
-        .map(|task| format!("- {}", render::task_line(task)))
-        .collect();
     let text = match tasks.len() {
         0 => format!(
             "BrainGrid accepted it; list_project_tasks of {requirement} shows the tasks when they are there."
         ),
         count => format!(
             "{requirement} has {count} tasks now{how}:\n{}",
-            lines.join("\n")
+            lines(&tasks)
         ),
     };
     Ok((text, place.many(tasks)))
@@ -341,24 +338,18 @@ async fn create(call: Call, wanted: Create) -> Result<(String, OneTask), ToolErr
     let (task, how) = match sent {
         Ok(task) => (task.unwrap_or_else(|| titled(&title)), Confirmed::ByAnswer),
         Err(error) if error.is_unclear() => {
-            let tasks = place
+            let mut same = place
                 .all(&call)
                 .await
                 .map(|page| page.items)
                 .unwrap_or_default();
-            let mut same = tasks.into_iter().filter(|task| {
-                task.title.as_deref() == Some(&title)
-                    && created_since(task.created_at.as_deref(), begun)
-            });
-            match (same.next(), same.next()) {
-                (Some(only), None) => (only, Confirmed::ByReadingBack),
-                _ => {
-                    return Err(unknown(
-                        error,
-                        &format!(
-                            "Look for \"{title}\" in list_project_tasks of {requirement} before trying again."
-                        ),
-                    ));
+            same.retain(|task| task.title.as_deref() == Some(&title));
+            match Lookalike::of(same, begun, |task| task.created_at.as_deref()) {
+                Lookalike::Surely(task) => (task, Confirmed::ByReadingBack),
+                Lookalike::Perhaps(same) => {
+                    let hint =
+                        format!("Look for \"{title}\" in list_project_tasks of {requirement}");
+                    return Err(unknown(error, &perhaps(&hint, &lines(&same))));
                 }
             }
         }
@@ -506,6 +497,14 @@ async fn delete(call: Call, wanted: Delete) -> Result<(String, Deleted), ToolErr
             task_id: id.to_string(),
         },
     ))
+}
+
+fn lines(tasks: &[Task]) -> String {
+    let lines: Vec<_> = tasks
+        .iter()
+        .map(|task| format!("- {}", render::task_line(task)))
+        .collect();
+    lines.join("\n")
 }
 
 fn titled(title: &str) -> Task {

@@ -81,7 +81,9 @@ fn parse(mut flags: lexopt::Parser) -> anyhow::Result<Option<Options>> {
     Ok(Some(options))
 }
 
-fn build() -> anyhow::Result<()> {
+/// Builds the server and the stand-ins in one go: apart, they would compile their dependencies with
+/// different features, twice.
+pub(crate) fn build() -> anyhow::Result<()> {
     eprintln!("building; the first time takes some minutes");
     shell::run(&mut shell::cargo([
         "build",

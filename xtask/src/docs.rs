@@ -225,19 +225,6 @@ pub(crate) fn code_spans(line: &str) -> Vec<String> {
         .collect()
 }
 
-/// The number of the first line that differs.
-pub(crate) fn first_difference(have: &str, want: &str) -> Option<usize> {
-    if have == want {
-        return None;
-    }
-    let same = have
-        .lines()
-        .zip(want.lines())
-        .take_while(|(have, want)| have == want)
-        .count();
-    Some(same + 1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -317,12 +304,5 @@ mod tests {
     fn a_file_of_another_crate_does_not_count_below_a_crates_heading() {
         assert_eq!(unknown("## `xtask`\n`token.rs`").len(), 1);
         assert!(unknown("## Elsewhere\n`token.rs`").is_empty());
-    }
-
-    #[test]
-    fn the_first_different_line_is_named() {
-        assert_eq!(first_difference("a\nb\n", "a\nb\n"), None);
-        assert_eq!(first_difference("a\nb\n", "a\nc\n"), Some(2));
-        assert_eq!(first_difference("a\n", "a\nc\n"), Some(2));
     }
 }

@@ -164,7 +164,9 @@ struct Key {
 
 impl Key {
     fn new(secret: &Zeroizing<[u8; 32]>) -> Self {
-        let hkdf = Hkdf::<Sha256>::new(Some(b"mcp-session v1"), secret.as_slice());
+        let (mut extracted, hkdf) =
+            Hkdf::<Sha256>::extract(Some(b"mcp-session v1"), secret.as_slice());
+        extracted.as_mut_slice().zeroize();
         let seal = expand::<32>(&hkdf, b"seal");
         let naming = expand::<64>(&hkdf, b"session-key");
         Self {
@@ -366,6 +368,15 @@ mod tests {
     }
 
     #[test]
+    fn keys_are_wiped_when_they_are_dropped() {
+        fn wiped<T: zeroize::ZeroizeOnDrop>() {}
+        wiped::<Aes256Gcm>();
+        // An HMAC holds nothing but two states of its hash.
+        wiped::<Sha256>();
+        wiped::<Zeroizing<[u8; 32]>>();
+    }
+
+    #[test]
     fn debug_shows_no_key_and_no_plaintext() {
         let ring = ring(1, &[2]);
         assert_eq!(format!("{ring:?}"), "Keyring([redacted], 1 previous)");
@@ -405,6 +416,20 @@ mod tests {
             altered[at.index(sealed.len())] ^= flip;
             prop_assert!(ring.open(NAME, &altered).is_err());
             prop_assert!(ring.open(NAME, &sealed[..cut.index(sealed.len())]).is_err());
+        }
+
+        #[test]
+        fn no_token_opens_the_record_of_another(
+            a in "[A-Za-z0-9._-]{1,100}",
+            b in "[A-Za-z0-9._-]{1,100}",
+        ) {
+            let ring = ring(1, &[]);
+            let name = |token: &str| {
+                let token = AccessToken::parse(&format!("Bearer {token}")).unwrap();
+                ring.session_key(&token).to_string()
+            };
+            let sealed = ring.seal(&name(&a), b"a principal").unwrap();
+            prop_assert_eq!(ring.open(&name(&b), &sealed).is_ok(), a == b);
         }
 
         #[test]

@@ -139,24 +139,30 @@ impl Writer {
 /// Empties the queue, a batch of different keys at a time, so that two jobs of one key never
 /// overtake each other.
 async fn drain(shared: Arc<Shared>) {
-    let stopped = Stopped(shared);
-    while let Some(batch) = stopped.0.next_batch() {
-        join_all(
-            batch
-                .into_iter()
-                .map(|(key, job)| stopped.0.perform(key, job)),
-        )
-        .await;
+    let mut stopped = Stopped {
+        shared,
+        queue_was_empty: false,
+    };
+    while let Some(batch) = stopped.shared.next_batch() {
+        let jobs = batch.into_iter();
+        join_all(jobs.map(|(key, job)| stopped.shared.perform(key, job))).await;
     }
+    stopped.queue_was_empty = true;
 }
 
-/// However the task ends, the next job starts a new one.
-struct Stopped(Arc<Shared>);
+/// However the task ends, the next job starts a new one, and whoever waits for silence is told.
+struct Stopped {
+    shared: Arc<Shared>,
+    /// Then the queue has been marked as idle already, and may be busy again with another task.
+    queue_was_empty: bool,
+}
 
 impl Drop for Stopped {
     fn drop(&mut self) {
-        self.0.lock().running = false;
-        self.0.idle.notify_waiters();
+        if !self.queue_was_empty {
+            self.shared.lock().running = false;
+        }
+        self.shared.idle.notify_waiters();
     }
 }
 

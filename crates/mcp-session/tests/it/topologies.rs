@@ -227,18 +227,31 @@ async fn sentinel_knows_replica(port: u16) -> bool {
 #[tokio::test]
 async fn a_cluster_is_found_through_any_node() {
     let directories: Vec<_> = (0..3).map(|_| TempDir::new().unwrap()).collect();
+    // The bus port is chosen too: by default it is 10,000 above, which may be no port at all.
     let nodes: Vec<_> = directories
         .iter()
-        .map(|directory| Server::start(directory, &["--save", "", "--cluster-enabled", "yes"]))
+        .map(|directory| {
+            let bus = free_port().unwrap();
+            let cluster = [
+                "--cluster-enabled",
+                "yes",
+                "--cluster-port",
+                &bus.to_string(),
+            ];
+            (
+                Server::start(directory, &[&["--save", ""], &cluster[..]].concat()),
+                bus,
+            )
+        })
         .collect();
     form_cluster(&nodes).await;
     let url = format!(
         "redis+cluster://127.0.0.1:{},127.0.0.1:{}",
-        nodes[1].port, nodes[2].port
+        nodes[1].0.port, nodes[2].0.port
     );
     works(&store(&url)).await;
 
-    let single = store(&format!("redis://127.0.0.1:{}", nodes[0].port));
+    let single = store(&format!("redis://127.0.0.1:{}", nodes[0].0.port));
     let mut refused = 0;
     for n in 0..20 {
         match single.get(&format!("k{n}")).await {
@@ -252,22 +265,20 @@ async fn a_cluster_is_found_through_any_node() {
     );
 }
 
-async fn form_cluster(nodes: &[Server]) {
-    for (node, slots) in nodes.iter().zip(["0 5460", "5461 10922", "10923 16383"]) {
+async fn form_cluster(nodes: &[(Server, u16)]) {
+    let (first, first_bus) = &nodes[0];
+    let invitation = format!("CLUSTER MEET 127.0.0.1 {} {first_bus}\r\n", first.port);
+    for ((node, _), slots) in nodes.iter().zip(["0 5460", "5461 10922", "10923 16383"]) {
         eventually("the node answers", async || {
             ask(node.port, "PING\r\n").await.contains("PONG")
         })
         .await;
         let added = ask(node.port, &format!("CLUSTER ADDSLOTSRANGE {slots}\r\n")).await;
         assert!(added.contains("OK"), "{added}");
-        let met = ask(
-            node.port,
-            &format!("CLUSTER MEET 127.0.0.1 {}\r\n", nodes[0].port),
-        )
-        .await;
+        let met = ask(node.port, &invitation).await;
         assert!(met.contains("OK"), "{met}");
     }
-    for node in nodes {
+    for (node, _) in nodes {
         eventually_in(
             Duration::from_secs(30),
             "the cluster is complete",

@@ -3,17 +3,21 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use mcp_auth::{IssuerConfig, TokenVerifier, UpstreamCredentials, VerifierConfig};
+use mcp_auth::{
+    IntrospectionConfig, IssuerConfig, TokenVerifier, UpstreamCredentials, VerifierConfig,
+};
 use mcp_core::{BrainGridClient, BrainGridConfig, Caller, Organization, ToolOptions, ToolSet};
 use mcp_session::{Keyring, MemoryStore, RedisConfig, RedisStore, SessionTiers, SharedStore};
 use mcp_transport_http::{HttpConfig, HttpServer};
 use mcp_transport_stdio::{StaticToken, organization_claim};
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
+use zeroize::Zeroizing;
 
 use crate::caller::caller_of;
 use crate::config::{
-    ApiSettings, AuthSettings, HttpSettings, SessionSettings, StdioSettings, ToolSettings,
+    ApiSettings, AuthSettings, HttpSettings, IntrospectionSettings, SessionSettings, StdioSettings,
+    ToolSettings,
 };
 use crate::shutdown::Shutdown;
 
@@ -111,12 +115,20 @@ fn verifier(auth: &AuthSettings, resource: &str) -> anyhow::Result<TokenVerifier
         issuer.algorithms = settings.algorithms.clone();
         issuer.organization_claim = settings.organization_claim.clone();
         issuer.organization_required = settings.organization_required;
+        issuer.introspection = settings.introspection.as_ref().map(introspection);
         issuer
     });
     let mut config = VerifierConfig::default();
     config.leeway = auth.leeway;
     let client = mcp_auth::http_client()?;
     Ok(TokenVerifier::new(issuers.collect(), client, config)?)
+}
+
+fn introspection(settings: &IntrospectionSettings) -> IntrospectionConfig {
+    let secret = Zeroizing::new(settings.client_secret.expose_secret().to_owned());
+    let mut config = IntrospectionConfig::new(&settings.endpoint, &settings.client_id, secret);
+    config.valid_for = settings.cache;
+    config
 }
 
 fn sessions(

@@ -4,6 +4,7 @@
 //! that is wrong with it is reported at once. Below this file, configuration is arguments.
 
 mod build;
+mod introspection;
 mod issuers;
 mod layers;
 mod model;
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
+pub(crate) use introspection::IntrospectionSettings;
 use layers::{Environment, Layer, NotUnicode, Origin};
 pub(crate) use model::{
     ApiSettings, AuthSettings, Config, HttpSettings, LogSettings, Serve, SessionSettings,

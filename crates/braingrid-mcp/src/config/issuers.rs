@@ -1,5 +1,6 @@
 //! The authorization servers: several from the file, or one from variables.
 
+use super::introspection::{self, INTROSPECTION_KEYS, IntrospectionSettings};
 use super::layers::Origin;
 use super::parse;
 use super::reader::{Reader, Table};
@@ -20,6 +21,8 @@ pub(crate) struct IssuerSettings {
     pub(crate) organization_claim: String,
     /// Whether a token without an organization is refused.
     pub(crate) organization_required: bool,
+    /// How to ask about its opaque tokens.
+    pub(crate) introspection: Option<IntrospectionSettings>,
 }
 
 /// A key of `[[issuers]]`, for the documentation and for the check of unknown keys.
@@ -29,7 +32,7 @@ pub(crate) struct IssuerKey {
     pub(crate) meaning: &'static str,
 }
 
-pub(crate) const ISSUER_KEYS: [IssuerKey; 6] = [
+const OWN_KEYS: [IssuerKey; 6] = [
     IssuerKey {
         key: "issuer",
         default: "required",
@@ -62,6 +65,11 @@ pub(crate) const ISSUER_KEYS: [IssuerKey; 6] = [
     },
 ];
 
+/// All keys of an entry.
+pub(crate) fn keys() -> impl Iterator<Item = &'static IssuerKey> {
+    OWN_KEYS.iter().chain(&INTROSPECTION_KEYS)
+}
+
 impl IssuerSettings {
     fn new(issuer: String) -> Self {
         Self {
@@ -71,6 +79,7 @@ impl IssuerSettings {
             algorithms: Vec::new(),
             organization_claim: "org_id".to_owned(),
             organization_required: true,
+            introspection: None,
         }
     }
 }
@@ -138,6 +147,15 @@ fn read_tables(reader: &mut Reader) -> Option<Vec<IssuerSettings>> {
             reader.report(&ISSUERS, what, "keep one entry for each issuer");
             continue;
         }
+        if settings.introspection.is_some()
+            && issuers.iter().any(|other| other.introspection.is_some())
+        {
+            reader.report(
+                &ISSUERS,
+                "several entries have an introspection_endpoint",
+                "keep one: an opaque token does not say which of them to ask",
+            );
+        }
         issuers.push(settings);
     }
     Some(issuers)
@@ -160,6 +178,8 @@ fn read_table(reader: &mut Reader, mut table: Table) -> Option<IssuerSettings> {
     if let Some(required) = table.optional("organization_required", parse::switch, problems) {
         settings.organization_required = required;
     }
-    table.finish(&ISSUER_KEYS.map(|known| known.key), problems);
+    settings.introspection = introspection::read(&mut table, problems);
+    let known: Vec<_> = keys().map(|known| known.key).collect();
+    table.finish(&known, problems);
     (problems.len() == before).then_some(settings)
 }

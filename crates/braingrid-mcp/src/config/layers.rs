@@ -257,7 +257,11 @@ fn both_given(name: &str, file_name: &str) -> Problem {
 }
 
 /// Reads a secret from its own file, without the newline that editors add.
-fn secret_file(name: &str, path: &Path, problems: &mut Vec<Problem>) -> Option<SecretString> {
+pub(crate) fn secret_file(
+    name: &str,
+    path: &Path,
+    problems: &mut Vec<Problem>,
+) -> Option<SecretString> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => Zeroizing::new(text),
         Err(error) => {

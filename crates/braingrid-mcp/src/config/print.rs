@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Effective;
-use super::issuers::ISSUER_KEYS;
+use super::issuers;
 use super::settings::{Group, Kind, SETTINGS, Setting, UsedBy};
 
 /// The settings in effect, with where each comes from. Secrets are redacted.
@@ -51,7 +51,7 @@ pub(crate) fn documentation() -> String {
         }
     }
     text.push_str(ISSUERS_HEAD);
-    for entry in ISSUER_KEYS {
+    for entry in issuers::keys() {
         let _ = writeln!(
             text,
             "| `{}` | {} | {} |",

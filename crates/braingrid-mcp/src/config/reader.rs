@@ -1,6 +1,7 @@
 //! Reads typed values out of the merged layers and collects what is wrong on the way.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use config::{Value, ValueKind};
 use secrecy::{ExposeSecret, SecretString};
@@ -152,22 +153,24 @@ impl Reader {
                 self.report(setting, "an entry is no table", fix);
                 continue;
             };
-            let label = format!("{}[{index}] in {}", setting.key, self.file());
+            let file = self.file();
+            let label = format!("{}[{index}] in {}", setting.key, file.display());
             tables.push(Table {
                 label,
+                directory: file.parent().map(Path::to_path_buf).unwrap_or_default(),
                 values: map.into_iter().collect(),
             });
         }
         tables
     }
 
-    fn file(&self) -> String {
+    fn file(&self) -> PathBuf {
         let file = self
             .merged
             .origins
             .values()
             .find_map(|origin| match origin {
-                Origin::File { path, .. } => Some(path.display().to_string()),
+                Origin::File { path, .. } => Some(path.clone()),
                 _ => None,
             });
         file.unwrap_or_default()
@@ -218,10 +221,16 @@ fn shown_entry(value: Value) -> String {
 /// One table of an array of tables. Keys are taken out; what is left is unknown.
 pub(crate) struct Table {
     label: String,
+    directory: PathBuf,
     values: BTreeMap<String, Value>,
 }
 
 impl Table {
+    /// Where the file stands: what its relative paths are relative to.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// A value that may be absent.
     pub(crate) fn optional<T>(
         &mut self,

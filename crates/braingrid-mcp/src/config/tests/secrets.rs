@@ -41,6 +41,75 @@ fn a_secret_file_named_in_the_file_is_relative_to_it() {
 }
 
 #[test]
+fn an_issuer_may_be_asked_about_opaque_tokens() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("secret"), "hunter2\n").unwrap();
+    let toml = r#"
+        transport = "http"
+        upstream_audience = "api"
+        [[issuers]]
+        issuer = "https://one.example.com"
+        introspection_endpoint = "https://one.example.com/introspect"
+        introspection_client_id = "mcp"
+        introspection_client_secret_file = "secret"
+        introspection_cache = "5s"
+    "#;
+    let file = directory.path().join("other.toml");
+    std::fs::write(&file, toml).unwrap();
+    let given = flags(&[("config", file.to_str().unwrap())]);
+    let loaded = load(&given, &around(EMPTY.path(), &[])).unwrap();
+    let printed = format!(
+        "{loaded:?} {} {}",
+        effective_json(&loaded.effective),
+        effective_text(&loaded.effective)
+    );
+    assert!(!printed.contains("hunter2"), "{printed}");
+    let asked = http(Ok(loaded)).auth.issuers[0].introspection.clone();
+    let asked = asked.unwrap();
+    assert_eq!(asked.endpoint, "https://one.example.com/introspect");
+    assert_eq!(asked.client_id, "mcp");
+    assert_eq!(asked.client_secret.expose_secret(), "hunter2");
+    assert_eq!(asked.cache, Duration::from_secs(5));
+}
+
+#[test]
+fn introspection_needs_a_client_and_is_for_one_issuer() {
+    let endpoint = "introspection_endpoint = \"https://one.example.com/introspect\"";
+    let complete = format!(
+        "{endpoint}\nintrospection_client_id = \"mcp\"\nintrospection_client_secret = \"hunter2\""
+    );
+    let found = |entries: &[&str]| {
+        let table = |(index, entry): (usize, &&str)| {
+            format!("[[issuers]]\nissuer = \"https://{index}.example.com\"\n{entry}\n")
+        };
+        let tables: Vec<_> = entries.iter().enumerate().map(table).collect();
+        let head = "transport = \"http\"\nupstream_audience = \"api\"\n";
+        let toml = format!("{head}{}", tables.concat());
+        problems(load_file(&toml, &[]))
+    };
+    let missing = found(&[endpoint]);
+    assert_eq!(missing.len(), 2, "{missing:?}");
+    assert!(missing[0].starts_with("introspection_client_id of issuers[0] in "));
+    assert!(missing[1].starts_with("introspection_client_secret of issuers[0] in "));
+    let alone = found(&["introspection_client_id = \"mcp\""]);
+    assert!(
+        alone[0].starts_with("introspection_endpoint of issuers[0] in "),
+        "{alone:?}"
+    );
+    let long = found(&[&format!("{complete}\nintrospection_cache = \"1h\"")]);
+    assert!(long[0].contains("from 1s to 10m"), "{long:?}");
+    let plain = found(&[&complete.replace("https", "http")]);
+    assert!(plain[0].contains("https"), "{plain:?}");
+    let both = found(&[&format!(
+        "{complete}\nintrospection_client_secret_file = \"x\""
+    )]);
+    assert!(both[0].contains("both set"), "{both:?}");
+    let twice = found(&[&complete, &complete]);
+    assert!(twice[0].contains("several entries"), "{twice:?}");
+    assert!(!format!("{missing:?}{long:?}{plain:?}{both:?}{twice:?}").contains("hunter2"));
+}
+
+#[test]
 fn no_secret_is_in_debug_output_or_in_what_is_printed() {
     let environment = [
         ("REDIS_URL", REDIS),

@@ -1,0 +1,140 @@
+//! Asking an authorization server about opaque tokens (RFC 7662): the keys of `[[issuers]]` for it.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::issuers::IssuerKey;
+use super::layers::secret_file;
+use super::parse::{self, Refusal};
+use super::problem::Problem;
+use super::reader::Table;
+
+/// Where to ask, and as whom.
+#[derive(Debug, Clone)]
+pub(crate) struct IntrospectionSettings {
+    /// The endpoint.
+    pub(crate) endpoint: String,
+    /// The client this server authenticates as.
+    pub(crate) client_id: String,
+    /// That client's secret.
+    pub(crate) client_secret: SecretString,
+    /// How long an answer is believed: the longest that a revoked token lives on.
+    pub(crate) cache: Duration,
+}
+
+/// How long an answer is believed unless the file says otherwise.
+const CACHE: Duration = Duration::from_mins(1);
+
+const ENDPOINT: &str = "introspection_endpoint";
+const CLIENT_ID: &str = "introspection_client_id";
+const CLIENT_SECRET: &str = "introspection_client_secret";
+const CLIENT_SECRET_FILE: &str = "introspection_client_secret_file";
+const CACHE_KEY: &str = "introspection_cache";
+
+pub(crate) const INTROSPECTION_KEYS: [IssuerKey; 5] = [
+    IssuerKey {
+        key: ENDPOINT,
+        default: "none",
+        meaning: "Where to ask what an opaque token means (RFC 7662). For one issuer at most; \
+                  without it opaque tokens are refused.",
+    },
+    IssuerKey {
+        key: CLIENT_ID,
+        default: "required with it",
+        meaning: "The client as which this server asks.",
+    },
+    IssuerKey {
+        key: CLIENT_SECRET,
+        default: "required with it",
+        meaning: "**Secret.** That client's secret.",
+    },
+    IssuerKey {
+        key: CLIENT_SECRET_FILE,
+        default: "none",
+        meaning: "A file that holds it, instead; relative to this file.",
+    },
+    IssuerKey {
+        key: CACHE_KEY,
+        default: "`60s`",
+        meaning: "How long an answer is believed, which is how long a revoked token lives on; \
+                  from 1 s to 10 minutes.",
+    },
+];
+
+/// Takes these keys out of an issuer's table; `None` when the endpoint is not there.
+pub(crate) fn read(
+    table: &mut Table,
+    problems: &mut Vec<Problem>,
+) -> Option<IntrospectionSettings> {
+    let before = problems.len();
+    let endpoint = table.optional(ENDPOINT, parse::key_set_url, problems);
+    let client_id = table.optional(CLIENT_ID, parse::word, problems);
+    let client_secret = secret(table, problems);
+    let cache = table.optional(CACHE_KEY, cache, problems);
+    if problems.len() > before {
+        return None;
+    }
+    let Some(endpoint) = endpoint else {
+        if client_id.is_some() || client_secret.is_some() || cache.is_some() {
+            let what = "it is missing, and other introspection keys are there";
+            problems.push(table.problem(ENDPOINT, what, "set the endpoint, or remove them"));
+        }
+        return None;
+    };
+    for (key, is_there) in [
+        (CLIENT_ID, client_id.is_some()),
+        (CLIENT_SECRET, client_secret.is_some()),
+    ] {
+        if !is_there {
+            problems.push(table.problem(
+                key,
+                "it is missing",
+                "set it: the endpoint wants a client",
+            ));
+        }
+    }
+    Some(IntrospectionSettings {
+        endpoint,
+        client_id: client_id?,
+        client_secret: client_secret?,
+        cache: cache.unwrap_or(CACHE),
+    })
+}
+
+/// The secret: itself, or the file that holds it.
+fn secret(table: &mut Table, problems: &mut Vec<Problem>) -> Option<SecretString> {
+    let path = table.optional(CLIENT_SECRET_FILE, |path| Ok(path.to_owned()), problems);
+    let path = path.map(|path| table.directory().join(path));
+    let written = table.optional(CLIENT_SECRET, non_empty, problems);
+    match (written, path) {
+        (Some(_), Some(_)) => {
+            let what = "the secret and its file are both set";
+            problems.push(table.problem(CLIENT_SECRET_FILE, what, "keep one of them"));
+            None
+        }
+        (None, Some(path)) => secret_file(CLIENT_SECRET_FILE, &path, problems),
+        (written, None) => written,
+    }
+}
+
+fn non_empty(value: &str) -> Result<SecretString, Refusal> {
+    if value.is_empty() {
+        return Err(Refusal {
+            what: "it is empty".to_owned(),
+            fix: "write the secret of the client".to_owned(),
+        });
+    }
+    Ok(SecretString::from(value))
+}
+
+fn cache(value: &str) -> Result<Duration, Refusal> {
+    let cache = parse::duration(value)?;
+    if (Duration::from_secs(1)..=Duration::from_mins(10)).contains(&cache) {
+        return Ok(cache);
+    }
+    Err(Refusal {
+        what: "it is out of range".to_owned(),
+        fix: "use a time from 1s to 10m".to_owned(),
+    })
+}

@@ -12,6 +12,7 @@
 mod caller;
 mod faults;
 mod ids;
+mod introspection;
 mod operation;
 mod record;
 mod requirements;

@@ -8,6 +8,7 @@
     reason = "the program's whole purpose is to tell a person or a script what it started"
 )]
 
+mod conformance;
 mod dev;
 
 use std::process::ExitCode;
@@ -28,6 +29,8 @@ struct Arguments {
 enum What {
     /// Start the stand-ins and the real server, show a call, print client set-ups, stay up
     Dev(dev::Options),
+    /// Run the official conformance suite against the server and the fixture
+    Conformance(conformance::Options),
     /// Start the stand-in OAuth issuer alone
     Issuer {
         /// Port on the loopback address; 0 takes a free one
@@ -42,6 +45,9 @@ enum What {
         /// Port on the loopback address; 0 takes a free one
         #[arg(long, default_value_t = 0)]
         port: u16,
+        /// Introspection endpoint for opaque tokens, with the client's id and secret in the URL
+        #[arg(long)]
+        introspect: Option<url::Url>,
     },
 }
 
@@ -60,6 +66,7 @@ async fn main() -> ExitCode {
 async fn run(what: What) -> anyhow::Result<()> {
     match what {
         What::Dev(options) => dev::run(&options).await,
+        What::Conformance(options) => conformance::run(&options).await,
         What::Issuer { port, audience } => {
             let issuer = Issuer::start_on(port).await?;
             issuer.set_audience(audience.iter().map(String::as_str));
@@ -74,8 +81,11 @@ async fn run(what: What) -> anyhow::Result<()> {
             );
             until_stopped().await
         }
-        What::Api { port } => {
+        What::Api { port, introspect } => {
             let api = Api::start_on(port).await?;
+            if let Some(endpoint) = introspect {
+                api.introspect_at(endpoint);
+            }
             println!("stand-in BrainGrid API: {}", api.url());
             println!("it encodes our ASSUMPTIONS about an API whose specification is not public");
             println!("what it was asked: curl {}/__stand-in/requests", api.url());

@@ -3,10 +3,10 @@
 use std::{collections::HashMap, time::SystemTime};
 
 use http::{HeaderMap, header};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::state::Refusal;
-use crate::token::{payload_of, seconds};
+use crate::token::seconds;
 
 /// The owner of a request.
 #[derive(Clone, Debug)]
@@ -31,17 +31,17 @@ pub(super) fn named_organization(headers: &HeaderMap) -> Option<&str> {
 }
 
 impl Caller {
-    /// Reads the credential; `memberships` knows the organizations of subjects whose token has no
+    /// Reads the credential's claims; `memberships` knows the organizations of subjects whose token has no
     /// `org_id`. Only the profile may be asked for without naming an organization.
     pub(super) fn of(
         headers: &HeaderMap,
+        claims: Option<&Map<String, Value>>,
         memberships: &HashMap<String, String>,
         needs_organization: bool,
         now: SystemTime,
     ) -> Result<Self, Refusal> {
-        let claims = token(headers)
-            .and_then(payload_of)
-            .ok_or_else(|| Refusal::new(401, "missing or unreadable bearer token"))?;
+        let claims =
+            claims.ok_or_else(|| Refusal::new(401, "missing or unreadable bearer token"))?;
         let text = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
         if claims
             .get("exp")

@@ -5,10 +5,9 @@ use std::fmt;
 use aws_lc_rs::digest;
 use bytes::Bytes;
 use http::{HeaderMap, Request};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{caller, operation::Operation};
-use crate::token::payload_of;
 
 /// One request, as it arrived. `Debug` leaves the token out; [`Recorded::token`] has it.
 #[derive(Clone)]
@@ -36,10 +35,13 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    pub(super) fn of(request: &Request<Bytes>, operation: Option<Operation>) -> Self {
+    pub(super) fn of(
+        request: &Request<Bytes>,
+        operation: Option<Operation>,
+        claims: Option<&Map<String, Value>>,
+    ) -> Self {
         let token = caller::token(request.headers());
-        let claims = token.and_then(payload_of).unwrap_or_default();
-        let text = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
+        let text = |name: &str| claims?.get(name).and_then(Value::as_str).map(str::to_owned);
         Self {
             method: request.method().to_string(),
             path: request.uri().path().to_owned(),

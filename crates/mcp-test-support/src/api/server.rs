@@ -2,19 +2,21 @@
 
 use std::{
     future, io,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
     time::SystemTime,
 };
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode, header};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::{net::TcpListener, sync::Mutex as AsyncMutex};
+use url::Url;
 
 use super::{
-    caller::Caller,
+    caller::{self, Caller},
     faults::{Fault, Faults, Times},
     ids::Query,
+    introspection::Introspection,
     operation::{Operation, Target},
     record::Recorded,
     state::{Asked, Payload, Refusal, State},
@@ -23,6 +25,7 @@ use crate::{
     http::{Answer, Closed, HttpServer, json as json_answer, listen, with_type},
     journal::Journal,
     lock::lock,
+    token::payload_of,
 };
 
 /// The stand-in BrainGrid API. Clones are handles to the same one; it ends with the last of them.
@@ -38,6 +41,7 @@ struct Inner {
     faults: Mutex<Faults>,
     requests: Journal<Recorded>,
     writes: Journal<Operation>,
+    introspection: OnceLock<Introspection>,
 }
 
 impl Api {
@@ -55,6 +59,7 @@ impl Api {
             faults: Mutex::new(Faults::default()),
             requests: Journal::new(),
             writes: Journal::new(),
+            introspection: OnceLock::new(),
         });
         let server = serve(listener, Arc::clone(&inner));
         Ok(Self {
@@ -119,6 +124,12 @@ impl Api {
             .insert(subject.to_owned(), organization.to_owned());
     }
 
+    /// Has opaque tokens explained by the issuer (RFC 7662) from now on. The URL carries the
+    /// client's id and secret; a second call changes nothing.
+    pub fn introspect_at(&self, endpoint: Url) {
+        let _ = self.inner.introspection.set(Introspection::new(endpoint));
+    }
+
     /// Every request so far, recorded when it arrived; also what to wait on.
     #[must_use]
     pub fn requests(&self) -> &Journal<Recorded> {
@@ -150,9 +161,11 @@ impl Inner {
             return Ok(self.control());
         }
         let known = Operation::of(request.method(), request.uri().path());
+        let claims = self.claims(&request).await;
         self.requests.push(Recorded::of(
             &request,
             known.as_ref().map(|(operation, _)| *operation),
+            claims.as_ref(),
         ));
         let Some((operation, target)) = known else {
             return Ok(refused(&Refusal::new(404, "no such operation")));
@@ -161,7 +174,7 @@ impl Inner {
         if let Some(answer) = before(fault.as_ref()).await {
             return answer;
         }
-        let answer = self.perform(operation, &target, &request);
+        let answer = self.perform(operation, &target, &request, claims.as_ref());
         match fault {
             Some(Fault::CloseAfterWrite) => Err(Closed),
             Some(Fault::HeldAfterWrite(gate)) => {
@@ -172,11 +185,27 @@ impl Inner {
         }
     }
 
-    fn perform(&self, operation: Operation, target: &Target, request: &Request<Bytes>) -> Answer {
+    /// What the credential says: a JWT by itself, an opaque token through the issuer.
+    async fn claims(&self, request: &Request<Bytes>) -> Option<Map<String, Value>> {
+        let token = caller::token(request.headers())?;
+        match (payload_of(token), self.introspection.get()) {
+            (None, Some(introspection)) => introspection.claims(token).await,
+            (claims, _) => claims,
+        }
+    }
+
+    fn perform(
+        &self,
+        operation: Operation,
+        target: &Target,
+        request: &Request<Bytes>,
+        claims: Option<&Map<String, Value>>,
+    ) -> Answer {
         let mut state = lock(&self.state);
         let named = operation != Operation::GetProfile;
         let caller = Caller::of(
             request.headers(),
+            claims,
             &state.memberships,
             named,
             SystemTime::now(),

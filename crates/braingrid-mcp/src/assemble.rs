@@ -56,9 +56,14 @@ pub(crate) async fn run_http(
     let tools = tool_set(api, tools)?;
     let scopes = tools.clone();
     let server = HttpServer::new(config, sessions.clone(), tools.clone(), caller_of)
-        .with_required_scopes(move |request| match &request.tool {
-            Some(tool) => scopes.required_scopes(tool).to_vec(),
-            None => Vec::new(),
+        .with_scope_rule(move |request, granted| {
+            let tool = request.tool.as_deref();
+            let required = tool.map_or(&[][..], |tool| scopes.required_scopes(tool));
+            if required.iter().all(|scope| granted.contains(scope)) {
+                Ok(())
+            } else {
+                Err(required.to_vec())
+            }
         });
     tracing::info!(%address, %resource, "listening");
     // Listening first: the keys arrive while the first connection is still being made.

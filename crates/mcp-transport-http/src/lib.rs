@@ -36,7 +36,9 @@
 //! [`ServerHandler`]: rmcp::ServerHandler
 
 mod authenticate;
+mod batch;
 mod body;
+mod call;
 mod challenge;
 mod config;
 mod drain;

@@ -5,10 +5,9 @@ use std::{fmt::Display, sync::Arc};
 use bytes::Bytes;
 use http::{
     Extensions, HeaderValue, Method, Request, Response, StatusCode,
-    header::{ALLOW, AUTHORIZATION, CONNECTION, CONTENT_TYPE, ORIGIN},
+    header::{ALLOW, CONNECTION, ORIGIN},
 };
 use http_body::Body;
-use http_body_util::Full;
 use mcp_auth::AccessToken;
 use mcp_session::{Session, SessionTiers};
 use rmcp::{
@@ -20,20 +19,18 @@ use rmcp::{
 use serde_json::json;
 
 use crate::{
-    authenticate::authenticate,
     body::{self, BoxedBody},
-    challenge::{Challenger, unavailable},
+    challenge::Challenger,
     config::HttpConfig,
     drain::Drain,
     metadata,
-    origin::{OriginRule, Refused, is_preflight, preflight},
+    origin::{OriginRule, preflight},
     preview::RequestPreview,
-    protocol,
-    trace::{AccessLine, Name},
+    trace::AccessLine,
 };
 
 type AttachCaller = dyn Fn(&Session, &AccessToken, &mut Extensions) + Send + Sync;
-type RequiredScopes = dyn Fn(&RequestPreview<'_>) -> Vec<String> + Send + Sync;
+type ScopeRule = dyn Fn(&RequestPreview<'_>, &[String]) -> Result<(), Vec<String>> + Send + Sync;
 
 /// A hosted MCP server around an rmcp handler. Cheap to clone.
 pub struct HttpServer<H> {
@@ -52,11 +49,11 @@ pub(crate) struct Inner<H> {
     pub(crate) config: HttpConfig,
     pub(crate) drain: Arc<Drain>,
     pub(crate) sdk: StreamableHttpService<H, NeverSessionManager>,
-    sessions: SessionTiers,
-    attach_caller: Box<AttachCaller>,
-    required_scopes: Box<RequiredScopes>,
-    challenger: Challenger,
-    origin_rule: OriginRule,
+    pub(crate) sessions: SessionTiers,
+    pub(crate) attach_caller: Box<AttachCaller>,
+    pub(crate) scope_rule: Box<ScopeRule>,
+    pub(crate) challenger: Challenger,
+    pub(crate) origin_rule: OriginRule,
     metadata: Bytes,
     endpoint_path: String,
     metadata_path: String,
@@ -102,21 +99,22 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
             sessions,
             handler,
             Box::new(attach),
-            Box::new(|_| Vec::new()),
+            Box::new(|_, _| Ok(())),
         )
     }
 
-    /// The same server with a rule that says which scopes a request needs; none by default. A
-    /// token that lacks one gets 403 `insufficient_scope` naming all of them.
+    /// The same server with a rule that says whether the granted scopes cover a request; without
+    /// one, all do. `Err` names all scopes the request needs, for the challenge of a 403
+    /// `insufficient_scope`.
     #[must_use]
-    pub fn with_required_scopes(
+    pub fn with_scope_rule(
         self,
-        rule: impl Fn(&RequestPreview<'_>) -> Vec<String> + Send + Sync + 'static,
+        rule: impl Fn(&RequestPreview<'_>, &[String]) -> Result<(), Vec<String>> + Send + Sync + 'static,
     ) -> Self {
         match Arc::try_unwrap(self.inner) {
             Ok(inner) => Self {
                 inner: Arc::new(Inner {
-                    required_scopes: Box::new(rule),
+                    scope_rule: Box::new(rule),
                     ..inner
                 }),
             },
@@ -130,7 +128,7 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
         sessions: SessionTiers,
         handler: H,
         attach_caller: Box<AttachCaller>,
-        required_scopes: Box<RequiredScopes>,
+        scope_rule: Box<ScopeRule>,
     ) -> Self {
         let sdk_config = StreamableHttpServerConfig::default()
             // No protocol sessions: any instance answers any request of any revision.
@@ -150,7 +148,7 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
             sdk,
             sessions,
             attach_caller,
-            required_scopes,
+            scope_rule,
             challenger: Challenger::new(config.metadata_url(), &config.scopes_supported),
             origin_rule: OriginRule::new(config.origins(), config.hosts()),
             metadata: metadata::render(&config),
@@ -235,106 +233,6 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         response
     }
 
-    /// The steps of one call, in request order.
-    async fn call<B>(&self, request: Request<B>, line: &mut AccessLine) -> Response<BoxedBody>
-    where
-        B: Body<Data: Send> + Send + 'static,
-        B::Error: Display + Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        // 1. Where it comes from: a page that may not call us learns nothing else.
-        if let Err(refused) = self.check_origin(&request) {
-            line.outcome = if refused == Refused::Origin {
-                "origin"
-            } else {
-                "host"
-            };
-            return forbidden_origin(refused);
-        }
-        // 2. Browsers ask before they send credentials.
-        if is_preflight(&request) {
-            return preflight(request.headers(), "POST");
-        }
-        // 3. A stopping server starts nothing new.
-        let Some(in_flight) = self.drain.enter() else {
-            line.outcome = "draining";
-            return draining();
-        };
-        // 4. Who it is: before the body is read, so strangers cost little.
-        let (resolved, token) = match authenticate(&self.sessions, request.headers()).await {
-            Ok(authenticated) => authenticated,
-            Err(error) => {
-                line.outcome = error.label();
-                tracing::debug!(request_id = %line.request_id, %error, "request refused");
-                return self.challenger.refuse(&error);
-            }
-        };
-        line.tier = Some(resolved.tier.as_str());
-        // 5. What it wants.
-        let (mut parts, body) = request.into_parts();
-        if parts.method != Method::POST {
-            line.outcome = "method_not_allowed";
-            return method_not_allowed("POST, OPTIONS");
-        }
-        if !is_json(parts.headers.get(CONTENT_TYPE)) {
-            line.outcome = "media_type";
-            return protocol::not_json();
-        }
-        let limit = self.config.max_body_bytes;
-        let bytes = match body::read(body, limit, self.config.body_timeout).await {
-            Ok(bytes) => bytes,
-            Err(reason) => {
-                line.outcome = "body";
-                return protocol::unreadable(reason);
-            }
-        };
-        let preview = match RequestPreview::parse(&bytes) {
-            Ok(preview) => preview,
-            Err(reason) => {
-                line.outcome = "no_message";
-                return protocol::no_message(reason);
-            }
-        };
-        line.mcp_method = Some(Name::new(&preview.method));
-        line.tool = preview.tool.as_deref().map(Name::new);
-        line.protocol_version = preview.protocol_version.as_deref().map(Name::new);
-        // 6. Whether it may: on the body, not on headers that older revisions do not compare.
-        let required = (self.required_scopes)(&preview);
-        let granted = resolved.session.principal().scopes();
-        if !required.iter().all(|scope| granted.contains(scope)) {
-            line.outcome = "insufficient_scope";
-            return self.challenger.insufficient_scope(&required);
-        }
-        // 7. The work. The token ends here: nothing behind this line can see the header.
-        parts.headers.remove(AUTHORIZATION);
-        (self.attach_caller)(&resolved.session, &token, &mut parts.extensions);
-        let legacy = preview.protocol_version.is_none();
-        let request = Request::from_parts(parts, Full::new(bytes.clone()));
-        let response = self.run(request, legacy).await;
-        let response = protocol::mend(response, preview.id);
-        if response.status().is_client_error() || response.status().is_server_error() {
-            line.outcome = "protocol_error";
-        }
-        in_flight.until_sent(response)
-    }
-
-    /// Hands the request to the SDK. A client of the modern revision cancels by hanging up; with
-    /// an older one a lost connection must not cancel anything, so its call gets its own task.
-    async fn run(&self, request: Request<Full<Bytes>>, legacy: bool) -> Response<BoxedBody> {
-        if !legacy {
-            return self.sdk.handle(request).await;
-        }
-        let sdk = self.sdk.clone();
-        match tokio::spawn(async move { sdk.handle(request).await }).await {
-            Ok(response) => response,
-            Err(_) => body::empty(StatusCode::INTERNAL_SERVER_ERROR),
-        }
-    }
-
-    fn check_origin<B>(&self, request: &Request<B>) -> Result<(), Refused> {
-        self.origin_rule.check_origin(request.headers())?;
-        self.origin_rule.check_host(request)
-    }
-
     /// What every answer carries; closes the access line.
     fn close(
         &self,
@@ -361,24 +259,6 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
     }
 }
 
-fn is_json(content_type: Option<&HeaderValue>) -> bool {
-    let essence = content_type
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next().map(str::trim));
-    essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"))
-}
-
-fn forbidden_origin(refused: Refused) -> Response<BoxedBody> {
-    let description = match refused {
-        Refused::Origin => "this origin may not call this server",
-        Refused::Host => "this server is not reached under that host name",
-    };
-    body::json(
-        StatusCode::FORBIDDEN,
-        &json!({"error_description": description}),
-    )
-}
-
 fn not_found() -> Response<BoxedBody> {
     body::json(
         StatusCode::NOT_FOUND,
@@ -386,17 +266,10 @@ fn not_found() -> Response<BoxedBody> {
     )
 }
 
-fn method_not_allowed(allowed: &'static str) -> Response<BoxedBody> {
+pub(crate) fn method_not_allowed(allowed: &'static str) -> Response<BoxedBody> {
     let mut response = body::empty(StatusCode::METHOD_NOT_ALLOWED);
     response
         .headers_mut()
         .insert(ALLOW, HeaderValue::from_static(allowed));
     response
-}
-
-fn draining() -> Response<BoxedBody> {
-    unavailable(
-        "this instance is stopping: try again",
-        std::time::Duration::from_secs(1),
-    )
 }

@@ -1,0 +1,119 @@
+//! JSON-RPC batches, which clients of 2025-03-26 and before may send and later ones may not.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
+use http_body_util::BodyExt;
+use serde_json::value::RawValue;
+
+use crate::body::{self, BoxedBody};
+
+/// Messages in one batch. More would let one request occupy the server like many.
+const MAX_MESSAGES: usize = 50;
+
+/// Whether the revision this request speaks has batches: 2025-03-26, which an absent header means
+/// too, and 2024-11-05. Revision names are dates, so they sort by age.
+pub(crate) fn is_offered(headers: &HeaderMap) -> bool {
+    headers
+        .get("mcp-protocol-version")
+        .is_none_or(|version| version.as_bytes() <= b"2025-03-26".as_slice())
+}
+
+/// The messages of a batch; `None` when it is empty or too long.
+pub(crate) fn split(body: &Bytes) -> Option<Vec<Bytes>> {
+    let messages: Vec<&RawValue> = serde_json::from_slice(body).ok()?;
+    let fits = !messages.is_empty() && messages.len() <= MAX_MESSAGES;
+    fits.then(|| {
+        messages
+            .iter()
+            .map(|message| body.slice_ref(message.get().as_bytes()))
+            .collect()
+    })
+}
+
+/// One answer of all answers: an array, or nothing when there were only notifications.
+pub(crate) async fn join(answers: Vec<Response<BoxedBody>>) -> Response<BoxedBody> {
+    let mut joined = BytesMut::from("[".as_bytes());
+    for answer in answers {
+        let is_stream = is_event_stream(&answer);
+        // Our own bodies cannot fail.
+        let Ok(collected) = answer.into_body().collect().await;
+        let bytes = collected.to_bytes();
+        let message = if is_stream {
+            last_event(&bytes)
+        } else {
+            &bytes
+        };
+        if message.is_empty() {
+            continue;
+        }
+        if joined.len() > 1 {
+            joined.put_u8(b',');
+        }
+        joined.extend_from_slice(message);
+    }
+    if joined.len() == 1 {
+        return body::empty(StatusCode::ACCEPTED);
+    }
+    joined.put_u8(b']');
+    let mut response = Response::new(body::full(joined.freeze()));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+fn is_event_stream(answer: &Response<BoxedBody>) -> bool {
+    let kind = answer.headers().get(CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+}
+
+/// The final message of a call that reported progress on the way: within a batch, only the result
+/// has a place.
+fn last_event(stream: &[u8]) -> &[u8] {
+    let data = stream
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| line.strip_prefix(b"data:"));
+    data.map(<[u8]>::trim_ascii)
+        .rfind(|data| !data.is_empty())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_old_revisions_have_batches() {
+        let headers = |version: Option<&'static str>| {
+            let value = version.map(HeaderValue::from_static);
+            value.map(|value| (http::HeaderName::from_static("mcp-protocol-version"), value))
+        };
+        let offered = |version| is_offered(&headers(version).into_iter().collect());
+        assert!(offered(None) && offered(Some("2025-03-26")) && offered(Some("2024-11-05")));
+        assert!(
+            !offered(Some("2025-06-18")) && !offered(Some("2026-07-28")) && !offered(Some("x"))
+        );
+    }
+
+    #[test]
+    fn a_batch_is_split_into_its_messages() {
+        let split = |text: &'static str| split(&Bytes::from_static(text.as_bytes()));
+        let messages = split(r#" [ {"a":[1,2]} , 7, "x" ] "#).unwrap();
+        assert_eq!(messages, [r#"{"a":[1,2]}"#, "7", r#""x""#]);
+        assert_eq!(split("[]"), None);
+        let long = format!("[{}1]", "1,".repeat(MAX_MESSAGES));
+        assert_eq!(super::split(&Bytes::from(long)), None);
+    }
+
+    #[tokio::test]
+    async fn answers_are_joined_and_notifications_leave_none() {
+        let answer = |text: &'static str| Response::new(body::full(text));
+        let mut stream = answer("data: {\"progress\":1}\n\ndata: {\"id\":2}\n\n");
+        let kind = HeaderValue::from_static("text/event-stream");
+        stream.headers_mut().insert(CONTENT_TYPE, kind);
+        let joined = join(vec![answer(r#"{"id":1}"#), answer(""), stream]).await;
+        let Ok(collected) = joined.into_body().collect().await;
+        assert_eq!(collected.to_bytes(), r#"[{"id":1},{"id":2}]"#);
+        assert_eq!(join(vec![answer("")]).await.status(), 202);
+    }
+}

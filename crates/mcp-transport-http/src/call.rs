@@ -1,0 +1,198 @@
+//! The steps of one call to the endpoint, in the order they happen.
+
+use std::fmt::Display;
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode,
+    header::{AUTHORIZATION, CONTENT_TYPE},
+    request::Parts,
+};
+use http_body::Body;
+use http_body_util::Full;
+use rmcp::ServerHandler;
+use serde_json::json;
+
+use crate::{
+    authenticate::authenticate,
+    batch,
+    body::{self, BoxedBody},
+    challenge::unavailable,
+    origin::{Refused, is_preflight, preflight},
+    preview::{PreviewError, RequestPreview},
+    protocol,
+    router::{Inner, method_not_allowed},
+    trace::{AccessLine, Name},
+};
+
+impl<H: ServerHandler + Send + 'static> Inner<H> {
+    /// The steps of one call, in request order.
+    pub(crate) async fn call<B>(
+        &self,
+        request: Request<B>,
+        line: &mut AccessLine,
+    ) -> Response<BoxedBody>
+    where
+        B: Body<Data: Send> + Send + 'static,
+        B::Error: Display + Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        // 1. Where it comes from: a page that may not call us learns nothing else.
+        if let Err(refused) = self.check_origin(&request) {
+            line.outcome = if refused == Refused::Origin {
+                "origin"
+            } else {
+                "host"
+            };
+            return forbidden_origin(refused);
+        }
+        // 2. Browsers ask before they send credentials.
+        if is_preflight(&request) {
+            return preflight(request.headers(), "POST");
+        }
+        // 3. A stopping server starts nothing new.
+        let Some(in_flight) = self.drain.enter() else {
+            line.outcome = "draining";
+            return draining();
+        };
+        // 4. Who it is: before the body is read, so strangers cost little.
+        let (resolved, token) = match authenticate(&self.sessions, request.headers()).await {
+            Ok(authenticated) => authenticated,
+            Err(error) => {
+                line.outcome = error.label();
+                tracing::debug!(request_id = %line.request_id, %error, "request refused");
+                return self.challenger.refuse(&error);
+            }
+        };
+        line.tier = Some(resolved.tier.as_str());
+        // 5. What it wants.
+        let (mut parts, body) = request.into_parts();
+        if parts.method != Method::POST {
+            line.outcome = "method_not_allowed";
+            return method_not_allowed("POST, OPTIONS");
+        }
+        if !is_json(parts.headers.get(CONTENT_TYPE)) {
+            line.outcome = "media_type";
+            return protocol::not_json();
+        }
+        let limit = self.config.max_body_bytes;
+        let bytes = match body::read(body, limit, self.config.body_timeout).await {
+            Ok(bytes) => bytes,
+            Err(reason) => {
+                line.outcome = "body";
+                return protocol::unreadable(reason);
+            }
+        };
+        // 6. May it, and then the work. The token ends here: nothing behind this line sees it.
+        parts.headers.remove(AUTHORIZATION);
+        (self.attach_caller)(&resolved.session, &token, &mut parts.extensions);
+        let granted = resolved.session.principal().scopes();
+        let response = match RequestPreview::parse(&bytes) {
+            Ok(preview) => {
+                line.mcp_method = Some(Name::new(&preview.method));
+                line.tool = preview.tool.as_deref().map(Name::new);
+                line.protocol_version = preview.protocol_version.as_deref().map(Name::new);
+                self.message(parts, &bytes, &preview, granted).await
+            }
+            Err(PreviewError::Batch) if batch::is_offered(&parts.headers) => {
+                self.batch(parts, &bytes, granted).await
+            }
+            Err(reason) => protocol::no_message(reason),
+        };
+        line.outcome = outcome_of(response.status());
+        in_flight.until_sent(response)
+    }
+
+    /// One message: its scopes, judged by the body and not by headers that older revisions do not
+    /// compare with it, then the SDK.
+    async fn message(
+        &self,
+        parts: Parts,
+        bytes: &Bytes,
+        preview: &RequestPreview<'_>,
+        granted: &[String],
+    ) -> Response<BoxedBody> {
+        if let Err(required) = (self.scope_rule)(preview, granted) {
+            return self.challenger.insufficient_scope(&required);
+        }
+        let legacy = preview.protocol_version.is_none();
+        let request = Request::from_parts(parts, Full::new(bytes.clone()));
+        protocol::mend(self.run(request, legacy).await, preview.id)
+    }
+
+    /// The messages of a batch, one after the other. A missing scope refuses the whole batch.
+    async fn batch(&self, parts: Parts, bytes: &Bytes, granted: &[String]) -> Response<BoxedBody> {
+        let Some(messages) = batch::split(bytes) else {
+            return protocol::no_message(PreviewError::Batch);
+        };
+        let mut answers = Vec::with_capacity(messages.len());
+        for message in messages {
+            let answer = match RequestPreview::parse(&message) {
+                // 2025-03-26, lifecycle: the handshake stands alone.
+                Ok(preview) if preview.method != "initialize" => {
+                    self.message(parts.clone(), &message, &preview, granted)
+                        .await
+                }
+                Ok(_) => protocol::no_message(PreviewError::Invalid),
+                Err(reason) => protocol::no_message(reason),
+            };
+            if answer.status() == StatusCode::FORBIDDEN {
+                return answer;
+            }
+            answers.push(answer);
+        }
+        batch::join(answers).await
+    }
+
+    /// Hands the request to the SDK. A client of the modern revision cancels by hanging up; with
+    /// an older one a lost connection must not cancel anything, so its call gets its own task.
+    async fn run(&self, request: Request<Full<Bytes>>, legacy: bool) -> Response<BoxedBody> {
+        if !legacy {
+            return self.sdk.handle(request).await;
+        }
+        let sdk = self.sdk.clone();
+        match tokio::spawn(async move { sdk.handle(request).await }).await {
+            Ok(response) => response,
+            Err(_) => body::empty(StatusCode::INTERNAL_SERVER_ERROR),
+        }
+    }
+
+    fn check_origin<B>(&self, request: &Request<B>) -> Result<(), Refused> {
+        self.origin_rule.check_origin(request.headers())?;
+        self.origin_rule.check_host(request)
+    }
+}
+
+/// What the access line says of an answer that was not refused before the message was read.
+fn outcome_of(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::FORBIDDEN => "insufficient_scope",
+        status if status.is_client_error() => "protocol_error",
+        status if status.is_server_error() => "internal_error",
+        _ => "ok",
+    }
+}
+
+fn is_json(content_type: Option<&HeaderValue>) -> bool {
+    let essence = content_type
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next().map(str::trim));
+    essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"))
+}
+
+fn forbidden_origin(refused: Refused) -> Response<BoxedBody> {
+    let description = match refused {
+        Refused::Origin => "this origin may not call this server",
+        Refused::Host => "this server is not reached under that host name",
+    };
+    body::json(
+        StatusCode::FORBIDDEN,
+        &json!({"error_description": description}),
+    )
+}
+
+fn draining() -> Response<BoxedBody> {
+    unavailable(
+        "this instance is stopping: try again",
+        std::time::Duration::from_secs(1),
+    )
+}

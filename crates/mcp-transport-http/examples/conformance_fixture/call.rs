@@ -16,7 +16,7 @@ use tokio::time::sleep;
 use crate::{
     handler::{Change, Fixture, is_modern},
     input::{Answers, confirmation, open, question, required, roots, sampling, seal},
-    samples::{audio, embedded, image, text, wire},
+    samples::{self, audio, embedded, image, text, wire},
 };
 
 type Called = Result<CallToolResponse, ErrorData>;
@@ -214,7 +214,7 @@ fn done(content: Value) -> Called {
 }
 
 fn complete(result: Value) -> Called {
-    let result: CallToolResult = wire(result)?;
+    let result: CallToolResult = samples::complete(result)?;
     Ok(result.into())
 }
 

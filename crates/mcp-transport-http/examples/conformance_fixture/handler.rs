@@ -17,7 +17,7 @@ use rmcp::{
 use serde_json::json;
 use tokio::sync::broadcast;
 
-use crate::{call, prompts, resources, samples::wire, tools};
+use crate::{call, prompts, resources, samples::complete, tools};
 
 /// Something that listeners can ask to be told about.
 #[derive(Debug, Clone, Copy)]
@@ -135,7 +135,7 @@ impl ServerHandler for Fixture {
         _: Context,
     ) -> Result<CompleteResult, ErrorData> {
         let values = [format!("{}-completed", request.argument.value)];
-        wire(json!({"completion": {"values": values}}))
+        complete(json!({"completion": {"values": values}}))
     }
 
     /// There is no session to remember the level in, so older clients get all messages.

@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 
 use crate::{
     input::{Answers, question, required},
-    samples::{embedded, image, text, wire},
+    samples::{complete, embedded, image, text},
 };
 
 pub(crate) fn list() -> Result<ListPromptsResult, ErrorData> {
     let argument =
         |name| json!({"name": name, "description": "Appears in the text", "required": true});
-    wire(json!({"prompts": [
+    complete(json!({"prompts": [
         {"name": "test_simple_prompt", "description": "A fixed text"},
         {"name": "test_prompt_with_arguments", "description": "A text with both arguments in it",
          "arguments": [argument("arg1"), argument("arg2")]},
@@ -57,6 +57,6 @@ pub(crate) fn get(request: &GetPromptRequestParams) -> Result<GetPromptResponse,
         .into_iter()
         .map(|content| json!({"role": "user", "content": content}))
         .collect();
-    let result: GetPromptResult = wire(json!({"messages": messages}))?;
+    let result: GetPromptResult = complete(json!({"messages": messages}))?;
     Ok(result.into())
 }

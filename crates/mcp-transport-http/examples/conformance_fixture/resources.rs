@@ -6,14 +6,14 @@ use rmcp::{
 };
 use serde_json::json;
 
-use crate::samples::{binary, wire};
+use crate::samples::{binary, complete};
 
 const TEXT: &str = "test://static-text";
 const BINARY: &str = "test://static-binary";
 const WATCHED: &str = "test://watched-resource";
 
 pub(crate) fn list() -> Result<ListResourcesResult, ErrorData> {
-    wire(json!({"resources": [
+    complete(json!({"resources": [
         {"uri": TEXT, "name": "static-text", "description": "A text", "mimeType": "text/plain"},
         {"uri": BINARY, "name": "static-binary", "description": "An image", "mimeType": "image/png"},
         {"uri": WATCHED, "name": "watched-resource", "description": "A text to subscribe to",
@@ -22,7 +22,7 @@ pub(crate) fn list() -> Result<ListResourcesResult, ErrorData> {
 }
 
 pub(crate) fn templates() -> Result<ListResourceTemplatesResult, ErrorData> {
-    wire(json!({"resourceTemplates": [{
+    complete(json!({"resourceTemplates": [{
         "uriTemplate": "test://template/{id}/data",
         "name": "template",
         "description": "Data of the thing with this id",
@@ -45,7 +45,7 @@ pub(crate) fn read(uri: &str) -> Result<ReadResourceResult, ErrorData> {
             return Err(ErrorData::resource_not_found("no such resource", data));
         }
     };
-    wire(json!({"contents": [content]}))
+    complete(json!({"contents": [content]}))
 }
 
 fn template_id(uri: &str) -> Option<&str> {

@@ -17,6 +17,14 @@ pub(crate) fn wire<T: DeserializeOwned>(message: Value) -> Result<T, ErrorData> 
         .map_err(|error| ErrorData::internal_error(format!("the fixture is wrong: {error}"), None))
 }
 
+/// A finished result. The SDK takes the mark away again for clients whose revision has none.
+pub(crate) fn complete<T: DeserializeOwned>(mut result: Value) -> Result<T, ErrorData> {
+    if let Some(result) = result.as_object_mut() {
+        result.insert("resultType".to_owned(), "complete".into());
+    }
+    wire(result)
+}
+
 pub(crate) fn text(text: impl Into<String>) -> Value {
     json!({"type": "text", "text": text.into()})
 }

@@ -16,8 +16,11 @@ use url::Url;
 
 use super::{
     BrainGridConfig, ConfigError, HeaderHook, Timeouts,
-    decode::error_message,
-    policy::{Breaker, Fault, jitter, retry_wait},
+    policy::{Breaker, jitter, retry_wait},
+    reply::{
+        Answer, Failure, Reply, is_event_stream, is_outage, judge, retry_after, transport_failure,
+        unclear,
+    },
     routes::{Class, PREFIX, Route},
 };
 use crate::{
@@ -34,30 +37,6 @@ pub(crate) struct Request {
     pub(crate) query: Vec<(&'static str, String)>,
     pub(crate) body: Option<Value>,
     pub(crate) organization: Option<OrganizationId>,
-}
-
-/// A 2xx answer, whole.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) body: Bytes,
-    pub(crate) event_stream: bool,
-}
-
-/// A `Retry-After` header; the wait when it could be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct RetryAfter(Option<Duration>);
-
-/// One reply to one attempt, of whatever status.
-struct Reply {
-    status: StatusCode,
-    retry_after: Option<RetryAfter>,
-    answer: Answer,
-}
-
-/// An attempt that did not end in an answer: how to treat it, and what to say in the end.
-struct Failure {
-    fault: Option<Fault>,
-    error: ApiError,
 }
 
 pub(crate) struct Sender {
@@ -176,15 +155,14 @@ impl Sender {
         deadline: Instant,
     ) -> Result<Reply, Failure> {
         let started = Instant::now();
-        self.breaker.admit(started).map_err(|wait| Failure {
-            fault: None,
-            error: ApiError::Unavailable(Some(wait)),
-        })?;
+        let left = deadline.saturating_duration_since(started);
+        if left.is_zero() {
+            return Err(Failure::not_sent(None));
+        }
+        let admitted = self.breaker.admit(started);
+        admitted.map_err(|wait| Failure::not_sent(Some(wait)))?;
         let headers = self.headers(bearer, request.organization.as_ref())?;
-        let timeout = self
-            .timeouts
-            .attempt(request.route.class)
-            .min(deadline - started);
+        let timeout = self.timeouts.attempt(request.route.class).min(left);
         let exchanged = self.exchange(request, headers, timeout).await;
         match &exchanged {
             Ok(reply) if !is_outage(reply) => self.breaker.succeeded(),
@@ -202,10 +180,7 @@ impl Sender {
     ) -> Result<Reply, Failure> {
         let class = request.route.class;
         let Ok(mut url) = self.base.join(&request.route.path) else {
-            return Err(Failure {
-                fault: None,
-                error: ApiError::Unavailable(None),
-            });
+            return Err(Failure::not_sent(None));
         };
         if !request.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&request.query);
@@ -304,111 +279,6 @@ fn unsendable() -> ApiError {
     ))
 }
 
-/// What an HTTP answer means.
-fn judge(class: Class, reply: Reply) -> Result<Answer, Failure> {
-    let status = reply.status;
-    if status.is_success() {
-        return Ok(reply.answer);
-    }
-    let turned_away = |wait, error| Failure {
-        fault: Some(Fault::TurnedAway(wait)),
-        error,
-    };
-    Err(match (status, reply.retry_after) {
-        (StatusCode::TOO_MANY_REQUESTS, asked) => {
-            let wait = asked.and_then(|asked| asked.0);
-            turned_away(wait, ApiError::RateLimited(wait))
-        }
-        (StatusCode::SERVICE_UNAVAILABLE, Some(RetryAfter(wait))) => {
-            turned_away(wait, ApiError::Unavailable(wait))
-        }
-        _ if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => Failure {
-            fault: Some(Fault::Unclear),
-            error: unclear(class, Unclear::Status(status.as_u16())),
-        },
-        _ => Failure {
-            fault: None,
-            error: refusal(status, &reply.answer.body),
-        },
-    })
-}
-
-/// An answer by which BrainGrid says that it did nothing, and why.
-fn refusal(status: StatusCode, body: &[u8]) -> ApiError {
-    let message = error_message(body);
-    match status {
-        StatusCode::PAYMENT_REQUIRED => ApiError::PaymentRequired(message),
-        StatusCode::FORBIDDEN => ApiError::Forbidden(message),
-        StatusCode::NOT_FOUND | StatusCode::GONE => ApiError::NotFound(message),
-        _ if status.is_redirection() => ApiError::Invalid {
-            status: status.as_u16(),
-            message: Some("it redirects; the configured API address may be wrong".into()),
-        },
-        _ => ApiError::Invalid {
-            status: status.as_u16(),
-            message,
-        },
-    }
-}
-
-/// BrainGrid, or what stands in front of it, is in trouble for everybody.
-fn is_outage(reply: &Reply) -> bool {
-    matches!(reply.status.as_u16(), 502 | 504)
-        || (reply.status == 503 && reply.retry_after.is_none())
-}
-
-fn transport_failure(class: Class, error: &reqwest::Error) -> Failure {
-    if error.is_connect() {
-        return Failure {
-            fault: Some(Fault::NotSent),
-            error: ApiError::Unavailable(None),
-        };
-    }
-    let why = if error.is_timeout() {
-        Unclear::Timeout
-    } else {
-        Unclear::Broken
-    };
-    Failure {
-        fault: Some(Fault::Unclear),
-        error: unclear(class, why),
-    }
-}
-
-/// A read that failed changed nothing; a write may have been done.
-pub(crate) fn unclear(class: Class, why: Unclear) -> ApiError {
-    match class {
-        Class::Read => ApiError::Failed(why),
-        Class::Write | Class::Slow => ApiError::OutcomeUnknown(why),
-    }
-}
-
-/// The wait that BrainGrid asks for, as seconds or as a date.
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<RetryAfter> {
-    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    let seconds = value.parse().ok().map(Duration::from_secs);
-    let until = |date: jiff::Zoned| {
-        SystemTime::from(date.timestamp())
-            .duration_since(now)
-            .unwrap_or_default()
-    };
-    Some(RetryAfter(seconds.or_else(|| {
-        jiff::fmt::rfc2822::parse(value).ok().map(until)
-    })))
-}
-
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| {
-            value
-                .trim_start()
-                .to_ascii_lowercase()
-                .starts_with("text/event-stream")
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -425,21 +295,5 @@ mod tests {
             "https://a.example/x/api/v1/"
         );
         assert!(root("file:///tmp").is_err());
-    }
-
-    #[test]
-    fn retry_after_is_read_as_seconds_and_as_a_date() {
-        let of = |value: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::RETRY_AFTER, value.parse().unwrap());
-            retry_after(&headers, SystemTime::UNIX_EPOCH)
-        };
-        assert_eq!(of("7"), Some(RetryAfter(Some(Duration::from_secs(7)))));
-        assert_eq!(
-            of("Thu, 01 Jan 1970 00:00:09 GMT"),
-            Some(RetryAfter(Some(Duration::from_secs(9))))
-        );
-        assert_eq!(of("soon"), Some(RetryAfter(None)));
-        assert_eq!(retry_after(&HeaderMap::new(), SystemTime::UNIX_EPOCH), None);
     }
 }

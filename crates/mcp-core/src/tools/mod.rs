@@ -2,7 +2,8 @@
 //!
 //! Only this module and its children know the MCP library. A call goes one way: its name is
 //! resolved to the canonical tool, the caller is found, the scope is checked, then the tool runs
-//! guarded (see [`run`]). Everything that counts or filters sees canonical names only.
+//! guarded: no panic gets through, a client that leaves stops a read, and a write once begun is
+//! finished in its own task. Everything that counts or filters sees canonical names only.
 
 mod account;
 mod args;

@@ -1,17 +1,17 @@
-//! Tools about the tasks of a requirement.
+//! Tools about the tasks of a requirement; those that change them are in `write`.
 
-use jiff::Timestamp;
+mod write;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Map;
 
 use super::{
-    args::{TaskStatus, Text, paging},
+    args::{TaskStatus, paging},
     definition::Definition,
     projects::choose,
-    readback::{Confirmed, Lookalike, perhaps, shows, unknown},
+    readback::shows,
     render,
-    requirements::{insert, no_requirement},
+    requirements::no_requirement,
     run::{Call, ToolError},
 };
 use crate::{
@@ -25,7 +25,7 @@ pub(super) fn tools() -> Vec<Definition> {
             "breakdown_project_requirement",
             "Let BrainGrid break a requirement without tasks down into tasks. Takes minutes, costs \
              credits.",
-            breakdown,
+            write::breakdown,
         )
         .slow(),
         Definition::read("list_project_tasks", "List a requirement's tasks.", list),
@@ -37,14 +37,18 @@ pub(super) fn tools() -> Vec<Definition> {
         Definition::write(
             "create_project_task",
             "Add a task to a requirement.",
-            create,
+            write::create,
         ),
-        Definition::write("update_project_task", "Change a task.", update)
+        Definition::write("update_project_task", "Change a task.", write::update)
             .idempotent()
             .destructive(),
-        Definition::write("delete_project_task", "Delete a task for good.", delete)
-            .idempotent()
-            .destructive(),
+        Definition::write(
+            "delete_project_task",
+            "Delete a task for good.",
+            write::delete,
+        )
+        .idempotent()
+        .destructive(),
     ]
 }
 
@@ -146,76 +150,6 @@ struct TaskList {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Breakdown {
-    project_id: Option<ProjectRef>,
-    requirement_id: RequirementRef,
-}
-
-async fn breakdown(call: Call, wanted: Breakdown) -> Result<(String, TaskList), ToolError> {
-    let place = Place::find(&call, wanted.project_id, wanted.requirement_id).await?;
-    // Also what makes it possible to tell afterwards whether it was done.
-    let before = place
-        .all(&call)
-        .await
-        .map_err(|error| place.no_requirement(error))?;
-    let Place {
-        project,
-        requirement,
-    } = &place;
-    if !before.items.is_empty() {
-        return Err(ToolError::Refused(format!(
-            "{requirement} already has {} tasks. list_project_tasks shows them; add more with create_project_task.",
-            before.items.len()
-        )));
-    }
-    call.still_wanted()?;
-    let sent = call
-        .client()
-        .breakdown(call.caller(), project, requirement)
-        .await;
-    let (tasks, how) = match sent {
-        Ok(Some(tasks)) if !tasks.is_empty() => (tasks, Confirmed::ByAnswer),
-        Ok(_) => {
-            let tasks = place
-                .all(&call)
-                .await
-                .map(|page| page.items)
-                .unwrap_or_default();
-            (tasks, Confirmed::ByAnswer)
-        }
-        Err(error) if error.is_unclear() => {
-            let tasks = place
-                .all(&call)
-                .await
-                .map(|page| page.items)
-                .unwrap_or_default();
-            if tasks.is_empty() {
-                return Err(unknown(
-                    error,
-                    &format!(
-                        "BrainGrid may still be working: look at list_project_tasks of {requirement} in a minute, before trying again."
-                    ),
-                ));
-            }
-            (tasks, Confirmed::ByReadingBack)
-        }
-        Err(error) => return Err(place.no_requirement(error)),
-    };
-    let tasks: Vec<_> = tasks.into_iter().map(Task::without_content).collect();
-    let text = match tasks.len() {
-        0 => format!(
-            "BrainGrid accepted it; list_project_tasks of {requirement} shows the tasks when they are there."
-        ),
-        count => format!(
-            "{requirement} has {count} tasks now{how}:\n{}",
-            lines(&tasks)
-        ),
-    };
-    Ok((text, place.many(tasks)))
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 struct List {
     project_id: Option<ProjectRef>,
     requirement_id: RequirementRef,
@@ -303,220 +237,5 @@ async fn next(call: &Call, place: &Place) -> Result<TaskRef, ToolError> {
             "No task of {} is planned or in progress.",
             place.requirement
         ))),
-    }
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Create {
-    project_id: Option<ProjectRef>,
-    requirement_id: RequirementRef,
-    title: Text,
-    /// The prompt, Markdown
-    #[serde(alias = "description")]
-    content: Option<Text>,
-    external_id: Option<Text>,
-}
-
-async fn create(call: Call, wanted: Create) -> Result<(String, OneTask), ToolError> {
-    let place = Place::find(&call, wanted.project_id, wanted.requirement_id).await?;
-    let title = wanted.title.into_string();
-    let mut body = Map::new();
-    insert(&mut body, "title", Some(&title));
-    insert(&mut body, "content", wanted.content);
-    insert(&mut body, "external_id", wanted.external_id);
-    call.still_wanted()?;
-    let begun = Timestamp::now();
-    let Place {
-        project,
-        requirement,
-    } = &place;
-    let sent = call
-        .client()
-        .create_task(call.caller(), project, requirement, body.into())
-        .await;
-    let (task, how) = match sent {
-        Ok(task) => (task.unwrap_or_else(|| titled(&title)), Confirmed::ByAnswer),
-        Err(error) if error.is_unclear() => {
-            let mut same = place
-                .all(&call)
-                .await
-                .map(|page| page.items)
-                .unwrap_or_default();
-            same.retain(|task| task.title.as_deref() == Some(&title));
-            match Lookalike::of(same, begun, |task| task.created_at.as_deref()) {
-                Lookalike::Surely(task) => (task, Confirmed::ByReadingBack),
-                Lookalike::Perhaps(same) => {
-                    let hint =
-                        format!("Look for \"{title}\" in list_project_tasks of {requirement}");
-                    return Err(unknown(error, &perhaps(&hint, &lines(&same))));
-                }
-            }
-        }
-        Err(error) => return Err(place.no_requirement(error)),
-    };
-    let task = task.without_content();
-    let text = format!("Added to {requirement}{how}: {}", render::task_line(&task));
-    Ok((text, place.one(task)))
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Update {
-    project_id: Option<ProjectRef>,
-    requirement_id: RequirementRef,
-    task_id: TaskRef,
-    status: Option<TaskStatus>,
-    title: Option<Text>,
-    /// Markdown, replaces the prompt
-    #[serde(alias = "description")]
-    content: Option<Text>,
-    external_id: Option<Text>,
-}
-
-async fn update(call: Call, wanted: Update) -> Result<(String, OneTask), ToolError> {
-    let place = Place::find(
-        &call,
-        wanted.project_id.clone(),
-        wanted.requirement_id.clone(),
-    )
-    .await?;
-    let id = &wanted.task_id;
-    let mut body = Map::new();
-    insert(&mut body, "status", wanted.status.map(TaskStatus::as_str));
-    insert(&mut body, "title", wanted.title.as_ref());
-    insert(&mut body, "content", wanted.content.as_ref());
-    insert(&mut body, "external_id", wanted.external_id.as_ref());
-    if body.is_empty() {
-        return Err(ToolError::Refused(
-            "Nothing to change: pass status, title, content or external_id.".into(),
-        ));
-    }
-    call.still_wanted()?;
-    let Place {
-        project,
-        requirement,
-    } = &place;
-    let sent = call
-        .client()
-        .update_task(call.caller(), project, requirement, id, body.into())
-        .await;
-    let (task, how) = match sent {
-        Ok(Some(task)) => (task, Confirmed::ByAnswer),
-        Ok(None) => {
-            let task = place.task(&call, id).await.unwrap_or_else(|_| bare(id));
-            (task, Confirmed::ByAnswer)
-        }
-        Err(error) if error.is_unclear() => match place.task(&call, id).await {
-            Ok(task) if is_changed(&wanted, &task) => (task, Confirmed::ByReadingBack),
-            _ => {
-                return Err(unknown(
-                    error,
-                    &format!(
-                        "Check with get_project_task {id} of {requirement} before trying again."
-                    ),
-                ));
-            }
-        },
-        Err(error) => return Err(place.no_task(error, id)),
-    };
-    let task = task.without_content();
-    let text = format!("Updated{how}: {}", render::task_line(&task));
-    Ok((text, place.one(task)))
-}
-
-/// Whether the task is as the call wanted it.
-fn is_changed(wanted: &Update, found: &Task) -> bool {
-    shows(
-        wanted.status.map(TaskStatus::as_str),
-        found.status.as_deref(),
-        false,
-    ) && shows(wanted.title.as_deref(), found.title.as_deref(), false)
-        && shows(wanted.content.as_deref(), found.content.as_deref(), false)
-        && shows(
-            wanted.external_id.as_deref(),
-            found.external_id.as_deref(),
-            false,
-        )
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Delete {
-    project_id: Option<ProjectRef>,
-    requirement_id: RequirementRef,
-    task_id: TaskRef,
-    /// Must be true: the user agreed
-    #[serde(default)]
-    confirm: bool,
-}
-
-#[derive(Serialize)]
-struct Deleted {
-    deleted: bool,
-    task_id: String,
-}
-
-async fn delete(call: Call, wanted: Delete) -> Result<(String, Deleted), ToolError> {
-    let id = &wanted.task_id;
-    if !wanted.confirm {
-        return Err(ToolError::Refused(format!(
-            "Deleting {id} cannot be undone. Ask the user, then pass confirm: true."
-        )));
-    }
-    let place = Place::find(&call, wanted.project_id, wanted.requirement_id).await?;
-    call.still_wanted()?;
-    let Place {
-        project,
-        requirement,
-    } = &place;
-    let how = match call
-        .client()
-        .delete_task(call.caller(), project, requirement, id)
-        .await
-    {
-        Ok(()) => Confirmed::ByAnswer,
-        Err(error) if error.is_unclear() => match place.task(&call, id).await {
-            Err(ApiError::NotFound(_)) => Confirmed::ByReadingBack,
-            _ => {
-                return Err(unknown(
-                    error,
-                    &format!(
-                        "Check with get_project_task {id} of {requirement} before trying again."
-                    ),
-                ));
-            }
-        },
-        Err(error) => return Err(place.no_task(error, id)),
-    };
-    let text = format!("Deleted {id} of {requirement}{how}.");
-    Ok((
-        text,
-        Deleted {
-            deleted: true,
-            task_id: id.to_string(),
-        },
-    ))
-}
-
-fn lines(tasks: &[Task]) -> String {
-    let lines: Vec<_> = tasks
-        .iter()
-        .map(|task| format!("- {}", render::task_line(task)))
-        .collect();
-    lines.join("\n")
-}
-
-fn titled(title: &str) -> Task {
-    Task {
-        title: Some(title.to_owned()),
-        ..Task::default()
-    }
-}
-
-fn bare(id: &TaskRef) -> Task {
-    Task {
-        short_id: Some(id.to_string()),
-        ..Task::default()
     }
 }

@@ -136,7 +136,7 @@ async fn send(
 }
 
 #[tokio::test]
-async fn cancelled_read_drops_its_request_and_cancelled_write_is_finished() {
+async fn cancelled_write_is_finished_and_counted_until_then() {
     let world = World::new().await;
     let gate = Gate::closed();
     world.api.inject(
@@ -160,6 +160,50 @@ async fn cancelled_read_drops_its_request_and_cancelled_write_is_finished() {
     gate.open();
     assert_eq!(world.tools.drain(limit).await, 0);
     assert_eq!(world.api.writes().entries().len(), 1);
+}
+
+#[tokio::test]
+async fn cancelled_read_drops_its_request() {
+    let configure = |config: &mut BrainGridConfig| config.max_concurrent = 1;
+    let world = World::with(Setup {
+        configure,
+        ..Setup::default()
+    })
+    .await;
+    world
+        .api
+        .inject(Operation::ListProjects, Fault::Hang, Times::Next(1));
+    let call = send(&world, "list_projects", json!({})).await;
+    let limit = Duration::from_secs(20);
+    let requests = world.api.requests();
+    assert!(requests.wait_until(|all| !all.is_empty(), limit).await);
+    call.cancel(None).await.unwrap();
+    // There is room for one request only: this one gets through when the other is gone.
+    let began = std::time::Instant::now();
+    world.get("list_projects", json!({})).await;
+    assert!(began.elapsed() < Duration::from_secs(10));
+}
+
+#[tokio::test]
+async fn write_cancelled_before_it_was_sent_is_not_sent() {
+    let world = World::new().await;
+    let gate = Gate::closed();
+    world.api.inject(
+        Operation::ListProjects,
+        Fault::Held(gate.clone()),
+        Times::Next(1),
+    );
+    let idea = json!({"message": "Let shoppers pay by invoice.", "repositories": "acme/web"});
+    let call = send(&world, "create_requirement", idea).await;
+    let limit = Duration::from_secs(20);
+    let requests = world.api.requests();
+    assert!(requests.wait_until(|all| !all.is_empty(), limit).await);
+    call.cancel(None).await.unwrap();
+    // An answer to a later call shows that the cancellation was read.
+    world.get("info", json!({})).await;
+    gate.open();
+    assert_eq!(world.tools.drain(limit).await, 0);
+    assert_eq!(world.api.count(Operation::SpecifyRequirement), 0);
 }
 
 #[tokio::test]

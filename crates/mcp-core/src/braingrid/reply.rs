@@ -1,0 +1,169 @@
+//! What came of one attempt: an answer, a refusal, or something that is not clear.
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
+
+use super::{decode::error_message, policy::Fault, routes::Class};
+use crate::error::{ApiError, Unclear};
+
+/// A 2xx answer, whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) body: Bytes,
+    pub(crate) event_stream: bool,
+}
+
+/// A `Retry-After` header; the wait when it could be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RetryAfter(Option<Duration>);
+
+/// One reply to one attempt, of whatever status.
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) retry_after: Option<RetryAfter>,
+    pub(super) answer: Answer,
+}
+
+/// An attempt that did not end in an answer: how to treat it, and what to say in the end.
+pub(super) struct Failure {
+    pub(super) fault: Option<Fault>,
+    pub(super) error: ApiError,
+}
+
+impl Failure {
+    /// Not even tried, and not to be tried again by this call.
+    pub(super) fn not_sent(wait: Option<Duration>) -> Self {
+        Self {
+            fault: None,
+            error: ApiError::Unavailable(wait),
+        }
+    }
+}
+
+/// What an HTTP answer means.
+pub(super) fn judge(class: Class, reply: Reply) -> Result<Answer, Failure> {
+    let status = reply.status;
+    if status.is_success() {
+        return Ok(reply.answer);
+    }
+    let turned_away = |wait, error| Failure {
+        fault: Some(Fault::TurnedAway(wait)),
+        error,
+    };
+    Err(match (status, reply.retry_after) {
+        (StatusCode::TOO_MANY_REQUESTS, asked) => {
+            let wait = asked.and_then(|asked| asked.0);
+            turned_away(wait, ApiError::RateLimited(wait))
+        }
+        (StatusCode::SERVICE_UNAVAILABLE, Some(RetryAfter(wait))) => {
+            turned_away(wait, ApiError::Unavailable(wait))
+        }
+        _ if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => Failure {
+            fault: Some(Fault::Unclear),
+            error: unclear(class, Unclear::Status(status.as_u16())),
+        },
+        _ => Failure {
+            fault: None,
+            error: refusal(status, &reply.answer.body),
+        },
+    })
+}
+
+/// An answer by which BrainGrid says that it did nothing, and why.
+pub(super) fn refusal(status: StatusCode, body: &[u8]) -> ApiError {
+    let message = error_message(body);
+    match status {
+        StatusCode::PAYMENT_REQUIRED => ApiError::PaymentRequired(message),
+        StatusCode::FORBIDDEN => ApiError::Forbidden(message),
+        StatusCode::NOT_FOUND | StatusCode::GONE => ApiError::NotFound(message),
+        _ if status.is_redirection() => ApiError::Invalid {
+            status: status.as_u16(),
+            message: Some("it redirects; the configured API address may be wrong".into()),
+        },
+        _ => ApiError::Invalid {
+            status: status.as_u16(),
+            message,
+        },
+    }
+}
+
+/// BrainGrid, or what stands in front of it, is in trouble for everybody.
+pub(super) fn is_outage(reply: &Reply) -> bool {
+    matches!(reply.status.as_u16(), 502 | 504)
+        || (reply.status == 503 && reply.retry_after.is_none())
+}
+
+pub(super) fn transport_failure(class: Class, error: &reqwest::Error) -> Failure {
+    if error.is_connect() {
+        return Failure {
+            fault: Some(Fault::NotSent),
+            error: ApiError::Unavailable(None),
+        };
+    }
+    let why = if error.is_timeout() {
+        Unclear::Timeout
+    } else {
+        Unclear::Broken
+    };
+    Failure {
+        fault: Some(Fault::Unclear),
+        error: unclear(class, why),
+    }
+}
+
+/// A read that failed changed nothing; a write may have been done.
+pub(crate) fn unclear(class: Class, why: Unclear) -> ApiError {
+    match class {
+        Class::Read => ApiError::Failed(why),
+        Class::Write | Class::Slow => ApiError::OutcomeUnknown(why),
+    }
+}
+
+/// The wait that BrainGrid asks for, as seconds or as a date.
+pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<RetryAfter> {
+    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    let seconds = value.parse().ok().map(Duration::from_secs);
+    let until = |date: jiff::Zoned| {
+        SystemTime::from(date.timestamp())
+            .duration_since(now)
+            .unwrap_or_default()
+    };
+    Some(RetryAfter(seconds.or_else(|| {
+        jiff::fmt::rfc2822::parse(value).ok().map(until)
+    })))
+}
+
+pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| {
+            value
+                .trim_start()
+                .to_ascii_lowercase()
+                .starts_with("text/event-stream")
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_read_as_seconds_and_as_a_date() {
+        let of = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::RETRY_AFTER, value.parse().unwrap());
+            retry_after(&headers, SystemTime::UNIX_EPOCH)
+        };
+        assert_eq!(of("7"), Some(RetryAfter(Some(Duration::from_secs(7)))));
+        assert_eq!(
+            of("Thu, 01 Jan 1970 00:00:09 GMT"),
+            Some(RetryAfter(Some(Duration::from_secs(9))))
+        );
+        assert_eq!(of("soon"), Some(RetryAfter(None)));
+        assert_eq!(retry_after(&HeaderMap::new(), SystemTime::UNIX_EPOCH), None);
+    }
+}

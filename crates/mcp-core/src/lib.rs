@@ -27,6 +27,9 @@ mod error;
 mod ids;
 pub mod tools;
 
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub use braingrid::fuzzing;
 pub use braingrid::{BrainGridClient, BrainGridConfig, ConfigError, HeaderHook, Timeouts};
 pub use caller::{Caller, Credential, CredentialError, Organization};
 pub use error::ApiError;

@@ -2,6 +2,8 @@
 
 mod client;
 mod decode;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 pub(crate) mod model;
 mod policy;
 mod reply;

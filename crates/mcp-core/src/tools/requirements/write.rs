@@ -79,8 +79,8 @@ pub(super) async fn create(
             made.retain(|item| created_since(item.created_at.as_deref(), begun));
             let hint = match made.as_slice() {
                 [] => format!(
-                    "BrainGrid may still be working: look at list_project_requirements \
-                               of {project} in a minute, before trying again."
+                    "BrainGrid may still be working: look at list_project_requirements of {project} \
+                     in a minute, before trying again."
                 ),
                 made => format!(
                     "Check before trying again; made in {project} since then:\n{}",

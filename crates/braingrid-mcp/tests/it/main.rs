@@ -7,6 +7,7 @@
 )]
 
 mod panics;
+mod protocol;
 mod refusals;
 mod resilience;
 mod secrets;

@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use lexopt::prelude::{Long, Short};
 
-use crate::{check, shell, test};
+use crate::{check, interop, shell, test};
 
 const HELP: &str = "\
 Everything the continuous integration runs, in its order.
@@ -24,7 +24,7 @@ struct Step {
     action: fn() -> anyhow::Result<()>,
 }
 
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     Step {
         name: "format",
         repeat: "cargo fmt --all",
@@ -49,6 +49,11 @@ const STEPS: [Step; 6] = [
         name: "docs",
         repeat: "cargo xtask check docs",
         action: check::docs,
+    },
+    Step {
+        name: "interop",
+        repeat: "cargo xtask interop",
+        action: interop::step,
     },
     Step {
         name: "tests",

@@ -19,7 +19,9 @@ mod check;
 mod ci;
 mod dev;
 mod docs;
+mod interop;
 mod layers;
+mod node;
 mod redis;
 mod shell;
 mod test;
@@ -32,6 +34,7 @@ Usage: cargo xtask <command> [options]
 Work on it
   dev      build and start everything on this machine, with a demonstration
   test     run all tests, with a real Redis
+  interop  real clients, a certified authorization server, the real server
 
 Keep it right
   ci       everything the continuous integration runs, in its order
@@ -60,6 +63,7 @@ fn dispatch() -> anyhow::Result<()> {
             "dev" => dev::run(flags)?,
             "test" => test::run(flags)?,
             "ci" => ci::run(flags)?,
+            "interop" => interop::run(flags)?,
             "check" => check::run(flags)?,
             "help" => print!("{HELP}"),
             other => bail!("there is no command '{other}'; see cargo xtask --help"),

@@ -1,0 +1,130 @@
+// What is run, and what must be true afterwards.
+
+import assert from 'node:assert/strict';
+import { FIRST_LIFETIME, organizationOf } from './provider.mjs';
+import { callStatus, deviceFlow, revoke } from './raw.mjs';
+import { INTROSPECTION_CACHE, LEEWAY, until } from './world.mjs';
+
+const ALGORITHMS = ['RS256', 'ES256', 'PS256', 'EdDSA'];
+const CLIENTS = ['TypeScript', 'Python'];
+const PROTOCOLS = { modern: '2026-07-28', legacy: '2025-11-25' };
+
+/** Every flow: each client in each protocol mode with each kind of token, and the special ones. */
+export function allFlows() {
+  const flows = [];
+  const add = (flow) => flows.push({ ...flow, subject: `user_${flows.length + 1}` });
+  for (const client of CLIENTS) {
+    for (const protocol of Object.values(PROTOCOLS)) {
+      for (const format of [...ALGORITHMS, 'opaque']) {
+        add({ client, protocol, format, identity: 'registration' });
+      }
+    }
+    add({ client, protocol: PROTOCOLS.modern, format: 'ES256', identity: 'document' });
+  }
+  add({ client: 'plain HTTP', protocol: PROTOCOLS.modern, format: 'RS256', identity: 'device' });
+  return flows;
+}
+
+/** Runs one and gives its steps; throws what is wrong. */
+export function run(flow, world, options) {
+  return flow.identity === 'device' ? runDevice(flow, world) : runClient(flow, world, options);
+}
+
+async function runClient(flow, world, options) {
+  const clientName = `interop ${flow.client} (${flow.format})`;
+  const url = flow.format === 'opaque' ? world.opaqueServer : world.jwtServer;
+  const document = flow.identity === 'document'
+    ? { documentUrl: await world.documents.publish(`/clients/${flow.subject}.json`, clientName) } : {};
+  const [program, script] = flow.client === 'Python'
+    ? [options.python, 'client.py'] : [process.execPath, 'client.mjs'];
+  const name = ['client', flow.client, flow.protocol, flow.format, flow.identity].join('-').toLowerCase();
+  const result = await world.runClient(name, program, new URL(script, import.meta.url).pathname, {
+    url, clientName, legacy: flow.protocol === PROTOCOLS.legacy, quiet: flow.format === 'opaque',
+    browser: `${world.browserUrl}/${flow.subject}`,
+    requirement: { message: `An idea of ${flow.subject}, long enough`, repositories: 'acme/web' },
+    ...document,
+  });
+  checkSession(flow, result);
+  checkTokens(flow, result.tokens);
+  checkLedger(flow, world);
+  await checkApi(flow, world);
+  const { steps, refused } = result;
+  if (refused.length > 0) {
+    // Between the token's end and the end of the leeway the server still accepts it, the API not.
+    steps.splice(steps.indexOf('refresh'), 0, `${refused.length} calls refused by the API`);
+  }
+  if (flow.format === 'opaque') steps.push(...await checkRevocation(world, url, result));
+  return { steps };
+}
+
+function checkSession(flow, { protocol, steps, tools, projects, requirement }) {
+  assert.equal(protocol, flow.protocol, 'the protocol version');
+  const identity = flow.identity === 'document' ? 'client document' : 'register';
+  assert.deepEqual(steps, [identity, 'authorize', 'token', 'connect', 'list_projects',
+    'create_requirement', 'refresh', 'list_projects', 'connect', 'list_projects']);
+  assert.ok(tools.includes('create_requirement'), `tools: ${tools}`);
+  assert.deepEqual(projects.projects.map((project) => project.short_id), ['PROJ-1']);
+  assert.match(requirement.requirement.short_id, /^REQ-\d+$/);
+}
+
+function checkTokens(flow, tokens) {
+  assert.equal(tokens.length, 2, 'one token, one refreshed token');
+  assert.notEqual(tokens[0].access_token, tokens[1].access_token);
+  assert.notEqual(tokens[0].refresh_token, tokens[1].refresh_token, 'refresh tokens rotate');
+  assert.equal(tokens[0].expires_in, FIRST_LIFETIME);
+  for (const { access_token: token } of tokens) {
+    if (flow.format === 'opaque') assert.equal(token.split('.').length, 1, 'an opaque token');
+    else assert.equal(headerOf(token).alg, flow.format, 'the algorithm');
+  }
+}
+
+function headerOf(token) {
+  return JSON.parse(Buffer.from(token.split('.')[0], 'base64url'));
+}
+
+/** Nobody is asked to log in twice. */
+function checkLedger(flow, world) {
+  assert.deepEqual(world.provider.ledger.of(flow.subject),
+    { logins: 1, consents: 1, codes: 1, refreshes: flow.identity === 'device' ? 0 : 1 });
+}
+
+async function checkApi(flow, world) {
+  const asked = await world.askedBy(flow.subject);
+  const organizations = new Set(asked.map((request) => request.organization));
+  assert.deepEqual([...organizations], [organizationOf(flow.subject)], 'the organization at the API');
+  if (flow.identity === 'device') return;
+  const created = asked.filter(({ method, path }) => method === 'POST' && /requirement/.test(path));
+  assert.equal(created.length, 1, 'one requirement was created');
+}
+
+/** A revoked token is refused as soon as the answer about it is too old to be believed. */
+async function checkRevocation(world, url, { client, tokens }) {
+  const { access_token: token } = tokens.at(-1);
+  assert.equal((await callStatus(url, token)).status, 200);
+  await revoke(world.provider.issuer, token, client.client_id);
+  const revoked = Date.now();
+  const refused = await until('a revoked token is refused', async () => {
+    const answer = await callStatus(url, token);
+    return answer.status !== 200 && answer;
+  });
+  const seconds = (Date.now() - revoked) / 1000;
+  assert.equal(refused.status, 401);
+  assert.match(refused.challenge, /error="invalid_token"/);
+  const limit = INTROSPECTION_CACHE + LEEWAY + 2;
+  assert.ok(seconds <= limit, `refused after ${seconds} s, ${limit} s are allowed`);
+  return ['revoke', `401 after ${seconds.toFixed(1)} s`];
+}
+
+async function runDevice(flow, world) {
+  const { issuer } = world.provider;
+  const clientName = `interop device (${flow.format})`;
+  const { tokens } = await deviceFlow({
+    issuer, resource: world.jwtServer, subject: flow.subject, clientName,
+  });
+  assert.equal(headerOf(tokens.access_token).alg, flow.format);
+  const answer = await callStatus(world.jwtServer, tokens.access_token);
+  assert.equal(answer.status, 200, answer.body);
+  checkLedger(flow, world);
+  await checkApi(flow, world);
+  return { steps: ['register', 'user code', 'token', 'list_projects'] };
+}

@@ -1,0 +1,144 @@
+// The authorization server: oidc-provider, certified by the OpenID Foundation, as it comes.
+//
+// What is set here is what an operator would set: which signing algorithm the resource's tokens
+// have, which claims, how long they live, which grants are on. Its own development pages ask for
+// login and consent.
+
+import { createServer } from 'node:http';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { Provider } from 'oidc-provider';
+
+/** The first access token is short-lived, so that every client has to refresh once. */
+export const FIRST_LIFETIME = 4;
+const LATER_LIFETIME = 300;
+
+/** What a client gets that asks for no scope (RFC 6749 section 3.3); oidc-provider has no default. */
+export const DEFAULT_SCOPE = 'mcp';
+
+/** Claims that each login brings into the access token. */
+export const organizationOf = (subject) => subject.replace('user_', 'org_');
+
+/** The client of the resource server at the introspection endpoint. */
+const introspector = { id: 'resource-server', secret: randomBytes(32).toString('hex') };
+
+/** One key for each algorithm, all in one key set. */
+const KEYS = {
+  RS256: () => generateKeyPairSync('rsa', { modulusLength: 2048 }),
+  PS256: () => generateKeyPairSync('rsa', { modulusLength: 2048 }),
+  ES256: () => generateKeyPairSync('ec', { namedCurve: 'P-256' }),
+  EdDSA: () => generateKeyPairSync('ed25519'),
+};
+
+function makeKeys() {
+  return Object.entries(KEYS).map(([alg, make]) => ({
+    ...make().privateKey.export({ format: 'jwk' }), alg, use: 'sig', kid: `${alg}-key`,
+  }));
+}
+
+/** A client asks for its token format in its name: "anything (ES256)", "anything (opaque)". */
+function formatOf(client) {
+  const [, wanted] = /\((\w+)\)$/.exec(client.clientName ?? '') ?? [];
+  if (wanted === 'opaque') return { accessTokenFormat: 'opaque' };
+  return { accessTokenFormat: 'jwt', jwt: { sign: { alg: wanted ?? 'RS256' } } };
+}
+
+function configuration(resources, fetchDocument) {
+  return {
+    jwks: { keys: makeKeys() },
+    clients: [{
+      client_id: introspector.id, client_secret: introspector.secret,
+      redirect_uris: [], response_types: [], grant_types: [],
+    }],
+    claims: { openid: ['sub'] },
+    scopes: ['openid', 'offline_access'],
+    cookies: { keys: [randomBytes(16).toString('hex')] },
+    findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
+    extraTokenClaims: (ctx, token) => token.accountId && { org_id: organizationOf(token.accountId) },
+    issueRefreshToken: (ctx, client) => client.grantTypeAllowed('refresh_token'),
+    rotateRefreshToken: true,
+    pkce: { required: () => true },
+    ttl: { AccessToken: lifetime, RefreshToken: 3600, Grant: 3600, Session: 3600, Interaction: 600 },
+    fetch: fetchDocument,
+    features: {
+      devInteractions: { enabled: true },
+      deviceFlow: { enabled: true },
+      introspection: { enabled: true },
+      registration: { enabled: true },
+      resourceIndicators: {
+        enabled: true,
+        getResourceServerInfo(ctx, resource, client) {
+          if (!resources.has(resource)) throw new Error(`unknown resource ${resource}`);
+          return { scope: DEFAULT_SCOPE, audience: resource, ...formatOf(client) };
+        },
+      },
+      revocation: { enabled: true },
+      clientIdMetadataDocument: { enabled: true, ack: 'draft-02' },
+    },
+  };
+}
+
+function lifetime(ctx) {
+  return ctx.oidc.params?.grant_type === 'refresh_token' ? LATER_LIFETIME : FIRST_LIFETIME;
+}
+
+/** What the server did, by subject: logins asked for, tokens given. */
+class Ledger {
+  #counts = new Map();
+
+  add(subject, what) {
+    const counts = this.of(subject);
+    counts[what] += 1;
+  }
+
+  of(subject) {
+    if (!this.#counts.has(subject)) {
+      this.#counts.set(subject, { logins: 0, consents: 0, codes: 0, refreshes: 0 });
+    }
+    return this.#counts.get(subject);
+  }
+}
+
+const ERRORS = ['authorization', 'grant', 'registration_create', 'introspection', 'revocation',
+  'device_authorization', 'discovery', 'jwks'].map((name) => `${name}.error`).concat('server_error');
+
+function detail(error) {
+  return error.error_detail ?? error.error_description ?? error.stack;
+}
+
+function keepLedger(provider, log) {
+  const ledger = new Ledger();
+  provider.on('interaction.ended', (ctx) => {
+    const { prompt, result, session } = ctx.oidc.entities.Interaction;
+    const subject = prompt.name === 'login' ? result.login?.accountId : session?.accountId;
+    if (subject) ledger.add(subject, prompt.name === 'login' ? 'logins' : 'consents');
+  });
+  provider.on('grant.success', (ctx) => {
+    const { AccessToken: token } = ctx.oidc.entities;
+    const grant = ctx.oidc.params.grant_type;
+    log(`${grant} for ${token?.accountId}: ${ctx.oidc.params.resource ?? 'no resource'}`);
+    if (token?.accountId) ledger.add(token.accountId, grant === 'refresh_token' ? 'refreshes' : 'codes');
+  });
+  for (const event of ERRORS) {
+    provider.on(event, (ctx, error) => log(`${event} at ${ctx.path}: ${error.message} ${detail(error)}`));
+  }
+  return ledger;
+}
+
+/** Starts it on a free port of the loopback address. Resources are added as servers start. */
+export async function startProvider({ log, fetchDocument }) {
+  const resources = new Set();
+  const server = createServer();
+  await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
+  const issuer = `http://127.0.0.1:${server.address().port}`;
+  const provider = new Provider(issuer, configuration(resources, fetchDocument));
+  provider.use((ctx, next) => {
+    if (ctx.path === '/auth' && !ctx.query.scope) ctx.query = { ...ctx.query, scope: DEFAULT_SCOPE };
+    return next();
+  });
+  const ledger = keepLedger(provider, log);
+  server.on('request', (request, response) => {
+    response.on('finish', () => log(`${request.method} ${request.url} ${response.statusCode}`));
+    provider.callback()(request, response);
+  });
+  return { issuer, resources, ledger, introspector, close: () => server.closeAllConnections() || server.close() };
+}

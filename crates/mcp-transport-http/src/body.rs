@@ -1,9 +1,12 @@
 //! Bodies: reading one within limits, and the few kinds of answers we write ourselves.
 
-use std::{convert::Infallible, fmt::Display, time::Duration};
+use std::{convert::Infallible, fmt::Display, pin::pin, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
+use http::{
+    HeaderMap, HeaderValue, Response, StatusCode,
+    header::{CONTENT_TYPE, EXPECT},
+};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited, combinators::BoxBody};
 use serde::Serialize;
@@ -31,6 +34,31 @@ where
         Ok(Err(_)) => Err(BodyError::Broken),
         Err(_) => Err(BodyError::TooSlow),
     }
+}
+
+/// How long a refused client has to finish sending.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Reads a body away without keeping it, before an answer that does not depend on it.
+///
+/// A connection that is closed with data still on its way is reset, and the reset can overtake the
+/// answer (RFC 9112 section 9.6): the client would see a broken connection instead of the
+/// challenge that tells it to log in. What no call may send is not waited for.
+pub(crate) async fn discard<B: Body>(headers: &HeaderMap, body: B, limit: usize)
+where
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    // A client that asks before it sends has nothing on its way (RFC 9110 section 10.1.1).
+    let too_large = usize::try_from(body.size_hint().lower()).map_or(true, |size| size > limit);
+    if too_large || headers.contains_key(EXPECT) {
+        return;
+    }
+    let reading = async {
+        let mut body = pin!(Limited::new(body, limit));
+        while let Some(Ok(_)) = body.frame().await {}
+    };
+    // Whether it was finished or not, the answer is the same.
+    let _ = tokio::time::timeout(DISCARD_TIMEOUT, reading).await;
 }
 
 /// A body from bytes that are there already.

@@ -10,6 +10,8 @@ use http::{
 };
 use http_body::Body;
 use http_body_util::Full;
+use mcp_auth::AccessToken;
+use mcp_session::Resolved;
 use rmcp::ServerHandler;
 use serde_json::json;
 
@@ -18,12 +20,20 @@ use crate::{
     batch,
     body::{self, BoxedBody},
     challenge::unavailable,
+    drain::InFlight,
     origin::{Refused, is_preflight, preflight},
     preview::{PreviewError, RequestPreview},
     protocol,
     router::{Inner, method_not_allowed},
     trace::{AccessLine, Name},
 };
+
+/// A request that may go on.
+struct Admitted {
+    in_flight: InFlight,
+    resolved: Resolved,
+    token: AccessToken,
+}
 
 impl<H: ServerHandler + Send + 'static> Inner<H> {
     /// The steps of one call, in request order.
@@ -36,44 +46,21 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         B: Body<Data: Send> + Send + 'static,
         B::Error: Display + Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        // 1. Where it comes from: a page that may not call us learns nothing else.
-        if let Err(refused) = self.check_origin(&request) {
-            line.outcome = if refused == Refused::Origin {
-                "origin"
-            } else {
-                "host"
-            };
-            return forbidden_origin(refused);
-        }
-        // 2. Browsers ask before they send credentials.
-        if is_preflight(&request) {
-            return preflight(request.headers(), "POST");
-        }
-        // 3. A stopping server starts nothing new.
-        let Some(in_flight) = self.drain.enter() else {
-            line.outcome = "draining";
-            return draining();
-        };
-        // 4. Who it is: before the body is read, so strangers cost little.
-        let (resolved, token) = match authenticate(&self.sessions, request.headers()).await {
-            Ok(authenticated) => authenticated,
-            Err(error) => {
-                line.outcome = error.label();
-                tracing::debug!(request_id = %line.request_id, %error, "request refused");
-                return self.challenger.refuse(&error);
+        let (parts, body) = request.into_parts();
+        let head = Request::from_parts(parts, ());
+        let Admitted {
+            in_flight,
+            resolved,
+            token,
+        } = match self.admit(&head, line).await {
+            Ok(admitted) => admitted,
+            Err(refusal) => {
+                body::discard(head.headers(), body, self.config.max_body_bytes).await;
+                return refusal;
             }
         };
-        line.tier = Some(resolved.tier.as_str());
-        // 5. What it wants.
-        let (mut parts, body) = request.into_parts();
-        if parts.method != Method::POST {
-            line.outcome = "method_not_allowed";
-            return method_not_allowed("POST, OPTIONS");
-        }
-        if !is_json(parts.headers.get(CONTENT_TYPE)) {
-            line.outcome = "media_type";
-            return protocol::not_json();
-        }
+        let (mut parts, ()) = head.into_parts();
+        // 6. What it wants.
         let limit = self.config.max_body_bytes;
         let bytes = match body::read(body, limit, self.config.body_timeout).await {
             Ok(bytes) => bytes,
@@ -82,7 +69,7 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
                 return protocol::unreadable(reason);
             }
         };
-        // 6. May it, and then the work. The token ends here: nothing behind this line sees it.
+        // 7. May it, and then the work. The token ends here: nothing behind this line sees it.
         parts.headers.remove(AUTHORIZATION);
         (self.attach_caller)(&resolved.session, &token, &mut parts.extensions);
         let granted = resolved.session.principal().scopes();
@@ -100,6 +87,56 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         };
         line.outcome = outcome_of(response.status());
         in_flight.until_sent(response)
+    }
+
+    /// The first steps: all that can be said without the body.
+    async fn admit(
+        &self,
+        head: &Request<()>,
+        line: &mut AccessLine,
+    ) -> Result<Admitted, Response<BoxedBody>> {
+        // 1. Where it comes from: a page that may not call us learns nothing else.
+        if let Err(refused) = self.check_origin(head) {
+            line.outcome = if refused == Refused::Origin {
+                "origin"
+            } else {
+                "host"
+            };
+            return Err(forbidden_origin(refused));
+        }
+        // 2. Browsers ask before they send credentials.
+        if is_preflight(head) {
+            return Err(preflight(head.headers(), "POST"));
+        }
+        // 3. A stopping server starts nothing new.
+        let Some(in_flight) = self.drain.enter() else {
+            line.outcome = "draining";
+            return Err(draining());
+        };
+        // 4. Who it is: before the body is kept, so strangers cost little.
+        let (resolved, token) = match authenticate(&self.sessions, head.headers()).await {
+            Ok(authenticated) => authenticated,
+            Err(error) => {
+                line.outcome = error.label();
+                tracing::debug!(request_id = %line.request_id, %error, "request refused");
+                return Err(self.challenger.refuse(&error));
+            }
+        };
+        line.tier = Some(resolved.tier.as_str());
+        // 5. Whether it is a message at all.
+        if head.method() != Method::POST {
+            line.outcome = "method_not_allowed";
+            return Err(method_not_allowed("POST, OPTIONS"));
+        }
+        if !is_json(head.headers().get(CONTENT_TYPE)) {
+            line.outcome = "media_type";
+            return Err(protocol::not_json());
+        }
+        Ok(Admitted {
+            in_flight,
+            resolved,
+            token,
+        })
     }
 
     /// One message: its scopes, judged by the body and not by headers that older revisions do not
@@ -156,9 +193,9 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         }
     }
 
-    fn check_origin<B>(&self, request: &Request<B>) -> Result<(), Refused> {
-        self.origin_rule.check_origin(request.headers())?;
-        self.origin_rule.check_host(request)
+    fn check_origin(&self, head: &Request<()>) -> Result<(), Refused> {
+        self.origin_rule.check_origin(head.headers())?;
+        self.origin_rule.check_host(head)
     }
 }
 

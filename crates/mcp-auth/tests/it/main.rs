@@ -1,9 +1,11 @@
 //! The verifier against a stand-in issuer over real HTTP.
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     reason = "a test stops where something is not as it should be"
 )]
 
+mod example;
 mod introspection;
 mod keys;
 mod presets;

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::{Deserialize, de::IgnoredAny};
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::{Map, Value};
 
 use crate::{error::InvalidReason, principal::PrincipalRecord, token::AccessToken};
@@ -17,8 +17,13 @@ pub(crate) struct Header {
     pub(crate) kid: Option<String>,
     #[serde(default)]
     typ: Option<String>,
-    #[serde(default)]
+    /// Present even as `null`: nobody may read past it.
+    #[serde(default, deserialize_with = "present")]
     crit: Option<IgnoredAny>,
+}
+
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IgnoredAny>, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(Some)
 }
 
 impl Header {
@@ -88,7 +93,7 @@ fn decode<T: serde::de::DeserializeOwned>(part: &str) -> Result<T, InvalidReason
 }
 
 /// The claims set (RFC 7519 section 4), with the spellings real issuers use.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Claims(Map<String, Value>);
 
 impl Claims {
@@ -107,13 +112,42 @@ impl Claims {
         Self(answer)
     }
 
+    /// Whether this is a bearer access token, as far as the claims tell. Other tokens of the same
+    /// issuer, under the same keys, must not pass for one (RFC 8725 section 3.12): ID tokens
+    /// (OpenID Connect Core section 3.3.2.11) and what Keycloak, Cognito and Descope call by
+    /// another name. A token bound to a key (RFC 7800) is good only with a proof of that key.
+    pub(crate) fn check_kind(&self) -> Result<(), InvalidReason> {
+        const OTHER: [(&str, &[&str]); 4] = [
+            ("typ", &["ID", "Refresh", "Offline", "Logout"]),
+            ("token_use", &["id", "refresh", "refresh_token"]),
+            ("token_type", &["refresh", "refresh_token"]),
+            ("drn", &["DSR"]),
+        ];
+        let is_other = |(claim, kinds): &(&str, &[&str])| {
+            self.text(claim).is_some_and(|kind| kinds.contains(&kind))
+        };
+        if ["at_hash", "c_hash"]
+            .iter()
+            .any(|claim| self.0.contains_key(*claim))
+            || OTHER.iter().any(is_other)
+        {
+            return Err(InvalidReason::Type);
+        }
+        match self.0.get("cnf") {
+            None | Some(Value::Null) => Ok(()),
+            Some(_) => Err(InvalidReason::KeyBound),
+        }
+    }
+
     /// Whether the token speaks for a client rather than for a user: the subject is the client
-    /// (RFC 9068 section 2.2), or the issuer says so in its own way (Auth0, Entra, Keycloak).
+    /// (RFC 9068 section 2.2), or the issuer says so in its own way (Auth0, Entra, Keycloak). Entra's
+    /// `idtyp` is optional; in its tokens for users `sub` is never the `oid`.
     pub(crate) fn is_service(&self) -> bool {
         let subject = self.text("sub");
         subject.is_some_and(|sub| [self.text("client_id"), self.text("azp")].contains(&Some(sub)))
             || self.text("gty") == Some("client-credentials")
             || self.text("idtyp") == Some("app")
+            || (subject.is_some() && subject == self.text("oid"))
             || self
                 .text("preferred_username")
                 .is_some_and(|name| name.starts_with("service-account-"))
@@ -345,8 +379,48 @@ mod tests {
         assert!(claims(json!({"sub": "c", "client_id": "c"})).is_service());
         assert!(claims(json!({"sub": "c@clients", "gty": "client-credentials"})).is_service());
         assert!(claims(json!({"sub": "x", "idtyp": "app"})).is_service());
+        assert!(claims(json!({"sub": "x", "oid": "x", "azp": "y"})).is_service());
+        assert!(!claims(json!({"sub": "x", "oid": "z", "azp": "y"})).is_service());
+        assert!(!claims(json!({})).is_service());
         assert!(!claims(json!({"sub": "u", "client_id": "c", "azp": "c"})).is_service());
         assert!(!claims(json!({"sub": "u"})).is_service());
+    }
+
+    #[test]
+    fn tokens_of_another_kind_are_no_access_tokens() {
+        let check = |value: Value| claims(value).check_kind();
+        for value in [
+            json!({"at_hash": "x"}),
+            json!({"c_hash": null}),
+            json!({"typ": "ID"}),
+            json!({"typ": "Refresh"}),
+            json!({"token_use": "id"}),
+            json!({"token_type": "refresh_token"}),
+            json!({"drn": "DSR"}),
+        ] {
+            assert_eq!(check(value.clone()), Err(InvalidReason::Type), "{value}");
+        }
+        for value in [
+            json!({"typ": "Bearer", "token_type": "Bearer", "drn": "DS"}),
+            json!({"token_use": "access", "nonce": "n"}),
+        ] {
+            assert_eq!(check(value.clone()), Ok(()), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_token_bound_to_a_key_is_no_bearer_token() {
+        let bound = json!({"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}});
+        assert_eq!(claims(bound).check_kind(), Err(InvalidReason::KeyBound));
+    }
+
+    #[test]
+    fn a_critical_header_is_refused_whatever_it_holds() {
+        for crit in [json!(["b64"]), json!([]), json!(null), json!("x")] {
+            let header: Header =
+                serde_json::from_value(json!({"alg": "RS256", "crit": crit})).unwrap();
+            assert_eq!(header.check(), Err(InvalidReason::Critical), "{crit}");
+        }
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub enum InvalidReason {
     TooLarge,
     /// `alg` is missing, unsafe (`none`, HMAC), unknown, or not allowed for this key or issuer.
     Algorithm,
-    /// The `typ` header names another kind of token (RFC 8725 section 3.11).
+    /// Another kind of token, by its `typ` header or its claims (RFC 8725 sections 3.11, 3.12).
     Type,
     /// The `crit` header asks for an extension this server does not know (RFC 7515 section 4.1.11).
     Critical,
@@ -77,6 +77,8 @@ pub enum InvalidReason {
     UnknownKey,
     /// The signature does not match.
     Signature,
+    /// It is bound to a key of its client (`cnf`, RFC 7800), which this server cannot check.
+    KeyBound,
     /// The issuer says that it is not active (RFC 7662 section 2.2).
     Inactive,
     /// An operator withdrew it.
@@ -99,6 +101,7 @@ impl InvalidReason {
             Self::Claim(_) => "claim",
             Self::UnknownKey => "unknown_key",
             Self::Signature => "signature",
+            Self::KeyBound => "key_bound",
             Self::Inactive => "inactive",
             Self::Revoked => "revoked",
         }

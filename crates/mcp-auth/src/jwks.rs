@@ -224,12 +224,8 @@ impl KeySource {
         };
         let asked_at = Instant::now();
         let document: JwkSet = get_json(&self.client, &uri, timeout).await?;
-        let keys: Vec<_> = document
-            .keys
-            .iter()
-            .filter_map(VerificationKey::from_json)
-            .collect();
-        if keys.is_empty() {
+        let set = KeySet::usable(&document, asked_at);
+        if set.keys.is_empty() {
             return Err(FetchError::Refused(
                 "the key set holds no usable signature key",
             ));
@@ -237,7 +233,7 @@ impl KeySource {
         if self.configured_uri.is_none() {
             state.discovered_uri = Some(uri);
         }
-        Ok(KeySet { keys, asked_at })
+        Ok(set)
     }
 }
 
@@ -259,6 +255,13 @@ pub(crate) enum Verdict {
 }
 
 impl KeySet {
+    /// The keys of a document that are fit to verify signatures.
+    pub(crate) fn usable(document: &JwkSet, asked_at: Instant) -> Self {
+        let keys = document.keys.iter();
+        let keys = keys.filter_map(VerificationKey::from_json).collect();
+        Self { keys, asked_at }
+    }
+
     /// Whether a key for this `kid` is here (any key, for a token without `kid`).
     pub(crate) fn knows(&self, kid: Option<&str>) -> bool {
         kid.is_none_or(|kid| self.keys.iter().any(|key| key.kid.as_deref() == Some(kid)))
@@ -306,7 +309,7 @@ struct VerificationKey {
 /// A JSON Web Key Set (RFC 7517 section 5). A key that does not decode is left out and spoils no
 /// other.
 #[derive(Debug, Deserialize)]
-struct JwkSet {
+pub(crate) struct JwkSet {
     keys: Vec<serde_json::Value>,
 }
 

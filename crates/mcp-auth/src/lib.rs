@@ -38,6 +38,9 @@ mod discovery;
 mod error;
 mod exchange;
 mod fetch;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod introspection;
 mod jwks;
 mod preset;

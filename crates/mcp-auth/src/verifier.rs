@@ -307,6 +307,7 @@ impl Issuer {
         if !self.accepts_audience(&claims.audiences()?) {
             return Err(InvalidReason::Audience);
         }
+        claims.check_kind()?;
         claims.check_times(now, leeway)
     }
 

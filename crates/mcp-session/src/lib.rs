@@ -59,6 +59,9 @@
 //! what is remembered, and `denied` is asked on every path for who is not welcome any more.
 
 mod builder;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod key;
 mod record;
 mod redis;

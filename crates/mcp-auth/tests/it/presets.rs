@@ -104,8 +104,10 @@ const SHAPES: [Shape; 5] = [
         organization: "72f988bf-86f1-41af-91ab-2d7cd011db47",
         scopes: &["requirements.read", "requirements.write"],
         service: |token| {
+            // Without the optional `idtyp`: then the object is its own subject.
             token
-                .claim("idtyp", "app")
+                .subject("00000000-0000-0000-66f3-3332eca7ea81")
+                .claim("oid", "00000000-0000-0000-66f3-3332eca7ea81")
                 .claim("tid", "72f988bf-86f1-41af-91ab-2d7cd011db47")
         },
     },

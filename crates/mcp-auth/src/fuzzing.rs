@@ -1,0 +1,166 @@
+//! What must hold for any input, for the fuzz targets and for the replay of their seeds.
+
+use std::{
+    sync::LazyLock,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use crate::{
+    AccessToken, AuthError, IssuerConfig, TokenVerifier, VerifierConfig,
+    claims::{Claims, Unverified},
+    jwks::{ALGORITHMS, KeySet, Verdict},
+    principal::PrincipalRecord,
+};
+
+/// The value of an `Authorization` header gives a token that can be sent on, or none.
+pub fn authorization(data: &[u8]) {
+    let Ok(header) = std::str::from_utf8(data) else {
+        return;
+    };
+    let Ok(token) = AccessToken::parse(header) else {
+        return;
+    };
+    let text = token.expose();
+    assert!(!text.is_empty() && text.len() <= header.len());
+    assert!(
+        text.bytes()
+            .all(|b| b.is_ascii_graphic() && !b"\",\\;".contains(&b))
+    );
+    assert_eq!(
+        AccessToken::parse(&format!("Bearer {text}")).as_ref(),
+        Ok(&token)
+    );
+    assert_eq!(format!("{token:?}"), "AccessToken([redacted])");
+}
+
+/// A JWT gives claims that are well-formed, or a reason. The input is taken as a whole token, and
+/// as the JSON of a header and of claims with a line break between them.
+pub fn jwt(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data) {
+        one_jwt(text);
+    }
+    let mut parts = data.splitn(2, |byte| *byte == b'\n');
+    if let (Some(header), Some(claims)) = (parts.next(), parts.next()) {
+        let [header, claims] = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part));
+        one_jwt(&format!("{header}.{claims}.c2lnbmF0dXJl"));
+    }
+}
+
+fn one_jwt(text: &str) {
+    let Ok(token) = AccessToken::parse(&format!("Bearer {text}")) else {
+        return;
+    };
+    let now = UNIX_EPOCH + Duration::from_secs(2_000_000_000);
+    let refused = VERIFIER.check_shape(&token, now).err();
+    assert!(refused.is_none_or(|error| matches!(error, AuthError::InvalidToken(_))));
+    assert!(!VERIFIER.keys_warm(&token), "no key was ever fetched");
+    let Ok(jwt) = Unverified::parse(&token) else {
+        return;
+    };
+    assert!(Unverified::header_of(&token).is_ok());
+    assert_eq!(format!("{}.{}", jwt.message, jwt.signature), token.expose());
+    for now in [
+        UNIX_EPOCH,
+        now,
+        UNIX_EPOCH + Duration::from_secs(u64::MAX >> 2),
+    ] {
+        claims(&jwt.claims, now);
+    }
+}
+
+fn claims(claims: &Claims, now: SystemTime) {
+    let leeway = Duration::from_secs(90);
+    let strict = claims.check_times(now, Duration::ZERO);
+    assert!(strict.is_err() || claims.check_times(now, leeway).is_ok());
+    let _ = claims.is_service();
+    if let Ok(record) = claims.clone().into_principal("org_id") {
+        well_formed(&record);
+    }
+}
+
+fn well_formed(record: &PrincipalRecord) {
+    assert!(!record.issuer.is_empty() && !record.subject.is_empty());
+    assert!(
+        record.scopes.is_sorted_by(|a, b| a < b),
+        "sorted, each once"
+    );
+    let organization = record.organization.as_deref();
+    assert!(!matches!(organization, Some("" | "default")));
+}
+
+/// A key set gives keys that are each bound to safe algorithms, and none that believes a signature
+/// made by somebody else.
+pub fn jwks(data: &[u8]) {
+    let Ok(document) = serde_json::from_slice(data) else {
+        return;
+    };
+    let keys = KeySet::usable(&document, std::time::Instant::now());
+    for token in &*FOREIGN {
+        let Ok(token) = Unverified::parse(token) else {
+            continue;
+        };
+        assert_ne!(keys.check(&token, &ALGORITHMS), Verdict::Verified);
+    }
+    let _ = keys.knows(Some("k")) && keys.knows(None);
+}
+
+static VERIFIER: LazyLock<TokenVerifier> = LazyLock::new(|| {
+    let issuer = IssuerConfig::new("https://a.test", ["https://mcp.test/mcp"]);
+    #[expect(clippy::expect_used, reason = "fixed values")]
+    TokenVerifier::new(
+        vec![issuer],
+        crate::http_client().expect("a client"),
+        VerifierConfig::default(),
+    )
+    .expect("a configuration that is fine")
+});
+
+/// One token per algorithm, with and without `kid`, signed by nobody.
+static FOREIGN: LazyLock<Vec<AccessToken>> = LazyLock::new(|| {
+    let tokens = ALGORITHMS.iter().flat_map(|algorithm| {
+        let named = format!(r#"{{"alg":"{algorithm:?}","kid":"k"}}"#);
+        [named, format!(r#"{{"alg":"{algorithm:?}"}}"#)].map(|header| {
+            let signature: Vec<u8> = (1..=64).collect();
+            let [header, claims, signature] =
+                [header.as_bytes(), b"{}", &signature].map(|part| URL_SAFE_NO_PAD.encode(part));
+            AccessToken::parse(&format!("Bearer {header}.{claims}.{signature}"))
+        })
+    });
+    tokens.flatten().collect()
+});
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+
+    fn replay(target: &str, check: fn(&[u8])) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../fuzz/seeds")
+            .join(target);
+        let mut seeds = 0;
+        for file in fs::read_dir(folder).unwrap() {
+            check(&fs::read(file.unwrap().path()).unwrap());
+            seeds += 1;
+        }
+        assert!(seeds > 0, "{target} has no seeds");
+    }
+
+    #[test]
+    fn headers_of_the_fuzz_seeds_are_read_or_refused() {
+        replay("authorization", authorization);
+    }
+
+    #[test]
+    fn tokens_of_the_fuzz_seeds_are_read_or_refused() {
+        replay("jwt", jwt);
+    }
+
+    #[test]
+    fn key_sets_of_the_fuzz_seeds_believe_no_foreign_signature() {
+        replay("jwks", jwks);
+    }
+}

@@ -26,6 +26,9 @@ pub struct HttpConfig {
     pub max_connections: usize,
     /// Time a client has to send its request line and headers. 15 s by default.
     pub header_timeout: Duration,
+    /// Time a connection may go without a request before it is closed. 2 min by default: a proxy in
+    /// front must give up its connections earlier, or it will use one that is being closed.
+    pub idle_timeout: Duration,
     /// Time a client has to send its body. 30 s by default.
     pub body_timeout: Duration,
     /// Time in-flight requests have after the stop signal. 10 s by default.
@@ -70,6 +73,7 @@ impl HttpConfig {
             max_body_bytes: 1024 * 1024,
             max_connections: 10_000,
             header_timeout: Duration::from_secs(15),
+            idle_timeout: Duration::from_mins(2),
             body_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(10),
             public_url: url,

@@ -42,6 +42,10 @@ mod call;
 mod challenge;
 mod config;
 mod drain;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
+mod idle;
 mod metadata;
 mod origin;
 mod preview;

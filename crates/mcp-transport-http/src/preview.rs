@@ -47,12 +47,13 @@ struct Message<'a> {
     params: Option<&'a RawValue>,
 }
 
+/// Raw, so that a strange `_meta` does not hide a `name`.
 #[derive(Deserialize, Default)]
 struct Params<'a> {
     #[serde(borrow, default)]
-    name: Option<Cow<'a, str>>,
+    name: Option<&'a RawValue>,
     #[serde(borrow, rename = "_meta", default)]
-    meta: Meta<'a>,
+    meta: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize, Default)]
@@ -96,18 +97,14 @@ impl<'a> RequestPreview<'a> {
             return Err(PreviewError::Invalid);
         }
         let is_request = message.method.is_some() && message.id.is_some();
-        // Params of another shape are for the SDK to refuse, with the method in hand.
-        let params: Params<'a> = message
-            .params
-            .and_then(|params| serde_json::from_str(params.get()).ok())
-            .unwrap_or_default();
+        let params = params(message.params)?;
         let method = message.method.unwrap_or_default();
-        let tool = if method == "tools/call" {
-            params.name
-        } else {
-            None
-        };
-        let protocol_version = params.meta.protocol_version;
+        let tool = params.name.filter(|_| method == "tools/call");
+        let tool = tool.and_then(|name| serde_json::from_str(name.get()).ok());
+        let meta: Option<Meta<'a>> = params
+            .meta
+            .and_then(|meta| serde_json::from_str(meta.get()).ok());
+        let protocol_version = meta.and_then(|meta| meta.protocol_version);
         Ok(Self {
             method,
             tool,
@@ -115,6 +112,17 @@ impl<'a> RequestPreview<'a> {
             protocol_version,
             id: message.id,
         })
+    }
+}
+
+/// What stands in `params`. Another shape is for the SDK to refuse, with the method in hand; an
+/// object that names a thing twice is refused here, for the SDK might read the other one.
+fn params(raw: Option<&RawValue>) -> Result<Params<'_>, PreviewError> {
+    match raw.map(RawValue::get) {
+        Some(object) if object.starts_with('{') => {
+            serde_json::from_str(object).map_err(|_| PreviewError::Invalid)
+        }
+        _ => Ok(Params::default()),
     }
 }
 
@@ -163,6 +171,31 @@ mod tests {
             let body =
                 format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{params}}}"#);
             assert_eq!(parse(&body).unwrap().tool, None, "{params}");
+        }
+    }
+
+    #[test]
+    fn nothing_hides_the_name_of_a_tool() {
+        let call = |params: &str| {
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{params}}}"#)
+        };
+        for meta in [
+            "[]",
+            "7",
+            r#"{"io.modelcontextprotocol/protocolVersion":7}"#,
+        ] {
+            let body = call(&format!(r#"{{"name":"x","_meta":{meta}}}"#));
+            assert_eq!(parse(&body).unwrap().tool.as_deref(), Some("x"), "{meta}");
+        }
+        for twice in [
+            r#"{"name":"x","name":"y"}"#,
+            r#"{"name":"x","n\u0061me":"y"}"#,
+        ] {
+            assert_eq!(
+                parse(&call(twice)).err(),
+                Some(PreviewError::Invalid),
+                "{twice}"
+            );
         }
     }
 

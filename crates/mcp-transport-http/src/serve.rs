@@ -14,10 +14,13 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{body::BoxedBody, router::HttpServer};
+use crate::{body::BoxedBody, drain::hold_until_sent, idle::Activity, router::HttpServer};
 
 /// The body of an answer.
 pub type HttpBody = BoxedBody;
+
+/// Room for the head of an HTTP/1 request: the longest token and as much again, three times over.
+const MAX_HEAD: usize = 96 * 1024;
 
 /// Time for connections to close once nothing is in flight.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -88,16 +91,23 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
     ) {
         // Answers are small and complete: waiting to fill a packet only delays them.
         let _ = stream.set_nodelay(true);
-        let server = self.clone();
+        let config = &self.inner.config;
+        let activity = Activity::new(config.header_timeout, config.idle_timeout);
+        let (server, requests) = (self.clone(), Arc::clone(&activity));
         let service = service_fn(move |request| {
-            let server = server.clone();
-            async move { Ok::<_, Infallible>(server.handle(request).await) }
+            let (server, busy) = (server.clone(), requests.begin());
+            async move {
+                let response = server.handle(request).await;
+                Ok::<_, Infallible>(hold_until_sent(busy, response))
+            }
         });
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
             .http1()
             .timer(TokioTimer::new())
-            .header_read_timeout(self.inner.config.header_timeout);
+            .max_buf_size(MAX_HEAD)
+            // It also ends connections between two requests; the first one has `header_timeout`.
+            .header_read_timeout(config.header_timeout.max(config.idle_timeout));
         builder
             .http2()
             .timer(TokioTimer::new())
@@ -107,8 +117,14 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
             .into_owned();
         let connection = connections.watch(connection);
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection ended");
+            tokio::select! {
+                ended = connection => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%error, "connection ended");
+                    }
+                }
+                // The library waits for the first bytes, and between HTTP/2 requests, for ever.
+                () = activity.stopped() => tracing::debug!("an idle connection is closed"),
             }
             drop(permit);
         });

@@ -13,7 +13,7 @@ const MAX_NAME: usize = 64;
 pub(crate) struct AccessLine {
     started: Instant,
     pub(crate) request_id: String,
-    http_method: Method,
+    http_method: &'static str,
     /// The route, never the path as sent: a path may hold anything.
     route: &'static str,
     pub(crate) mcp_method: Option<Name>,
@@ -50,7 +50,7 @@ impl AccessLine {
         Self {
             started: Instant::now(),
             request_id: request_id(headers),
-            http_method,
+            http_method: name_of(&http_method),
             route,
             mcp_method: None,
             tool: None,
@@ -66,7 +66,7 @@ impl AccessLine {
         tracing::info!(
             target: "access",
             request_id = %self.request_id,
-            http_method = %self.http_method,
+            http_method = self.http_method,
             route = self.route,
             mcp_method = self.mcp_method.as_ref().map(tracing::field::display),
             tool = self.tool.as_ref().map(tracing::field::display),
@@ -83,6 +83,15 @@ impl AccessLine {
     pub(crate) fn request_id_header(&self) -> Option<HeaderValue> {
         HeaderValue::from_str(&self.request_id).ok()
     }
+}
+
+/// A method that has a standard; a client may send any word of any length for another.
+fn name_of(method: &Method) -> &'static str {
+    let known = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"];
+    known
+        .into_iter()
+        .find(|name| *name == method.as_str())
+        .unwrap_or("other")
 }
 
 /// The caller's request id when it is a plain one, else a new one.
@@ -111,6 +120,13 @@ mod tests {
         for name in ["", "a b", "a\n", "é", "{\"a\":1}", long.as_str()] {
             assert_eq!(Name::new(name).to_string(), "-", "{name}");
         }
+    }
+
+    #[test]
+    fn a_method_nobody_knows_is_not_written_down() {
+        assert_eq!(name_of(&Method::POST), "POST");
+        let long = Method::from_bytes("X".repeat(100_000).as_bytes()).unwrap();
+        assert_eq!(name_of(&long), "other");
     }
 
     #[test]

@@ -1,0 +1,112 @@
+//! Which connections do nothing. Each one has a place that others may be waiting for, so it is
+//! closed after a time, whatever its client sent or did not send.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep_until};
+
+/// What a connection is doing.
+#[derive(Debug)]
+pub(crate) struct Activity {
+    /// How long it may take to the first request.
+    first: Duration,
+    /// How long it may take to the next one.
+    next: Duration,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    in_flight: usize,
+    /// When it will have been without a request for too long, unless one is in flight then.
+    deadline: Instant,
+}
+
+/// A request of the connection is being answered.
+#[derive(Debug)]
+pub(crate) struct Busy(Arc<Activity>);
+
+impl Activity {
+    pub(crate) fn new(first: Duration, next: Duration) -> Arc<Self> {
+        let state = State {
+            in_flight: 0,
+            deadline: Instant::now() + first,
+        };
+        let state = Mutex::new(state);
+        Arc::new(Self { first, next, state })
+    }
+
+    /// Counts a request in, until the guard is dropped.
+    pub(crate) fn begin(self: &Arc<Self>) -> Busy {
+        self.state().in_flight += 1;
+        Busy(Arc::clone(self))
+    }
+
+    /// Resolves when there has been no request for too long.
+    pub(crate) async fn stopped(&self) {
+        loop {
+            let now = Instant::now();
+            let look_again = match &*self.state() {
+                State {
+                    in_flight: 0,
+                    deadline,
+                } if *deadline <= now => return,
+                State {
+                    in_flight: 0,
+                    deadline,
+                } => *deadline,
+                // The shorter of both, lest a long wait begins just before the end of a call.
+                _ => now + self.first.min(self.next),
+            };
+            sleep_until(look_again).await;
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.in_flight = state.in_flight.saturating_sub(1);
+        state.deadline = Instant::now() + self.0.next;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(20);
+    const LONG: Duration = Duration::from_secs(3600);
+
+    async fn is_stopped(activity: &Activity) -> bool {
+        tokio::time::timeout(SHORT * 5, activity.stopped())
+            .await
+            .is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_connection_without_a_first_request_stops() {
+        assert!(is_stopped(&Activity::new(SHORT, LONG)).await);
+        assert!(!is_stopped(&Activity::new(LONG, SHORT)).await);
+    }
+
+    #[tokio::test]
+    async fn a_request_in_flight_keeps_it_and_its_end_starts_the_wait_for_the_next() {
+        let activity = Activity::new(SHORT, SHORT);
+        let (one, other) = (activity.begin(), activity.begin());
+        drop(one);
+        assert!(!is_stopped(&activity).await);
+        drop(other);
+        assert!(is_stopped(&activity).await);
+        let patient = Activity::new(SHORT, LONG);
+        drop(patient.begin());
+        assert!(!is_stopped(&patient).await);
+    }
+}

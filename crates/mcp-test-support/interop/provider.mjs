@@ -9,7 +9,7 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { Provider } from 'oidc-provider';
 
 /** The first access token is short-lived, so that every client has to refresh once. */
-export const FIRST_LIFETIME = 4;
+export const FIRST_LIFETIME = 8;
 const LATER_LIFETIME = 300;
 
 /** What a client gets that asks for no scope (RFC 6749 section 3.3); oidc-provider has no default. */
@@ -126,6 +126,9 @@ function keepLedger(provider, log) {
 
 /** Starts it on a free port of the loopback address. Resources are added as servers start. */
 export async function startProvider({ log, fetchDocument }) {
+  // Its remarks about development settings are for operators, not for the one who reads the table.
+  console.info = log;
+  console.warn = log;
   const resources = new Set();
   const server = createServer();
   await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });

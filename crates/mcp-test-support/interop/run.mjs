@@ -13,7 +13,7 @@ const { values: options } = parseArgs({
 options.standIns = options['stand-ins'];
 
 /** As many clients at once as are useful on a small machine: they mostly wait for their tokens. */
-const AT_ONCE = 6;
+const AT_ONCE = 12;
 
 async function attempt(flow, world) {
   const started = Date.now();
@@ -54,6 +54,9 @@ function table(results) {
 
 const chosen = allFlows().filter((flow) => Object.values(flow).join(' ').includes(options.only ?? ''));
 const world = await World.start(options);
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.once(signal, () => world.stop().finally(() => process.exit(130)));
+}
 let results;
 try {
   results = await runAll(chosen, world);

@@ -13,7 +13,7 @@ import { startProvider } from './provider.mjs';
 /** How long a revoked token may live on, by configuration. */
 export const INTROSPECTION_CACHE = 1;
 /** Tolerance for clocks. Long enough that a client which counts from the answer refreshes first. */
-export const LEEWAY = 2;
+export const LEEWAY = 4;
 
 const PATIENCE = 30_000;
 

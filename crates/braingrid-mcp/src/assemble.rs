@@ -6,7 +6,9 @@ use anyhow::Context;
 use mcp_auth::{
     IntrospectionConfig, IssuerConfig, TokenVerifier, UpstreamCredentials, VerifierConfig,
 };
-use mcp_core::{BrainGridClient, BrainGridConfig, Caller, Organization, ToolOptions, ToolSet};
+use mcp_core::{
+    BrainGridClient, BrainGridConfig, Caller, Organization, ScopePolicy, ToolOptions, ToolSet,
+};
 use mcp_session::{Keyring, MemoryStore, RedisConfig, RedisStore, SessionTiers, SharedStore};
 use mcp_transport_http::{HttpConfig, HttpServer};
 use mcp_transport_stdio::{StaticToken, organization_claim};
@@ -19,6 +21,7 @@ use crate::config::{
     ApiSettings, AuthSettings, HttpSettings, IntrospectionSettings, SessionSettings, StdioSettings,
     ToolSettings,
 };
+use crate::project_file::default_project;
 use crate::shutdown::Shutdown;
 
 /// Time that pending session writes have at the end. They are a cache: losing them costs a
@@ -33,7 +36,11 @@ pub(crate) async fn run_stdio(
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
     let caller = local_caller(stdio)?;
-    let tools = tool_set(api, tools)?.with_caller(caller);
+    let mut options = tool_options(tools);
+    options.default_project = std::env::current_dir()
+        .ok()
+        .and_then(|folder| default_project(&folder));
+    let tools = ToolSet::new(client(api)?, options).with_caller(caller);
     mcp_transport_stdio::serve(tools, shutdown.requested()).await?;
     Ok(())
 }
@@ -49,21 +56,19 @@ pub(crate) async fn run_http(
         .await
         .with_context(|| format!("cannot listen on {}", http.listen))?;
     let address = listener.local_addr()?;
-    let config = http_config(&http, address.port())?;
+    let mut options = tool_options(tools);
+    options.scopes = scope_policy(&http.auth);
+    let mut config = http_config(&http, address.port())?;
+    config.scopes_supported = options.scopes.initial().to_vec();
     let resource = config.resource.clone();
     let verifier = verifier(&http.auth, &resource)?;
     let sessions = sessions(&http.session, &http.auth, verifier.clone())?;
-    let tools = tool_set(api, tools)?;
+    let tools = ToolSet::new(client(api)?, options);
     let scopes = tools.clone();
     let server = HttpServer::new(config, sessions.clone(), tools.clone(), caller_of)
-        .with_scope_rule(move |request, granted| {
-            let tool = request.tool.as_deref();
-            let required = tool.map_or(&[][..], |tool| scopes.required_scopes(tool));
-            if required.iter().all(|scope| granted.contains(scope)) {
-                Ok(())
-            } else {
-                Err(required.to_vec())
-            }
+        .with_scope_rule(move |request, granted| match &request.tool {
+            Some(tool) => scopes.check_scopes(tool, granted),
+            None => Ok(()),
         });
     tracing::info!(%address, %resource, "listening");
     // Listening first: the keys arrive while the first connection is still being made.
@@ -75,14 +80,31 @@ pub(crate) async fn run_http(
     Ok(())
 }
 
-fn tool_set(api: ApiSettings, settings: ToolSettings) -> anyhow::Result<ToolSet> {
-    let client = BrainGridClient::new(BrainGridConfig::new(api.base_url))?;
+fn client(api: ApiSettings) -> anyhow::Result<BrainGridClient> {
+    Ok(BrainGridClient::new(BrainGridConfig::new(api.base_url))?)
+}
+
+fn tool_options(settings: ToolSettings) -> ToolOptions {
     let mut options = ToolOptions::default();
     options.read_only = settings.read_only;
     options.include = settings.tools;
     options.exclude = settings.exclude_tools;
     options.experimental = settings.experimental;
-    Ok(ToolSet::new(client, options))
+    options
+}
+
+fn scope_policy(auth: &AuthSettings) -> ScopePolicy {
+    let policy = ScopePolicy::default();
+    let rules = auth.tool_scopes.iter().cloned();
+    let policy = rules.fold(policy, |policy, (name, scopes)| match name.as_str() {
+        "read" => policy.for_reads(scopes),
+        "write" => policy.for_writes(scopes),
+        tool => policy.for_tool(tool, scopes),
+    });
+    let hierarchy = auth.scope_hierarchy.iter().cloned();
+    hierarchy.fold(policy, |policy, (scope, implied)| {
+        policy.implying(scope, implied)
+    })
 }
 
 /// The organization: the setting, else what the profile says, else what the token says.
@@ -107,6 +129,7 @@ fn http_config(http: &HttpSettings, port: u16) -> anyhow::Result<HttpConfig> {
     let mut config = HttpConfig::new(&http.public_url_at(port), issuers)?;
     config.resource_name = Some("BrainGrid".to_owned());
     config.allowed_origins = http.allowed_origins.clone();
+    config.allowed_hosts = http.allowed_hosts.clone();
     config.drain_timeout = http.drain_timeout;
     Ok(config)
 }
@@ -120,6 +143,7 @@ fn verifier(auth: &AuthSettings, resource: &str) -> anyhow::Result<TokenVerifier
         issuer.algorithms = settings.algorithms.clone();
         issuer.organization_claim = settings.organization_claim.clone();
         issuer.organization_required = settings.organization_required;
+        issuer.service_principals = settings.service_principals;
         issuer.introspection = settings.introspection.as_ref().map(introspection);
         issuer
     });

@@ -57,6 +57,7 @@ fn read_http(reader: &mut Reader) -> HttpSettings {
     HttpSettings {
         listen,
         allowed_origins: reader.list(&settings::ALLOWED_ORIGINS, parse::origin),
+        allowed_hosts: reader.list(&settings::ALLOWED_HOSTS, parse::host),
         drain_timeout: reader.value(&settings::DRAIN_TIMEOUT, Duration::from_secs(10), |value| {
             parse::duration_within(value, 0, 3_600)
         }),
@@ -96,6 +97,8 @@ fn read_auth(reader: &mut Reader, public_url: Option<&str>, port: u16) -> AuthSe
             parse::duration_within(value, 0, 600)
         }),
         upstream_audience: upstream_audience.unwrap_or_default(),
+        tool_scopes: reader.list(&settings::TOOL_SCOPES, parse::tool_scopes),
+        scope_hierarchy: reader.list(&settings::SCOPE_HIERARCHY, parse::scope_hierarchy),
     }
 }
 

@@ -21,6 +21,8 @@ pub(crate) struct IssuerSettings {
     pub(crate) organization_claim: String,
     /// Whether a token without an organization is refused.
     pub(crate) organization_required: bool,
+    /// Whether tokens that speak for a service are let in.
+    pub(crate) service_principals: bool,
     /// How to ask about its opaque tokens.
     pub(crate) introspection: Option<IntrospectionSettings>,
 }
@@ -32,11 +34,17 @@ pub(crate) struct IssuerKey {
     pub(crate) meaning: &'static str,
 }
 
-const OWN_KEYS: [IssuerKey; 6] = [
+const OWN_KEYS: [IssuerKey; 8] = [
     IssuerKey {
         key: "issuer",
         default: "required",
         meaning: "Its issuer identifier, exactly as its metadata spells it.",
+    },
+    IssuerKey {
+        key: "preset",
+        default: "none",
+        meaning: "`workos`, `auth0`, `keycloak`, `entra` or `descope`: sets `organization_claim` and \
+                  `algorithms` as that vendor's tokens have them; either can still be set.",
     },
     IssuerKey {
         key: "jwks_uri",
@@ -63,6 +71,11 @@ const OWN_KEYS: [IssuerKey; 6] = [
         default: "`true`",
         meaning: "Whether a token without an organization is refused (403).",
     },
+    IssuerKey {
+        key: "service_principals",
+        default: "`false`",
+        meaning: "Whether tokens that speak for a client instead of a user are let in.",
+    },
 ];
 
 /// All keys of an entry.
@@ -79,6 +92,7 @@ impl IssuerSettings {
             algorithms: Vec::new(),
             organization_claim: "org_id".to_owned(),
             organization_required: true,
+            service_principals: false,
             introspection: None,
         }
     }
@@ -171,12 +185,28 @@ fn read_table(reader: &mut Reader, mut table: Table) -> Option<IssuerSettings> {
     let mut settings = IssuerSettings::new(issuer.unwrap_or_default());
     settings.jwks_uri = table.optional("jwks_uri", parse::key_set_url, problems);
     settings.audiences = table.list("audiences", parse::word, problems);
-    settings.algorithms = table.list("algorithms", parse::algorithm, problems);
+    if let Some(preset) = table.optional("preset", parse::preset, problems) {
+        preset
+            .organization_claim()
+            .clone_into(&mut settings.organization_claim);
+        settings.algorithms = preset
+            .algorithms()
+            .iter()
+            .map(|&name| name.to_owned())
+            .collect();
+    }
+    let algorithms = table.list("algorithms", parse::algorithm, problems);
+    if !algorithms.is_empty() {
+        settings.algorithms = algorithms;
+    }
     if let Some(claim) = table.optional("organization_claim", parse::word, problems) {
         settings.organization_claim = claim;
     }
     if let Some(required) = table.optional("organization_required", parse::switch, problems) {
         settings.organization_required = required;
+    }
+    if let Some(admitted) = table.optional("service_principals", parse::switch, problems) {
+        settings.service_principals = admitted;
     }
     settings.introspection = introspection::read(&mut table, problems);
     let known: Vec<_> = keys().map(|known| known.key).collect();

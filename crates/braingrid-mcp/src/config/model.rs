@@ -55,6 +55,8 @@ pub(crate) struct HttpSettings {
     pub(crate) public_url: Option<String>,
     /// Web origins admitted beside the public one.
     pub(crate) allowed_origins: Vec<String>,
+    /// `Host` names admitted beside the public one.
+    pub(crate) allowed_hosts: Vec<String>,
     /// How long calls under way may take at shutdown.
     pub(crate) drain_timeout: Duration,
     /// Who may call.
@@ -81,6 +83,10 @@ pub(crate) struct AuthSettings {
     pub(crate) leeway: Duration,
     /// The audience under which the BrainGrid API accepts the caller's token.
     pub(crate) upstream_audience: String,
+    /// Which scopes tools need: `read`, `write` or a canonical tool name, and the scopes.
+    pub(crate) tool_scopes: Vec<(String, Vec<String>)>,
+    /// Scopes, and those they include.
+    pub(crate) scope_hierarchy: Vec<(String, Vec<String>)>,
 }
 
 /// How sessions are kept.

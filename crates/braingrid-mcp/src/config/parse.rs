@@ -316,6 +316,78 @@ pub(crate) fn tool(value: &str) -> Parsed<String> {
     }
 }
 
+/// `TOOL=SCOPE SCOPE`: which scopes a tool needs, or all that read or write.
+pub(crate) fn tool_scopes(value: &str) -> Parsed<(String, Vec<String>)> {
+    let (name, scopes) = scopes_of(value)?;
+    match name {
+        "read" | "write" => Ok((name.to_owned(), scopes)),
+        name => Ok((tool(name)?, scopes)),
+    }
+}
+
+/// `SCOPE=SCOPE SCOPE`: which scopes another one includes.
+pub(crate) fn scope_hierarchy(value: &str) -> Parsed<(String, Vec<String>)> {
+    let (name, scopes) = scopes_of(value)?;
+    Ok((scope(name)?, scopes))
+}
+
+fn scopes_of(value: &str) -> Parsed<(&str, Vec<String>)> {
+    let Some((name, scopes)) = value.split_once('=') else {
+        return refuse(
+            format!("{} has no =", quoted(value)),
+            "write NAME=SCOPE, with blanks between several scopes",
+        );
+    };
+    let scopes: Vec<_> = scopes
+        .split_ascii_whitespace()
+        .map(scope)
+        .collect::<Result<_, _>>()?;
+    if scopes.is_empty() {
+        return refuse(
+            format!("{} names no scope", quoted(value)),
+            "write at least one scope after the =",
+        );
+    }
+    Ok((name.trim(), scopes))
+}
+
+/// A scope token (RFC 6749 section 3.3).
+fn scope(value: &str) -> Parsed<String> {
+    let legal = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\';
+    if !value.is_empty() && value.chars().all(legal) {
+        return Ok(value.to_owned());
+    }
+    refuse(
+        format!("{} is no scope", quoted(value)),
+        "use visible ASCII characters without quotes, such as requirements:read",
+    )
+}
+
+/// A host name, with a port or for every port.
+pub(crate) fn host(value: &str) -> Parsed<String> {
+    let bare = format!("http://{value}");
+    match web_url(&bare) {
+        Ok(url) if url.path() == "/" && url.query().is_none() && url.username().is_empty() => {
+            Ok(value.to_ascii_lowercase())
+        }
+        _ => refuse(
+            format!("{} is no host", quoted(value)),
+            "write a host name such as mcp.example.com, without https:// and path",
+        ),
+    }
+}
+
+/// One of the presets for well-known issuers.
+pub(crate) fn preset(value: &str) -> Parsed<mcp_auth::Preset> {
+    match value.parse() {
+        Ok(preset) => Ok(preset),
+        Err(_) => refuse(
+            format!("{} is no preset", quoted(value)),
+            "use workos, auth0, keycloak, entra or descope, or leave it out",
+        ),
+    }
+}
+
 /// A bearer token. Its text is never quoted.
 pub(crate) fn token(value: &str) -> Parsed<String> {
     let bare = value.trim();

@@ -241,6 +241,19 @@ pub(crate) static ALLOWED_ORIGINS: Setting = Setting::new(
      the public URL is always allowed.",
 );
 
+pub(crate) static ALLOWED_HOSTS: Setting = Setting::new(
+    Group::Http,
+    UsedBy::Http,
+    "allowed_hosts",
+    &["ALLOWED_HOSTS"],
+)
+.kind(Kind::List)
+.says(
+    "Other names of this server",
+    "`Host` names to accept beside that of the public URL, such as the platform's own name of the \
+     service. Without a port, every port is meant.",
+);
+
 pub(crate) static DRAIN_TIMEOUT: Setting = Setting::new(
     Group::Http,
     UsedBy::Http,
@@ -319,6 +332,32 @@ pub(crate) static UPSTREAM_AUDIENCE: Setting = Setting::new(
     "Required for http. Tokens must carry it in `aud` beside the resource; a token that does is \
      also good for the BrainGrid API and is sent to it (same-audience mode). When the API is the \
      same resource by agreement, this is the resource itself.",
+);
+
+pub(crate) static TOOL_SCOPES: Setting = Setting::new(
+    Group::Identity,
+    UsedBy::Http,
+    "tool_scopes",
+    &["TOOL_SCOPES"],
+)
+.kind(Kind::List)
+.says(
+    "Scopes that tools need",
+    "Entries `NAME=SCOPE SCOPE`, where `NAME` is `read` (all tools that change nothing), `write` \
+     (all that do) or one tool. Unset: no scope is needed. With it, the tool list shows only what \
+     the grant covers.",
+);
+
+pub(crate) static SCOPE_HIERARCHY: Setting = Setting::new(
+    Group::Identity,
+    UsedBy::Http,
+    "scope_hierarchy",
+    &["SCOPE_HIERARCHY"],
+)
+.kind(Kind::List)
+.says(
+    "Scopes that include others",
+    "Entries `SCOPE=SCOPE SCOPE`: who was granted the first was granted the others too.",
 );
 
 pub(crate) static REDIS_URL: Setting =
@@ -500,7 +539,7 @@ pub(crate) static OTLP_TRACES_ENDPOINT: Setting = Setting::new(
 );
 
 /// Every setting, in the order in which they are printed.
-pub(crate) static SETTINGS: [&Setting; 30] = [
+pub(crate) static SETTINGS: [&Setting; 33] = [
     &CONFIG_FILE,
     &TRANSPORT,
     &ENVIRONMENT,
@@ -508,6 +547,7 @@ pub(crate) static SETTINGS: [&Setting; 30] = [
     &BIND,
     &PUBLIC_URL,
     &ALLOWED_ORIGINS,
+    &ALLOWED_HOSTS,
     &DRAIN_TIMEOUT,
     &OAUTH_ISSUER,
     &OAUTH_JWKS_URI,
@@ -515,6 +555,8 @@ pub(crate) static SETTINGS: [&Setting; 30] = [
     &ISSUERS,
     &OAUTH_LEEWAY,
     &UPSTREAM_AUDIENCE,
+    &TOOL_SCOPES,
+    &SCOPE_HIERARCHY,
     &REDIS_URL,
     &ENCRYPTION_KEY,
     &ENCRYPTION_KEYS_PREVIOUS,

@@ -10,6 +10,7 @@ mod panics;
 mod protocol;
 mod refusals;
 mod resilience;
+mod scopes;
 mod secrets;
 mod sessions;
 mod shutdown;

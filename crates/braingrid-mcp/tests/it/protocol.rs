@@ -40,7 +40,12 @@ async fn what_is_no_message_is_a_json_rpc_error_with_the_right_status() {
         ("cut short", r#"{"jsonrpc":"2.0","#, 400, -32700),
         ("not UTF-8 like", "\u{0}\u{1}", 400, -32700),
         ("a list that is too deep", deep_list.as_str(), 400, -32600),
-        ("an object that is too deep", deep_object.as_str(), 400, -32600),
+        (
+            "an object that is too deep",
+            deep_object.as_str(),
+            400,
+            -32600,
+        ),
         ("a number", "7", 400, -32600),
         ("no version", r#"{"id":1,"method":"ping"}"#, 400, -32600),
         (

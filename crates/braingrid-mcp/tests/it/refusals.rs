@@ -13,6 +13,7 @@ use crate::world::{World, client_of};
 const INVALID: &str = "Bearer error=\"invalid_token\"";
 
 /// Tokens and headers that must be refused, and as what.
+#[expect(clippy::too_many_lines, reason = "a table, one row a token")]
 fn bad_tokens(world: &World) -> Vec<(&'static str, String)> {
     let good = || {
         world
@@ -124,16 +125,23 @@ fn bad_tokens(world: &World) -> Vec<(&'static str, String)> {
             token.header("kid", known_kid.clone()).mint()
         }),
         ("a key address", {
-            let token = good().signed_by(foreign()).header("jku", "http://127.0.0.1:9/keys");
+            let token = good()
+                .signed_by(foreign())
+                .header("jku", "http://127.0.0.1:9/keys");
             token.header("kid", known_kid.clone()).mint()
         }),
         ("a certificate address", {
-            let token = good().signed_by(foreign()).header("x5u", "http://127.0.0.1:9/cert");
+            let token = good()
+                .signed_by(foreign())
+                .header("x5u", "http://127.0.0.1:9/cert");
             token.header("kid", known_kid.clone()).mint()
         }),
         ("a foreign key of the same type", {
             let key = Arc::new(SigningKey::generate(Algorithm::Rs256));
-            good().signed_by(key).header("kid", known_kid.clone()).mint()
+            good()
+                .signed_by(key)
+                .header("kid", known_kid.clone())
+                .mint()
         }),
         ("kid of the wrong type", good().header("kid", 7).mint()),
         // Signatures.

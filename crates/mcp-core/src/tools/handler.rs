@@ -54,18 +54,11 @@ impl ServerHandler for ToolSet {
         {
             return Err(ErrorData::invalid_params("unknown cursor", None));
         }
-        let tools = self
-            .shared
-            .tools
-            .iter()
-            .map(|entry| entry.tool.clone())
-            .collect();
-        let mut list = ListToolsResult::with_all_items(tools);
+        let mut list = ListToolsResult::with_all_items(self.listed(&context)?);
         if is_modern(&context) {
-            // The list depends on the configuration alone, not on who asks.
             list = list
                 .with_ttl_ms(FRESH_MS)
-                .with_cache_scope(CacheScope::Public);
+                .with_cache_scope(self.list_scope());
             list.meta = Some(self.shared.stamp.clone());
         }
         Ok(list)
@@ -121,17 +114,32 @@ impl ToolSet {
 
     /// Decided here also where a transport decided before: this is the decision that counts.
     fn missing_scopes(&self, entry: &Entry, caller: &Caller) -> Option<ToolError> {
-        let missing = self
-            .shared
-            .options
-            .scopes
-            .missing(entry.effect, caller.scopes());
-        (!missing.is_empty()).then(|| {
+        (!self.covers(entry, caller.scopes())).then(|| {
             ToolError::Refused(format!(
                 "This needs the scope {}, which was not granted. Log in again and allow it.",
-                missing.join(" ")
+                self.required_scopes(entry).join(" ")
             ))
         })
+    }
+
+    /// The tools to list for whoever asks: with scopes on, those the grant covers.
+    fn listed(&self, context: &RequestContext<RoleServer>) -> Result<Vec<Tool>, ErrorData> {
+        let entries = self.shared.tools.iter();
+        if !self.shared.options.scopes.is_on() {
+            return Ok(entries.map(|entry| entry.tool.clone()).collect());
+        }
+        let caller = self.caller(context)?;
+        let covered = entries.filter(|entry| self.covers(entry, caller.scopes()));
+        Ok(covered.map(|entry| entry.tool.clone()).collect())
+    }
+
+    /// A list that depends on who asks must not be shared between them.
+    fn list_scope(&self) -> CacheScope {
+        if self.shared.options.scopes.is_on() {
+            CacheScope::Private
+        } else {
+            CacheScope::Public
+        }
     }
 }
 

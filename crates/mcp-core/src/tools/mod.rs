@@ -117,13 +117,30 @@ impl ToolSet {
         self.shared.in_flight.drained(deadline).await
     }
 
-    /// The scopes a call of this tool needs, by its name or an alias of it; none for a tool that
-    /// does not exist, which is answered as such.
-    pub fn required_scopes(&self, name: &str) -> &[String] {
-        match self.entry(name) {
-            Some(entry) => self.shared.options.scopes.required(entry.effect),
-            None => &[],
+    /// Whether `granted` covers a call of this tool, by its name or an alias of it; a tool that
+    /// does not exist needs nothing and is answered as such.
+    ///
+    /// # Errors
+    /// All scopes the tool needs.
+    pub fn check_scopes(&self, name: &str, granted: &[String]) -> Result<(), Vec<String>> {
+        let Some(entry) = self.entry(name) else {
+            return Ok(());
+        };
+        if self.covers(entry, granted) {
+            Ok(())
+        } else {
+            Err(self.required_scopes(entry).to_vec())
         }
+    }
+
+    fn required_scopes(&self, entry: &Entry) -> &[String] {
+        let policy = &self.shared.options.scopes;
+        policy.required(&entry.tool.name, entry.effect)
+    }
+
+    fn covers(&self, entry: &Entry, granted: &[String]) -> bool {
+        let policy = &self.shared.options.scopes;
+        policy.covers(granted, self.required_scopes(entry))
     }
 
     fn entry(&self, name: &str) -> Option<&Entry> {

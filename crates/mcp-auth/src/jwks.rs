@@ -490,4 +490,26 @@ mod tests {
             assert_eq!(algorithm_named(&format!("{algorithm:?}")), Some(algorithm));
         }
     }
+
+    /// RFC 7518 section 3.3: a key of less than 2,048 bits is no key. Both signatures are good.
+    #[test]
+    fn a_short_rsa_key_verifies_nothing() {
+        const SHORT: (&str, &str) = (
+            "0rjvl1q0Gk00DOwpZAUailiYENanh1DSoeOt-svvFiYlrAAOPfJWRKlNIBcOGPBqVcBs_V4cFgttssDlBTo0YzDjwRCheg1nxIAQ9_XjK1G-Ob_dlZGIyTcrsd2J0ssjdCmvFWOTpnWg77I8JfqEFOOz1Fik6KpoFL6WpIvaGwc",
+            "eyJhbGciOiJSUzI1NiJ9.e30.nXF91Mc-Kx21c9I5CgDQV-kglY8y0QWkb63hK0o9r5Taa6D4w4ODEIR0jmjnvVuVKKt3qUkJjO8v15u92EH_De_qq-BZ0S_nnvxqtv2uPiuCaWLWITcCWgrJvWbSCCi3a-kTDtrOJMNFsDQ5XXbjxFIxZkcZR-CBk4P5Q8mFwP4",
+        );
+        const LONG: (&str, &str) = (
+            "pF9v45_mbEHqZpEWO0kOKPjF9FlR7gv8TOexAkFd6Oxj20h7Wa0JSEHeCWsf0twCtaSmWvk0MOAXsyWUN9yHoXpOCuZ6EGP8v5RFpwkR_TuCAwRToWF_XcHtzBaxaDSrNOtuOhny8UvZnVL7hH6U5td0eHcRVHLvI8dfqd6kcV2JVBWgCjGF4BcUvHjAkIub9Cwla-vMO6dBktD5YXDefd4085EXRoExMaYnZjFyypWroJNQWpaptFL9u7aTXp07-8ql18__RfayadGHwRXq5PbpA5cJiktkyabC1Tr0IsllXRQhpmNtZTfFKgbpUGwmjligetGj8FqoE3UsS_iJiQ",
+            "eyJhbGciOiJSUzI1NiJ9.e30.MeJz65CLfE6XUADKWefcMq0UyIIltyiOHYp_oNdRqv_ZzcWM2iFaPz-f4NtlZs6xsUdTGxcNd_1TGDJkTZNS38NCArY0sn5q9pKkiX-KFi3cOLuWv10eAhKBwBfG2TSz_ZIRKk85W2U8xgKAajr2D4uaBGppkYyqKN1aTstSKJ8NtwLI5yhoakwIG44s4SsShuIyoRPn3KGkCFdL44vV6GTigSZzO6gEeyjWgMdlo1efxRzue4GVaQH59EykqIA2RScAu3aBPtanRfkvfkWvSdiPUf3gp-h2Tyy3qJSNybCKOkRPpbKKepDpkA68RVS3woqvtckPCrFtoHGAvaVSrw",
+        );
+        let verdict = |(n, token): (&str, &str)| {
+            let set = json!({"keys": [{"kty": "RSA", "n": n, "e": "AQAB"}]});
+            let set = JwkSet::deserialize(set).unwrap();
+            let token = crate::AccessToken::parse(&format!("Bearer {token}")).unwrap();
+            let token = Unverified::parse(&token).unwrap();
+            KeySet::usable(&set, Instant::now()).check(&token, &ALGORITHMS)
+        };
+        assert_eq!(verdict(LONG), Verdict::Verified);
+        assert_ne!(verdict(SHORT), Verdict::Verified);
+    }
 }

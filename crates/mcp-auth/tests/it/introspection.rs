@@ -127,3 +127,18 @@ async fn without_an_endpoint_opaque_tokens_are_invalid() {
     let verdict = verify(&verifier, "opaque-token").await;
     assert_eq!(verdict, Err(InvalidReason::Malformed.into()));
 }
+
+#[tokio::test]
+async fn what_is_active_and_no_bearer_access_token_is_invalid() {
+    for (member, value, expected) in [
+        ("token_type", json!("refresh_token"), InvalidReason::Type),
+        ("token_use", json!("refresh_token"), InvalidReason::Type),
+        ("typ", json!("Refresh"), InvalidReason::Type),
+        ("cnf", json!({"jkt": "x"}), InvalidReason::KeyBound),
+    ] {
+        let mut answer = active();
+        answer[member] = value;
+        let (verdict, _) = ask(200, answer).await;
+        assert_eq!(verdict, Err(expected.into()), "{member}");
+    }
+}

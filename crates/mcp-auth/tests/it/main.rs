@@ -6,6 +6,7 @@
 )]
 
 mod example;
+mod fetches;
 mod introspection;
 mod keys;
 mod presets;

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     const SHORT: Duration = Duration::from_millis(20);
-    const LONG: Duration = Duration::from_secs(3600);
+    const LONG: Duration = Duration::from_hours(1);
 
     async fn is_stopped(activity: &Activity) -> bool {
         tokio::time::timeout(SHORT * 5, activity.stopped())

@@ -21,6 +21,7 @@ Usage: cargo xtask check [layers] [docs] [--write]
 ";
 
 const ARCHITECTURE: &str = "docs/architecture.md";
+const SECURITY: &str = "docs/security.md";
 const CONFIGURATION: &str = "docs/configuration.md";
 
 pub(crate) fn run(mut flags: lexopt::Parser) -> anyhow::Result<()> {
@@ -91,6 +92,11 @@ fn wrong_names() -> anyhow::Result<Vec<String>> {
     wrong.extend(docs::unknown_names(
         &shell::read(ARCHITECTURE)?,
         &repository,
+    ));
+    wrong.extend(docs::unknown_tests(
+        SECURITY,
+        &shell::read(SECURITY)?,
+        &sources,
     ));
     Ok(wrong)
 }

@@ -1,6 +1,6 @@
 //! Documents name only what exists: relative links, file paths, crates and types.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the documents may name.
 pub(crate) struct Repository<'a> {
@@ -205,6 +205,47 @@ fn is_type(name: &str) -> bool {
         && name.chars().filter(char::is_ascii_uppercase).count() > 1
 }
 
+/// Names of tests in code style that no source has: `a_name_in_three_words`, or the same behind a
+/// path.
+pub(crate) fn unknown_tests(file: &str, document: &str, sources: &str) -> Vec<String> {
+    let tests = tests(sources);
+    let mut unknown = Vec::new();
+    for (number, line) in prose(document) {
+        for span in code_spans(line) {
+            let name = span.rsplit("::").next().unwrap_or(&span);
+            if is_test_name(name) && !tests.contains(name) {
+                unknown.push(format!(
+                    "{file}:{number} names the test `{span}`, which does not exist"
+                ));
+            }
+        }
+    }
+    unknown
+}
+
+/// Tests are called by sentences, settings and fields by fewer words.
+fn is_test_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    name.chars().all(plain) && name.split('_').filter(|word| !word.is_empty()).count() > 2
+}
+
+/// Every function below a test attribute.
+fn tests(sources: &str) -> BTreeSet<&str> {
+    let mut found = BTreeSet::new();
+    let mut marked = false;
+    for line in sources.lines().map(str::trim) {
+        if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
+            marked = true;
+        } else if let Some((_, rest)) = line.split_once("fn ") {
+            if marked {
+                found.extend(rest.split(['(', '<']).next());
+            }
+            marked = false;
+        }
+    }
+    found
+}
+
 fn has_word(text: &str, word: &str) -> bool {
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
     text.match_indices(word).any(|(at, _)| {
@@ -304,5 +345,17 @@ mod tests {
     fn a_file_of_another_crate_does_not_count_below_a_crates_heading() {
         assert_eq!(unknown("## `xtask`\n`token.rs`").len(), 1);
         assert!(unknown("## Elsewhere\n`token.rs`").is_empty());
+    }
+
+    #[test]
+    fn a_test_that_is_gone_is_found_and_others_pass() {
+        let sources = "#[test]\nfn one_two_three() {\n#[tokio::test(start_paused = true)]\n\
+                       #[ignore]\nasync fn four_five_six() {\nfn no_test_at_all() {";
+        let document = "`one_two_three` `a::tests::four_five_six` `max_age` `ENV_NAME_LONG`\n\
+                        `no_test_at_all`\n```\n`in_a_block`\n```\n";
+        assert_eq!(
+            unknown_tests("x.md", document, sources),
+            ["x.md:2 names the test `no_test_at_all`, which does not exist"]
+        );
     }
 }

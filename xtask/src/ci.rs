@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use lexopt::prelude::{Long, Short};
 
-use crate::{check, interop, shell, test};
+use crate::{check, conformance, interop, shell, test};
 
 const HELP: &str = "\
 Everything the continuous integration runs, in its order.
@@ -24,7 +24,7 @@ struct Step {
     action: fn() -> anyhow::Result<()>,
 }
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     Step {
         name: "format",
         repeat: "cargo fmt --all",
@@ -54,6 +54,11 @@ const STEPS: [Step; 7] = [
         name: "interop",
         repeat: "cargo xtask interop",
         action: interop::step,
+    },
+    Step {
+        name: "conformance",
+        repeat: "cargo xtask conformance",
+        action: conformance::step,
     },
     Step {
         name: "tests",

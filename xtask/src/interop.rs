@@ -49,7 +49,7 @@ pub(crate) fn run(flags: lexopt::Parser) -> anyhow::Result<()> {
 /// The step of `cargo xtask ci`: skipped where it cannot run, except in the continuous integration.
 pub(crate) fn step() -> anyhow::Result<()> {
     match missing() {
-        Some(missing) if in_ci() => bail!("{missing}"),
+        Some(missing) if shell::in_ci() => bail!("{missing}"),
         Some(missing) => {
             eprintln!("SKIPPED: {missing}");
             Ok(())
@@ -127,14 +127,6 @@ fn python(dir: &Path) -> anyhow::Result<PathBuf> {
         fs::write(&stamp, wanted).context("cannot note what was installed")?;
     }
     Ok(program)
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a tool for developers, not the server's configuration"
-)]
-fn in_ci() -> bool {
-    std::env::var_os("CI").is_some_and(|value| value == "true")
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use lexopt::prelude::{Long, Short, Value};
 
 mod check;
 mod ci;
+mod conformance;
 mod dev;
 mod docs;
 mod interop;
@@ -32,13 +33,14 @@ The project's commands.
 Usage: cargo xtask <command> [options]
 
 Work on it
-  dev      build and start everything on this machine, with a demonstration
-  test     run all tests, with a real Redis
-  interop  real clients, a certified authorization server, the real server
+  dev          build and start everything on this machine, with a demonstration
+  test         run all tests, with a real Redis
+  interop      real clients, a certified authorization server, the real server
+  conformance  the official suite of the protocol against the real server
 
 Keep it right
-  ci       everything the continuous integration runs, in its order
-  check    the repository's own rules: layers, docs
+  ci           everything the continuous integration runs, in its order
+  check        the repository's own rules: layers, docs
 
 `cargo xtask <command> --help` says more about one command.
 ";
@@ -64,6 +66,7 @@ fn dispatch() -> anyhow::Result<()> {
             "test" => test::run(flags)?,
             "ci" => ci::run(flags)?,
             "interop" => interop::run(flags)?,
+            "conformance" => conformance::run(flags)?,
             "check" => check::run(flags)?,
             "help" => print!("{HELP}"),
             other => bail!("there is no command '{other}'; see cargo xtask --help"),

@@ -142,6 +142,15 @@ pub(crate) fn built(name: &str) -> anyhow::Result<PathBuf> {
     Ok(target_dir()?.join("ci").join(file))
 }
 
+/// Whether this is the continuous integration: nothing may be skipped there.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a tool for developers, not the server's configuration"
+)]
+pub(crate) fn in_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|value| value == "true")
+}
+
 /// Reads a file of the repository.
 pub(crate) fn read(path: &str) -> anyhow::Result<String> {
     std::fs::read_to_string(root().join(path)).with_context(|| format!("cannot read {path}"))

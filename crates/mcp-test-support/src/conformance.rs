@@ -169,7 +169,7 @@ async fn suite(
     std::fs::create_dir_all(&folder)?;
     let modules = options.suite.join("node_modules");
     let package = modules.join("@modelcontextprotocol/conformance");
-    let mut program = tokio::process::Command::new(modules.join(".bin/node"));
+    let mut program = tokio::process::Command::new(modules.join("node/bin/node"));
     program
         .arg(package.join("dist/index.js"))
         .args(["server", "--url", url, "--requirements", revision])

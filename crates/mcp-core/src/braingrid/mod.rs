@@ -3,6 +3,7 @@
 mod client;
 mod decode;
 #[cfg(any(fuzzing, test))]
+#[doc(hidden)]
 pub mod fuzzing;
 pub(crate) mod model;
 mod policy;

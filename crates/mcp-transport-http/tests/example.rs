@@ -1,8 +1,4 @@
 //! The example server, protected by the stand-in issuer, called by a real MCP client.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where something is not as it should be"
-)]
 
 use mcp_test_support::{
     Issuer,

@@ -161,21 +161,28 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         let Some(messages) = batch::split(bytes) else {
             return protocol::no_message(PreviewError::Batch);
         };
+        let previews: Vec<_> = messages
+            .iter()
+            .map(|message| RequestPreview::parse(message))
+            .collect();
+        // Before anything is done: a refusal must not follow half of the work.
+        let mut refused = previews
+            .iter()
+            .flatten()
+            .filter_map(|preview| (self.scope_rule)(preview, granted).err());
+        if let Some(required) = refused.next() {
+            return self.challenger.insufficient_scope(&required);
+        }
         let mut answers = Vec::with_capacity(messages.len());
-        for message in messages {
-            let answer = match RequestPreview::parse(&message) {
+        for (message, preview) in messages.iter().zip(&previews) {
+            answers.push(match preview {
                 // 2025-03-26, lifecycle: the handshake stands alone.
                 Ok(preview) if preview.method != "initialize" => {
-                    self.message(parts.clone(), &message, &preview, granted)
-                        .await
+                    self.message(parts.clone(), message, preview, granted).await
                 }
                 Ok(_) => protocol::no_message(PreviewError::Invalid),
-                Err(reason) => protocol::no_message(reason),
-            };
-            if answer.status() == StatusCode::FORBIDDEN {
-                return answer;
-            }
-            answers.push(answer);
+                Err(reason) => protocol::no_message(*reason),
+            });
         }
         batch::join(answers).await
     }

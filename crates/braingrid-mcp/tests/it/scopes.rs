@@ -118,6 +118,34 @@ async fn a_missing_scope_is_challenged_with_all_scopes_of_the_operation() {
 }
 
 #[tokio::test]
+async fn a_batch_with_a_missing_scope_is_refused_before_anything_is_done() {
+    let world = World::small().await;
+    let scopes = "list_projects=req:read, get_profile=req:more";
+    let command = world.command().env("TOOL_SCOPES", scopes);
+    let server = world.start(&command).await;
+    let token = world
+        .issuer
+        .token()
+        .subject("user_ada")
+        .organization("org_ada");
+    let call = |id: u32, tool: &str| {
+        json!({"jsonrpc": "2.0", "id": id, "method": "tools/call",
+               "params": {"name": tool, "arguments": {}}})
+    };
+    let batch = json!([call(1, "list_projects"), call(2, "get_profile")]);
+    let request = mcp_test_support::http_client()
+        .post(server.mcp_url())
+        .bearer_auth(token.scope("req:read").mint())
+        .header("accept", "application/json, text/event-stream")
+        .json(&batch);
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.status(), 403);
+    let challenge = answer.headers()["www-authenticate"].to_str().unwrap();
+    assert!(challenge.contains("scope=\"req:more\""), "{challenge}");
+    assert!(world.api.requests().entries().is_empty());
+}
+
+#[tokio::test]
 async fn a_tool_list_shows_what_the_grant_covers_and_is_private() {
     let world = World::small().await;
     let command = world

@@ -112,14 +112,15 @@ fn is_discreet(target: &str, level: tracing::Level) -> bool {
 }
 
 /// Our crates at `level`. Libraries are heard from `warn` on: what they say below that is about
-/// themselves, and may quote what passes through them.
+/// themselves, and may quote what passes through them. The MCP SDK quotes its peer in warnings too.
 fn level_directives(level: &str) -> String {
-    let others = match level {
-        "off" | "error" => level,
-        _ => "warn",
+    let (others, sdk) = match level {
+        "off" => ("off", "off"),
+        "error" => ("error", "error"),
+        _ => ("warn", "error"),
     };
     let ours = OURS.map(|target| format!("{target}={level}"));
-    format!("{others},panic={others},{}", ours.join(","))
+    format!("{others},rmcp={sdk},panic={others},{}", ours.join(","))
 }
 
 /// Which spans and events go to the collector, whatever the log level: ours.
@@ -270,6 +271,7 @@ mod tests {
         let emit = || {
             tracing::debug!(target: "mcp_session::tiers", "ours");
             tracing::info!(target: "hyper", "theirs");
+            tracing::warn!(target: "rmcp::service", "theirs, about a request");
         };
         let text = logged("debug", None, emit);
         assert!(text.contains("ours") && !text.contains("theirs"), "{text}");

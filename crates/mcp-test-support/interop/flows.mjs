@@ -51,7 +51,7 @@ async function runClient(flow, world, options) {
   const { steps, refused } = result;
   if (refused.length > 0) {
     // Between the token's end and the end of the leeway the server still accepts it, the API not.
-    steps.splice(steps.indexOf('refresh'), 0, `${refused.length} calls refused by the API`);
+    steps.splice(steps.indexOf('refresh'), 0, `${refused.length} × refused by the API`);
   }
   if (flow.format === 'opaque') steps.push(...await checkRevocation(world, url, result));
   return { steps };

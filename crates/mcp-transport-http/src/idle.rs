@@ -49,6 +49,8 @@ impl Activity {
     pub(crate) async fn stopped(&self) {
         loop {
             let now = Instant::now();
+            // A request may come and go meanwhile, and bring the deadline nearer.
+            let soon = now + self.first.min(self.next);
             let look_again = match &*self.state() {
                 State {
                     in_flight: 0,
@@ -57,9 +59,8 @@ impl Activity {
                 State {
                     in_flight: 0,
                     deadline,
-                } => *deadline,
-                // The shorter of both, lest a long wait begins just before the end of a call.
-                _ => now + self.first.min(self.next),
+                } => soon.min(*deadline),
+                _ => soon,
             };
             sleep_until(look_again).await;
         }
@@ -108,5 +109,15 @@ mod tests {
         let patient = Activity::new(SHORT, LONG);
         drop(patient.begin());
         assert!(!is_stopped(&patient).await);
+    }
+
+    #[tokio::test]
+    async fn a_deadline_that_comes_nearer_is_seen() {
+        let activity = Activity::new(LONG, SHORT);
+        let mut stopped = std::pin::pin!(activity.stopped());
+        let waiting = tokio::time::timeout(SHORT, stopped.as_mut()).await;
+        assert!(waiting.is_err());
+        drop(activity.begin());
+        assert!(tokio::time::timeout(SHORT * 5, stopped).await.is_ok());
     }
 }

@@ -4,12 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use mcp_auth::{
-    IntrospectionConfig, IssuerConfig, TokenVerifier, UpstreamCredentials, VerifierConfig,
+    AccessToken, IntrospectionConfig, IssuerConfig, TokenVerifier, UpstreamCredentials,
+    VerifierConfig,
 };
 use mcp_core::{
     BrainGridClient, BrainGridConfig, Caller, Organization, ScopePolicy, ToolOptions, ToolSet,
 };
-use mcp_session::{Keyring, MemoryStore, RedisConfig, RedisStore, SessionTiers, SharedStore};
+use mcp_session::{
+    Keyring, MemoryStore, RedisConfig, RedisStore, Session, SessionTiers, SharedStore,
+};
 use mcp_transport_http::{HttpConfig, HttpServer};
 use mcp_transport_stdio::{StaticToken, organization_claim};
 use secrecy::ExposeSecret;
@@ -65,11 +68,14 @@ pub(crate) async fn run_http(
     let sessions = sessions(&http.session, &http.auth, verifier.clone())?;
     let tools = ToolSet::new(client(api)?, options);
     let scopes = tools.clone();
-    let server = HttpServer::new(config, sessions.clone(), tools.clone(), caller_of)
-        .with_scope_rule(move |request, granted| match &request.tool {
+    let callers = sessions.clone();
+    let caller = move |session: &Session, token: &AccessToken| caller_of(&callers, session, token);
+    let server = HttpServer::new(config, sessions.clone(), tools.clone(), caller).with_scope_rule(
+        move |request, granted| match &request.tool {
             Some(tool) => scopes.check_scopes(tool, granted),
             None => Ok(()),
-        });
+        },
+    );
     tracing::info!(%address, %resource, "listening");
     // Listening first: the keys arrive while the first connection is still being made.
     tokio::spawn(async move { verifier.warm_up().await });

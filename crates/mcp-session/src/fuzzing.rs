@@ -53,7 +53,9 @@ mod tests {
         let seeds: Vec<_> = files
             .map(|file| fs::read(file.unwrap().path()).unwrap())
             .collect();
-        seeds.iter().for_each(|seed| check(seed));
+        for seed in &seeds {
+            check(seed);
+        }
         seeds
     }
 

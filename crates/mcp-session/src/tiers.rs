@@ -145,6 +145,24 @@ impl SessionTiers {
         result
     }
 
+    /// The upstream API refused the credential of a token that says it ends at `expires_at`. Past
+    /// that time it lived on by the leeway for clocks only: it is expired here too from now on, so that
+    /// its client gets a new one. Any other token is left alone, for another service's refusal
+    /// proves nothing.
+    pub async fn refused_upstream(
+        &self,
+        token: &AccessToken,
+        expires_at: SystemTime,
+        now: SystemTime,
+    ) {
+        if expires_at <= now {
+            let key = self.inner.keyring.session_key(token);
+            let expired = AuthError::InvalidToken(InvalidReason::Expired);
+            self.inner.known_bad.insert(key, expired).await;
+            self.inner.memory.invalidate(&key).await;
+        }
+    }
+
     /// Waits for writes to the store, at shutdown, at most until `deadline` has passed. Returns
     /// how many were left.
     pub async fn flush(&self, deadline: Duration) -> usize {

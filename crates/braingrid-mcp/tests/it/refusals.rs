@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use mcp_test_support::{
     Algorithm, Issuer, IssuerMode, SigningKey,
+    api::{Fault, Operation, Times},
     client::{Generation, RawAnswer},
 };
 use serde_json::{Value, json};
@@ -505,6 +506,48 @@ async fn a_good_token_that_is_not_enough_is_403_and_no_login_helps() {
         200,
         "aud may be a list"
     );
+}
+
+#[tokio::test]
+async fn a_token_that_only_the_leeway_keeps_alive_ends_when_the_api_refuses_it() {
+    let world = World::small().await;
+    let server = world.warm_server().await;
+    let client = client_of(&server);
+    let call = |token: &str| {
+        client
+            .call(Generation::Modern, "list_projects", &json!({}))
+            .bearer(token)
+            .send()
+    };
+    let late = world
+        .issuer
+        .token()
+        .subject("user_ada")
+        .organization("org_ada")
+        .expires_in(-30)
+        .mint();
+    let first = call(&late).await.unwrap();
+    assert_eq!(first.status, 200, "within the leeway: {}", first.body);
+    assert_eq!(first.result().unwrap()["isError"], true, "{}", first.body);
+    // The refusal is noted beside the answer: one more call at most comes before it.
+    let mut then = call(&late).await.unwrap();
+    if then.status == 200 {
+        then = call(&late).await.unwrap();
+    }
+    expect_challenge(&world, "spent", &then, INVALID);
+
+    let fresh = world.token("user_ada", "org_ada");
+    world
+        .api
+        .inject(Operation::ListProjects, Fault::Status(401), Times::Always);
+    for _ in 0..3 {
+        let answer = call(&fresh).await.unwrap();
+        assert_eq!(
+            answer.status, 200,
+            "the API's refusal of a live token signs nobody out"
+        );
+        assert_eq!(answer.result().unwrap()["isError"], true, "{}", answer.body);
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,26 @@
+//! The short chaos run: every outage once, with the built binary. The long one is
+//! `cargo xtask chaos`.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test stops where something is not as it should be, and shows its report"
+)]
+
+use mcp_test_support::chaos::{self, Config, Length};
+
+/// Fixed: a test that fails today fails tomorrow.
+const SEED: u64 = 4;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_signed_out_and_no_call_is_lost_whatever_fails() {
+    let config = Config {
+        server: env!("CARGO_BIN_EXE_braingrid-mcp").into(),
+        seed: SEED,
+        length: Length::Short,
+        verbose: true,
+    };
+    let report = chaos::run(&config).await.unwrap();
+    println!("{report}");
+    report.verdict().unwrap();
+    assert!(report.total.calls > 1_000, "too little was tried");
+}

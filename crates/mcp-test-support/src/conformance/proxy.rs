@@ -117,19 +117,19 @@ mod tests {
             .write_all(b"POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nbo")
             .await
             .unwrap();
-        let (mut served, _) = server.accept().await.unwrap();
+        let (mut peer, _) = server.accept().await.unwrap();
         client.write_all(b"dy").await.unwrap();
         client.shutdown().await.unwrap();
         let mut seen = String::new();
-        served.read_to_string(&mut seen).await.unwrap();
+        peer.read_to_string(&mut seen).await.unwrap();
         assert!(seen.contains("Authorization: Bearer abc\r\n"), "{seen}");
         assert!(seen.ends_with("\r\n\r\nbody"), "{seen}");
 
-        served
+        peer
             .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
             .await
             .unwrap();
-        drop(served);
+        drop(peer);
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.unwrap();
         assert_eq!(answer, "HTTP/1.1 204 No Content\r\n\r\n");

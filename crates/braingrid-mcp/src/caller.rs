@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::SystemTime};
 
 use async_trait::async_trait;
-use mcp_auth::AccessToken;
+use mcp_auth::{AccessToken, Principal};
 use mcp_core::{Caller, Credential, CredentialError, Organization};
 use mcp_session::{Session, SessionTiers};
 use secrecy::SecretString;
@@ -11,10 +11,13 @@ use secrecy::SecretString;
 /// The caller of one request.
 pub(crate) fn caller_of(sessions: &SessionTiers, session: &Session, token: &AccessToken) -> Caller {
     let principal = session.principal();
-    let organization = principal
-        .organization()
-        .and_then(|id| id.parse().ok())
-        .map_or_else(|| Organization::from_profile(None), Organization::known);
+    let organization = match principal.organization().map(str::parse) {
+        Some(Ok(id)) => Organization::known(id),
+        // Only where the issuer's settings let tokens without an organization in.
+        None => Organization::from_profile(None),
+        // Never another organization than the one the token names.
+        Some(Err(_)) => return nobody(principal),
+    };
     let upstream = session.upstream();
     let credential = RequestCredential {
         upstream: upstream.map(|upstream| SecretString::from(upstream.expose())),
@@ -22,12 +25,45 @@ pub(crate) fn caller_of(sessions: &SessionTiers, session: &Session, token: &Acce
         expires_at: principal.expires_at(),
         sessions: sessions.clone(),
     };
+    caller(principal, organization, Arc::new(credential))
+}
+
+fn caller(
+    principal: &Principal,
+    organization: Organization,
+    credential: Arc<dyn Credential>,
+) -> Caller {
+    let subject = Some(principal.subject().to_owned());
     Caller::new(
-        Some(principal.subject().to_owned()),
+        subject,
         organization,
         principal.scopes().to_vec(),
+        credential,
+    )
+}
+
+/// A caller that can do nothing: its organization has a name that BrainGrid cannot have given.
+fn nobody(principal: &Principal) -> Caller {
+    let credential = StaticRefusal(
+        "The access token names an organization that is no BrainGrid organization. Ask the \
+         administrator to check which claim of the token holds its id.",
+    );
+    caller(
+        principal,
+        Organization::from_profile(None),
         Arc::new(credential),
     )
+}
+
+struct StaticRefusal(&'static str);
+
+#[async_trait]
+impl Credential for StaticRefusal {
+    async fn bearer(&self) -> Result<SecretString, CredentialError> {
+        Err(CredentialError::new(self.0))
+    }
+
+    fn reject(&self) {}
 }
 
 /// The credential of one request: there is no other one to fall back on within it.

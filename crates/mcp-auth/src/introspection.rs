@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -65,7 +66,12 @@ pub(crate) struct Introspection {
     endpoint: Url,
     client: reqwest::Client,
     timeout: Duration,
+    /// Made-up tokens must not become a flood at the issuer.
+    permits: Semaphore,
 }
+
+/// Questions to the issuer at a time; more of them wait.
+const MAX_QUESTIONS: usize = 32;
 
 impl Introspection {
     pub(crate) fn new(
@@ -79,6 +85,7 @@ impl Introspection {
             endpoint,
             client,
             timeout,
+            permits: Semaphore::new(MAX_QUESTIONS),
         })
     }
 
@@ -108,6 +115,8 @@ impl Introspection {
     }
 
     async fn ask(&self, token: &AccessToken) -> Result<Map<String, Value>, FetchError> {
+        // The semaphore is never closed, so this always succeeds.
+        let _permit = self.permits.acquire().await;
         let form = [
             ("token", token.expose()),
             ("token_type_hint", "access_token"),
@@ -115,7 +124,10 @@ impl Introspection {
         let request = self
             .client
             .post(self.endpoint.clone())
-            .basic_auth(&self.config.client_id, Some(&*self.config.client_secret))
+            .basic_auth(
+                form_encoded(&self.config.client_id),
+                Some(&*Zeroizing::new(form_encoded(&self.config.client_secret))),
+            )
             .header("accept", "application/json")
             .timeout(self.timeout)
             .form(&form);
@@ -129,4 +141,9 @@ impl Introspection {
             .unwrap_or_default()
             .as_secs()
     }
+}
+
+/// Client id and secret go form-encoded into HTTP Basic (RFC 6749 section 2.3.1).
+fn form_encoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }

@@ -551,6 +551,29 @@ async fn a_token_that_only_the_leeway_keeps_alive_ends_when_the_api_refuses_it()
 }
 
 #[tokio::test]
+async fn an_organization_that_cannot_be_one_is_never_replaced_by_another() {
+    let world = World::small().await;
+    let server = world.warm_server().await;
+    world.api.set_membership("user_ada", "org_of_the_profile");
+    for organization in ["Default", " ", "org ada", "organisation-\u{e9}"] {
+        let token = world
+            .issuer
+            .token()
+            .subject("user_ada")
+            .organization(organization)
+            .mint();
+        let request = client_of(&server).call(Generation::Modern, "list_projects", &json!({}));
+        let answer = request.bearer(&token).send().await.unwrap();
+        let refused = answer.status == 403
+            || answer
+                .result()
+                .is_some_and(|result| result["isError"] == true);
+        assert!(refused, "{organization:?}: {}", answer.body);
+    }
+    assert!(world.api.requests().entries().is_empty());
+}
+
+#[tokio::test]
 async fn a_token_without_the_upstream_audience_is_403() {
     let world = World::small().await;
     let server = world

@@ -33,7 +33,10 @@ async fn endpoint(status: u16, answer: Value) -> (String, Arc<AtomicUsize>) {
                 length += stream.read(&mut request[length..]).await.unwrap();
             }
             let request = String::from_utf8_lossy(&request[..length]).to_lowercase();
-            assert!(request.contains("authorization: basic b3v"), "{request}");
+            assert!(
+                request.contains("authorization: basic b3vylwlkonmlmjzjcmv0"),
+                "{request}"
+            );
             assert!(request.contains("token=opaque"), "{request}");
             count.fetch_add(1, Ordering::SeqCst);
             let body = answer.to_string();
@@ -57,7 +60,7 @@ async fn ask(status: u16, answer: Value) -> (Result<mcp_auth::Principal, AuthErr
     config.introspection = Some(IntrospectionConfig::new(
         url,
         "our-id",
-        "secret".to_owned().into(),
+        "s&cret".to_owned().into(),
     ));
     let verifier = verifier_with(config, VerifierConfig::default());
     let verdict = verify(&verifier, "opaque-token").await;

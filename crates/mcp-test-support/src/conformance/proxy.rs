@@ -125,8 +125,7 @@ mod tests {
         assert!(seen.contains("Authorization: Bearer abc\r\n"), "{seen}");
         assert!(seen.ends_with("\r\n\r\nbody"), "{seen}");
 
-        peer
-            .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
+        peer.write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
             .await
             .unwrap();
         drop(peer);

@@ -87,12 +87,7 @@ impl Keyring {
     pub fn seal(&self, name: &str, plaintext: &[u8]) -> Result<Vec<u8>, SealError> {
         let key = &self.current;
         let nonce = Nonce::<U12>::try_generate().map_err(|_| SealError)?;
-        let aad = key.associated_data(name);
-        let payload = Payload {
-            msg: plaintext,
-            aad: &aad,
-        };
-        let ciphertext = key.cipher.encrypt(&nonce, payload).map_err(|_| SealError)?;
+        let ciphertext = encrypt(&key.cipher, &nonce, &key.associated_data(name), plaintext)?;
         let mut sealed = Vec::with_capacity(plaintext.len() + OVERHEAD);
         sealed.push(VERSION);
         sealed.extend_from_slice(&key.id);
@@ -117,19 +112,9 @@ impl Keyring {
             return Err(OpenError::Format);
         }
         let (key, stale) = self.find(*id).ok_or(OpenError::UnknownKey)?;
-        let payload = Payload {
-            msg: ciphertext,
-            aad: &key.associated_data(name),
-        };
         let nonce = Nonce::<U12>::from(*nonce);
-        let plaintext = key
-            .cipher
-            .decrypt(&nonce, payload)
-            .map_err(|_| OpenError::Tampered)?;
-        Ok(Opened {
-            plaintext: Zeroizing::new(plaintext),
-            stale,
-        })
+        let plaintext = decrypt(&key.cipher, &nonce, &key.associated_data(name), ciphertext)?;
+        Ok(Opened { plaintext, stale })
     }
 
     fn find(&self, id: [u8; ID_LEN]) -> Option<(&Key, bool)> {
@@ -186,6 +171,29 @@ impl Key {
         // The first two parts have a fixed length: no two inputs give the same bytes.
         [[VERSION].as_slice(), &self.id, name.as_bytes()].concat()
     }
+}
+
+fn encrypt(
+    cipher: &Aes256Gcm,
+    nonce: &Nonce<U12>,
+    aad: &[u8],
+    msg: &[u8],
+) -> Result<Vec<u8>, SealError> {
+    cipher
+        .encrypt(nonce, Payload { msg, aad })
+        .map_err(|_| SealError)
+}
+
+fn decrypt(
+    cipher: &Aes256Gcm,
+    nonce: &Nonce<U12>,
+    aad: &[u8],
+    msg: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+    cipher
+        .decrypt(nonce, Payload { msg, aad })
+        .map(Zeroizing::new)
+        .map_err(|_| OpenError::Tampered)
 }
 
 fn expand<const N: usize>(hkdf: &Hkdf<Sha256>, purpose: &[u8]) -> Zeroizing<[u8; N]> {
@@ -281,160 +289,6 @@ pub enum OpenError {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const NAME: &str = "mcp:session:v1:abc";
-
-    fn ring(current: u8, previous: &[u8]) -> Keyring {
-        let key = |seed: u8| Zeroizing::new([seed; 32]);
-        let previous: Vec<_> = previous.iter().map(|seed| key(*seed)).collect();
-        Keyring::new(&key(current), &previous)
-    }
-
-    fn open_error(result: Result<Opened, OpenError>) -> OpenError {
-        result.expect_err("must not open")
-    }
-
-    #[test]
-    fn what_was_sealed_opens_again() {
-        let ring = ring(1, &[]);
-        let sealed = ring.seal(NAME, b"hello").unwrap();
-        let opened = ring.open(NAME, &sealed).unwrap();
-        assert_eq!(opened.plaintext.as_slice(), b"hello");
-        assert!(!opened.stale);
-        assert_eq!(sealed.len(), 5 + OVERHEAD);
-    }
-
-    #[test]
-    fn two_seals_of_one_record_share_no_nonce() {
-        let ring = ring(1, &[]);
-        let nonce = |sealed: Vec<u8>| sealed[1 + ID_LEN..1 + ID_LEN + NONCE_LEN].to_vec();
-        let first = nonce(ring.seal(NAME, b"x").unwrap());
-        assert_ne!(first, nonce(ring.seal(NAME, b"x").unwrap()));
-    }
-
-    #[test]
-    fn a_record_moved_to_another_entry_does_not_open() {
-        let ring = ring(1, &[]);
-        let sealed = ring.seal(NAME, b"hello").unwrap();
-        let moved = ring.open("mcp:session:v1:abd", &sealed);
-        assert_eq!(open_error(moved), OpenError::Tampered);
-    }
-
-    #[test]
-    fn the_previous_key_opens_and_says_so() {
-        let sealed = ring(1, &[]).seal(NAME, b"hello").unwrap();
-        let opened = ring(2, &[1]).open(NAME, &sealed).unwrap();
-        assert_eq!(opened.plaintext.as_slice(), b"hello");
-        assert!(opened.stale);
-    }
-
-    #[test]
-    fn a_foreign_key_opens_nothing() {
-        let sealed = ring(1, &[]).seal(NAME, b"hello").unwrap();
-        assert_eq!(
-            open_error(ring(2, &[3]).open(NAME, &sealed)),
-            OpenError::UnknownKey
-        );
-    }
-
-    #[test]
-    fn bad_keys_are_refused_with_the_fix() {
-        let good = "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF";
-        assert!(Keyring::from_hex(good, &[good]).is_ok());
-        let cases = [
-            ("short", "the encryption key has 5 characters instead of 64"),
-            (
-                &good.replace('0', "g"),
-                "the encryption key has characters other than",
-            ),
-            (&"7f".repeat(32), "the encryption key repeats one byte"),
-        ];
-        for (key, expected) in cases {
-            let message = Keyring::from_hex(key, &[]).unwrap_err().to_string();
-            assert!(message.starts_with(expected), "{message}");
-            assert!(message.ends_with("openssl rand -hex 32`"), "{message}");
-        }
-        let message = Keyring::from_hex(good, &[good, "x"])
-            .unwrap_err()
-            .to_string();
-        assert!(
-            message.starts_with("previous encryption key 2 has 1 characters"),
-            "{message}"
-        );
-    }
-
-    #[test]
-    fn keys_are_wiped_when_they_are_dropped() {
-        fn wiped<T: zeroize::ZeroizeOnDrop>() {}
-        wiped::<Aes256Gcm>();
-        // An HMAC holds nothing but two states of its hash.
-        wiped::<Sha256>();
-        wiped::<Zeroizing<[u8; 32]>>();
-    }
-
-    #[test]
-    fn debug_shows_no_key_and_no_plaintext() {
-        let ring = ring(1, &[2]);
-        assert_eq!(format!("{ring:?}"), "Keyring([redacted], 1 previous)");
-        let sealed = ring.seal(NAME, b"hello").unwrap();
-        let opened = ring.open(NAME, &sealed).unwrap();
-        assert_eq!(format!("{opened:?}"), "Opened([redacted], stale: false)");
-    }
-
-    #[test]
-    fn every_flipped_byte_is_refused() {
-        let ring = ring(1, &[2]);
-        let sealed = ring
-            .seal(NAME, b"a principal and its upstream token")
-            .unwrap();
-        for at in 0..sealed.len() {
-            for bit in 0..8 {
-                let mut altered = sealed.clone();
-                altered[at] ^= 1 << bit;
-                assert!(ring.open(NAME, &altered).is_err(), "byte {at}, bit {bit}");
-            }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn nothing_but_the_sealed_bytes_opens(
-            plaintext in prop::collection::vec(any::<u8>(), 0..512),
-            at in any::<prop::sample::Index>(),
-            flip in 1_u8..,
-            cut in any::<prop::sample::Index>(),
-        ) {
-            let ring = ring(1, &[2]);
-            let sealed = ring.seal(NAME, &plaintext).unwrap();
-            let opened = ring.open(NAME, &sealed).unwrap();
-            prop_assert_eq!(opened.plaintext.as_slice(), plaintext.as_slice());
-            let mut altered = sealed.clone();
-            altered[at.index(sealed.len())] ^= flip;
-            prop_assert!(ring.open(NAME, &altered).is_err());
-            prop_assert!(ring.open(NAME, &sealed[..cut.index(sealed.len())]).is_err());
-        }
-
-        #[test]
-        fn no_token_opens_the_record_of_another(
-            a in "[A-Za-z0-9._-]{1,100}",
-            b in "[A-Za-z0-9._-]{1,100}",
-        ) {
-            let ring = ring(1, &[]);
-            let name = |token: &str| {
-                let token = AccessToken::parse(&format!("Bearer {token}")).unwrap();
-                ring.session_key(&token).to_string()
-            };
-            let sealed = ring.seal(&name(&a), b"a principal").unwrap();
-            prop_assert_eq!(ring.open(&name(&b), &sealed).is_ok(), a == b);
-        }
-
-        #[test]
-        fn arbitrary_bytes_never_open(bytes in prop::collection::vec(any::<u8>(), 0..256)) {
-            prop_assert!(ring(1, &[2]).open(NAME, &bytes).is_err());
-        }
-    }
-}
+mod tests;
+#[cfg(test)]
+mod vectors;

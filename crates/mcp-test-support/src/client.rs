@@ -3,10 +3,12 @@
 
 mod http;
 mod rmcp_client;
+mod schema;
 mod stdio;
 
 pub use http::{RawAnswer, RawHttp, RawRequest};
 pub use rmcp_client::{McpClient, call, connect_http, connect_stdio};
+pub use schema::nonconformity;
 pub use stdio::RawStdio;
 
 use serde_json::{Value, json};

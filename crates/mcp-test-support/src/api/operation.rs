@@ -42,6 +42,18 @@ pub(super) struct Target {
     pub(super) item: String,
 }
 
+impl Target {
+    /// Whether anything in the path is named by a short id.
+    pub(super) fn has_short_id(&self) -> bool {
+        let ids = [&self.project, &self.requirement, &self.item];
+        ids.iter().any(|id| {
+            ["PROJ-", "REQ-", "TASK-"]
+                .iter()
+                .any(|kind| id.starts_with(kind))
+        })
+    }
+}
+
 impl Operation {
     /// Whether it changes something.
     #[must_use]

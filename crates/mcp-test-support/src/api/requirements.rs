@@ -17,6 +17,8 @@ const REQUIREMENT_STATUSES: [&str; 6] = [
     "CANCELLED",
 ];
 const TASK_STATUSES: [&str; 4] = ["PLANNED", "IN_PROGRESS", "COMPLETED", "CANCELLED"];
+/// The creator of what is there from the start.
+pub(super) const SEED: &str = "seed";
 const TASK_FIELDS: [&str; 4] = ["title", "content", "status", "external_id"];
 
 #[derive(Debug)]
@@ -31,12 +33,12 @@ impl Project {
     pub(super) fn seed(&mut self) {
         let content = "## Goal\nShoppers pay with a saved card.\n\n## Acceptance Criteria\n\
                        - **Given** a saved card, paying takes one click\n";
-        let requirement = self.add("Pay with a saved card", content, "PLANNED", "seed");
+        let requirement = self.add("Pay with a saved card", content, "PLANNED", SEED);
         for (title, status) in [
             ("Store card tokens", "COMPLETED"),
             ("One-click button", "PLANNED"),
         ] {
-            requirement.add_task(title, "Write it, test it.", status, "seed");
+            requirement.add_task(title, "Write it, test it.", status, SEED);
         }
     }
 
@@ -105,7 +107,7 @@ impl Project {
             "url": format!("https://app.braingrid.ai/requirements/overview?id={id}&tab=requirements"),
             "assigned_to": null, "branch": null, "tags": [],
             "complexity": 2, "readiness": 3, "created_by": creator,
-            "created_at": "2026-01-01T00:00:00.000Z", "updated_at": "2026-01-01T00:00:00.000Z",
+            "created_at": made_at(creator), "updated_at": made_at(creator),
         });
         let fields = fields.as_object().cloned().unwrap_or_default();
         self.requirements.push(Requirement {
@@ -180,6 +182,7 @@ impl Requirement {
             "number": self.next.to_string(),
             "title": title, "content": content, "status": status,
             "external_id": null, "assigned_to": null, "blocked_by": [], "created_by": creator,
+            "created_at": made_at(creator),
         });
         self.tasks
             .push(fields.as_object().cloned().unwrap_or_default());
@@ -263,6 +266,14 @@ impl Requirement {
         let percentage = (completed * 100).checked_div(total).unwrap_or(0);
         json!({ "total": total, "completed": completed, "progress_percentage": percentage })
     }
+}
+
+/// Now, to the millisecond; what was there from the start is old.
+fn made_at(creator: &str) -> String {
+    if creator == SEED {
+        return "2026-01-01T00:00:00.000Z".to_owned();
+    }
+    format!("{:.3}", jiff::Timestamp::now())
 }
 
 fn prompt(body: &Fields) -> Result<&str, Refusal> {

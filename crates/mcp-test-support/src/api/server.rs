@@ -2,7 +2,10 @@
 
 use std::{
     future, io,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::SystemTime,
 };
 
@@ -41,6 +44,8 @@ struct Inner {
     faults: Mutex<Faults>,
     requests: Journal<Recorded>,
     writes: Journal<Operation>,
+    abandoned: Journal<Operation>,
+    only_uuids: AtomicBool,
     introspection: OnceLock<Introspection>,
 }
 
@@ -59,6 +64,8 @@ impl Api {
             faults: Mutex::new(Faults::default()),
             requests: Journal::new(),
             writes: Journal::new(),
+            abandoned: Journal::new(),
+            only_uuids: AtomicBool::new(false),
             introspection: OnceLock::new(),
         });
         let server = serve(listener, Arc::clone(&inner));
@@ -149,6 +156,17 @@ impl Api {
     pub fn writes(&self) -> &Journal<Operation> {
         &self.inner.writes
     }
+
+    /// Every request whose connection was closed by the client before it was answered.
+    #[must_use]
+    pub fn abandoned(&self) -> &Journal<Operation> {
+        &self.inner.abandoned
+    }
+
+    /// Knows things by UUID only from now on: a short id in a path is not found.
+    pub fn refuse_short_ids(&self) {
+        self.inner.only_uuids.store(true, Ordering::SeqCst);
+    }
 }
 
 fn serve(listener: TcpListener, inner: Arc<Inner>) -> HttpServer {
@@ -170,11 +188,30 @@ impl Inner {
         let Some((operation, target)) = known else {
             return Ok(refused(&Refusal::new(404, "no such operation")));
         };
+        if self.only_uuids.load(Ordering::SeqCst) && target.has_short_id() {
+            return Ok(refused(&Refusal::new(404, "not found")));
+        }
         let fault = lock(&self.faults).take(operation);
+        // Dropped in the middle when the client closes its connection.
+        let mut waiting = Waiting(Some(operation), &self.abandoned);
+        let answer = self.meet(fault, operation, &target, &request, claims).await;
+        waiting.0 = None;
+        answer
+    }
+
+    /// The answer, or what the fault makes of it.
+    async fn meet(
+        &self,
+        fault: Option<Fault>,
+        operation: Operation,
+        target: &Target,
+        request: &Request<Bytes>,
+        claims: Option<Map<String, Value>>,
+    ) -> Result<Answer, Closed> {
         if let Some(answer) = before(fault.as_ref()).await {
             return answer;
         }
-        let answer = self.perform(operation, &target, &request, claims.as_ref());
+        let answer = self.perform(operation, target, request, claims.as_ref());
         match fault {
             Some(Fault::CloseAfterWrite) => Err(Closed),
             Some(Fault::HeldAfterWrite(gate)) => {
@@ -246,6 +283,17 @@ impl Inner {
             })
             .collect();
         json_answer(StatusCode::OK, &json!({ "requests": requests }))
+    }
+}
+
+/// A request that is being answered; noted as abandoned when it goes before that.
+struct Waiting<'a>(Option<Operation>, &'a Journal<Operation>);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(operation) = self.0 {
+            self.1.push(operation);
+        }
     }
 }
 

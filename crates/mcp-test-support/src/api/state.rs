@@ -8,7 +8,7 @@ use super::{
     caller::Caller,
     ids::{self, Fields, Query},
     operation::{Operation, Target},
-    requirements::Requirement,
+    requirements::{Requirement, SEED},
 };
 
 /// The repository of the project every organization starts with.
@@ -122,7 +122,7 @@ impl State {
 impl Organization {
     fn seeded() -> Self {
         let mut organization = Self::default();
-        let project = organization.add_project("Web shop", Some(SEEDED_REPOSITORY), "seed");
+        let project = organization.add_project("Web shop", Some(SEEDED_REPOSITORY), SEED);
         project.seed();
         organization
     }

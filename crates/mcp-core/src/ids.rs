@@ -91,6 +91,13 @@ reference!(
     TaskRef, "TASK", "task"
 );
 
+/// Whether a part of a path is a short id, as the references above write them.
+pub(crate) fn is_short(segment: &str) -> bool {
+    segment.split_once('-').is_some_and(|(prefix, number)| {
+        ["PROJ", "REQ", "TASK"].contains(&prefix) && number.parse::<u64>().is_ok()
+    })
+}
+
 fn parse(text: &str, prefix: &str, noun: &str) -> Result<Id, InvalidId> {
     let text = text.trim();
     if is_uuid(text) {

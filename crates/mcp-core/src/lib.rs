@@ -30,7 +30,10 @@ pub mod tools;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub use braingrid::fuzzing;
-pub use braingrid::{BrainGridClient, BrainGridConfig, ConfigError, HeaderHook, Timeouts};
+pub use braingrid::{
+    BrainGridClient, BrainGridConfig, ConfigError, FinishedRequest, HeaderHook, RequestObserver,
+    Timeouts,
+};
 pub use caller::{Caller, Credential, CredentialError, Organization};
 pub use error::ApiError;
 pub use ids::{InvalidId, OrganizationId, ProjectRef, RequirementRef, TaskRef};

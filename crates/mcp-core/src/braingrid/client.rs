@@ -6,21 +6,27 @@ use serde_json::Value;
 
 use super::{
     BrainGridConfig, ConfigError, Page,
-    decode::{self, Fields},
+    call::{json, listed, paged, shown, written},
+    decode,
     model::{Profile, Project, Requirement, Task},
-    reply::{Answer, unclear},
-    routes::{self, Class, Route},
+    routes,
     send::{Request, Sender},
+    short_ids::ShortIds,
 };
 use crate::{
     caller::Caller,
-    error::{ApiError, Unclear},
-    ids::{OrganizationId, ProjectRef, RequirementRef, TaskRef},
+    error::ApiError,
+    ids::{ProjectRef, RequirementRef, TaskRef},
 };
 
 /// BrainGrid's HTTP API. A cheap clone; connections, limits and the circuit breaker are shared.
 #[derive(Clone)]
-pub struct BrainGridClient(Arc<Sender>);
+pub struct BrainGridClient(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) sender: Sender,
+    pub(super) short_ids: ShortIds,
+}
 
 impl fmt::Debug for BrainGridClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -36,7 +42,7 @@ pub(crate) struct Paging {
 }
 
 /// What a write answered: `None` when it was done but the answer does not show the thing.
-type Written<T> = Result<Option<T>, ApiError>;
+pub(super) type Written<T> = Result<Option<T>, ApiError>;
 
 impl BrainGridClient {
     /// A client; makes no request.
@@ -44,7 +50,10 @@ impl BrainGridClient {
     /// # Errors
     /// When the base URL is not one that can be called.
     pub fn new(config: BrainGridConfig) -> Result<Self, ConfigError> {
-        Ok(Self(Arc::new(Sender::new(config)?)))
+        Ok(Self(Arc::new(Inner {
+            sender: Sender::new(config)?,
+            short_ids: ShortIds::default(),
+        })))
     }
 
     /// Who the credential belongs to.
@@ -56,7 +65,7 @@ impl BrainGridClient {
             // Not resolved: this is the call by which it is.
             organization: caller.organization().id().cloned(),
         };
-        let answer = self.0.send(caller, &request).await?;
+        let answer = self.0.sender.send(caller, &request).await?;
         shown(&answer, "profile", Profile::decode)
     }
 
@@ -272,106 +281,5 @@ impl BrainGridClient {
     ) -> Written<Value> {
         self.guess(caller, routes::review(project, requirement), body)
             .await
-    }
-
-    async fn guess(&self, caller: &Caller, route: Route, body: Value) -> Written<Value> {
-        let answer = self.write(caller, route, Some(body)).await?;
-        Ok(json(&answer))
-    }
-
-    async fn write(
-        &self,
-        caller: &Caller,
-        route: Route,
-        body: Option<Value>,
-    ) -> Result<Answer, ApiError> {
-        self.call(caller, route, Vec::new(), body).await
-    }
-
-    async fn call(
-        &self,
-        caller: &Caller,
-        route: Route,
-        query: Vec<(&'static str, String)>,
-        body: Option<Value>,
-    ) -> Result<Answer, ApiError> {
-        let organization = caller
-            .organization()
-            .resolve(async || self.profile_organization(caller).await)
-            .await?;
-        self.0
-            .send(
-                caller,
-                &Request {
-                    route,
-                    query,
-                    body,
-                    organization,
-                },
-            )
-            .await
-    }
-
-    /// The organization the profile names; none when there is no profile to be had here.
-    async fn profile_organization(
-        &self,
-        caller: &Caller,
-    ) -> Result<Option<OrganizationId>, ApiError> {
-        match self.profile(caller).await {
-            Ok(profile) => Ok(profile.organization()),
-            Err(
-                ApiError::NotFound(_)
-                | ApiError::Invalid { .. }
-                | ApiError::Failed(Unclear::Unreadable),
-            ) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-}
-
-fn paged(paging: Paging) -> Vec<(&'static str, String)> {
-    vec![
-        ("page", paging.page.to_string()),
-        ("limit", paging.limit.to_string()),
-    ]
-}
-
-fn json(answer: &Answer) -> Option<Value> {
-    decode::json(&answer.body, answer.event_stream)
-}
-
-fn shown<T>(
-    answer: &Answer,
-    noun: &str,
-    decode: impl Fn(Fields) -> Option<T>,
-) -> Result<T, ApiError> {
-    json(answer)
-        .and_then(|body| decode(decode::entity(body, noun)?))
-        .ok_or_else(|| unclear(Class::Read, Unclear::Unreadable))
-}
-
-fn listed<T>(
-    answer: &Answer,
-    nouns: &str,
-    decode: impl Fn(Fields) -> Option<T>,
-) -> Result<Page<T>, ApiError> {
-    json(answer)
-        .and_then(|body| decode::list(body, nouns, decode))
-        .ok_or_else(|| unclear(Class::Read, Unclear::Unreadable))
-}
-
-/// A 2xx with an empty body, or with JSON that shows no `noun` and no error, says "done".
-fn written<T>(answer: &Answer, noun: &str, decode: impl Fn(Fields) -> Option<T>) -> Written<T> {
-    if answer.body.iter().all(u8::is_ascii_whitespace) {
-        return Ok(None);
-    }
-    let unreadable = || unclear(Class::Write, Unclear::Unreadable);
-    let body = json(answer).ok_or_else(unreadable)?;
-    let denies = body.get("success") == Some(&Value::Bool(false))
-        || body.get("error").is_some_and(|error| !error.is_null());
-    match decode::entity(body, noun).and_then(decode) {
-        Some(found) => Ok(Some(found)),
-        None if denies => Err(unreadable()),
-        None => Ok(None),
     }
 }

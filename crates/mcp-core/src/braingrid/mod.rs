@@ -1,5 +1,6 @@
 //! BrainGrid's HTTP API and how it is called.
 
+mod call;
 mod client;
 mod decode;
 #[cfg(any(fuzzing, test))]
@@ -10,6 +11,7 @@ mod policy;
 mod reply;
 mod routes;
 mod send;
+mod short_ids;
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,6 +24,25 @@ pub(crate) use self::{client::Paging, decode::Page};
 
 /// Adds headers to every request to BrainGrid, for example the trace context.
 pub type HeaderHook = Arc<dyn Fn(&mut HeaderMap) + Send + Sync>;
+
+/// Is told about every request that is over, for metrics.
+pub type RequestObserver = Arc<dyn Fn(&FinishedRequest) + Send + Sync>;
+
+/// A request to BrainGrid that is over, retries included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FinishedRequest {
+    /// What was asked for, such as `list_projects`.
+    pub operation: &'static str,
+    /// `ok`, or the kind of the error: `not_found`, `rate_limited`, `outcome_unknown`, …
+    pub outcome: &'static str,
+    /// The HTTP status that came last, if any came.
+    pub status: Option<u16>,
+    /// How often it was sent or tried to be sent.
+    pub attempts: u32,
+    /// From the first attempt to the end, waiting for a free place included.
+    pub duration: Duration,
+}
 
 /// How BrainGrid is called.
 #[derive(Clone)]
@@ -43,6 +64,8 @@ pub struct BrainGridConfig {
     pub breaker_pause: Duration,
     /// Adds headers to every request.
     pub headers: Option<HeaderHook>,
+    /// Is told about every request that is over.
+    pub observer: Option<RequestObserver>,
 }
 
 impl BrainGridConfig {
@@ -57,6 +80,7 @@ impl BrainGridConfig {
             breaker_threshold: 10,
             breaker_pause: Duration::from_secs(5),
             headers: None,
+            observer: None,
         }
     }
 }

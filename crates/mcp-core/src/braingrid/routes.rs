@@ -58,6 +58,11 @@ fn slow(operation: &'static str, path: String) -> Route {
     }
 }
 
+/// The list in which the things below a path are found, such as `projects`.
+pub(crate) fn collection(path: String) -> Route {
+    read("list_to_find_id", path)
+}
+
 pub(crate) fn profile() -> Route {
     read("get_profile", "profile".into())
 }

@@ -15,7 +15,7 @@ use tracing::{Instrument, Span, field};
 use url::Url;
 
 use super::{
-    BrainGridConfig, ConfigError, HeaderHook, Timeouts,
+    BrainGridConfig, ConfigError, FinishedRequest, HeaderHook, RequestObserver, Timeouts,
     policy::{Breaker, jitter, retry_wait},
     reply::{
         Answer, Failure, Reply, is_event_stream, is_outage, judge, retry_after, transport_failure,
@@ -48,6 +48,14 @@ pub(crate) struct Sender {
     quick: Semaphore,
     slow: Semaphore,
     headers: Option<HeaderHook>,
+    observer: Option<RequestObserver>,
+}
+
+/// What is counted while a request is on its way.
+#[derive(Default)]
+struct Counted {
+    attempts: u32,
+    status: Option<u16>,
 }
 
 impl Sender {
@@ -70,6 +78,7 @@ impl Sender {
             quick: Semaphore::new(config.max_concurrent.max(1)),
             slow: Semaphore::new(config.max_concurrent_slow.max(1)),
             headers: config.headers,
+            observer: config.observer,
         })
     }
 
@@ -88,13 +97,26 @@ impl Sender {
             attempts = field::Empty,
             error.r#type = field::Empty,
         );
+        let started = Instant::now();
+        let mut counted = Counted::default();
         let sent = async {
             let _permit = self.permit(request.route.class).await?;
-            self.attempts(caller, request).await
+            self.attempts(caller, request, &mut counted).await
         };
-        sent.instrument(span.clone()).await.inspect_err(|error| {
+        let sent = sent.instrument(span.clone()).await;
+        if let Err(error) = &sent {
             span.record("error.type", error.kind());
-        })
+        }
+        if let Some(observer) = &self.observer {
+            observer(&FinishedRequest {
+                operation: request.route.operation,
+                outcome: sent.as_ref().map_or_else(ApiError::kind, |_| "ok"),
+                status: counted.status,
+                attempts: counted.attempts,
+                duration: started.elapsed(),
+            });
+        }
+        sent
     }
 
     /// One of the places for calls in flight. Minutes-long calls have their own, so that they
@@ -111,7 +133,12 @@ impl Sender {
         }
     }
 
-    async fn attempts(&self, caller: &Caller, request: &Request) -> Result<Answer, ApiError> {
+    async fn attempts(
+        &self,
+        caller: &Caller,
+        request: &Request,
+        counted: &mut Counted,
+    ) -> Result<Answer, ApiError> {
         let class = request.route.class;
         let deadline = Instant::now() + self.timeouts.total(class);
         let credential = caller.credential();
@@ -119,8 +146,12 @@ impl Sender {
         let mut renewed = false;
         let mut attempt = 1;
         loop {
-            Span::current().record("attempts", attempt);
-            let failure = match self.attempt(&bearer, request, deadline).await {
+            counted.attempts += 1;
+            Span::current().record("attempts", counted.attempts);
+            let reply = self.attempt(&bearer, request, deadline).await;
+            let status = reply.as_ref().ok().map(|reply| reply.status.as_u16());
+            counted.status = status.or(counted.status);
+            let failure = match reply {
                 // A 401 proves that nothing was done: also a write may go again.
                 Ok(reply) if reply.status == StatusCode::UNAUTHORIZED => {
                     credential.reject();

@@ -18,6 +18,7 @@ mod render;
 mod requirements;
 mod run;
 mod scopes;
+mod sieve;
 mod tasks;
 
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};

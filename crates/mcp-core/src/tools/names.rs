@@ -25,8 +25,11 @@ pub(crate) const NAMES: [&str; 20] = [
 ];
 
 /// Other names, with the tool they mean.
-pub(crate) const ALIASES: [(&str, &str); 1] =
-    [("create_project_requirement", "create_requirement")];
+pub(crate) const ALIASES: [(&str, &str); 2] = [
+    ("create_project_requirement", "create_requirement"),
+    // Nobody can log in through a tool here; the tool it means says how to.
+    ("authenticate", "auth_status"),
+];
 
 /// The canonical name of a built-in tool, from it or from an alias.
 ///

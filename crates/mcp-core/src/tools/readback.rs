@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 
 use super::run::{ToolError, sentence};
 use crate::ApiError;
@@ -35,9 +35,15 @@ pub(super) fn shows(wanted: Option<&str>, found: Option<&str>, unsaid: bool) -> 
 
 /// Whether a thing says that it was made since then. One that does not say so may be older.
 pub(super) fn created_since(created_at: Option<&str>, begun: Timestamp) -> bool {
+    // BrainGrid may write milliseconds or seconds: what is cut off is not "before".
+    let unit = match created_at {
+        Some(text) if text.contains('.') => Unit::Millisecond,
+        _ => Unit::Second,
+    };
+    let floor = TimestampRound::new().smallest(unit).mode(RoundMode::Floor);
     created_at
         .and_then(|text| text.parse::<Timestamp>().ok())
-        .is_some_and(|made| made >= begun)
+        .is_some_and(|made| made >= begun.round(floor).unwrap_or(begun))
 }
 
 /// What is there under the name of something whose making may or may not have worked.
@@ -88,6 +94,10 @@ mod tests {
         let begun: Timestamp = "2026-11-23T02:00:00Z".parse().unwrap();
         assert!(created_since(Some("2026-11-23T02:00:00.001Z"), begun));
         assert!(!created_since(Some("2026-11-23T01:59:59.999Z"), begun));
+        let within: Timestamp = "2026-11-23T02:00:00.123456Z".parse().unwrap();
+        assert!(created_since(Some("2026-11-23T02:00:00.123Z"), within));
+        assert!(!created_since(Some("2026-11-23T02:00:00.122Z"), within));
+        assert!(created_since(Some("2026-11-23T02:00:00Z"), within));
         assert!(!created_since(Some("yesterday"), begun));
         assert!(!created_since(None, begun));
     }

@@ -27,6 +27,7 @@ use tracing::{Instrument, Span};
 use super::{
     Entry, Run, Shared, ToolSet,
     definition::{Effect, Outcome},
+    sieve::{self, Sifted},
 };
 use crate::{ApiError, BrainGridClient, Caller, CredentialError, ProjectRef};
 
@@ -165,7 +166,7 @@ impl ToolSet {
         let progress = keep_informed(entry.effect, &context);
         let work = guarded(
             self.clone(),
-            entry.run.clone(),
+            entry.clone(),
             call,
             params,
             context,
@@ -211,21 +212,25 @@ impl Drop for Leave {
 /// The tool itself, with a panic turned into an answer that does not tell its text.
 async fn guarded(
     tools: ToolSet,
-    run: Run,
+    entry: Entry,
     call: Call,
     params: CallToolRequestParams,
     context: RequestContext<RoleServer>,
     span: Span,
 ) -> Result<CallToolResponse, ErrorData> {
     let work = async {
-        match run {
+        match entry.run {
             Run::BuiltIn(run) => {
-                let outcome = run(call, params.arguments.unwrap_or_default()).await;
+                let arguments = params.arguments.unwrap_or_default();
+                let (outcome, ignored) = match sieve::sift(arguments, &entry.tool.input_schema) {
+                    Ok(Sifted { known, ignored }) => (run(call, known).await, ignored),
+                    Err(error) => (Err(error), Vec::new()),
+                };
                 span.record(
                     "outcome",
                     outcome.as_ref().map_or_else(ToolError::kind, |_| "ok"),
                 );
-                Ok(response(outcome))
+                Ok(response(outcome, &sieve::remark(&ignored)))
             }
             Run::Added(run) => run(ToolCallContext::new(&tools, params, context)).await,
         }
@@ -242,19 +247,24 @@ async fn guarded(
         })
 }
 
-fn response(outcome: Outcome) -> CallToolResponse {
+fn response(outcome: Outcome, remark: &str) -> CallToolResponse {
     match outcome {
         Ok(answer) => {
-            let mut result = CallToolResult::success(vec![ContentBlock::text(answer.text)]);
+            let text = answer.text + remark;
+            let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
             result.structured_content = Some(answer.structured);
             result.into()
         }
-        Err(error) => failed(&error),
+        Err(error) => failed_with(&error, remark),
     }
 }
 
 pub(super) fn failed(error: &ToolError) -> CallToolResponse {
-    CallToolResult::error(vec![ContentBlock::text(error.text())]).into()
+    failed_with(error, "")
+}
+
+fn failed_with(error: &ToolError, remark: &str) -> CallToolResponse {
+    CallToolResult::error(vec![ContentBlock::text(error.text() + remark)]).into()
 }
 
 const BETWEEN_PROGRESS: Duration = Duration::from_secs(5);

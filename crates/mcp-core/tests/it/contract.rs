@@ -143,6 +143,16 @@ async fn alias_runs_the_canonical_tool_and_is_filtered_with_it() {
 }
 
 #[tokio::test]
+async fn authenticate_says_who_is_logged_in() {
+    assert_eq!(canonical_name("authenticate"), Some("auth_status"));
+    let world = World::new().await;
+    let status = world.get("authenticate", json!({})).await;
+    assert_eq!(status["authenticated"], true);
+    let options = options(|options| options.include = vec!["authenticate".into()]);
+    assert_eq!(names(&list(options, true).await), ["auth_status"]);
+}
+
+#[tokio::test]
 async fn modern_results_name_their_server_and_legacy_ones_do_not() {
     for modern in [true, false] {
         let world = World::with(Setup {

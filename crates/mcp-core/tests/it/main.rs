@@ -13,3 +13,4 @@ mod faults;
 mod guard;
 mod happy;
 mod support;
+mod wire;

@@ -27,7 +27,6 @@ const PROMPT: std::ops::RangeInclusive<usize> = 10..=5000;
 #[serde(deny_unknown_fields)]
 pub(super) struct Create {
     /// The rough idea, 10-5000 characters
-    #[serde(alias = "prompt")]
     pub(super) message: Text,
     /// owner/name, comma-separated; picks the project unless given
     pub(super) repositories: Option<Repositories>,
@@ -99,11 +98,9 @@ pub(super) struct Capture {
     pub(super) project_id: Option<ProjectRef>,
     pub(super) name: Text,
     /// Markdown
-    #[serde(alias = "description")]
     pub(super) content: Text,
     pub(super) tags: Option<Vec<Text>>,
     /// User UUID
-    #[serde(alias = "assigned_to")]
     pub(super) assignee_id: Option<Text>,
 }
 
@@ -156,10 +153,8 @@ pub(super) struct Update {
     pub(super) status: Option<RequirementStatus>,
     pub(super) name: Option<Text>,
     /// Markdown, replaces the spec
-    #[serde(alias = "description")]
     pub(super) content: Option<Text>,
     /// User UUID
-    #[serde(alias = "assigned_to")]
     pub(super) assignee_id: Option<Text>,
 }
 

@@ -97,7 +97,6 @@ pub(super) struct Create {
     pub(super) requirement_id: RequirementRef,
     pub(super) title: Text,
     /// The prompt, Markdown
-    #[serde(alias = "description")]
     pub(super) content: Option<Text>,
     pub(super) external_id: Option<Text>,
 }
@@ -153,7 +152,6 @@ pub(super) struct Update {
     pub(super) status: Option<TaskStatus>,
     pub(super) title: Option<Text>,
     /// Markdown, replaces the prompt
-    #[serde(alias = "description")]
     pub(super) content: Option<Text>,
     pub(super) external_id: Option<Text>,
 }

@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use lexopt::prelude::{Long, Short, Value};
 
+mod chaos;
 mod check;
 mod ci;
 mod conformance;
@@ -36,6 +37,7 @@ Work on it
   dev          build and start everything on this machine, with a demonstration
   test         run all tests, with a real Redis
   interop      real clients, a certified authorization server, the real server
+  chaos        everything around a fleet of servers fails, and nobody notices
   conformance  the official suite of the protocol against the real server
 
 Keep it right
@@ -67,6 +69,7 @@ fn dispatch() -> anyhow::Result<()> {
             "ci" => ci::run(flags)?,
             "interop" => interop::run(flags)?,
             "conformance" => conformance::run(flags)?,
+            "chaos" => chaos::run(flags)?,
             "check" => check::run(flags)?,
             "help" => print!("{HELP}"),
             other => bail!("there is no command '{other}'; see cargo xtask --help"),

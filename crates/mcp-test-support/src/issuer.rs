@@ -3,8 +3,11 @@
 
 use std::{
     future, io,
-    sync::{Arc, Mutex},
-    time::Duration,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
@@ -18,7 +21,7 @@ use crate::{
     journal::Journal,
     keys::{Algorithm, SigningKey},
     lock::lock,
-    token::TokenBuilder,
+    token::{TokenBuilder, seconds},
 };
 
 /// A stand-in issuer. Clones are handles to the same one; it ends with the last of them.
@@ -50,6 +53,8 @@ struct State {
     /// The first of each algorithm signs; all are published.
     keys: Mutex<Vec<Arc<SigningKey>>>,
     audience: Mutex<Vec<String>>,
+    /// Seconds by which its clock is ahead of ours.
+    clock_offset: AtomicI64,
     mode: Mutex<IssuerMode>,
     requests: Journal<String>,
 }
@@ -74,6 +79,7 @@ impl Issuer {
             port,
             keys: Mutex::new(fresh_keys()),
             audience: Mutex::new(Vec::new()),
+            clock_offset: AtomicI64::new(0),
             mode: Mutex::new(IssuerMode::Normal),
             requests: Journal::new(),
         });
@@ -123,6 +129,12 @@ impl Issuer {
         *lock(&self.state.mode) = mode;
     }
 
+    /// Sets its clock so many seconds ahead of ours (negative: behind): `iat`, `exp` and `nbf` of
+    /// tokens made from now on.
+    pub fn set_clock_offset(&self, seconds: i64) {
+        self.state.clock_offset.store(seconds, Ordering::Relaxed);
+    }
+
     /// New keys replace the old ones, which are published no more.
     pub fn rotate(&self) {
         *lock(&self.state.keys) = fresh_keys();
@@ -145,7 +157,8 @@ impl Issuer {
     /// A token as this issuer makes it: RS256, the audience set before, one hour.
     pub fn token(&self) -> TokenBuilder {
         let audience = lock(&self.state.audience).clone();
-        TokenBuilder::new(&self.url(), &audience, self.key(Algorithm::Rs256))
+        let key = self.key(Algorithm::Rs256);
+        TokenBuilder::at(self.state.now(), &self.url(), &audience, key)
     }
 
     /// Requests so far for this path.
@@ -173,6 +186,10 @@ fn fresh_keys() -> Vec<Arc<SigningKey>> {
 impl State {
     fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    fn now(&self) -> i64 {
+        seconds(SystemTime::now()) + self.clock_offset.load(Ordering::Relaxed)
     }
 
     async fn answer(self: Arc<Self>, request: Request<Bytes>) -> Result<Answer, Closed> {
@@ -255,7 +272,7 @@ impl State {
     fn mint(&self, claims: &Value) -> String {
         let audience = lock(&self.audience).clone();
         let key = Arc::clone(lock(&self.keys).first().expect("there are keys"));
-        let builder = TokenBuilder::new(&self.url(), &audience, key);
+        let builder = TokenBuilder::at(self.now(), &self.url(), &audience, key);
         let claims = claims.as_object().into_iter().flatten();
         claims
             .fold(builder, |token, (name, value)| {

@@ -44,6 +44,11 @@ impl<T: Clone> Journal<T> {
         lock(&self.entries).clear();
     }
 
+    /// All entries so far, which are then forgotten.
+    pub fn take(&self) -> Vec<T> {
+        std::mem::take(&mut *lock(&self.entries))
+    }
+
     /// Waits until `enough` holds for the entries; `false` when `limit` passed first.
     pub async fn wait_until(&self, enough: impl Fn(&[T]) -> bool, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;

@@ -48,6 +48,7 @@
 )]
 
 pub mod api;
+pub mod chaos;
 pub mod client;
 mod gate;
 mod http;

@@ -8,6 +8,7 @@
     reason = "the program's whole purpose is to tell a person or a script what it started"
 )]
 
+mod chaos_command;
 mod conformance;
 mod dev;
 
@@ -29,6 +30,8 @@ struct Arguments {
 enum What {
     /// Start the stand-ins and the real server, show a call, print client set-ups, stay up
     Dev(dev::Options),
+    /// Let everything around a fleet of servers fail, and count who noticed
+    Chaos(chaos_command::Options),
     /// Run the official conformance suite against the server and the fixture
     Conformance(conformance::Options),
     /// Start the stand-in OAuth issuer alone
@@ -66,6 +69,7 @@ async fn main() -> ExitCode {
 async fn run(what: What) -> anyhow::Result<()> {
     match what {
         What::Dev(options) => dev::run(&options).await,
+        What::Chaos(options) => chaos_command::run(&options).await,
         What::Conformance(options) => conformance::run(&options).await,
         What::Issuer { port, audience } => {
             let issuer = Issuer::start_on(port).await?;

@@ -204,7 +204,7 @@ impl RedisServer {
         self.command(&["FLUSHALL"]).await.map(drop)
     }
 
-    async fn command(&self, arguments: &[&str]) -> anyhow::Result<Reply> {
+    pub(crate) async fn command(&self, arguments: &[&str]) -> anyhow::Result<Reply> {
         let arguments: Vec<_> = arguments
             .iter()
             .map(|argument| argument.as_bytes())

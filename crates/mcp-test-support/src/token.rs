@@ -19,6 +19,8 @@ pub struct TokenBuilder {
     claims: Map<String, Value>,
     signature: Signature,
     key: Arc<SigningKey>,
+    /// The issuer's clock when this was begun.
+    now: i64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +35,11 @@ impl TokenBuilder {
     /// A token with the claims `iss`, `aud`, `sub`, `org_id`, `scope`, `iat`, `exp` (one hour)
     /// and `jti`, signed by `key`.
     pub fn new(issuer: &str, audience: &[String], key: Arc<SigningKey>) -> Self {
-        let now = seconds(SystemTime::now());
+        Self::at(seconds(SystemTime::now()), issuer, audience, key)
+    }
+
+    /// The same by a clock that shows `now`, in seconds since 1970.
+    pub(crate) fn at(now: i64, issuer: &str, audience: &[String], key: Arc<SigningKey>) -> Self {
         let claims = json!({
             "iss": issuer, "aud": audience, "sub": "user_1", "org_id": "org_1",
             "scope": "openid profile email offline_access",
@@ -44,6 +50,7 @@ impl TokenBuilder {
             claims: object(claims),
             signature: Signature::Right,
             key,
+            now,
         }
         .signed_by_header()
     }
@@ -70,12 +77,14 @@ impl TokenBuilder {
 
     /// Sets `exp` to so many seconds from now; negative for a token that has expired.
     pub fn expires_in(self, from_now: i64) -> Self {
-        self.claim("exp", seconds(SystemTime::now()) + from_now)
+        let at = self.now + from_now;
+        self.claim("exp", at)
     }
 
     /// Sets `nbf` to so many seconds from now.
     pub fn not_before_in(self, from_now: i64) -> Self {
-        self.claim("nbf", seconds(SystemTime::now()) + from_now)
+        let at = self.now + from_now;
+        self.claim("nbf", at)
     }
 
     /// Sets any claim to any value.

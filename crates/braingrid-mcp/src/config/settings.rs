@@ -391,8 +391,9 @@ pub(crate) static ENCRYPTION_KEYS_PREVIOUS: Setting = Setting::new(
 .kind(Kind::List)
 .secret()
 .says(
-    "Keys that still open sessions",
-    "After a key rotation: the old keys, newest first.",
+    "Keys that only open sessions",
+    "Before a key rotation the next key, after it the old one, separated by commas or lines; \
+     docs/operations.md says how.",
 );
 
 pub(crate) static SESSION_CACHE_TTL: Setting = Setting::new(

@@ -1,0 +1,79 @@
+//! The chaos suite: everything around a fleet fails, again and again, and nobody is signed out.
+//!
+//! Three instances of the real binary, a Redis with replica and Sentinel, an issuer with a clock
+//! of its own, and 50 tenants who read and write all the time, in both protocol generations. A
+//! seeded schedule of outages runs over them; the [`Report`] counts what the tenants saw.
+//!
+//! **Who balances.** The clients themselves: every call goes to the next instance, and one that
+//! fails is repeated once on the one after it. A balancer in between would pin connections; this
+//! way consecutive calls of a tenant always meet different instances, and a repeated one never
+//! meets the instance that failed it. In front of each instance is a door (a TCP relay) that keeps
+//! the address when the instance restarts, and can reset every connection.
+//!
+//! **What is a failure.** 401 for a good token, on any attempt; a call that failed twice; an answer
+//! or a request at the API that belongs to somebody else. A token is good until it expires by
+//! either clock or the issuer withdraws the key that signed it.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "instances, phases and the two servers are numbered here, and their number is fixed"
+)]
+
+mod bars;
+mod call;
+mod door;
+mod events;
+mod fleet;
+mod record;
+mod redis;
+mod report;
+mod schedule;
+mod tenant;
+mod world;
+
+use std::{path::PathBuf, sync::Arc, time::Instant};
+
+pub use bars::Bars;
+pub use report::{PhaseReport, Report};
+pub use schedule::{Event, Length, Step, plan};
+
+use self::{record::Recorder, world::World};
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The server's binary.
+    pub server: PathBuf,
+    /// Decides the schedule.
+    pub seed: u64,
+    /// How long.
+    pub length: Length,
+    /// Tells on stderr what is happening.
+    pub verbose: bool,
+}
+
+/// Runs the suite.
+///
+/// # Errors
+///
+/// When something around the server does not start; what the server does wrong is in the report.
+pub async fn run(config: &Config) -> anyhow::Result<Report> {
+    let schedule = plan(config.seed, config.length);
+    let names = schedule.iter().map(|step| step.event.name());
+    let recorder = Arc::new(Recorder::new(["calm"].into_iter().chain(names)));
+    let mut world = World::start(config, Arc::clone(&recorder)).await?;
+    let begun = Instant::now();
+    world.calm().await?;
+    for (number, step) in schedule.iter().enumerate() {
+        recorder.enter(number + 1);
+        world.say(&format!("{:5.1} s  {step}", begun.elapsed().as_secs_f64()));
+        world.perform(step).await?;
+    }
+    recorder.enter(0);
+    world.calm().await?;
+    world.rest().await;
+    let quiet = world.commands_of_warm_calls().await?;
+    let bars = bars::measure(&mut world, config.length).await?;
+    let report = Report::new(config, schedule, &recorder, quiet, bars, begun.elapsed());
+    world.stop().await;
+    Ok(report)
+}

@@ -1,0 +1,197 @@
+//! One call of a tenant: sent to an instance, repeated once on another, judged.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+use tokio::sync::watch;
+
+use super::{
+    fleet::INSTANCES,
+    record::{Recorder, count},
+    tenant::{Login, Tenant},
+};
+use crate::client::{Generation, RawAnswer, RawHttp, RawRequest};
+
+/// Nothing may take longer.
+const LIMIT: Duration = Duration::from_secs(15);
+/// Between two calls of a tenant.
+const PAUSE: Duration = Duration::from_millis(150);
+
+/// What all tenants share.
+pub(super) struct Callers {
+    pub(super) login: Login,
+    pub(super) recorder: Arc<Recorder>,
+    /// One client per instance.
+    pub(super) instances: Vec<RawHttp>,
+    /// The instance of the next call.
+    pub(super) turn: AtomicUsize,
+    pub(super) at_work: watch::Sender<bool>,
+    pub(super) under_way: watch::Sender<usize>,
+    pub(super) over: AtomicBool,
+}
+
+/// How an attempt ended.
+enum Outcome {
+    Answered,
+    /// 401, and in which words.
+    Refused(String),
+    /// Repeated on another instance.
+    Failed(String),
+}
+
+/// Calls until the run is over.
+pub(super) async fn work(tenant: Arc<Tenant>, callers: Arc<Callers>) {
+    let mut at_work = callers.at_work.subscribe();
+    while !callers.over.load(Ordering::Relaxed) {
+        if at_work.wait_for(|at_work| *at_work).await.is_err() {
+            return;
+        }
+        callers.under_way.send_modify(|calls| *calls += 1);
+        // Those who stop the work look at the one, then at the other: in this order, none is missed.
+        if *at_work.borrow() {
+            callers.call(&tenant).await;
+        }
+        callers.under_way.send_modify(|calls| *calls -= 1);
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+impl Callers {
+    /// One call, to whichever instance is next.
+    async fn call(&self, tenant: &Tenant) {
+        let instance = self.turn.fetch_add(1, Ordering::Relaxed) % INSTANCES;
+        let number = tenant.next();
+        let generation = Generation::BOTH[usize::from(number.is_multiple_of(2))];
+        self.call_on(instance, tenant, generation, number / 2).await;
+    }
+
+    /// One call, which `number` decides, to this instance and then to the next one.
+    pub(super) async fn call_on(
+        &self,
+        instance: usize,
+        tenant: &Tenant,
+        generation: Generation,
+        number: u64,
+    ) {
+        let phase = self.recorder.phase();
+        count(&phase.calls);
+        let token = tenant.token(&self.login);
+        let begun = Instant::now();
+        let mut failures = Vec::new();
+        for attempt in 0..2 {
+            let instance = (instance + attempt) % INSTANCES;
+            let request = request(&self.instances[instance], tenant, generation, number);
+            match self.attempt(tenant, request.bearer(&token.text)).await {
+                Outcome::Answered => return phase.answered(begun.elapsed()),
+                Outcome::Refused(_) if !self.login.is_good(&token) => {
+                    return count(&phase.withdrawn);
+                }
+                Outcome::Refused(why) => {
+                    count(&phase.refused);
+                    return self
+                        .recorder
+                        .complain(&format!("instance {instance}: {why}"));
+                }
+                Outcome::Failed(why) => failures.push(format!("instance {instance}: {why}")),
+            }
+            if attempt == 0 {
+                count(&phase.retried);
+            }
+        }
+        count(&phase.failed);
+        self.recorder.complain(&failures.join("; then "));
+    }
+
+    async fn attempt(&self, tenant: &Tenant, request: RawRequest) -> Outcome {
+        let answer = match tokio::time::timeout(LIMIT, request.send()).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => return Outcome::Failed(format!("{error:#}")),
+            Err(_) => return Outcome::Failed(format!("no answer in {LIMIT:?}")),
+        };
+        for owner in owners(&answer.body) {
+            if owner != number_of(&tenant.subject) {
+                count(&self.recorder.phase().misplaced);
+                let subject = &tenant.subject;
+                self.recorder
+                    .complain(&format!("{subject} was told of {owner}: {}", answer.body));
+            }
+        }
+        judge(tenant, &answer)
+    }
+}
+
+/// A quarter writes; of the rest, half ask who they are and half what there is.
+fn request(to: &RawHttp, tenant: &Tenant, generation: Generation, number: u64) -> RawRequest {
+    let project = json!({ "project_id": "PROJ-1" });
+    match number % 8 {
+        0 | 1 => {
+            let message = format!("{} wants number {number}", tenant.subject);
+            let idea = json!({ "message": message, "project_id": "PROJ-1" });
+            to.call(generation, "create_requirement", &idea)
+        }
+        2 | 3 => to.call(generation, "list_project_requirements", &project),
+        4 => to.request(generation, "tools/list", json!({})),
+        _ => to.call(generation, "auth_status", &json!({})),
+    }
+}
+
+fn judge(tenant: &Tenant, answer: &RawAnswer) -> Outcome {
+    let body = || answer.body.chars().take(300).collect::<String>();
+    if answer.status == 401 {
+        let challenge = answer.header("www-authenticate").unwrap_or_default();
+        return Outcome::Refused(format!("401 {challenge} {}", body()));
+    }
+    let Some(result) = answer.result().filter(|_| answer.status == 200) else {
+        return Outcome::Failed(format!("{} {}", answer.status, body()));
+    };
+    if result.get("isError") == Some(&json!(true)) {
+        return Outcome::Failed(format!("tool error: {}", body()));
+    }
+    let profile = |name: &str| result.pointer(&format!("/structuredContent/profile/{name}"));
+    if let (Some(id), Some(organization)) = (profile("id"), profile("organization_id"))
+        && (*id != *tenant.subject || *organization != *tenant.organization)
+    {
+        return Outcome::Failed(format!("somebody else's profile: {}", body()));
+    }
+    if result.pointer("/structuredContent/authenticated") == Some(&json!(false)) {
+        return Outcome::Refused(format!("the API refused the token: {}", body()));
+    }
+    Outcome::Answered
+}
+
+/// The numbers of the tenants whose names are in a text.
+pub(super) fn owners(text: &str) -> impl Iterator<Item = &str> {
+    let named = ["user-", "org-"]
+        .into_iter()
+        .flat_map(|prefix| text.match_indices(prefix));
+    named.filter_map(|(at, prefix)| {
+        let number = text.get(at + prefix.len()..at + prefix.len() + 3)?;
+        number
+            .bytes()
+            .all(|digit| digit.is_ascii_digit())
+            .then_some(number)
+    })
+}
+
+/// `003` of `user-003`.
+pub(super) fn number_of(name: &str) -> &str {
+    name.rsplit_once('-').map_or(name, |(_, number)| number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tenants_are_found_in_any_text() {
+        let text = r#"{"name":"user-007 wants","org":"org-012","agent":"user-agent"}"#;
+        assert_eq!(owners(text).collect::<Vec<_>>(), ["007", "012"]);
+        assert_eq!(number_of("org-012"), "012");
+    }
+}

@@ -1,0 +1,170 @@
+//! The instances, and how they are replaced.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context, bail};
+
+use super::door::Door;
+use crate::{
+    client::RawHttp,
+    process::{ServerCommand, ServerProcess, free_port},
+    random_hex,
+};
+
+/// How many instances there are.
+pub(super) const INSTANCES: usize = 3;
+
+const START_LIMIT: Duration = Duration::from_secs(20);
+const STOP_LIMIT: Duration = Duration::from_secs(20);
+
+/// Three instances that share a public URL and everything behind it.
+pub(super) struct Fleet {
+    instances: Vec<Instance>,
+    keys: Keys,
+}
+
+struct Instance {
+    command: ServerCommand,
+    process: ServerProcess,
+    door: Door,
+}
+
+/// The encryption keys of the next instance that starts.
+struct Keys {
+    current: String,
+    previous: Vec<String>,
+}
+
+/// How an instance is stopped.
+#[derive(Clone, Copy)]
+pub(super) enum Signal {
+    Term,
+    Kill,
+}
+
+impl Fleet {
+    /// Starts all; `settings` adds what they share.
+    pub(super) async fn start(
+        server: &Path,
+        settings: impl Fn(ServerCommand) -> ServerCommand,
+    ) -> anyhow::Result<Self> {
+        let keys = Keys {
+            current: random_hex(32),
+            previous: Vec::new(),
+        };
+        let mut instances = Vec::new();
+        for _ in 0..INSTANCES {
+            let port = free_port()?;
+            let command = ServerCommand::http(server, port)
+                .own_process_group()
+                .env("LOG_LEVEL", "info");
+            let command = settings(command);
+            let process = spawn(&keys.given_to(&command)).await?;
+            let door = Door::open(([127, 0, 0, 1], port).into()).await?;
+            instances.push(Instance {
+                command,
+                process,
+                door,
+            });
+        }
+        Ok(Self { instances, keys })
+    }
+
+    /// A client of each instance.
+    pub(super) fn clients(&self) -> Vec<RawHttp> {
+        let clients = self.instances.iter();
+        clients
+            .map(|instance| RawHttp::new(instance.door.mcp_url()))
+            .collect()
+    }
+
+    /// Stops one and starts it again, with the keys of now.
+    pub(super) async fn restart(&mut self, number: usize, signal: Signal) -> anyhow::Result<()> {
+        let command = self.keys.given_to(&self.instances[number].command);
+        let instance = &mut self.instances[number];
+        match signal {
+            Signal::Kill => instance.process.kill().await?,
+            Signal::Term => {
+                let status = instance.process.stop(STOP_LIMIT).await?;
+                if !status.success() {
+                    bail!(
+                        "instance {number} ended with {status}:\n{}",
+                        instance.process.text()
+                    );
+                }
+            }
+        }
+        instance.process = spawn(&command).await?;
+        Ok(())
+    }
+
+    /// Replaces one after the other.
+    pub(super) async fn roll(&mut self, signal: Signal) -> anyhow::Result<()> {
+        for number in 0..INSTANCES {
+            self.restart(number, signal).await?;
+        }
+        Ok(())
+    }
+
+    /// A new encryption key, in two deploys: every instance can open what the next one seals
+    /// before any instance seals with it.
+    pub(super) async fn rotate_encryption_key(&mut self) -> anyhow::Result<()> {
+        let new = random_hex(32);
+        self.keys.previous = vec![new.clone()];
+        self.roll(Signal::Term).await?;
+        let old = std::mem::replace(&mut self.keys.current, new);
+        self.keys.previous = vec![old];
+        self.roll(Signal::Term).await
+    }
+
+    pub(super) fn reset_connections(&self, number: usize) {
+        self.instances[number].door.reset();
+    }
+
+    /// The URL of one instance, past its door.
+    pub(super) fn direct(&self, number: usize) -> RawHttp {
+        RawHttp::new(self.instances[number].process.mcp_url())
+    }
+
+    /// Panics in what the instances wrote since they were started.
+    pub(super) fn panics(&self) -> Vec<String> {
+        let lines = self
+            .instances
+            .iter()
+            .flat_map(|instance| instance.process.output().entries());
+        lines
+            .map(|line| line.text)
+            .filter(|text| text.contains("panicked at"))
+            .collect()
+    }
+
+    pub(super) async fn stop(mut self) {
+        for instance in &mut self.instances {
+            // The report is made; whatever is left is killed on drop.
+            let _ = instance.process.stop(STOP_LIMIT).await;
+        }
+    }
+}
+
+impl Keys {
+    fn given_to(&self, command: &ServerCommand) -> ServerCommand {
+        let command = command.clone().env("ENCRYPTION_KEY", &self.current);
+        command.env("ENCRYPTION_KEYS_PREVIOUS", self.previous.join(","))
+    }
+}
+
+/// Once more if it did not start: while an instance is away, the system may lend its port to a
+/// connection.
+async fn spawn(command: &ServerCommand) -> anyhow::Result<ServerProcess> {
+    let mut last = None;
+    for _ in 0..5 {
+        let process = command.spawn()?;
+        match process.wait_ready(START_LIMIT).await {
+            Ok(()) => return Ok(process),
+            Err(error) => last = Some(error),
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let error = last.context("never tried")?;
+    Err(error.context("an instance does not start"))
+}

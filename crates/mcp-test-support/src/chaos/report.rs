@@ -1,0 +1,230 @@
+//! What came of it: as a table for people, as JSON for scripts.
+
+use std::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use anyhow::bail;
+use serde::Serialize;
+
+use super::{
+    Config,
+    bars::{Bars, Compared},
+    fleet::INSTANCES,
+    record::{Phase, Recorder},
+    schedule::Step,
+    world::TENANTS,
+};
+
+/// What the tenants saw.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Decided the schedule.
+    pub seed: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// How many tenants called.
+    pub tenants: usize,
+    /// How many instances there were.
+    pub instances: usize,
+    /// What happened, in order.
+    pub schedule: Vec<Step>,
+    /// What was seen, by what was happening.
+    pub phases: Vec<PhaseReport>,
+    /// The sum of all phases.
+    pub total: PhaseReport,
+    /// Calls whose session was in memory, with every outage over.
+    pub warm_calls: u64,
+    /// Redis commands that those calls caused.
+    pub redis_commands_of_warm_calls: u64,
+    /// What a hung Redis costs.
+    pub bars: Bars,
+    /// The first things that must not have happened, in words.
+    pub complaints: Vec<String>,
+}
+
+/// Calls during one kind of event.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct PhaseReport {
+    /// Which.
+    pub name: &'static str,
+    /// Calls that tenants made.
+    pub calls: u64,
+    /// Of these, repeated once on another instance.
+    pub retried: u64,
+    /// Failed on both.
+    pub failed: u64,
+    /// A good token was refused.
+    pub good_tokens_refused: u64,
+    /// Refused, and rightly: the issuer had withdrawn the token's key.
+    pub withdrawn_tokens_refused: u64,
+    /// Answers to, and requests for, somebody else.
+    pub wrong_user: u64,
+    /// Median, in milliseconds, a repetition included.
+    pub p50_ms: f64,
+    /// 99th percentile.
+    pub p99_ms: f64,
+}
+
+impl Report {
+    pub(super) fn new(
+        config: &Config,
+        schedule: Vec<Step>,
+        recorder: &Recorder,
+        (warm_calls, redis_commands_of_warm_calls): (u64, u64),
+        bars: Bars,
+        took: Duration,
+    ) -> Self {
+        let phases: Vec<_> = recorder.phases().iter().map(PhaseReport::of).collect();
+        Self {
+            seed: config.seed,
+            seconds: took.as_secs_f64(),
+            tenants: TENANTS,
+            instances: INSTANCES,
+            schedule,
+            total: PhaseReport::sum(&phases, recorder),
+            phases,
+            warm_calls,
+            redis_commands_of_warm_calls,
+            bars,
+            complaints: recorder.complaints(),
+        }
+    }
+
+    /// Whether nobody was signed out, lost a call or met somebody else.
+    ///
+    /// # Errors
+    ///
+    /// Names what must be 0 and is not.
+    pub fn verdict(&self) -> anyhow::Result<()> {
+        let must_be_zero = [
+            ("good tokens refused", self.total.good_tokens_refused),
+            ("calls failed after one retry", self.total.failed),
+            (
+                "answers or requests of the wrong user",
+                self.total.wrong_user,
+            ),
+            (
+                "Redis commands of warm calls",
+                self.redis_commands_of_warm_calls,
+            ),
+        ];
+        for (what, count) in must_be_zero {
+            if count > 0 {
+                bail!("{what}: {count}, and must be 0");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl PhaseReport {
+    fn of(phase: &Phase) -> Self {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Self {
+            name: phase.name,
+            calls: of(&phase.calls),
+            retried: of(&phase.retried),
+            failed: of(&phase.failed),
+            good_tokens_refused: of(&phase.refused),
+            withdrawn_tokens_refused: of(&phase.withdrawn),
+            wrong_user: of(&phase.misplaced),
+            p50_ms: phase.percentile(0.5),
+            p99_ms: phase.percentile(0.99),
+        }
+    }
+
+    fn sum(phases: &[Self], recorder: &Recorder) -> Self {
+        let of = |count: fn(&Self) -> u64| phases.iter().map(count).sum();
+        Self {
+            name: "total",
+            calls: of(|phase| phase.calls),
+            retried: of(|phase| phase.retried),
+            failed: of(|phase| phase.failed),
+            good_tokens_refused: of(|phase| phase.good_tokens_refused),
+            withdrawn_tokens_refused: of(|phase| phase.withdrawn_tokens_refused),
+            wrong_user: of(|phase| phase.wrong_user),
+            p50_ms: recorder.percentile(0.5),
+            p99_ms: recorder.percentile(0.99),
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} instances, {} tenants, {:.0} s, seed {}\n",
+            self.instances, self.tenants, self.seconds, self.seed
+        )?;
+        writeln!(
+            f,
+            "{:<24} {:>7} {:>7} {:>6} {:>5} {:>9} {:>6} {:>8} {:>8}",
+            "", "calls", "retried", "failed", "401", "withdrawn", "wrong", "p50 ms", "p99 ms"
+        )?;
+        for phase in self.phases.iter().chain([&self.total]) {
+            writeln!(f, "{phase}")?;
+        }
+        writeln!(
+            f,
+            "\nRedis commands of {} warm calls: {}",
+            self.warm_calls, self.redis_commands_of_warm_calls
+        )?;
+        writeln!(f, "\n{}", self.bars)?;
+        self.complaints
+            .iter()
+            .try_for_each(|complaint| writeln!(f, "! {complaint}"))
+    }
+}
+
+impl fmt::Display for PhaseReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:<24} {:>7} {:>7} {:>6} {:>5} {:>9} {:>6} {:>8.1} {:>8.1}",
+            self.name,
+            self.calls,
+            self.retried,
+            self.failed,
+            self.good_tokens_refused,
+            self.withdrawn_tokens_refused,
+            self.wrong_user,
+            self.p50_ms,
+            self.p99_ms
+        )
+    }
+}
+
+impl fmt::Display for Bars {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:<24} {:>7} {:>19} {:>19}",
+            "", "calls", "Redis well, p50/p99", "hung, p50/p99"
+        )?;
+        let rows = [
+            ("known token", self.warm),
+            ("new token", self.new_token),
+            ("new token, circuit open", self.new_token_circuit_open),
+        ];
+        for (
+            name,
+            Compared {
+                calls,
+                healthy_p50,
+                healthy_p99,
+                hung_p50,
+                hung_p99,
+            },
+        ) in rows
+        {
+            writeln!(
+                f,
+                "{name:<24} {calls:>7} {healthy_p50:>9.2}/{healthy_p99:>9.2} {hung_p50:>9.2}/{hung_p99:>9.2}"
+            )?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,240 @@
+//! Which outage comes when: decided by the seed alone.
+
+use std::{fmt, time::Duration};
+
+use serde::Serialize;
+
+/// How long the suite runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// Every event once, outages of a few seconds.
+    Short,
+    /// As many rounds of all events as fit into so many seconds, with outages in full length. At
+    /// least one.
+    Seconds(u64),
+}
+
+/// Something that happens to the fleet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// Every instance in turn gets SIGTERM and is started again.
+    RollingRestart,
+    /// Every instance in turn gets SIGKILL and is started again.
+    RollingKill,
+    /// Redis is killed; Sentinel promotes the replica.
+    RedisKilled,
+    /// Redis hangs (SIGSTOP), and goes on where it was.
+    RedisHangs,
+    /// Redis hangs, Sentinel promotes the replica, and the old master wakes up.
+    RedisReplacedWhileHung,
+    /// Redis is killed and comes back at once with nothing in it.
+    RedisRestartsEmpty,
+    /// An operator lets Sentinel swap master and replica.
+    RedisFailover,
+    /// All connections to Redis are closed.
+    RedisConnectionsReset,
+    /// The issuer refuses connections. Nobody gets a new token.
+    IssuerDown,
+    /// The issuer is down while every instance is replaced.
+    DeployWhileIssuerDown,
+    /// The issuer answers late.
+    IssuerSlow,
+    /// The issuer answers 200 with something that is no JSON.
+    IssuerGarbage,
+    /// The issuer signs with a new key; the old one stays published.
+    IssuerRotatesKeys,
+    /// The issuer signs with a new key and withdraws the old one: its tokens are no longer good.
+    IssuerWithdrawsKeys,
+    /// The issuer's clock is 60 seconds ahead.
+    IssuerClockAhead,
+    /// The issuer's clock is 60 seconds behind.
+    IssuerClockBehind,
+    /// A new encryption key in two deploys: first as a previous one, then as the current one.
+    EncryptionKeyRotation,
+    /// Every connection between clients and instances is reset, several times.
+    ConnectionsReset,
+}
+
+impl Event {
+    const ALL: [Self; 18] = [
+        Self::RollingRestart,
+        Self::RollingKill,
+        Self::RedisKilled,
+        Self::RedisHangs,
+        Self::RedisReplacedWhileHung,
+        Self::RedisRestartsEmpty,
+        Self::RedisFailover,
+        Self::RedisConnectionsReset,
+        Self::IssuerDown,
+        Self::DeployWhileIssuerDown,
+        Self::IssuerSlow,
+        Self::IssuerGarbage,
+        Self::IssuerRotatesKeys,
+        Self::IssuerWithdrawsKeys,
+        Self::IssuerClockAhead,
+        Self::IssuerClockBehind,
+        Self::EncryptionKeyRotation,
+        Self::ConnectionsReset,
+    ];
+
+    /// What the report calls it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RollingRestart => "rolling restart",
+            Self::RollingKill => "rolling kill",
+            Self::RedisKilled => "redis killed, replaced",
+            Self::RedisHangs => "redis hangs",
+            Self::RedisReplacedWhileHung => "redis hangs, replaced",
+            Self::RedisRestartsEmpty => "redis restarts empty",
+            Self::RedisFailover => "redis failover",
+            Self::RedisConnectionsReset => "redis connections reset",
+            Self::IssuerDown => "issuer down",
+            Self::DeployWhileIssuerDown => "deploy, issuer down",
+            Self::IssuerSlow => "issuer slow",
+            Self::IssuerGarbage => "issuer serves garbage",
+            Self::IssuerRotatesKeys => "issuer rotates keys",
+            Self::IssuerWithdrawsKeys => "issuer withdraws keys",
+            Self::IssuerClockAhead => "issuer clock +60 s",
+            Self::IssuerClockBehind => "issuer clock -60 s",
+            Self::EncryptionKeyRotation => "encryption key rotation",
+            Self::ConnectionsReset => "connections reset",
+        }
+    }
+
+    /// How long it lasts, in seconds: in the short run and in full.
+    fn seconds(self) -> (u64, u64) {
+        match self {
+            Self::RedisHangs => (4, 10),
+            Self::IssuerDown => (4, 30),
+            Self::IssuerSlow | Self::IssuerGarbage => (2, 10),
+            Self::IssuerClockAhead | Self::IssuerClockBehind => (2, 15),
+            _ => (1, 3),
+        }
+    }
+
+    /// Long enough for an instance to be replaced in the middle of it.
+    fn is_outage(self) -> bool {
+        matches!(
+            self,
+            Self::RedisHangs | Self::IssuerDown | Self::IssuerSlow | Self::IssuerGarbage
+        )
+    }
+}
+
+/// An event of a schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// What happens.
+    pub event: Event,
+    /// How long it lasts, in milliseconds; rolling restarts take as long as they take.
+    pub lasts_ms: u64,
+    /// The instance that is killed in the middle of it.
+    pub kills: Option<usize>,
+}
+
+impl Step {
+    pub(super) fn lasts(&self) -> Duration {
+        Duration::from_millis(self.lasts_ms)
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {} ms", self.event.name(), self.lasts_ms)?;
+        match self.kills {
+            Some(instance) => write!(f, ", instance {instance} killed meanwhile"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a round of all events takes beside the outages themselves, roughly, in milliseconds.
+const ROUND_OVERHEAD: u64 = 60_000;
+
+/// The events of a run, in order. The same seed and length give the same schedule.
+#[must_use]
+pub fn plan(seed: u64, length: Length) -> Vec<Step> {
+    let mut random = Random(seed);
+    let first = round(&mut random, length);
+    let Length::Seconds(seconds) = length else {
+        return first;
+    };
+    let mut left = seconds * 1_000;
+    let (mut all, mut next) = (Vec::new(), first);
+    loop {
+        let takes = next.iter().map(|step| step.lasts_ms).sum::<u64>() + ROUND_OVERHEAD;
+        if !all.is_empty() && left < takes {
+            return all;
+        }
+        left = left.saturating_sub(takes);
+        all.append(&mut next);
+        next = round(&mut random, length);
+    }
+}
+
+fn round(random: &mut Random, length: Length) -> Vec<Step> {
+    let mut events = Event::ALL;
+    for last in (1..events.len()).rev() {
+        events.swap(last, random.below(last + 1));
+    }
+    events.map(|event| step(event, random, length)).to_vec()
+}
+
+fn step(event: Event, random: &mut Random, length: Length) -> Step {
+    let (short, full) = event.seconds();
+    let seconds = if length == Length::Short { short } else { full };
+    // Up to a fifth more, so that nothing falls into step with the server's own pauses.
+    let lasts_ms = seconds * 1_000 + random.next() % (seconds * 200);
+    let victim = random.below(super::fleet::INSTANCES);
+    Step {
+        event,
+        lasts_ms,
+        kills: event.is_outage().then_some(victim),
+    }
+}
+
+/// `SplitMix64` (Steele, Lea, Flood 2014): small, and the same everywhere.
+pub(super) struct Random(pub(super) u64);
+
+impl Random {
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub(super) fn below(&mut self, limit: usize) -> usize {
+        let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+        usize::try_from(self.next() % limit).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_seed_decides_the_schedule() {
+        for length in [Length::Short, Length::Seconds(1_000)] {
+            assert_eq!(plan(7, length), plan(7, length));
+            assert_ne!(plan(7, length), plan(8, length));
+        }
+    }
+
+    #[test]
+    fn every_event_is_in_every_round() {
+        let short = plan(1, Length::Short);
+        assert_eq!(short.len(), Event::ALL.len());
+        assert!(
+            Event::ALL
+                .iter()
+                .all(|event| short.iter().any(|step| step.event == *event))
+        );
+        assert_eq!(plan(1, Length::Seconds(1)).len(), Event::ALL.len());
+        assert!(plan(1, Length::Seconds(1_200)).len() >= 2 * Event::ALL.len());
+    }
+}

@@ -1,0 +1,205 @@
+//! Everything that takes part, and what is asked of it outside the events.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use tokio::{sync::watch, task::JoinSet};
+
+use super::{
+    Config,
+    call::{Callers, number_of, owners, work},
+    fleet::{Fleet, INSTANCES},
+    record::{Recorder, count},
+    redis::RedisPair,
+    tenant::{Login, Tenant},
+};
+use crate::{api::Api, client::Generation, issuer::Issuer, process::free_port};
+
+pub(super) const TENANTS: usize = 50;
+/// Between events: the fleet gets back on its feet.
+const CALM: Duration = Duration::from_millis(1_000);
+const LIMIT: Duration = Duration::from_secs(30);
+
+pub(super) struct World {
+    pub(super) callers: Arc<Callers>,
+    pub(super) tenants: Vec<Arc<Tenant>>,
+    pub(super) fleet: Fleet,
+    pub(super) redis: RedisPair,
+    pub(super) issuer_keys_changed: Option<Instant>,
+    api: Api,
+    workers: JoinSet<()>,
+    verbose: bool,
+}
+
+impl World {
+    /// Starts everything, and the tenants' work.
+    pub(super) async fn start(config: &Config, recorder: Arc<Recorder>) -> anyhow::Result<Self> {
+        let public_url = format!("http://127.0.0.1:{}", free_port()?);
+        let resource = format!("{public_url}/mcp");
+        let issuer = Issuer::start().await.context("cannot start the issuer")?;
+        issuer.set_audience([resource.as_str()]);
+        let api = Api::start().await.context("cannot start the API")?;
+        let redis = RedisPair::start().await?;
+        let fleet = Fleet::start(&config.server, |command| {
+            command
+                .env("MCP_HOST", &public_url)
+                .env("OAUTH_ISSUER", issuer.url())
+                .env("UPSTREAM_AUDIENCE", &resource)
+                .env("BRAINGRID_API_URL", api.url())
+                .env("REDIS_URL", redis.url())
+        })
+        .await?;
+        let login = Login::new(issuer);
+        let tenant = |number| Arc::new(Tenant::new(number, &login));
+        let tenants: Vec<_> = (0..TENANTS).map(tenant).collect();
+        let callers = Arc::new(Callers {
+            instances: fleet.clients(),
+            login,
+            recorder,
+            turn: AtomicUsize::new(0),
+            at_work: watch::Sender::new(true),
+            under_way: watch::Sender::new(0),
+            over: AtomicBool::new(false),
+        });
+        let mut world = Self {
+            tenants,
+            callers,
+            fleet,
+            redis,
+            issuer_keys_changed: None,
+            api,
+            workers: JoinSet::new(),
+            verbose: config.verbose,
+        };
+        for tenant in &world.tenants {
+            world
+                .workers
+                .spawn(work(Arc::clone(tenant), Arc::clone(&world.callers)));
+        }
+        Ok(world)
+    }
+
+    #[expect(
+        clippy::print_stderr,
+        reason = "progress, for whoever waits for the report"
+    )]
+    pub(super) fn say(&self, what: &str) {
+        if self.verbose {
+            eprintln!("{what}");
+        }
+    }
+
+    /// Nothing special for a moment.
+    pub(super) async fn calm(&mut self) -> anyhow::Result<()> {
+        tokio::time::sleep(CALM).await;
+        self.look_at_the_api();
+        let panics = self.fleet.panics();
+        if !panics.is_empty() {
+            bail!("an instance panicked: {panics:?}");
+        }
+        Ok(())
+    }
+
+    /// Whoever the API was asked for: token, organization and content belong to one tenant.
+    fn look_at_the_api(&self) {
+        let recorder = &self.callers.recorder;
+        for asked in self.api.requests().take() {
+            let Some(subject) = &asked.subject else {
+                recorder.complain(&format!("the API was asked without a token: {asked:?}"));
+                continue;
+            };
+            let owner = number_of(subject);
+            let body = asked
+                .body
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            let named = asked.organization.as_deref().map_or(owner, number_of);
+            if named != owner || owners(&body).any(|of| of != owner) {
+                count(&recorder.phase().misplaced);
+                recorder.complain(&format!("a request of somebody else: {asked:?}"));
+            }
+        }
+        // Nobody asks for these.
+        self.api.writes().clear();
+    }
+
+    /// Stops the tenants' work and waits until no call is under way.
+    pub(super) async fn rest(&self) {
+        self.callers.at_work.send_replace(false);
+        let mut calls = self.callers.under_way.subscribe();
+        // The sender lives in `self`: this ends with the last call.
+        let _ = calls.wait_for(|calls| *calls == 0).await;
+    }
+
+    pub(super) fn go_on(&self) {
+        self.callers.at_work.send_replace(true);
+    }
+
+    /// Lets every tenant call every instance with a token that nobody has seen, until all those
+    /// sessions are in Redis.
+    pub(super) async fn log_in_everywhere(&self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + LIMIT;
+        while Instant::now() < deadline {
+            self.redis.master().reset_stats().await?;
+            self.tenants
+                .iter()
+                .for_each(|tenant| tenant.log_in(&self.callers.login));
+            self.call_everywhere().await;
+            if self.written().await? >= u64::try_from(TENANTS * (INSTANCES - 1))? {
+                return Ok(());
+            }
+        }
+        bail!("sessions are not written to Redis")
+    }
+
+    /// How many sessions were written, when no more are.
+    async fn written(&self) -> anyhow::Result<u64> {
+        let mut before = self.redis.writes().await?;
+        loop {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let now = self.redis.writes().await?;
+            if now == before {
+                return Ok(now);
+            }
+            before = now;
+        }
+    }
+
+    /// Every tenant calls every instance, in both generations.
+    async fn call_everywhere(&self) {
+        for tenant in &self.tenants {
+            for (instance, generation) in each_instance() {
+                // Reads, which are decided by this number.
+                self.callers.call_on(instance, tenant, generation, 5).await;
+            }
+        }
+    }
+
+    /// Redis commands per call that finds its session in memory.
+    pub(super) async fn commands_of_warm_calls(&self) -> anyhow::Result<(u64, u64)> {
+        self.log_in_everywhere().await?;
+        let calls = u64::try_from(TENANTS * each_instance().count())?;
+        self.redis.master().reset_stats().await?;
+        self.call_everywhere().await;
+        Ok((calls, self.redis.session_commands().await?))
+    }
+
+    /// Stops everything.
+    pub(super) async fn stop(mut self) {
+        self.callers.over.store(true, Ordering::Relaxed);
+        self.go_on();
+        while self.workers.join_next().await.is_some() {}
+        self.fleet.stop().await;
+    }
+}
+
+fn each_instance() -> impl Iterator<Item = (usize, Generation)> {
+    (0..INSTANCES).flat_map(|instance| Generation::BOTH.map(|generation| (instance, generation)))
+}

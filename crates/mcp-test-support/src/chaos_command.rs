@@ -1,0 +1,47 @@
+//! `chaos`: runs the suite and prints its report.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use mcp_test_support::chaos::{self, Config, Length};
+
+/// What to run.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The server's binary
+    #[arg(long)]
+    server: PathBuf,
+    /// Decides which outage comes when
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How long, at least one round of all outages
+    #[arg(long, default_value_t = 600, conflicts_with = "short")]
+    seconds: u64,
+    /// Every outage once, and briefly, as in the tests
+    #[arg(long)]
+    short: bool,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
+    let length = if options.short {
+        Length::Short
+    } else {
+        Length::Seconds(options.seconds)
+    };
+    let config = Config {
+        server: options.server.clone(),
+        seed: options.seed,
+        length,
+        verbose: true,
+    };
+    let report = chaos::run(&config).await?;
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        println!("\n{report}");
+    }
+    report.verdict()
+}

@@ -337,14 +337,21 @@ impl Issuer {
         arrived: Instant,
     ) -> Result<(), AuthError> {
         let keys = self.keys.usable(arrived).await?;
-        let verdict = match keys.check(token, &self.algorithms) {
-            Verdict::UnknownKey => self
-                .keys
-                .newer_than(arrived)
-                .await?
-                .check(token, &self.algorithms),
-            verdict => verdict,
-        };
+        let mut verdict = keys.check(token, &self.algorithms);
+        if verdict == Verdict::UnknownKey {
+            verdict = match self.keys.newer_than(arrived).await {
+                Ok(keys) => keys.check(token, &self.algorithms),
+                // A fetch that began just before may have brought the key: it proves that there is
+                // one, if not that there is none.
+                Err(error) => match self.keys.at_hand(arrived) {
+                    Some(keys) => match keys.check(token, &self.algorithms) {
+                        Verdict::UnknownKey => return Err(error),
+                        verdict => verdict,
+                    },
+                    None => return Err(error),
+                },
+            };
+        }
         match verdict {
             Verdict::Verified => Ok(()),
             Verdict::Invalid(reason) => Err(reason.into()),

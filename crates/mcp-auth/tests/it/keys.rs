@@ -70,6 +70,37 @@ async fn two_hundred_waiters_share_one_fetch_and_a_lost_leader_fails_nobody() {
 }
 
 #[tokio::test]
+async fn a_token_that_arrives_while_its_new_key_is_being_fetched_is_not_turned_away() {
+    let issuer = issuer().await;
+    let verifier = verifier(&issuer);
+    verify(&verifier, &issuer.token().mint()).await.unwrap();
+    issuer.rotate_with_overlap();
+    let gate = Gate::closed();
+    issuer.set_mode(IssuerMode::Held(gate.clone()));
+    issuer.requests().clear();
+    let begin = |subject: &str| {
+        let (verifier, token) = (verifier.clone(), issuer.token().subject(subject).mint());
+        tokio::spawn(async move { verify(&verifier, &token).await })
+    };
+    let first = begin("u");
+    let asked = |seen: &[String]| !seen.is_empty();
+    assert!(
+        issuer
+            .requests()
+            .wait_until(asked, Duration::from_secs(10))
+            .await
+    );
+    // The fetch under way was begun before these arrived: it proves that the key is there.
+    let others: Vec<_> = (0..20).map(|number| begin(&format!("u{number}"))).collect();
+    tokio::task::yield_now().await;
+    gate.open();
+    for verified in others.into_iter().chain([first]) {
+        verified.await.unwrap().unwrap();
+    }
+    assert_eq!(issuer.count(Issuer::JWKS_PATH), 1);
+}
+
+#[tokio::test]
 async fn old_keys_are_refreshed_in_the_background_and_outlive_an_outage() {
     let issuer = issuer().await;
     let verifier = verifier_with(config_for(&issuer), impatient());

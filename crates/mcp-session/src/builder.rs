@@ -10,6 +10,7 @@ use moka::{Expiry, future::Cache};
 
 use crate::{
     key::SessionKey,
+    listener::Listener,
     seal::Keyring,
     session::Session,
     stats::{Seldom, TierStats},
@@ -112,6 +113,7 @@ impl SessionTiersBuilder {
             stats,
             warned: Seldom::default(),
             warming: Arc::new(AtomicBool::new(false)),
+            listener: Listener::default(),
         };
         SessionTiers {
             inner: Arc::new(inner),

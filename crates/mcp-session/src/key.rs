@@ -15,8 +15,22 @@ impl SessionKey {
     /// Prefix of every name. The version changes when old records must not be found any more.
     const PREFIX: &str = "mcp:session:v1:";
 
+    /// Where instances tell each other which sessions to forget.
+    pub(crate) const FORGOTTEN: &str = "mcp:forgotten:v1";
+
     pub(crate) fn new(digest: [u8; 32]) -> Self {
         Self(digest)
+    }
+
+    /// The message that these keys are to be forgotten.
+    pub(crate) fn to_message(keys: &[Self]) -> Vec<u8> {
+        keys.iter().flat_map(|key| key.0).collect()
+    }
+
+    /// The keys of such a message; whatever is left over is ignored.
+    pub(crate) fn from_message(message: &[u8]) -> impl Iterator<Item = Self> {
+        let (digests, _) = message.as_chunks::<32>();
+        digests.iter().map(|digest| Self(*digest))
     }
 }
 
@@ -38,6 +52,7 @@ mod tests {
     use mcp_auth::AccessToken;
     use proptest::prelude::*;
 
+    use super::SessionKey;
     use crate::Keyring;
 
     fn token(text: &str) -> AccessToken {
@@ -71,6 +86,20 @@ mod tests {
             let (left, right) = (ring.session_key(&token(&a)), ring.session_key(&token(&b)));
             prop_assert_eq!(a == b, left == right);
             prop_assert_eq!(a == b, left.to_string() == right.to_string());
+        }
+
+        #[test]
+        fn a_name_says_exactly_one_key(a: [u8; 32], b: [u8; 32]) {
+            let (left, right) = (SessionKey::new(a), SessionKey::new(b));
+            prop_assert_eq!(a == b, left.to_string() == right.to_string());
+            prop_assert_ne!(left.to_string(), SessionKey::FORGOTTEN);
+        }
+
+        #[test]
+        fn a_message_says_its_keys(digests: Vec<[u8; 32]>, rest in prop::collection::vec(any::<u8>(), 0..32)) {
+            let keys: Vec<_> = digests.into_iter().map(SessionKey::new).collect();
+            let message = [SessionKey::to_message(&keys), rest].concat();
+            prop_assert_eq!(SessionKey::from_message(&message).collect::<Vec<_>>(), keys);
         }
     }
 }

@@ -63,6 +63,7 @@ mod builder;
 #[doc(hidden)]
 pub mod fuzzing;
 mod key;
+mod listener;
 mod record;
 mod redis;
 mod seal;

@@ -1,6 +1,7 @@
 //! [`RedisStore`]: the shared store on Redis, patient for milliseconds and never longer.
 //!
-//! Commands it sends: `GET`, `SET` with `PX`, `DEL`, `PING`; to connect, `AUTH` (or `HELLO`) and
+//! Commands it sends: `GET`, `SET` with `PX`, `DEL`, `PING`, and for sessions to be forgotten
+//! `PUBLISH` and `SUBSCRIBE`, on a connection of its own; to connect, `AUTH` (or `HELLO`) and
 //! `SELECT` where the URL asks for them; with Sentinel also `SENTINEL GET-MASTER-ADDR-BY-NAME` and
 //! `ROLE`; with Cluster also `CLUSTER SLOTS` and `ASKING`. All of them touch one key at most.
 //!
@@ -9,6 +10,7 @@
 //! a background probe waits for Redis to come back.
 
 mod breaker;
+mod channel;
 mod config;
 mod lanes;
 mod manager;
@@ -22,6 +24,7 @@ use async_trait::async_trait;
 use deadpool_redis::redis::{
     Cmd, ErrorKind, FromRedisValue, RedisError, RetryMethod, ServerErrorKind, cmd,
 };
+use futures::stream::BoxStream;
 
 pub use self::config::{RedisConfig, RedisConfigError};
 use self::{
@@ -112,6 +115,14 @@ impl SharedStore for RedisStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.run(&cmd("PING")).await
+    }
+
+    async fn publish(&self, channel: &'static str, message: Vec<u8>) -> Result<(), StoreError> {
+        self.run(cmd("PUBLISH").arg(channel).arg(message)).await
+    }
+
+    fn listen(&self, channel: &'static str) -> BoxStream<'static, Vec<u8>> {
+        channel::listen(Arc::downgrade(&self.shared), channel)
     }
 }
 

@@ -6,7 +6,9 @@
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use futures::{StreamExt as _, stream, stream::BoxStream};
 use moka::{Expiry, future::Cache};
+use tokio::sync::broadcast::{self, error::RecvError};
 
 /// Keys and opaque bytes, each with a lifetime.
 #[async_trait]
@@ -22,6 +24,18 @@ pub trait SharedStore: Send + Sync + 'static {
 
     /// Whether the store answers.
     async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Tells everybody who listens to `channel` now. Nobody hears it later.
+    async fn publish(&self, _channel: &'static str, _message: Vec<u8>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// What is told on `channel` from now on, as far as the store can be reached; it connects when
+    /// it is first polled, and again whenever it has to. By default nothing: a store of one
+    /// instance need not talk to itself.
+    fn listen(&self, _channel: &'static str) -> BoxStream<'static, Vec<u8>> {
+        stream::empty().boxed()
+    }
 }
 
 /// Why a store did not do what it was asked to. It holds neither keys nor values.
@@ -59,6 +73,7 @@ impl StoreError {
 #[derive(Clone)]
 pub struct MemoryStore {
     entries: Cache<String, Entry>,
+    told: broadcast::Sender<(&'static str, Vec<u8>)>,
 }
 
 #[derive(Clone)]
@@ -78,7 +93,8 @@ impl MemoryStore {
             })
             .expire_after(EntryLifetime)
             .build();
-        Self { entries }
+        let (told, _) = broadcast::channel(64);
+        Self { entries, told }
     }
 }
 
@@ -130,6 +146,25 @@ impl SharedStore for MemoryStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    async fn publish(&self, channel: &'static str, message: Vec<u8>) -> Result<(), StoreError> {
+        // An error says that nobody listens.
+        drop(self.told.send((channel, message)));
+        Ok(())
+    }
+
+    fn listen(&self, channel: &'static str) -> BoxStream<'static, Vec<u8>> {
+        let told = stream::unfold(self.told.subscribe(), move |mut told| async move {
+            loop {
+                match told.recv().await {
+                    Ok((to, message)) if to == channel => return Some((message, told)),
+                    Ok(_) | Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return None,
+                }
+            }
+        });
+        told.boxed()
     }
 }
 

@@ -18,6 +18,7 @@ use moka::future::Cache;
 use crate::{
     builder::SessionTiersBuilder,
     key::SessionKey,
+    listener::Listener,
     record,
     seal::Keyring,
     session::Session,
@@ -77,6 +78,7 @@ pub(crate) struct Inner {
     pub(crate) stats: Arc<TierStats>,
     pub(crate) warned: Seldom,
     pub(crate) warming: Arc<AtomicBool>,
+    pub(crate) listener: Listener,
 }
 
 /// Whether a principal was revoked.
@@ -130,19 +132,27 @@ impl SessionTiers {
         Ok(resolved)
     }
 
-    /// Removes the session of a token from memory and from the store. The token itself stays
-    /// good: shown again, it is verified again.
+    /// Removes the session of a token from the store and from the memory of every instance. The
+    /// token itself stays good: shown again, it is verified again.
     ///
     /// # Errors
-    /// [`StoreError`] when the record may still be in the store.
+    /// [`StoreError`] when the record may still be in the store, or another instance may not have
+    /// been told. An instance that is cut off from the store at this moment does not hear of it,
+    /// and keeps its copy until the session ends.
     pub async fn forget(&self, token: &AccessToken) -> Result<(), StoreError> {
-        let current = self.inner.keyring.session_key(token);
-        self.inner.memory.invalidate(&current).await;
-        let mut result = self.inner.writer.remove_now(current).await;
-        for previous in self.inner.keyring.previous_keys(token) {
-            result = result.and(self.inner.writer.remove_now(previous).await);
+        let inner = &self.inner;
+        let current = inner.keyring.session_key(token);
+        let keys: Vec<_> = std::iter::once(current)
+            .chain(inner.keyring.previous_keys(token))
+            .collect();
+        inner.memory.invalidate(&current).await;
+        let mut result = Ok(());
+        for key in &keys {
+            result = result.and(inner.writer.remove_now(*key).await);
         }
-        result
+        // Last: whoever is told must not find the record again.
+        let message = SessionKey::to_message(&keys);
+        result.and(inner.store.publish(SessionKey::FORGOTTEN, message).await)
     }
 
     /// The upstream API refused the credential of a token that says it ends at `expires_at`. Past
@@ -254,6 +264,7 @@ impl Inner {
         token: &AccessToken,
         now: SystemTime,
     ) -> Result<Resolved, AuthError> {
+        self.listener.start(self);
         let found = if self.can_verify_first(token) {
             self.verify_then_ask(token, now).await
         } else {

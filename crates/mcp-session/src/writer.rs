@@ -93,6 +93,19 @@ impl Writer {
             .unwrap_or(Err(StoreError::Unreachable("the writer stopped")))
     }
 
+    /// Gives up a session that still waits to be kept.
+    pub(crate) fn cancel(&self, key: SessionKey) {
+        let mut queue = self.shared.lock();
+        if queue
+            .jobs
+            .get(&key)
+            .is_some_and(|job| job.session.is_some())
+        {
+            // Its place in the order stays, and is passed over.
+            queue.jobs.remove(&key);
+        }
+    }
+
     /// Waits until nothing is queued or under way. Returns what was still queued at the deadline.
     pub(crate) async fn flush(&self, deadline: Duration) -> usize {
         let drained = async {

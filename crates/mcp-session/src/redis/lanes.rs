@@ -11,7 +11,7 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use deadpool::managed::{Object, Pool, PoolError};
-use deadpool_redis::redis::RedisError;
+use deadpool_redis::redis::{RedisError, aio::PubSub};
 
 use super::{
     breaker::Backoff,
@@ -26,6 +26,8 @@ type LanePool = Pool<LaneManager>;
 pub(super) struct Lanes {
     slots: Vec<Arc<Slot>>,
     turn: AtomicUsize,
+    pool: LanePool,
+    deadline: Duration,
 }
 
 impl Lanes {
@@ -44,7 +46,18 @@ impl Lanes {
         Ok(Self {
             slots: (0..config.lanes).map(slot).collect(),
             turn: AtomicUsize::new(0),
+            pool,
+            deadline,
         })
+    }
+
+    /// A connection beside the lanes, for listening.
+    pub(super) async fn pubsub(&self) -> Result<PubSub, StoreError> {
+        let opening = self.pool.manager().pubsub();
+        match tokio::time::timeout(self.deadline, opening).await {
+            Ok(opened) => opened.map_err(|error| connect_error(&error)),
+            Err(_) => Err(StoreError::Timeout),
+        }
     }
 
     /// The slot whose turn it is; one that waits before it may connect again is passed over.

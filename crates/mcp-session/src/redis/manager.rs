@@ -12,7 +12,10 @@ use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
 use deadpool_redis::redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue,
     RedisConnectionInfo, RedisError, RedisResult, TlsCertificates, Value,
-    aio::MultiplexedConnection, cluster::ClusterClient, cluster_async::ClusterConnection, cmd,
+    aio::{MultiplexedConnection, PubSub},
+    cluster::ClusterClient,
+    cluster_async::ClusterConnection,
+    cmd,
 };
 
 use super::config::{RedisConfig, RedisConfigError, Topology};
@@ -50,7 +53,11 @@ pub(super) struct LaneManager {
 enum Target {
     Server(Client),
     Sentinel(Sentinel),
-    Cluster(Box<ClusterClient>),
+    Cluster {
+        client: Box<ClusterClient>,
+        /// What is published on one node is heard on all.
+        nodes: Vec<Client>,
+    },
 }
 
 impl LaneManager {
@@ -70,7 +77,11 @@ impl LaneManager {
                 certificates,
             )?),
             Topology::Cluster(nodes) => {
-                Target::Cluster(Box::new(cluster_client(nodes, certificates, config)?))
+                let clients = nodes.iter().map(|node| client(node, certificates.as_ref()));
+                Target::Cluster {
+                    nodes: clients.collect::<Result<_, _>>()?,
+                    client: Box::new(cluster_client(nodes, certificates, config)?),
+                }
             }
         };
         let timeouts = AsyncConnectionConfig::new()
@@ -89,7 +100,25 @@ impl LaneManager {
             Target::Server(_) => 1,
             // Each Sentinel may have to be found dead, then the master is called.
             Target::Sentinel(sentinel) => u32::try_from(sentinel.clients.len()).unwrap_or(1) + 1,
-            Target::Cluster(_) => 2,
+            Target::Cluster { .. } => 2,
+        }
+    }
+
+    /// A connection that listens. Without timeouts of its own.
+    pub(super) async fn pubsub(&self) -> RedisResult<PubSub> {
+        match &self.target {
+            Target::Server(client) => client.get_async_pubsub().await,
+            Target::Sentinel(sentinel) => sentinel.pubsub(&self.timeouts).await,
+            Target::Cluster { nodes, .. } => {
+                let mut result = Err(unreachable_master());
+                for node in nodes {
+                    result = node.get_async_pubsub().await;
+                    if result.is_ok() {
+                        break;
+                    }
+                }
+                result
+            }
         }
     }
 }
@@ -104,7 +133,9 @@ impl managed::Manager for LaneManager {
             Target::Sentinel(sentinel) => {
                 Connection::Server(sentinel.connect(&self.timeouts).await?)
             }
-            Target::Cluster(client) => Connection::Cluster(client.get_async_connection().await?),
+            Target::Cluster { client, .. } => {
+                Connection::Cluster(client.get_async_connection().await?)
+            }
         };
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         Ok(Lane {
@@ -243,19 +274,40 @@ impl Sentinel {
         sentinel: &Client,
         timeouts: &AsyncConnectionConfig,
     ) -> RedisResult<MultiplexedConnection> {
-        let mut sentinel = connect(sentinel, timeouts).await?;
-        let (host, port): (String, u16) = cmd("SENTINEL")
-            .arg("GET-MASTER-ADDR-BY-NAME")
-            .arg(&self.service)
-            .query_async(&mut sentinel)
-            .await?;
-        let mut server = connect(&self.server_at(host, port)?, timeouts).await?;
+        let mut server = connect(&self.named_by(sentinel, timeouts).await?, timeouts).await?;
         // During a failover a Sentinel may still name the old master.
         let role: Vec<Value> = cmd("ROLE").query_async(&mut server).await?;
         match role.first() {
             Some(Value::BulkString(role)) if role == b"master" => Ok(server),
             _ => Err(unreachable_master()),
         }
+    }
+
+    /// Without a look at its role: a replica hears everything too.
+    async fn pubsub(&self, timeouts: &AsyncConnectionConfig) -> RedisResult<PubSub> {
+        let mut last_error = unreachable_master();
+        for sentinel in &self.clients {
+            match self.named_by(sentinel, timeouts).await {
+                Ok(server) => return server.get_async_pubsub().await,
+                Err(error) => last_error = error,
+            }
+        }
+        Err(last_error)
+    }
+
+    /// The master, as a Sentinel names it.
+    async fn named_by(
+        &self,
+        sentinel: &Client,
+        timeouts: &AsyncConnectionConfig,
+    ) -> RedisResult<Client> {
+        let mut sentinel = connect(sentinel, timeouts).await?;
+        let (host, port): (String, u16) = cmd("SENTINEL")
+            .arg("GET-MASTER-ADDR-BY-NAME")
+            .arg(&self.service)
+            .query_async(&mut sentinel)
+            .await?;
+        self.server_at(host, port)
     }
 
     fn server_at(&self, host: String, port: u16) -> RedisResult<Client> {

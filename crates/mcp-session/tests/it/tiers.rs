@@ -6,7 +6,7 @@ use std::{
 };
 
 use mcp_auth::{AuthError, ForbiddenReason, InvalidReason, UpstreamCredentials};
-use mcp_session::{Keyring, SessionTiers, SharedStore, Tier};
+use mcp_session::{Keyring, MemoryStore, SessionTiers, SharedStore, Tier};
 use mcp_test_support::{Gate, Issuer, IssuerMode};
 
 use crate::world::{
@@ -408,6 +408,28 @@ async fn a_forgotten_session_is_gone_everywhere_and_its_token_stays_good() {
 
     store.set_mood(Mood::Failing);
     tiers.forget(&token).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_session_forgotten_by_one_instance_is_forgotten_by_all() {
+    let issuer = issuer().await;
+    let store = Arc::new(MemoryStore::default());
+    let instance = || SessionTiers::builder(verifier(&issuer), first_ring(), store.clone()).build();
+    let (one, other) = (instance(), instance());
+    let (token, kept) = (token_of(&issuer, "ada"), token_of(&issuer, "bob"));
+    for tiers in [&one, &other] {
+        tiers.resolve(&token).await.unwrap();
+        tiers.resolve(&kept).await.unwrap();
+    }
+    one.flush(SOON).await;
+    other.flush(SOON).await;
+
+    one.forget(&token).await.unwrap();
+    eventually("the other instance forgets it too", async || {
+        other.resolve(&token).await.unwrap().tier == Tier::Verification
+    })
+    .await;
+    assert_eq!(other.resolve(&kept).await.unwrap().tier, Tier::Memory);
 }
 
 #[tokio::test]

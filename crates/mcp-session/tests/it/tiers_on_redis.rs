@@ -10,7 +10,7 @@ use mcp_test_support::{Issuer, RedisServer};
 
 use crate::{
     redis::config,
-    world::{access, first_ring, issuer, token_of, verifier},
+    world::{access, eventually, first_ring, issuer, token_of, verifier},
 };
 
 const SOON: Duration = Duration::from_secs(10);
@@ -127,4 +127,23 @@ async fn sessions_are_kept_again_when_redis_is_back() {
         tiers.stats().writes.get() > 0
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_session_is_forgotten_by_all_instances_also_after_redis_went_away() {
+    let (issuer, mut server) = (issuer().await, RedisServer::start().await.unwrap());
+    let (one, other) = (instance(&issuer, &server), instance(&issuer, &server));
+    let token = token_of(&issuer, "ada");
+    // An instance hears from a moment after its first session on, and again from a moment after
+    // Redis is back.
+    let forgotten_everywhere = async || {
+        other.resolve(&token).await.unwrap();
+        let told = one.forget(&token).await.is_ok();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        told && other.resolve(&token).await.unwrap().tier != Tier::Memory
+    };
+    one.resolve(&token).await.unwrap();
+    eventually("told over Redis", forgotten_everywhere).await;
+    server.restart().await.unwrap();
+    eventually("told over Redis again", forgotten_everywhere).await;
 }

@@ -1,0 +1,102 @@
+//! Listening to a channel: connects when it is first polled, and again for as long as somebody
+//! listens. What is told in between is not heard.
+
+use std::{
+    sync::Weak,
+    time::{Duration, Instant},
+};
+
+use deadpool_redis::redis::aio::{PubSubSink, PubSubStream};
+use futures::{
+    StreamExt as _,
+    stream::{self, BoxStream},
+};
+
+use super::{Shared, breaker::Backoff};
+use crate::store::StoreError;
+
+/// A connection on which nothing was heard for this long is asked whether it still lives.
+const QUIET: Duration = Duration::from_secs(15);
+
+struct Ear {
+    store: Weak<Shared>,
+    channel: &'static str,
+    open: Option<(PubSubSink, PubSubStream)>,
+    backoff: Backoff,
+    opened_at: Instant,
+}
+
+/// Everything told on `channel` from the first poll on, until the store is dropped.
+pub(super) fn listen(store: Weak<Shared>, channel: &'static str) -> BoxStream<'static, Vec<u8>> {
+    let ear = Ear {
+        store,
+        channel,
+        open: None,
+        backoff: first_backoff(),
+        opened_at: Instant::now(),
+    };
+    stream::unfold(ear, Ear::next).boxed()
+}
+
+impl Ear {
+    async fn next(mut self) -> Option<(Vec<u8>, Self)> {
+        loop {
+            match self.hear().await {
+                Ok(Some(message)) => return Some((message, self)),
+                Ok(None) => {}
+                Err(_) => {
+                    self.open = None;
+                    if self.opened_at.elapsed() > QUIET {
+                        self.backoff = first_backoff();
+                    }
+                    tokio::time::sleep(self.backoff.next().unwrap_or_default()).await;
+                    // Nobody is left to listen for.
+                    self.store.upgrade()?;
+                }
+            }
+        }
+    }
+
+    /// The next message, or none for a while.
+    async fn hear(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
+        let (mut sink, mut told) = match self.open.take() {
+            Some(open) => open,
+            None => self.connect().await?,
+        };
+        let heard = match tokio::time::timeout(QUIET, told.next()).await {
+            Ok(Some(message)) => Some(message.get_payload_bytes().to_vec()),
+            Ok(None) => return Err(StoreError::Unreachable("the connection broke")),
+            Err(_) => {
+                let asked = tokio::time::timeout(Duration::from_secs(1), sink.ping::<()>());
+                if !matches!(asked.await, Ok(Ok(()))) {
+                    return Err(StoreError::Timeout);
+                }
+                None
+            }
+        };
+        self.open = Some((sink, told));
+        Ok(heard)
+    }
+
+    async fn connect(&mut self) -> Result<(PubSubSink, PubSubStream), StoreError> {
+        let store = self
+            .store
+            .upgrade()
+            .ok_or(StoreError::Unreachable("the store is gone"))?;
+        let (mut sink, told) = store.lanes.pubsub().await?.split();
+        let limit = store.config.command_timeout;
+        drop(store);
+        match tokio::time::timeout(limit, sink.subscribe(self.channel)).await {
+            Ok(Ok(())) => {
+                self.opened_at = Instant::now();
+                Ok((sink, told))
+            }
+            Ok(Err(_)) => Err(StoreError::Unreachable("the channel was refused")),
+            Err(_) => Err(StoreError::Timeout),
+        }
+    }
+}
+
+fn first_backoff() -> Backoff {
+    Backoff::new(Duration::from_millis(100), Duration::from_secs(5))
+}

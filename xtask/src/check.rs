@@ -8,16 +8,17 @@ use std::{
 use anyhow::{Context as _, bail};
 use lexopt::prelude::{Long, Short, Value};
 
-use crate::{dev, docs, layers, shell};
+use crate::{dev, docs, layers, manifests, shell};
 
 const HELP: &str = "\
 The repository's own rules.
 
-Usage: cargo xtask check [layers] [docs] [--write]
+Usage: cargo xtask check [layers] [docs] [manifests] [--write]
 
-  layers   crates depend only on what the table in docs/architecture.md allows
-  docs     documents link to and name only what exists
-  --write  first write docs/configuration.md anew, from the table of settings
+  layers     crates depend only on what the table in docs/architecture.md allows
+  docs       documents link to and name only what exists
+  manifests  what platforms read fits their schemas (needs kubectl and pip)
+  --write    first write docs/configuration.md anew, from the table of settings
 ";
 
 const ARCHITECTURE: &str = "docs/architecture.md";
@@ -34,7 +35,7 @@ pub(crate) fn run(mut flags: lexopt::Parser) -> anyhow::Result<()> {
                 return Ok(());
             }
             Long("write") => write = true,
-            Value(name) if name == "layers" || name == "docs" => {
+            Value(name) if name == "layers" || name == "docs" || name == "manifests" => {
                 chosen.insert(name.to_string_lossy().into_owned());
             }
             other => return Err(other.unexpected().into()),
@@ -48,6 +49,9 @@ pub(crate) fn run(mut flags: lexopt::Parser) -> anyhow::Result<()> {
     }
     if chosen.is_empty() || chosen.contains("docs") {
         docs()?;
+    }
+    if chosen.is_empty() || chosen.contains("manifests") {
+        manifests::check()?;
     }
     Ok(())
 }

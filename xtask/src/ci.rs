@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use lexopt::prelude::{Long, Short};
 
-use crate::{check, conformance, interop, shell, test};
+use crate::{build, check, conformance, interop, manifests, shell, test};
 
 const HELP: &str = "\
 Everything the continuous integration runs, in its order.
@@ -14,7 +14,8 @@ Stops at the first failure and says how to repeat that step alone.
 
 Usage: cargo xtask ci [--full]
 
-  --full  also: licences, bans and sources by cargo-deny; the release build
+  --full  also: licences, bans and sources by cargo-deny; the static release build, its image
+          built by buildah, and a call to the server inside
 ";
 
 /// One step: what it is called, what repeats it, what it does.
@@ -24,7 +25,7 @@ struct Step {
     action: fn() -> anyhow::Result<()>,
 }
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     Step {
         name: "format",
         repeat: "cargo fmt --all",
@@ -51,6 +52,11 @@ const STEPS: [Step; 8] = [
         action: check::docs,
     },
     Step {
+        name: "manifests",
+        repeat: "cargo xtask check manifests",
+        action: manifests::check,
+    },
+    Step {
         name: "interop",
         repeat: "cargo xtask interop",
         action: interop::step,
@@ -74,9 +80,9 @@ const FULL: [Step; 2] = [
         action: supply_chain,
     },
     Step {
-        name: "release build",
-        repeat: "cargo build --release --locked --package braingrid-mcp",
-        action: release_build,
+        name: "image",
+        repeat: "cargo xtask build --image --try",
+        action: build::step,
     },
 ];
 
@@ -91,6 +97,10 @@ pub(crate) fn run(mut flags: lexopt::Parser) -> anyhow::Result<()> {
             Long("full") => full = true,
             other => return Err(other.unexpected().into()),
         }
+    }
+    if !full {
+        let left_out = FULL.map(|step| step.name).join(", ");
+        eprintln!("left out, as they take long (--full): {left_out}");
     }
     for step in in_order(full) {
         perform(step)?;
@@ -163,11 +173,6 @@ fn supply_chain() -> anyhow::Result<()> {
     shell::run(&mut shell::cargo([
         "deny", "check", "licenses", "bans", "sources",
     ]))
-}
-
-fn release_build() -> anyhow::Result<()> {
-    let build = ["build", "--release", "--locked", "--package=braingrid-mcp"];
-    shell::run(&mut shell::cargo(build))
 }
 
 #[cfg(test)]

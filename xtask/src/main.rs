@@ -15,18 +15,26 @@ use std::process::ExitCode;
 use anyhow::bail;
 use lexopt::prelude::{Long, Short, Value};
 
+mod build;
 mod chaos;
 mod check;
 mod ci;
 mod conformance;
+mod deploy;
 mod dev;
 mod docs;
+mod elf;
+mod image;
 mod interop;
 mod layers;
+mod manifests;
 mod node;
+mod python;
 mod redis;
+mod sbom;
 mod shell;
 mod test;
+mod yaml;
 
 const HELP: &str = "\
 The project's commands.
@@ -40,9 +48,13 @@ Work on it
   chaos        everything around a fleet of servers fails, and nobody notices
   conformance  the official suite of the protocol against the real server
 
+Ship it
+  build        the binary that deployments use, and an image around it
+  deploy       the server, to Cloud Run or Kubernetes
+
 Keep it right
   ci           everything the continuous integration runs, in its order
-  check        the repository's own rules: layers, docs
+  check        the repository's own rules: layers, docs, manifests
 
 `cargo xtask <command> --help` says more about one command.
 ";
@@ -69,7 +81,9 @@ fn dispatch() -> anyhow::Result<()> {
             "ci" => ci::run(flags)?,
             "interop" => interop::run(flags)?,
             "conformance" => conformance::run(flags)?,
+            "build" => build::run(flags)?,
             "chaos" => chaos::run(flags)?,
+            "deploy" => deploy::run(flags)?,
             "check" => check::run(flags)?,
             "help" => print!("{HELP}"),
             other => bail!("there is no command '{other}'; see cargo xtask --help"),

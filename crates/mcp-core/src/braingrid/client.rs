@@ -168,8 +168,8 @@ impl BrainGridClient {
             .await?;
         let tasks = json(&answer).and_then(|body| decode::list(body, "tasks", Task::decode));
         match tasks {
-            Some(page) => Ok(Some(page.items)),
-            None => written(&answer, "requirement", Requirement::decode).map(|found| {
+            Some(page) if !page.items.is_empty() => Ok(Some(page.items)),
+            _ => written(&answer, "requirement", Requirement::decode).map(|found| {
                 found
                     .map(|found| found.tasks)
                     .filter(|tasks| !tasks.is_empty())
@@ -235,7 +235,7 @@ impl BrainGridClient {
         written(&answer, "task", Task::decode)
     }
 
-    /// Deletes a task; the answer's body does not matter.
+    /// Deletes a task.
     pub(crate) async fn delete_task(
         &self,
         caller: &Caller,
@@ -244,7 +244,8 @@ impl BrainGridClient {
         task: &TaskRef,
     ) -> Result<(), ApiError> {
         let route = routes::delete_task(project, requirement, task);
-        self.write(caller, route, None).await.map(drop)
+        let answer = self.write(caller, route, None).await?;
+        written(&answer, "task", Task::decode).map(drop)
     }
 
     /// Adds a tag to a requirement (a guessed route).

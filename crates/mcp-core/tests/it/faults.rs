@@ -178,6 +178,55 @@ async fn something_new_that_did_not_arrive_is_not_called_done() {
 }
 
 #[tokio::test]
+async fn success_that_says_no_is_not_believed() {
+    let place = json!({"project_id": 1, "requirement_id": 1});
+    let with = |more: serde_json::Value| {
+        let mut place = place.clone();
+        let more = more.as_object().unwrap().clone();
+        place.as_object_mut().unwrap().extend(more);
+        place
+    };
+    let deletion = with(json!({"task_id": 2, "confirm": true}));
+    let tag = with(json!({"name": "late"}));
+    let bare = json!({"project_id": 1, "requirement_id": 2});
+    let spec = json!({"project_id": 1, "name": "Invoices", "content": "x"});
+    let denials = [
+        Fault::Garbage,
+        Fault::StatusWithBody(200, json!({"success": false, "tasks": []})),
+        Fault::StatusWithBody(200, json!({"error": "no"})),
+    ];
+    for denial in denials {
+        for (tool, operation, arguments) in [
+            ("delete_project_task", Operation::DeleteTask, &deletion),
+            (
+                "update_project_requirement",
+                Operation::UpdateRequirement,
+                &update(),
+            ),
+            (
+                "breakdown_project_requirement",
+                Operation::BreakdownRequirement,
+                &bare,
+            ),
+            ("add_requirement_tag", Operation::AddTag, &tag),
+        ] {
+            let mut options = mcp_core::ToolOptions::default();
+            options.experimental = true;
+            let world = World::with(Setup {
+                options,
+                ..Setup::default()
+            })
+            .await;
+            world.get("capture_project_requirement", spec.clone()).await;
+            world.api.inject(operation, denial.clone(), Times::Next(1));
+            let error = world.error(tool, arguments.clone()).await;
+            assert!(error.starts_with("Outcome unknown"), "{tool}: {error}");
+            assert_eq!(world.api.count(operation), 1);
+        }
+    }
+}
+
+#[tokio::test]
 async fn read_is_repeated_until_it_works() {
     for fault in [
         Fault::Close,

@@ -353,6 +353,12 @@ fn scopes_of(value: &str) -> Parsed<(&str, Vec<String>)> {
 
 /// A scope token (RFC 6749 section 3.3).
 fn scope(value: &str) -> Parsed<String> {
+    if value == "offline_access" {
+        return refuse(
+            "offline_access is no scope of a tool",
+            "leave it out: it is between a client and the issuer (MCP 2026-07-28, authorization)",
+        );
+    }
     let legal = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\';
     if !value.is_empty() && value.chars().all(legal) {
         return Ok(value.to_owned());

@@ -224,6 +224,12 @@ fn everything_wrong_is_reported_at_once_each_with_its_fix() {
             "ALLOWED_ORIGINS",
             "*,https://ok.example.com,ftp://no.example.com",
         ),
+        ("ALLOWED_HOSTS", "https://mcp.example.com"),
+        (
+            "TOOL_SCOPES",
+            "read=a b,read,no_such_tool=a,write=offline_access",
+        ),
+        ("SCOPE_HIERARCHY", "a="),
         ("REDIS_URL", REDIS),
         ("LOG_LEVEL", "inof"),
         ("BRAINGRID_API_URL", "http://api.example.com"),
@@ -244,6 +250,11 @@ fn everything_wrong_is_reported_at_once_each_with_its_fix() {
             "UPSTREAM_AUDIENCE: it is not set",
             "http://127.0.0.1:8080/mcp",
         ),
+        ("ALLOWED_HOSTS: \"https://", "without https://"),
+        ("TOOL_SCOPES: \"read\" has no =", "NAME=SCOPE"),
+        ("TOOL_SCOPES: \"no_such_tool\"", "tool list"),
+        ("TOOL_SCOPES: offline_access", "leave it out"),
+        ("SCOPE_HIERARCHY: \"a=\"", "at least one scope"),
         ("ENCRYPTION_KEY: it is not set", "openssl rand -hex 32"),
         ("LOG_LEVEL: \"inof\"", "RUST_LOG"),
         ("BRAINGRID_API_URL: ", "https"),
@@ -571,4 +582,34 @@ fn the_documentation_is_the_one_in_docs() {
         "docs/configuration.md is out of date: cargo run -p braingrid-mcp -- config --docs > \
          docs/configuration.md"
     );
+}
+
+#[test]
+fn a_preset_sets_what_the_vendor_does_and_can_be_overruled() {
+    let toml = r#"
+        transport = "http"
+        upstream_audience = "https://api.example.com"
+        [[issuers]]
+        issuer = "https://a.example.com"
+        preset = "entra"
+        [[issuers]]
+        issuer = "https://b.example.com"
+        preset = "descope"
+        organization_claim = "tenant"
+        algorithms = ["ES256"]
+        service_principals = true
+    "#;
+    let config = load_file(toml, &[]).unwrap().config;
+    let Serve::Http(http) = config.serve else {
+        panic!("http was asked for");
+    };
+    let [entra, descope] = http.auth.issuers.as_slice() else {
+        panic!("two issuers");
+    };
+    assert_eq!(entra.organization_claim, "tid");
+    assert_eq!(entra.algorithms, ["RS256"]);
+    assert!(!entra.service_principals);
+    assert_eq!(descope.organization_claim, "tenant");
+    assert_eq!(descope.algorithms, ["ES256"]);
+    assert!(descope.service_principals);
 }

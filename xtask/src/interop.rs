@@ -15,13 +15,13 @@ use crate::{dev, node, shell};
 const HELP: &str = "\
 Let real clients log in at a certified authorization server and work with the real server.
 
-The clients are the official ones for TypeScript and Python, the authorization server is
-oidc-provider; nobody here wrote them. They and a Node.js for them are installed from npm and PyPI
-below the target directory. The BrainGrid API is a stand-in.
+The clients are the official ones for TypeScript and Python, and the Inspector's command line, over
+HTTP and stdio; the authorization server is oidc-provider. Nobody here wrote them. They and a Node.js
+for them are installed from npm and PyPI below the target directory. The BrainGrid API is a stand-in.
 
 Usage: cargo xtask interop [options]
 
-  --only <words>  only flows with these words, such as 'Python' or 'opaque'
+  --only <words>  only flows with these words, such as 'Inspector' or 'opaque'
   --json          print the results as JSON
 ";
 

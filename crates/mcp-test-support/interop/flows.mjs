@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { FIRST_LIFETIME, organizationOf } from './provider.mjs';
+import { runInspector } from './inspector.mjs';
 import { callStatus, deviceFlow, revoke } from './raw.mjs';
 import { INTROSPECTION_CACHE, until } from './world.mjs';
 
@@ -22,11 +23,17 @@ export function allFlows() {
     add({ client, protocol: PROTOCOLS.modern, format: 'ES256', identity: 'document' });
   }
   add({ client: 'plain HTTP', protocol: PROTOCOLS.modern, format: 'RS256', identity: 'device' });
+  for (const transport of ['HTTP', 'stdio']) {
+    for (const protocol of Object.values(PROTOCOLS)) {
+      add({ client: `Inspector, ${transport}`, protocol, format: 'RS256', identity: 'device', transport });
+    }
+  }
   return flows;
 }
 
 /** Runs one and gives its steps; throws what is wrong. */
 export function run(flow, world, options) {
+  if (flow.transport) return runWithInspector(flow, world, options);
   return flow.identity === 'device' ? runDevice(flow, world) : runClient(flow, world, options);
 }
 
@@ -86,14 +93,16 @@ function headerOf(token) {
 /** Nobody is asked to log in twice. */
 function checkLedger(flow, world) {
   assert.deepEqual(world.provider.ledger.of(flow.subject),
-    { logins: 1, consents: 1, codes: 1, refreshes: flow.identity === 'device' ? 0 : 1 });
+    { logins: 1, consents: 1, codes: 1, refreshes: flow.client === 'plain HTTP' ? 0 : 1 });
 }
 
 async function checkApi(flow, world) {
   const asked = await world.askedBy(flow.subject);
-  const organizations = new Set(asked.map((request) => request.organization));
+  // Over stdio the profile tells the organization, and is asked for without one.
+  const named = asked.filter(({ path }) => !path.endsWith('/profile'));
+  const organizations = new Set(named.map((request) => request.organization));
   assert.deepEqual([...organizations], [organizationOf(flow.subject)], 'the organization at the API');
-  if (flow.identity === 'device') return;
+  if (flow.client === 'plain HTTP') return;
   const created = asked.filter(({ method, path }) => method === 'POST' && /requirement/.test(path));
   assert.equal(created.length, 1, 'one requirement was created');
 }
@@ -128,4 +137,13 @@ async function runDevice(flow, world) {
   checkLedger(flow, world);
   await checkApi(flow, world);
   return { steps: ['register', 'user code', 'token', 'list_projects'] };
+}
+
+async function runWithInspector(flow, world, options) {
+  const steps = await runInspector({
+    ...flow, era: flow.protocol === PROTOCOLS.modern ? 'modern' : 'legacy',
+  }, world, options);
+  checkLedger(flow, world);
+  await checkApi(flow, world);
+  return { steps };
 }

@@ -72,3 +72,11 @@ export async function deviceFlow({ issuer, resource, subject, clientName }) {
   }));
   return { client, tokens };
 }
+
+/** The tokens that follow these. */
+export async function refresh({ issuer, resource, client, tokens }) {
+  const { token_endpoint: endpoint } = await metadataOf(issuer);
+  return post(endpoint, {
+    grant_type: 'refresh_token', resource, refresh_token: tokens.refresh_token, client_id: client.client_id,
+  });
+}

@@ -145,9 +145,9 @@ introspection_cache = "${INTROSPECTION_CACHE}s"
     return child;
   }
 
-  /** Runs a client to its end and gives the one line of JSON it prints. */
-  async runClient(name, program, script, options) {
-    const child = this.#spawn(name, program, [script, JSON.stringify(options)]);
+  /** Runs a program to its end. */
+  async runProgram(name, program, words, environment) {
+    const child = this.#spawn(name, program, words, { HOME: this.#directory, ...environment });
     let printed = '';
     let complaint = '';
     child.stdout.on('data', (part) => { printed += part; });
@@ -155,6 +155,12 @@ introspection_cache = "${INTROSPECTION_CACHE}s"
     const limit = setTimeout(() => child.kill('SIGKILL'), 120_000);
     const code = await new Promise((resolve) => { child.on('close', resolve); child.on('error', resolve); });
     clearTimeout(limit);
+    return { code, printed, complaint };
+  }
+
+  /** Runs a client to its end and gives the one line of JSON it prints. */
+  async runClient(name, program, script, options) {
+    const { code, printed, complaint } = await this.runProgram(name, program, [script, JSON.stringify(options)]);
     if (code !== 0) throw new Error(`the client ended with ${code}: ${lastError(complaint)}`);
     return JSON.parse(printed);
   }

@@ -18,9 +18,11 @@ mod record;
 mod requirements;
 mod server;
 mod state;
+mod tls;
 
 pub use faults::{Fault, Times};
 pub use operation::Operation;
 pub use record::Recorded;
 pub use server::Api;
 pub use state::SEEDED_REPOSITORY;
+pub use tls::TlsDoor;

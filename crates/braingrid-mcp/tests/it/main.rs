@@ -6,7 +6,10 @@
     reason = "a test stops where something is not as it should be"
 )]
 
+mod cancellation;
+mod lost_answers;
 mod panics;
+mod progress;
 mod protocol;
 mod refusals;
 mod resilience;
@@ -15,5 +18,7 @@ mod secrets;
 mod sessions;
 mod shutdown;
 mod stdio;
+mod tools;
 mod transports;
+mod upstream;
 mod world;

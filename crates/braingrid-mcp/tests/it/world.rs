@@ -1,11 +1,17 @@
 //! Everything around the server, and the server.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use mcp_auth::{AccessToken, IssuerConfig, TokenVerifier, VerifierConfig};
+use mcp_core::{Caller, Credential, CredentialError, Organization, ToolSet};
+use mcp_session::{Keyring, MemoryStore, Session, SessionTiers};
 use mcp_test_support::{
     Api, Issuer, RedisServer, ServerCommand, ServerProcess, client::RawHttp, free_port, random_hex,
 };
+use mcp_transport_http::{HttpConfig, HttpServer};
+use secrecy::SecretString;
 use serde_json::{Value, json};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 /// Long enough for a busy machine; nothing waits this long when all is well.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
@@ -26,6 +32,7 @@ pub(crate) struct World {
 impl World {
     /// One instance's world: no Redis.
     pub(crate) async fn small() -> Self {
+        mcp_test_support::install_tls_provider();
         let public_url = format!("http://127.0.0.1:{}", free_port().unwrap());
         let issuer = Issuer::start().await.unwrap();
         let resource = format!("{public_url}/mcp");
@@ -141,22 +148,56 @@ pub(crate) fn tiers(lines: &[Value]) -> Vec<String> {
     lines.iter().filter_map(tier).collect()
 }
 
-/// The caller of a tool that never calls anything.
-pub(crate) fn nobody(_: &mcp_session::Session, _: &mcp_auth::AccessToken) -> mcp_core::Caller {
-    use mcp_core::{Caller, Credential, CredentialError, Organization};
+/// The same parts as in the binary, in this process: for what a configuration cannot say.
+pub(crate) struct Here {
+    pub(crate) resource: String,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<std::io::Result<()>>,
+}
 
-    struct None;
+impl Here {
+    /// Serves these tools over HTTP to whoever the world's issuer vouches for.
+    pub(crate) async fn serve(world: &World, tools: ToolSet) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let public_url = format!("http://{}", listener.local_addr().unwrap());
+        let resource = format!("{public_url}/mcp");
+        world.issuer.set_audience([resource.as_str()]);
+        let issuer = IssuerConfig::new(world.issuer.url(), [&resource]);
+        let client = mcp_auth::http_client().unwrap();
+        let verifier = TokenVerifier::new(vec![issuer], client, VerifierConfig::default()).unwrap();
+        let store = Arc::new(MemoryStore::default());
+        let sessions = SessionTiers::builder(verifier, Keyring::random(), store).build();
+        let config = HttpConfig::new(&public_url, [world.issuer.url()]).unwrap();
+        let server = HttpServer::new(config, sessions, tools, caller);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = tokio::spawn(server.serve(listener, async {
+            stopped.await.ok();
+        }));
+        Self {
+            resource,
+            stop,
+            serving,
+        }
+    }
+
+    pub(crate) async fn stop(self) {
+        self.stop.send(()).unwrap();
+        self.serving.await.unwrap().unwrap();
+    }
+}
+
+/// Whoever calls, with the token that was presented.
+fn caller(session: &Session, token: &AccessToken) -> Caller {
+    struct Presented(String);
     #[async_trait::async_trait]
-    impl Credential for None {
-        async fn bearer(&self) -> Result<secrecy::SecretString, CredentialError> {
-            Err(CredentialError::new("there is none"))
+    impl Credential for Presented {
+        async fn bearer(&self) -> Result<SecretString, CredentialError> {
+            Ok(self.0.clone().into())
         }
         fn reject(&self) {}
     }
-    Caller::new(
-        Option::None,
-        Organization::from_profile(Option::None),
-        Vec::new(),
-        std::sync::Arc::new(None),
-    )
+    let organization = session.principal().organization();
+    let organization = Organization::known(organization.unwrap().parse().unwrap());
+    let credential = Arc::new(Presented(token.expose().to_owned()));
+    Caller::new(None, organization, Vec::new(), credential)
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use aws_lc_rs::digest;
 use bytes::Bytes;
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Request, Version};
 use serde_json::{Map, Value};
 
 use super::{caller, operation::Operation};
@@ -12,6 +12,8 @@ use super::{caller, operation::Operation};
 /// One request, as it arrived. `Debug` leaves the token out; [`Recorded::token`] has it.
 #[derive(Clone)]
 pub struct Recorded {
+    /// HTTP/1.1 or HTTP/2.
+    pub version: Version,
     /// `GET`, `POST`, …
     pub method: String,
     /// Path without query.
@@ -43,6 +45,7 @@ impl Recorded {
         let token = caller::token(request.headers());
         let text = |name: &str| claims?.get(name).and_then(Value::as_str).map(str::to_owned);
         Self {
+            version: request.version(),
             method: request.method().to_string(),
             path: request.uri().path().to_owned(),
             query: request.uri().query().map(str::to_owned),

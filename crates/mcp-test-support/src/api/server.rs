@@ -23,6 +23,7 @@ use super::{
     operation::{Operation, Target},
     record::Recorded,
     state::{Asked, Payload, Refusal, State},
+    tls::TlsDoor,
 };
 use crate::{
     http::{Answer, Closed, HttpServer, json as json_answer, listen, with_type},
@@ -38,7 +39,7 @@ pub struct Api {
     server: Arc<AsyncMutex<Option<HttpServer>>>,
 }
 
-struct Inner {
+pub(super) struct Inner {
     port: u16,
     state: Mutex<State>,
     faults: Mutex<Faults>,
@@ -96,6 +97,11 @@ impl Api {
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.inner.port)
+    }
+
+    /// Opens a second door, with TLS and HTTP/2.
+    pub async fn tls_door(&self) -> io::Result<TlsDoor> {
+        TlsDoor::open(Arc::clone(&self.inner)).await
     }
 
     /// Makes requests for `operation` meet `fault`. Faults of one operation are met in the order
@@ -174,7 +180,7 @@ fn serve(listener: TcpListener, inner: Arc<Inner>) -> HttpServer {
 }
 
 impl Inner {
-    async fn answer(self: Arc<Self>, request: Request<Bytes>) -> Result<Answer, Closed> {
+    pub(super) async fn answer(self: Arc<Self>, request: Request<Bytes>) -> Result<Answer, Closed> {
         if request.uri().path() == "/__stand-in/requests" {
             return Ok(self.control());
         }

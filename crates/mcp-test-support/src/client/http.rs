@@ -134,14 +134,19 @@ impl RawRequest {
         self
     }
 
-    /// Sends it and reads the whole answer.
-    pub async fn send(self) -> anyhow::Result<RawAnswer> {
+    /// Sends it and gives the answer to be read as it comes; dropping it hangs up.
+    pub async fn open(self) -> anyhow::Result<reqwest::Response> {
         let request = self
             .client
             .post(&self.url)
             .headers(self.headers)
             .body(self.body);
-        let answer = request.send().await.context("no answer")?;
+        request.send().await.context("no answer")
+    }
+
+    /// Sends it and reads the whole answer.
+    pub async fn send(self) -> anyhow::Result<RawAnswer> {
+        let answer = self.open().await?;
         let (status, headers) = (answer.status(), answer.headers().clone());
         let body = answer.text().await.context("answer broke off")?;
         let json = message_in(&headers, &body);

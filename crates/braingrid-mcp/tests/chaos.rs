@@ -1,10 +1,5 @@
 //! The short chaos run: every outage once, with the built binary. The long one is
 //! `cargo xtask chaos`.
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test stops where something is not as it should be, and shows its report"
-)]
 
 use mcp_test_support::chaos::{self, Config, Length};
 

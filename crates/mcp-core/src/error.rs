@@ -41,6 +41,11 @@ pub enum ApiError {
     /// BrainGrid could not be asked: nothing was done.
     #[error("BrainGrid cannot be reached right now; nothing was done. Try again {}.", after(*.0))]
     Unavailable(Option<Duration>),
+    /// Too many calls are under way here: nothing was done.
+    #[error(
+        "This server has too many calls to BrainGrid under way; nothing was done. Try again in a moment."
+    )]
+    Busy,
     /// A read failed on BrainGrid's side.
     #[error("BrainGrid could not answer ({0}). Nothing was changed; try again in a moment.")]
     Failed(Unclear),
@@ -89,6 +94,7 @@ impl ApiError {
             Self::Invalid { .. } => "invalid",
             Self::RateLimited(_) => "rate_limited",
             Self::Unavailable(_) => "unavailable",
+            Self::Busy => "busy",
             Self::Failed(_) => "failed",
             Self::OutcomeUnknown(_) => "outcome_unknown",
         }

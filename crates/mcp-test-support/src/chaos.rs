@@ -10,9 +10,10 @@
 //! meets the instance that failed it. In front of each instance is a door (a TCP relay) that keeps
 //! the address when the instance restarts, and can reset every connection.
 //!
-//! **What is a failure.** 401 for a good token, on any attempt; a call that failed twice; an answer
-//! or a request at the API that belongs to somebody else. A token is good until it expires by
-//! either clock or the issuer withdraws the key that signed it.
+//! **What is a failure.** 401 for a good token, on any attempt; a call that failed twice, not
+//! counting attempts that were under way when their instance was killed or its connections reset;
+//! an answer or a request at the API that belongs to somebody else. A token is good until it
+//! expires by either clock or the issuer withdraws the key that signed it.
 #![expect(
     clippy::indexing_slicing,
     reason = "instances, phases and the two servers are numbered here, and their number is fixed"

@@ -18,7 +18,7 @@ enum Client {
 }
 
 impl Client {
-    async fn http(server: &ServerProcess, token: String) -> Self {
+    fn http(server: &ServerProcess, token: String) -> Self {
         Self::Http(client_of(server), token)
     }
 
@@ -65,17 +65,23 @@ fn names(tools: &[Value]) -> Vec<&str> {
         .collect()
 }
 
-/// A tool, its arguments, and what must stand where in its structured answer. One after the other:
-/// the later ones work on what the earlier ones made.
-fn calls() -> Vec<(&'static str, Value, &'static str, Value)> {
-    let spec = json!({"project_id": 1, "name": "Invoices", "content": "# Spec", "tags": ["pay"]});
-    let of = |more: Value| {
-        let mut place = json!({"project_id": "PROJ-1", "requirement_id": "REQ-4"});
-        let fields = more.as_object().unwrap().clone();
-        place.as_object_mut().unwrap().extend(fields);
-        place
-    };
-    let idea = "Let shoppers pay by invoice.";
+/// A tool, its arguments, and what must stand where in its structured answer.
+type Expected = (&'static str, Value, &'static str, Value);
+
+/// Calls of every tool. One after the other: the later ones work on what the earlier ones made.
+fn calls() -> Vec<Expected> {
+    [reads(), requirements(), tasks()].concat()
+}
+
+/// Arguments of a call about REQ-4, which one of these calls makes.
+fn of(more: &Value) -> Value {
+    let mut place = json!({"project_id": "PROJ-1", "requirement_id": "REQ-4"});
+    let fields = more.as_object().unwrap().clone();
+    place.as_object_mut().unwrap().extend(fields);
+    place
+}
+
+fn reads() -> Vec<Expected> {
     let version = env!("CARGO_PKG_VERSION");
     vec![
         ("info", json!({}), "/version", json!(version)),
@@ -112,6 +118,13 @@ fn calls() -> Vec<(&'static str, Value, &'static str, Value)> {
             "/requirement/name",
             json!("Pay with a saved card"),
         ),
+    ]
+}
+
+fn requirements() -> Vec<Expected> {
+    let idea = "Let shoppers pay by invoice.";
+    let spec = json!({"project_id": 1, "name": "Invoices", "content": "# Spec", "tags": ["pay"]});
+    vec![
         (
             "create_requirement",
             json!({"message": idea, "repositories": "acme/web"}),
@@ -132,73 +145,78 @@ fn calls() -> Vec<(&'static str, Value, &'static str, Value)> {
         ),
         (
             "update_project_requirement",
-            of(json!({"status": "in-progress", "description": "# New"})),
+            of(&json!({"status": "in-progress", "description": "# New"})),
             "/requirement/status",
             json!("IN_PROGRESS"),
         ),
         (
             "get_project_requirement",
-            of(json!({})),
+            of(&json!({})),
             "/requirement/content",
             json!("# New"),
         ),
         (
             "breakdown_project_requirement",
-            of(json!({})),
+            of(&json!({})),
             "/tasks/2/short_id",
             json!("TASK-3"),
         ),
+    ]
+}
+
+fn tasks() -> Vec<Expected> {
+    vec![
         (
             "list_project_tasks",
-            of(json!({"limit": 2})),
+            of(&json!({"limit": 2})),
             "/has_more",
             json!(true),
         ),
         (
             "get_project_task",
-            of(json!({})),
+            of(&json!({})),
             "/task/short_id",
             json!("TASK-1"),
         ),
         (
             "create_project_task",
-            of(json!({"title": "Docs"})),
+            of(&json!({"title": "Docs"})),
             "/task/short_id",
             json!("TASK-4"),
         ),
         (
             "update_project_task",
-            of(json!({"task_id": 4, "status": "COMPLETED"})),
+            of(&json!({"task_id": 4, "status": "COMPLETED"})),
             "/task/status",
             json!("COMPLETED"),
         ),
         (
             "delete_project_task",
-            of(json!({"task_id": "task-4", "confirm": true})),
+            of(&json!({"task_id": "task-4", "confirm": true})),
             "/deleted",
             json!(true),
         ),
         (
             "build_project_requirement",
-            of(json!({})),
+            of(&json!({})),
             "/tasks/2/short_id",
             json!("TASK-3"),
         ),
         (
             "acceptance_review",
-            of(json!({"pr": 7})),
+            of(&json!({"pr": 7})),
             "/answer/passed",
             json!(true),
         ),
         (
             "create_git_branch",
-            of(json!({"name": "pay"})),
+            of(&json!({"name": "pay"})),
             "/answer/branch",
             json!("pay"),
         ),
         (
             "add_requirement_tag",
-            of(json!({"name": "late"})),
+            of(&json!({"name": "late"})),
             "/answer/tags/1/name",
             json!("late"),
         ),
@@ -218,7 +236,7 @@ async fn every_tool_does_its_work_over_every_transport_in_both_generations() {
             let organization = format!("org_{transport}_{}", generation.version());
             let token = world.token("user_ada", &organization);
             let mut client = if transport == "http" {
-                Client::http(&server, token).await
+                Client::http(&server, token)
             } else {
                 Client::stdio(&world, &token, generation, &EXPERIMENTAL).await
             };
@@ -307,7 +325,7 @@ async fn settings_choose_the_tools_over_both_transports() {
         let server = world.start(&command).await;
         let generation = Generation::Modern;
         for mut client in [
-            Client::http(&server, token.clone()).await,
+            Client::http(&server, token.clone()),
             Client::stdio(&world, &token, generation, env).await,
         ] {
             let tools = client.tools(generation).await;

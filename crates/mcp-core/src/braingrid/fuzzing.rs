@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::{
     decode::{Fields, Page, entity, error_message, json, list},
     model::{Profile, Project, Requirement, Task},
+    short_ids::Ids,
 };
 
 /// An answer is decoded or not, whatever it is; an error text is fit to be shown.
@@ -26,6 +27,7 @@ fn every_model(body: &Value) {
     both(body, "requirement", "requirements", Requirement::decode);
     both(body, "task", "tasks", Task::decode);
     both(body, "profile", "profiles", Profile::decode);
+    both(body, "project", "projects", Ids::decode);
 }
 
 fn both<T>(body: &Value, noun: &str, nouns: &str, decode: fn(Fields) -> Option<T>) {

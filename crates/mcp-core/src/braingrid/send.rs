@@ -129,7 +129,7 @@ impl Sender {
         };
         match tokio::time::timeout(self.timeouts.read, places.acquire()).await {
             Ok(Ok(permit)) => Ok(permit),
-            _ => Err(ApiError::Unavailable(None)),
+            _ => Err(ApiError::Busy),
         }
     }
 

@@ -1,16 +1,19 @@
 //! How requests travel: compression, connections that are used again, UUIDs where short ids are not
 //! known, and what is told about a request that is over.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use mcp_core::{
     BrainGridClient, BrainGridConfig, Caller, FinishedRequest, Organization, ToolOptions, ToolSet,
 };
 use mcp_test_support::{
-    Api,
+    Api, Gate,
     api::{Fault, Operation, Times},
 };
 use rmcp::{RoleClient, model::CallToolResult, service::RunningService};
@@ -128,6 +131,36 @@ async fn limit_counts_what_was_unpacked() {
     let client = client(&api.url, |config| config.max_response_bytes = 10_000).await;
     let result = list_projects(&client).await;
     assert!(text(&result).contains("too large"), "{}", text(&result));
+}
+
+#[tokio::test]
+async fn calls_that_take_minutes_have_their_own_places() {
+    let configure = |config: &mut BrainGridConfig| {
+        config.max_concurrent_slow = 1;
+        config.timeouts.read = Duration::from_millis(500);
+    };
+    let world = World::with(Setup {
+        configure,
+        ..Setup::default()
+    })
+    .await;
+    let gate = Gate::closed();
+    let (operation, held) = (Operation::SpecifyRequirement, Fault::Held(gate.clone()));
+    world.api.inject(operation, held, Times::Next(1));
+    let idea = json!({"project_id": 1, "message": "Let shoppers pay by invoice."});
+    let first = world.call("create_requirement", idea.clone());
+    let others = async {
+        let arrived = |all: &[mcp_test_support::api::Recorded]| !all.is_empty();
+        let limit = Duration::from_secs(20);
+        assert!(world.api.requests().wait_until(arrived, limit).await);
+        let second = world.error("create_requirement", idea.clone()).await;
+        assert!(second.contains("too many calls"), "{second}");
+        world.get("list_projects", json!({})).await;
+        gate.open();
+    };
+    let (first, ()) = tokio::join!(first, others);
+    assert_ne!(first.is_error, Some(true), "{}", text(&first));
+    assert_eq!(world.api.count(operation), 1);
 }
 
 #[tokio::test]

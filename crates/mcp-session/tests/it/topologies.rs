@@ -7,9 +7,11 @@ use std::{
     time::Duration,
 };
 
+use futures::StreamExt as _;
 use mcp_session::{RedisConfigError, RedisStore, SharedStore, StoreError};
 use mcp_test_support::{RedisServer, free_port, install_tls_provider};
 use tempfile::TempDir;
+use tokio::time::timeout;
 
 use crate::{redis::config, world::eventually};
 
@@ -69,6 +71,18 @@ async fn works(store: &RedisStore) {
         store.delete(&key).await.unwrap();
         assert_eq!(store.get(&key).await.unwrap(), None);
     }
+    let (channel, mut told) = ("mcp:forgotten:v1", store.listen("mcp:forgotten:v1"));
+    // Told again until it is heard: what was told before the channel was open is lost.
+    let heard = async {
+        loop {
+            store.publish(channel, vec![7]).await.unwrap();
+            if let Ok(message) = timeout(Duration::from_millis(20), told.next()).await {
+                return message;
+            }
+        }
+    };
+    let heard = timeout(Duration::from_secs(10), heard).await;
+    assert_eq!(heard.unwrap(), Some(vec![7]));
 }
 
 #[tokio::test]
@@ -77,8 +91,21 @@ async fn a_password_and_a_database() {
     let server = Server::start(
         &directory,
         &[
-            "--save", "", "--user", "mcp", "on", ">p@ss", "~mcp:*", "+get", "+set", "+del",
-            "+ping", "+select",
+            "--save",
+            "",
+            "--user",
+            "mcp",
+            "on",
+            ">p@ss",
+            "~mcp:*",
+            "&mcp:*",
+            "+get",
+            "+set",
+            "+del",
+            "+ping",
+            "+publish",
+            "+subscribe",
+            "+select",
         ],
     );
     works(&store(&format!(

@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::{
-    fleet::INSTANCES,
+    fleet::{Cuts, INSTANCES},
     record::{Recorder, count},
     tenant::{Login, Tenant},
 };
@@ -20,6 +20,8 @@ use crate::client::{Generation, RawAnswer, RawHttp, RawRequest};
 
 /// Nothing may take longer.
 const LIMIT: Duration = Duration::from_secs(15);
+/// Of one call, those included that were cut off while they were under way.
+const ATTEMPTS: usize = 5;
 /// Between two calls of a tenant.
 const PAUSE: Duration = Duration::from_millis(150);
 
@@ -29,6 +31,7 @@ pub(super) struct Callers {
     pub(super) recorder: Arc<Recorder>,
     /// One client per instance.
     pub(super) instances: Vec<RawHttp>,
+    pub(super) cuts: Arc<Cuts>,
     /// The instance of the next call.
     pub(super) turn: AtomicUsize,
     pub(super) at_work: watch::Sender<bool>,
@@ -71,7 +74,7 @@ impl Callers {
         self.call_on(instance, tenant, generation, number / 2).await;
     }
 
-    /// One call, which `number` decides, to this instance and then to the next one.
+    /// One call, which `number` decides, to this instance and once more to the next one.
     pub(super) async fn call_on(
         &self,
         instance: usize,
@@ -83,9 +86,12 @@ impl Callers {
         count(&phase.calls);
         let token = tenant.token(&self.login);
         let begun = Instant::now();
-        let mut failures = Vec::new();
-        for attempt in 0..2 {
-            let instance = (instance + attempt) % INSTANCES;
+        let (mut failures, mut attempts, mut instance) = (Vec::new(), 0, instance);
+        while attempts < 2 && failures.len() < ATTEMPTS {
+            if !failures.is_empty() {
+                count(&phase.retried);
+            }
+            let cuts = self.cuts.of(instance);
             let request = request(&self.instances[instance], tenant, generation, number);
             match self.attempt(tenant, request.bearer(&token.text)).await {
                 Outcome::Answered => return phase.answered(begun.elapsed()),
@@ -100,9 +106,9 @@ impl Callers {
                 }
                 Outcome::Failed(why) => failures.push(format!("instance {instance}: {why}")),
             }
-            if attempt == 0 {
-                count(&phase.retried);
-            }
+            // An attempt that was cut off is nobody's fault but ours.
+            attempts += usize::from(cuts == self.cuts.of(instance));
+            instance = (instance + 1) % INSTANCES;
         }
         count(&phase.failed);
         self.recorder.complain(&failures.join("; then "));

@@ -1,6 +1,13 @@
 //! The instances, and how they are replaced.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 
@@ -15,12 +22,30 @@ use crate::{
 pub(super) const INSTANCES: usize = 3;
 
 const START_LIMIT: Duration = Duration::from_secs(20);
+/// How long an instance has to be ready before the next one is replaced. Without it, a call that
+/// met the end of one instance could meet that of the next when it is repeated.
+const READY: Duration = Duration::from_millis(500);
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 
 /// Three instances that share a public URL and everything behind it.
 pub(super) struct Fleet {
     instances: Vec<Instance>,
     keys: Keys,
+    cuts: Arc<Cuts>,
+}
+
+/// How often the calls under way on each instance were cut off, by a kill or a reset.
+#[derive(Default)]
+pub(super) struct Cuts([AtomicU64; INSTANCES]);
+
+impl Cuts {
+    pub(super) fn of(&self, instance: usize) -> u64 {
+        self.0[instance].load(Ordering::SeqCst)
+    }
+
+    fn add(&self, instance: usize) {
+        self.0[instance].fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 struct Instance {
@@ -67,7 +92,12 @@ impl Fleet {
                 door,
             });
         }
-        Ok(Self { instances, keys })
+        let cuts = Arc::default();
+        Ok(Self {
+            instances,
+            keys,
+            cuts,
+        })
     }
 
     /// A client of each instance.
@@ -78,12 +108,19 @@ impl Fleet {
             .collect()
     }
 
+    pub(super) fn cuts(&self) -> Arc<Cuts> {
+        Arc::clone(&self.cuts)
+    }
+
     /// Stops one and starts it again, with the keys of now.
     pub(super) async fn restart(&mut self, number: usize, signal: Signal) -> anyhow::Result<()> {
         let command = self.keys.given_to(&self.instances[number].command);
         let instance = &mut self.instances[number];
         match signal {
-            Signal::Kill => instance.process.kill().await?,
+            Signal::Kill => {
+                self.cuts.add(number);
+                instance.process.kill().await?;
+            }
             Signal::Term => {
                 let status = instance.process.stop(STOP_LIMIT).await?;
                 if !status.success() {
@@ -102,6 +139,7 @@ impl Fleet {
     pub(super) async fn roll(&mut self, signal: Signal) -> anyhow::Result<()> {
         for number in 0..INSTANCES {
             self.restart(number, signal).await?;
+            tokio::time::sleep(READY).await;
         }
         Ok(())
     }
@@ -118,6 +156,7 @@ impl Fleet {
     }
 
     pub(super) fn reset_connections(&self, number: usize) {
+        self.cuts.add(number);
         self.instances[number].door.reset();
     }
 

@@ -52,9 +52,9 @@ pub struct PhaseReport {
     pub name: &'static str,
     /// Calls that tenants made.
     pub calls: u64,
-    /// Of these, repeated once on another instance.
+    /// Repetitions on another instance.
     pub retried: u64,
-    /// Failed on both.
+    /// Failed on both; an attempt that a kill or a reset cut off is not counted as one.
     pub failed: u64,
     /// A good token was refused.
     pub good_tokens_refused: u64,

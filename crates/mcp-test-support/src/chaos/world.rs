@@ -23,7 +23,7 @@ use crate::{api::Api, client::Generation, issuer::Issuer, process::free_port};
 
 pub(super) const TENANTS: usize = 50;
 /// Between events: the fleet gets back on its feet.
-const CALM: Duration = Duration::from_millis(1_000);
+const CALM: Duration = Duration::from_secs(1);
 const LIMIT: Duration = Duration::from_secs(30);
 
 pub(super) struct World {
@@ -60,6 +60,7 @@ impl World {
         let tenants: Vec<_> = (0..TENANTS).map(tenant).collect();
         let callers = Arc::new(Callers {
             instances: fleet.clients(),
+            cuts: fleet.cuts(),
             login,
             recorder,
             turn: AtomicUsize::new(0),

@@ -15,10 +15,14 @@ fn differs(value: &Value, schema: &Value, at: &str) -> Option<String> {
     let Some(keywords) = schema.as_object() else {
         return (schema != true).then(|| format!("{at}: the schema is {schema}"));
     };
+    if let Some(rule) = keywords.get("type")
+        && !is_of_type(value, rule)
+    {
+        return Some(format!("{at}: {value} is no {rule}"));
+    }
     keywords
         .iter()
         .find_map(|(keyword, rule)| match keyword.as_str() {
-            "type" => (!is_of_type(value, rule)).then(|| format!("{at}: {value} is no {rule}")),
             "enum" => {
                 let known = rule.as_array().is_some_and(|all| all.contains(value));
                 (!known).then(|| format!("{at}: {value} is none of {rule}"))
@@ -29,7 +33,7 @@ fn differs(value: &Value, schema: &Value, at: &str) -> Option<String> {
             "items" => (0..)
                 .zip(value.as_array().into_iter().flatten())
                 .find_map(|(index, item): (u32, _)| differs(item, rule, &format!("{at}[{index}]"))),
-            "additionalProperties" | "description" | "title" => None,
+            "type" | "additionalProperties" | "description" | "title" => None,
             unknown => Some(format!("{at}: unknown keyword {unknown}")),
         })
 }

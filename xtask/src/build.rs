@@ -133,14 +133,15 @@ pub(crate) fn binary(target: Option<&str>) -> anyhow::Result<Built> {
 fn linux_static() -> anyhow::Result<Built> {
     let processor = std::env::consts::ARCH;
     let target = format!("{processor}-unknown-linux-musl");
-    if musl_is_there(&target) {
+    if musl_is_there(&target) && zig().is_ok() {
         return musl(&target);
     }
     ensure!(
         cfg!(target_os = "linux"),
-        "a static binary for Linux needs the Rust target {target}: rustup target add {target}"
+        "a static binary for Linux needs the Rust target {target} (rustup target add {target}) and \
+         Zig from PyPI"
     );
-    eprintln!("the Rust target {target} cannot be had: linking against glibc instead");
+    eprintln!("the Rust target {target} or Zig cannot be had: linking against glibc instead");
     // The target is named so that build scripts and macros are not linked statically too.
     plain(
         &format!("{processor}-unknown-linux-gnu"),
@@ -160,8 +161,13 @@ fn musl_is_there(target: &str) -> bool {
     installed || shell::answers(Command::new("rustup").args(["target", "add", target]))
 }
 
+/// The folder of Zig and of what makes cargo use it.
+pub(crate) fn zig() -> anyhow::Result<PathBuf> {
+    python::install("zig", &ZIG)
+}
+
 fn musl(target: &str) -> anyhow::Result<Built> {
-    let zig = python::install("zig", &ZIG)?;
+    let zig = zig()?;
     let mut build = shell::cargo(["zigbuild"]);
     build
         .env("PATH", shell::path_with(&zig.join("bin"))?)

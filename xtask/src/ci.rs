@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use lexopt::prelude::{Long, Short};
 
-use crate::{build, check, conformance, interop, manifests, shell, test};
+use crate::{build, check, conformance, deploy, interop, manifests, shell, test};
 
 const HELP: &str = "\
 Everything the continuous integration runs, in its order.
@@ -15,7 +15,8 @@ Stops at the first failure and says how to repeat that step alone.
 Usage: cargo xtask ci [--full]
 
   --full  also: licences, bans and sources by cargo-deny; the static release build, its image
-          built by buildah, and a call to the server inside
+          built by buildah, and a call to the server inside;
+          what Vercel's builder makes of this repository, and a call to that
 ";
 
 /// One step: what it is called, what repeats it, what it does.
@@ -73,7 +74,7 @@ const STEPS: [Step; 9] = [
     },
 ];
 
-const FULL: [Step; 2] = [
+const FULL: [Step; 3] = [
     Step {
         name: "supply chain",
         repeat: "cargo deny check licenses bans sources",
@@ -83,6 +84,11 @@ const FULL: [Step; 2] = [
         name: "image",
         repeat: "cargo xtask build --image --try",
         action: build::step,
+    },
+    Step {
+        name: "vercel",
+        repeat: "cargo xtask deploy vercel --environment=staging --try",
+        action: deploy::vercel_step,
     },
 ];
 

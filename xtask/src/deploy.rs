@@ -5,6 +5,7 @@ mod environment;
 mod kubernetes;
 mod live;
 mod secrets;
+mod vercel;
 
 use std::{
     fs,
@@ -25,7 +26,7 @@ Reads deploy/environments/<name>.toml, renders everything below target/deploy, a
 change. Only --apply changes anything. A file or a command line that holds something like a secret
 is refused: files name where the platform keeps it.
 
-Usage: cargo xtask deploy <cloud-run|kubernetes> [options]
+Usage: cargo xtask deploy <cloud-run|kubernetes|vercel> [options]
 
   --environment <name>  which environment (default production)
   --image <reference>   another image than the environment names
@@ -33,12 +34,14 @@ Usage: cargo xtask deploy <cloud-run|kubernetes> [options]
   --plan                render and show, change nothing (the default)
   --apply               do it
   --build               with cloud-run: first let Cloud Build make the image
+  --try                 with vercel: build without reaching Vercel, and call what was built
 ";
 
 pub(crate) use environment::DIR as ENVIRONMENTS;
+pub(crate) use vercel::step as vercel_step;
 
 /// What can be deployed to.
-pub(crate) const PLATFORMS: [&str; 2] = ["cloud-run", "kubernetes"];
+pub(crate) const PLATFORMS: [&str; 3] = ["cloud-run", "kubernetes", "vercel"];
 
 /// What was asked for.
 #[derive(Debug, Default)]
@@ -48,6 +51,7 @@ struct Options {
     changes: Changes,
     apply: bool,
     build: bool,
+    try_it: bool,
 }
 
 pub(crate) fn run(flags: lexopt::Parser) -> anyhow::Result<()> {
@@ -55,11 +59,15 @@ pub(crate) fn run(flags: lexopt::Parser) -> anyhow::Result<()> {
         print!("{HELP}");
         return Ok(());
     };
+    if options.try_it {
+        return vercel::try_it(&options.environment);
+    }
     let environment = environment::read(&options.environment, &options.platform, options.changes)?;
     let dir = folder(&environment, &options.platform)?;
     match options.platform.as_str() {
         "cloud-run" => cloud_run::deploy(&environment, &dir, options.build, options.apply)?,
-        _ => kubernetes::deploy(&environment, &dir, options.apply)?,
+        "kubernetes" => kubernetes::deploy(&environment, &dir, options.apply)?,
+        _ => vercel::deploy(&environment, &dir, options.apply)?,
     }
     Ok(())
 }
@@ -98,6 +106,7 @@ fn parse(mut flags: lexopt::Parser) -> anyhow::Result<Option<Options>> {
             Long("plan") => plan = true,
             Long("apply") => options.apply = true,
             Long("build") => options.build = true,
+            Long("try") => options.try_it = true,
             Value(platform) if options.platform.is_empty() => {
                 options.platform = platform.string()?;
             }
@@ -113,6 +122,11 @@ fn parse(mut flags: lexopt::Parser) -> anyhow::Result<Option<Options>> {
     }
     if options.build && options.platform != "cloud-run" {
         bail!("--build is for cloud-run; elsewhere: cargo xtask build --image");
+    }
+    if options.try_it && (options.platform != "vercel" || options.apply) {
+        bail!(
+            "--try is for vercel, and applies nothing; for the image: cargo xtask build --image --try"
+        );
     }
     Ok(Some(options))
 }

@@ -50,7 +50,7 @@ Work on it
 
 Ship it
   build        the binary that deployments use, and an image around it
-  deploy       the server, to Cloud Run or Kubernetes
+  deploy       the server, to Cloud Run, Kubernetes or Vercel
 
 Keep it right
   ci           everything the continuous integration runs, in its order

@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 
 use crate::{deploy, python, shell};
 
@@ -21,15 +21,18 @@ const DOCKERFILES: &str = "deploy/docker";
 
 /// All of it; skipped where it cannot run, except in the continuous integration.
 pub(crate) fn check() -> anyhow::Result<()> {
-    match missing() {
-        Some(missing) if shell::in_ci() => bail!(missing),
-        Some(missing) => {
-            eprintln!("SKIPPED: manifests: {missing}");
+    let tools = match missing() {
+        Some(missing) => Err(anyhow!(missing)),
+        None => python::install("manifests", &TOOLS),
+    };
+    let tools = match tools {
+        Ok(tools) => tools,
+        Err(missing) if !shell::in_ci() => {
+            eprintln!("SKIPPED: manifests: {missing:#}");
             return Ok(());
         }
-        None => {}
-    }
-    let tools = python::install("manifests", &TOOLS)?;
+        Err(missing) => return Err(missing),
+    };
     for overlay in below(OVERLAYS)? {
         let mut kustomize = Command::new("kubectl");
         let text = shell::output(kustomize.arg("kustomize").arg(&overlay))?;

@@ -36,6 +36,24 @@ pub(crate) fn install(source: &str, name: &str) -> anyhow::Result<PathBuf> {
     Ok(dir)
 }
 
+/// The same for a folder without `package-lock.json`: only what it names itself is pinned. For
+/// programs whose packages for other platforms are not in every registry, so that no lock file fits.
+pub(crate) fn install_unlocked(source: &str, name: &str) -> anyhow::Result<PathBuf> {
+    let dir = shell::target_dir()?.join(name);
+    copy(&shell::root().join(source), &dir)?;
+    let wanted = shell::read(&format!("{source}/package.json"))?;
+    let stamp = dir.join(STAMP);
+    let installed = fs::read_to_string(&stamp).is_ok_and(|pinned| pinned == wanted);
+    if !installed || !shell::answers(Command::new(program(&dir)).arg("--version")) {
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--no-audit", "--no-fund", "--no-package-lock"]);
+        npm.arg("--ignore-scripts=false");
+        shell::run(to_stderr(npm.current_dir(&dir)))?;
+        fs::write(&stamp, wanted).context("cannot note what was installed")?;
+    }
+    Ok(dir)
+}
+
 /// The Node.js of an installed folder.
 pub(crate) fn program(dir: &Path) -> PathBuf {
     dir.join("node_modules/node/bin/node")

@@ -212,6 +212,67 @@ fn keep_it(platform: &str) -> &'static str {
         "kubernetes" => {
             "keep it in a Secret of the cluster, and name that under [kubernetes], such as secret_name = \"braingrid-mcp\""
         }
-        _ => "keep it in the platform's own store of secrets",
+        _ => "keep it in the project: vercel env add NAME production --sensitive",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "public_url = 'https://mcp.example.com/'\n\
+                        oauth_issuer = 'https://auth.example.com'\n\
+                        image = 'registry.example.com/braingrid-mcp:1'\n";
+
+    fn parsed(text: &str) -> anyhow::Result<Environment> {
+        parse("test", "cloud-run", text, Changes::default())
+    }
+
+    #[test]
+    fn a_small_file_is_enough_and_its_settings_win() {
+        let environment = parsed(&format!("{GOOD}[settings]\nLOG_FORMAT = 'pretty'\n")).unwrap();
+        let setting = |name: &str| environment.settings.get(name).map(String::as_str);
+        assert_eq!(setting("MCP_HOST"), Some("https://mcp.example.com"));
+        let resource = Some("https://mcp.example.com/mcp");
+        assert_eq!(setting("UPSTREAM_AUDIENCE"), resource);
+        assert_eq!(setting("LOG_FORMAT"), Some("pretty"));
+        assert_eq!(environment.host(), "mcp.example.com");
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once_and_no_value_is_shown() {
+        let key = "0123456789abcdef0123456789abcdef";
+        let text = format!(
+            "public_url = 'http://mcp.example.com'\nregion = 'x'\n[settings]\nENCRYPTION_KEY = '{key}'\n"
+        );
+        let said = format!("{:#}", parsed(&text).unwrap_err());
+        for part in [
+            "public_url",
+            "oauth_issuer",
+            "no image",
+            "unknown key region",
+        ] {
+            assert!(said.contains(part), "{said}");
+        }
+        assert!(said.contains("settings.ENCRYPTION_KEY is a secret by its name"));
+        assert!(!said.contains(key), "{said}");
+    }
+
+    #[test]
+    fn a_section_of_secrets_names_them_and_does_not_hold_them() {
+        let section =
+            |value: &str| format!("{GOOD}[cloud-run.secrets]\nENCRYPTION_KEY = '{value}'\n");
+        assert!(parsed(&section("braingrid-mcp-encryption-key:latest")).is_ok());
+        let held = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+        assert!(parsed(&section(held)).is_err());
+    }
+
+    #[test]
+    fn a_broken_file_is_not_quoted() {
+        let said = format!("{:#}", parsed("ENCRYPTION_KEY = hunter2\n").unwrap_err());
+        assert!(
+            said.contains("no valid TOML") && !said.contains("hunter2"),
+            "{said}"
+        );
     }
 }

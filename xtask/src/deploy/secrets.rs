@@ -59,6 +59,11 @@ pub(crate) fn shape(value: &str) -> Option<&'static str> {
     let digestless = value.split("@sha256:").next().unwrap_or(value);
     // In a URL a slash ends a word; in base64 it is part of one.
     let inside = if value.contains("://") { "+" } else { "+/" };
+    // What Vercel calls its projects and teams is random, and public.
+    let public = ["prj_", "team_"]
+        .iter()
+        .find_map(|kind| digestless.strip_prefix(kind));
+    let digestless = if public.is_some() { "" } else { digestless };
     let mut words = digestless.split(|c: char| !c.is_ascii_alphanumeric() && !inside.contains(c));
     words.find_map(random)
 }
@@ -138,6 +143,7 @@ mod tests {
             "client_01HXYZ3Q9K8A7B6C5D4E3F2G1H",
             "read=mcp:read,write=mcp:write",
             "10s",
+            "prj_q8Zt3Vw1Yb5Nc7Xd9Lf2Hg4Jk6Ms",
         ] {
             assert_eq!(shape(value), None, "{value}");
         }

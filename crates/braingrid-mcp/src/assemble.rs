@@ -24,6 +24,7 @@ use crate::config::{
     ApiSettings, AuthSettings, HttpSettings, IntrospectionSettings, SessionSettings, StdioSettings,
     ToolSettings,
 };
+use crate::metrics;
 use crate::project_file::default_project;
 use crate::shutdown::Shutdown;
 
@@ -66,6 +67,7 @@ pub(crate) async fn run_http(
     let resource = config.resource.clone();
     let verifier = verifier(&http.auth, &resource)?;
     let sessions = sessions(&http.session, &http.auth, verifier.clone())?;
+    metrics::observe(sessions.stats());
     let tools = ToolSet::new(client(api)?, options);
     let scopes = tools.clone();
     let callers = sessions.clone();
@@ -177,7 +179,13 @@ fn sessions(
         None => Keyring::random(),
     };
     let store: Arc<dyn SharedStore> = match &settings.redis_url {
-        Some(url) => Arc::new(RedisStore::new(RedisConfig::parse(url.expose_secret())?)?),
+        Some(url) => {
+            let mut config = RedisConfig::parse(url.expose_secret())?;
+            if let Some(pem) = &settings.redis_ca {
+                config = config.ca_pem(pem.as_slice());
+            }
+            Arc::new(RedisStore::new(config)?)
+        }
         None => {
             tracing::info!("no REDIS_URL: sessions live in this process, for one instance only");
             Arc::new(MemoryStore::default())

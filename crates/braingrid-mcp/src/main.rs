@@ -5,6 +5,7 @@ mod caller;
 mod cli;
 mod config;
 mod healthcheck;
+mod metrics;
 mod project_file;
 mod shutdown;
 mod telemetry;

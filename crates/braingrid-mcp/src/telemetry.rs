@@ -11,8 +11,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
+use opentelemetry_otlp::{MetricExporter, SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{EnvFilter, FilterExt as _, LevelFilter, Targets, filter_fn};
@@ -40,6 +41,7 @@ const WAITING_LINES: usize = 16_384;
 /// What has to be finished before the process ends.
 pub(crate) struct Telemetry {
     provider: Option<SdkTracerProvider>,
+    meters: Option<SdkMeterProvider>,
     dropped: ErrorCounter,
     /// Writes what is waiting when it is dropped: the last field to go.
     _writer: WorkerGuard,
@@ -64,8 +66,13 @@ pub(crate) fn start(log: &LogSettings, telemetry: &TelemetrySettings) -> anyhow:
     });
     let subscriber = tracing_subscriber::registry().with(lines).with(spans);
     tracing::subscriber::set_global_default(subscriber).context("logs are already set up")?;
+    let meters = meter_provider(telemetry)?;
+    if let Some(meters) = &meters {
+        opentelemetry::global::set_meter_provider(meters.clone());
+    }
     Ok(Telemetry {
         provider,
+        meters,
         dropped,
         _writer: guard,
     })
@@ -80,6 +87,12 @@ impl Telemetry {
                 tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(patience));
             if !matches!(tokio::time::timeout(patience, flush).await, Ok(Ok(Ok(())))) {
                 tracing::warn!("the last spans did not reach the collector");
+            }
+        }
+        if let Some(meters) = self.meters {
+            let flush = tokio::task::spawn_blocking(move || meters.shutdown());
+            if !matches!(tokio::time::timeout(patience, flush).await, Ok(Ok(Ok(())))) {
+                tracing::warn!("the last metrics did not reach the collector");
             }
         }
         let lost = self.dropped.dropped_lines();
@@ -162,6 +175,23 @@ fn tracer_provider(settings: &TelemetrySettings) -> anyhow::Result<Option<SdkTra
         .context("the exporter of traces cannot be built")?;
     let provider = SdkTracerProvider::builder()
         .with_batch_exporter(exporter)
+        .with_resource(resource(&settings.environment))
+        .build();
+    Ok(Some(provider))
+}
+
+/// The exporter of metrics, once a minute; `None` when no collector is configured.
+fn meter_provider(settings: &TelemetrySettings) -> anyhow::Result<Option<SdkMeterProvider>> {
+    let Some(endpoint) = &settings.metrics_endpoint else {
+        return Ok(None);
+    };
+    let exporter = MetricExporter::builder()
+        .with_http()
+        .with_endpoint(endpoint.as_str())
+        .build()
+        .context("the exporter of metrics cannot be built")?;
+    let provider = SdkMeterProvider::builder()
+        .with_periodic_exporter(exporter)
         .with_resource(resource(&settings.environment))
         .build();
     Ok(Some(provider))
@@ -316,6 +346,7 @@ mod tests {
         let (url, export) = collector();
         let settings = TelemetrySettings {
             traces_endpoint: Some(url.parse().unwrap()),
+            metrics_endpoint: None,
             environment: "staging".to_owned(),
         };
         let provider = tracer_provider(&settings).unwrap().unwrap();
@@ -328,6 +359,7 @@ mod tests {
         let (writer, guard) = NonBlockingBuilder::default().finish(io::sink());
         Telemetry {
             provider: Some(provider),
+            meters: None,
             dropped: writer.error_counter(),
             _writer: guard,
         }

@@ -124,6 +124,7 @@ fn read_session(reader: &mut Reader) -> SessionSettings {
     }
     SessionSettings {
         redis_url,
+        redis_ca: reader.optional(&settings::REDIS_CA, parse::certificates),
         keys: current.map(|current| SealingKeys { current, previous }),
         max_lifetime: reader.value(
             &settings::SESSION_CACHE_TTL,
@@ -154,10 +155,12 @@ fn read_log(reader: &mut Reader) -> LogSettings {
 }
 
 fn read_telemetry(reader: &mut Reader) -> TelemetrySettings {
-    let base = reader.optional(&settings::OTLP_ENDPOINT, parse::collector_url);
+    let base = reader.optional(&settings::OTLP_ENDPOINT, parse::collector_urls);
+    let (base, metrics) = base.unzip();
     let traces = reader.optional(&settings::OTLP_TRACES_ENDPOINT, parse::web_url);
     TelemetrySettings {
         traces_endpoint: traces.or(base),
+        metrics_endpoint: metrics,
         environment: reader.value(&settings::ENVIRONMENT, "production".to_owned(), parse::word),
     }
 }

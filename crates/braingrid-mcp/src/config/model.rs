@@ -94,6 +94,8 @@ pub(crate) struct AuthSettings {
 pub(crate) struct SessionSettings {
     /// The shared store; memory of this process without it.
     pub(crate) redis_url: Option<SecretString>,
+    /// Certificates to trust for it, as PEM; the system's without them.
+    pub(crate) redis_ca: Option<Vec<u8>>,
     /// The keys that seal sessions; always there when `redis_url` is.
     pub(crate) keys: Option<SealingKeys>,
     /// The longest life of a session.
@@ -149,11 +151,13 @@ pub(crate) struct LogSettings {
     pub(crate) format: Option<LogFormat>,
 }
 
-/// Where traces go.
+/// Where traces and metrics go.
 #[derive(Debug)]
 pub(crate) struct TelemetrySettings {
     /// The URL for traces over OTLP/HTTP; `None` turns traces off.
     pub(crate) traces_endpoint: Option<Url>,
+    /// The URL for metrics over OTLP/HTTP; `None` turns metrics off.
+    pub(crate) metrics_endpoint: Option<Url>,
     /// The name of the environment.
     pub(crate) environment: String,
 }

@@ -453,10 +453,31 @@ pub(crate) fn key_set_url(value: &str) -> Parsed<String> {
     secure_url(value).map(|_| value.to_owned())
 }
 
-/// Where traces go, below the base URL of a collector.
-pub(crate) fn collector_url(value: &str) -> Parsed<Url> {
-    let mut url = web_url(value)?;
-    let path = format!("{}/v1/traces", url.path().trim_end_matches('/'));
-    url.set_path(&path);
-    Ok(url)
+/// Where traces and metrics go, below the base URL of a collector.
+pub(crate) fn collector_urls(value: &str) -> Parsed<(Url, Url)> {
+    let base = web_url(value)?;
+    let below = |signal: &str| {
+        let mut url = base.clone();
+        url.set_path(&format!(
+            "{}/v1/{signal}",
+            base.path().trim_end_matches('/')
+        ));
+        url
+    };
+    Ok((below("traces"), below("metrics")))
+}
+
+/// A file with certificates in PEM form.
+pub(crate) fn certificates(value: &str) -> Parsed<Vec<u8>> {
+    match std::fs::read(value) {
+        Ok(pem) if pem.windows(10).any(|text| text == b"-----BEGIN") => Ok(pem),
+        Ok(_) => refuse(
+            format!("{} holds no certificate", quoted(value)),
+            "name a PEM file, which has -----BEGIN CERTIFICATE----- in it",
+        ),
+        Err(error) => refuse(
+            format!("{} cannot be read ({})", quoted(value), error.kind()),
+            "name a file that this process may read",
+        ),
+    }
 }

@@ -369,6 +369,17 @@ pub(crate) static REDIS_URL: Setting =
              instance.",
         );
 
+pub(crate) static REDIS_CA: Setting = Setting::new(
+    Group::Sessions,
+    UsedBy::Http,
+    "redis_ca_file",
+    &["REDIS_CA_FILE"],
+)
+.says(
+    "Private CA of Redis",
+    "A PEM file with the certificates to trust for `rediss://`, in place of the system's.",
+);
+
 pub(crate) static ENCRYPTION_KEY: Setting = Setting::new(
     Group::Sessions,
     UsedBy::Http,
@@ -525,7 +536,7 @@ pub(crate) static OTLP_ENDPOINT: Setting = Setting::new(
 .says(
     "OpenTelemetry collector",
     "Base URL for OTLP over HTTP, such as `http://127.0.0.1:4318`; traces go to `/v1/traces` below \
-     it. Unset: no traces.",
+     it, metrics to `/v1/metrics`. Unset: neither.",
 );
 
 pub(crate) static OTLP_TRACES_ENDPOINT: Setting = Setting::new(
@@ -540,7 +551,7 @@ pub(crate) static OTLP_TRACES_ENDPOINT: Setting = Setting::new(
 );
 
 /// Every setting, in the order in which they are printed.
-pub(crate) static SETTINGS: [&Setting; 33] = [
+pub(crate) static SETTINGS: [&Setting; 34] = [
     &CONFIG_FILE,
     &TRANSPORT,
     &ENVIRONMENT,
@@ -559,6 +570,7 @@ pub(crate) static SETTINGS: [&Setting; 33] = [
     &TOOL_SCOPES,
     &SCOPE_HIERARCHY,
     &REDIS_URL,
+    &REDIS_CA,
     &ENCRYPTION_KEY,
     &ENCRYPTION_KEYS_PREVIOUS,
     &SESSION_CACHE_TTL,

@@ -201,6 +201,8 @@ fn every_setting_can_be_set_in_the_file() {
         ("debug", Some(LogFormat::Json))
     );
     assert_eq!(config.log.filter.as_deref(), Some("info,mcp_session=debug"));
+    let metrics = config.telemetry.metrics_endpoint.unwrap();
+    assert_eq!(metrics.as_str(), "http://collector:4318/v1/metrics");
     let traces = config.telemetry.traces_endpoint.unwrap();
     assert_eq!(traces.as_str(), "http://collector:4318/v1/traces");
     assert_eq!(config.telemetry.environment, "staging");
@@ -612,4 +614,33 @@ fn a_preset_sets_what_the_vendor_does_and_can_be_overruled() {
     assert_eq!(descope.organization_claim, "tenant");
     assert_eq!(descope.algorithms, ["ES256"]);
     assert!(descope.service_principals);
+}
+
+#[test]
+fn a_private_ca_is_read_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let pem = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
+    std::fs::write(path("ca.pem"), pem).unwrap();
+    std::fs::write(path("no.pem"), "hello").unwrap();
+    let base = [
+        ("MCP_TRANSPORT", "http"),
+        ("UPSTREAM_AUDIENCE", "https://api.example.com"),
+    ];
+    let with = |file: &str| {
+        let file = path(file);
+        let environment = [base[0], base[1], ("REDIS_CA_FILE", file.as_str())];
+        load_file("", &environment)
+    };
+    let Serve::Http(http) = with("ca.pem").unwrap().config.serve else {
+        panic!("http was asked for");
+    };
+    assert_eq!(http.session.redis_ca.as_deref(), Some(pem.as_bytes()));
+    for (file, told) in [
+        ("no.pem", "no certificate"),
+        ("absent.pem", "cannot be read"),
+    ] {
+        let found = problems(with(file));
+        assert!(found.iter().any(|line| line.contains(told)), "{found:?}");
+    }
 }

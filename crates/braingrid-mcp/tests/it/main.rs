@@ -19,6 +19,7 @@ mod secrets;
 mod sessions;
 mod shutdown;
 mod stdio;
+mod telemetry;
 mod tools;
 mod transports;
 mod upstream;

@@ -90,6 +90,10 @@ enum Found {
     Verified(Principal),
 }
 
+/// How late clients are that renew their tokens by their own clock. Sooner than that a 401 does
+/// harm: there are clients that answer it with a whole new login.
+const RENEWAL: Duration = Duration::from_secs(5);
+
 impl SessionTiers {
     /// Tiers over a verifier, the encryption keys and a shared store.
     pub fn builder(
@@ -155,17 +159,17 @@ impl SessionTiers {
         result.and(inner.store.publish(SessionKey::FORGOTTEN, message).await)
     }
 
-    /// The upstream API refused the credential of a token that says it ends at `expires_at`. Past
-    /// that time it lived on by the leeway for clocks only: it is expired here too from now on, so that
-    /// its client gets a new one. Any other token is left alone, for another service's refusal
-    /// proves nothing.
+    /// The upstream API refused the credential of a token that says it ends at `expires_at`. Some
+    /// seconds past that time it lived on by the leeway for clocks only: it is expired here too
+    /// from now on, so that its client gets a new one. Any other token is left alone, for another
+    /// service's refusal proves nothing.
     pub async fn refused_upstream(
         &self,
         token: &AccessToken,
         expires_at: SystemTime,
         now: SystemTime,
     ) {
-        if expires_at <= now {
+        if expires_at + RENEWAL <= now {
             let key = self.inner.keyring.session_key(token);
             let expired = AuthError::InvalidToken(InvalidReason::Expired);
             self.inner.known_bad.insert(key, expired).await;

@@ -99,6 +99,7 @@ fn steps(environment: &Environment, run: &CloudRun, file: &Path, build: bool) ->
     if build {
         let mut submit = gcloud_without_region(run, ["builds", "submit"]);
         submit.arg("--config=deploy/cloud-run/cloudbuild.yaml");
+        submit.arg("--ignore-file=deploy/cloud-run/gcloudignore");
         submit.arg(format!("--substitutions=_IMAGE={}", environment.image));
         submit.arg(".");
         steps.push(Step {

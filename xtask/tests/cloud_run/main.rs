@@ -117,6 +117,17 @@ fn a_plan_renders_compares_and_touches_nothing() {
 }
 
 #[test]
+fn a_plan_with_a_build_names_the_build_first_and_sends_nothing() {
+    let Some(machine) = Machine::new("build") else {
+        return;
+    };
+    let said = succeeded(machine.deploy(&["--build"]));
+    let build = said.find("build the image with Cloud Build").unwrap();
+    assert!(build < said.find("replace the service").unwrap(), "{said}");
+    assert_eq!(machine.google.writes(), [""; 0]);
+}
+
+#[test]
 fn a_first_apply_creates_the_service_and_lets_everyone_reach_it() {
     let Some(machine) = Machine::new("create") else {
         return;

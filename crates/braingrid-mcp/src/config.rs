@@ -26,8 +26,8 @@ pub(crate) use model::{
     ApiSettings, AuthSettings, Config, HttpSettings, LogSettings, Serve, SessionSettings,
     StdioSettings, TelemetrySettings, ToolSettings,
 };
-pub(crate) use parse::LogFormat;
 use parse::Transport;
+pub(crate) use parse::{LogFormat, log_level};
 pub(crate) use print::{documentation, effective_json, effective_text};
 pub(crate) use problem::Problems;
 use reader::Reader;

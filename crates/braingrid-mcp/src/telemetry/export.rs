@@ -1,0 +1,66 @@
+//! The exporters of traces and metrics over OTLP.
+
+use anyhow::Context as _;
+use opentelemetry::KeyValue;
+use opentelemetry_otlp::{MetricExporter, SpanExporter, WithExportConfig as _};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+
+use crate::config::TelemetrySettings;
+
+/// The exporter of traces; `None` when no collector is configured.
+pub(super) fn tracer_provider(
+    settings: &TelemetrySettings,
+) -> anyhow::Result<Option<SdkTracerProvider>> {
+    let Some(endpoint) = &settings.traces_endpoint else {
+        return Ok(None);
+    };
+    let exporter = SpanExporter::builder()
+        .with_http()
+        .with_endpoint(endpoint.as_str())
+        .build()
+        .context("the exporter of traces cannot be built")?;
+    let provider = SdkTracerProvider::builder()
+        .with_batch_exporter(exporter)
+        .with_resource(resource(&settings.environment))
+        .build();
+    Ok(Some(provider))
+}
+
+/// The exporter of metrics, once a minute; `None` when no collector is configured.
+pub(super) fn meter_provider(
+    settings: &TelemetrySettings,
+) -> anyhow::Result<Option<SdkMeterProvider>> {
+    let Some(endpoint) = &settings.metrics_endpoint else {
+        return Ok(None);
+    };
+    let exporter = MetricExporter::builder()
+        .with_http()
+        .with_endpoint(endpoint.as_str())
+        .build()
+        .context("the exporter of metrics cannot be built")?;
+    let provider = SdkMeterProvider::builder()
+        .with_periodic_exporter(exporter)
+        .with_resource(resource(&settings.environment))
+        .build();
+    Ok(Some(provider))
+}
+
+/// What the spans say about this process. The SDK's own detectors read `OTEL_SERVICE_NAME` and
+/// `OTEL_RESOURCE_ATTRIBUTES`; a name found there stays.
+fn resource(environment: &str) -> Resource {
+    let detected = Resource::builder().build();
+    let name = detected
+        .get(&"service.name".into())
+        .map(|name| name.to_string());
+    let named = name.filter(|name| !name.starts_with("unknown_service"));
+    Resource::builder()
+        .with_service_name(named.unwrap_or_else(|| env!("CARGO_PKG_NAME").to_owned()))
+        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+        .with_attribute(KeyValue::new(
+            "deployment.environment.name",
+            environment.to_owned(),
+        ))
+        .build()
+}

@@ -15,6 +15,8 @@
 
 mod credentials;
 mod drain;
+#[cfg(feature = "login")]
+pub mod login;
 mod serve;
 
 pub use credentials::{StaticToken, organization_claim};

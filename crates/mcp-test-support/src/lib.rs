@@ -5,6 +5,8 @@
 //! assumptions* about its paths and shapes. A test that passes against it does not show that the
 //! real API is understood; it shows that the server does what it means to do.
 //!
+//! [`Collector`] takes what OpenTelemetry exporters send, and shows it.
+//!
 //! **What is real.** Everything speaks over real sockets: [`RedisServer`] is a real
 //! `redis-server` (or `valkey-server`) process, [`ServerProcess`] a real child process of the
 //! binary under test, [`client`] holds real MCP clients.
@@ -50,6 +52,7 @@
 pub mod api;
 pub mod chaos;
 pub mod client;
+pub mod collector;
 mod gate;
 mod http;
 mod issuer;
@@ -62,6 +65,7 @@ mod resp;
 mod token;
 
 pub use api::Api;
+pub use collector::Collector;
 pub use gate::Gate;
 pub use issuer::{Issuer, IssuerMode};
 pub use journal::Journal;

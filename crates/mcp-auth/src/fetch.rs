@@ -44,6 +44,19 @@ pub(crate) enum FetchError {
     Refused(&'static str),
 }
 
+impl FetchError {
+    /// A name for spans.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::NoAnswer(_) => "no_answer",
+            Self::Status(_) => "status",
+            Self::TooLarge => "too_large",
+            Self::Json => "json",
+            Self::Refused(_) => "refused",
+        }
+    }
+}
+
 /// GETs and decodes one document.
 pub(crate) async fn get_json<T: DeserializeOwned>(
     client: &reqwest::Client,

@@ -7,6 +7,7 @@ use std::{
 
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
+use tracing::Instrument as _;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -14,6 +15,7 @@ use crate::{
     claims::Claims,
     error::{AuthError, ConfigError, InvalidReason},
     fetch::{FetchError, parse_url, read_json},
+    spans,
     token::AccessToken,
 };
 
@@ -97,7 +99,10 @@ impl Introspection {
         issuer: &str,
         now: SystemTime,
     ) -> Result<Claims, AuthError> {
-        let answer = self.ask(token).await.map_err(|error| {
+        let span = spans::introspect(issuer);
+        let asked = self.ask(token).instrument(span.clone()).await;
+        let answer = asked.map_err(|error| {
+            spans::failed(&span, error.kind());
             tracing::error!(issuer, %error, "introspection failed");
             AuthError::Unavailable {
                 reason: "the issuer could not be asked about the token",

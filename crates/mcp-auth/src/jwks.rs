@@ -9,6 +9,7 @@ use arc_swap::ArcSwapOption;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use tokio::sync::{Mutex, OwnedMutexGuard};
+use tracing::{Instrument as _, Span};
 use url::Url;
 
 use crate::{
@@ -16,6 +17,7 @@ use crate::{
     discovery,
     error::{AuthError, InvalidReason},
     fetch::{FetchError, get_json},
+    spans,
 };
 
 /// Keys of one set that may be tried for a token without `kid`.
@@ -77,6 +79,16 @@ enum Cause {
     UnknownKey,
 }
 
+impl Cause {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::NoKeys => "no_keys",
+            Self::Age => "age",
+            Self::UnknownKey => "unknown_key",
+        }
+    }
+}
+
 impl KeySource {
     pub(crate) fn new(
         issuer: String,
@@ -132,7 +144,7 @@ impl KeySource {
         if let Ok(state) = Arc::clone(&self.fetching).try_lock_owned()
             && self.blocked(&state, Cause::Age, arrived).is_none()
         {
-            tokio::spawn(Arc::clone(self).download(state, Cause::Age));
+            tokio::spawn(self.download(state, Cause::Age));
         }
     }
 
@@ -159,7 +171,7 @@ impl KeySource {
             });
         }
         // In its own task: a client that goes away takes nobody else's fetch with it.
-        match tokio::spawn(Arc::clone(self).download(state, cause)).await {
+        match tokio::spawn(self.download(state, cause)).await {
             Ok(Some(set)) => Ok(set),
             _ => Err(AuthError::Unavailable {
                 reason: "the issuer's keys could not be fetched",
@@ -186,8 +198,18 @@ impl KeySource {
         failed.max(cooling)
     }
 
+    /// [`publish`](Self::publish) in a span below that of the request, if there is one.
+    fn download(
+        self: &Arc<Self>,
+        state: OwnedMutexGuard<FetchState>,
+        cause: Cause,
+    ) -> impl Future<Output = Option<Arc<KeySet>>> + Send + use<> {
+        let span = spans::fetch_keys(&self.issuer, cause.as_str());
+        Arc::clone(self).publish(state, cause).instrument(span)
+    }
+
     /// Fetches and publishes a key set. Holds the right to fetch until it is done.
-    async fn download(
+    async fn publish(
         self: Arc<Self>,
         mut state: OwnedMutexGuard<FetchState>,
         cause: Cause,
@@ -204,6 +226,7 @@ impl KeySource {
                 Some(set)
             }
             Err(error) => {
+                spans::failed(&Span::current(), error.kind());
                 state.failed_at = Some(Instant::now());
                 state.discovered_uri = None;
                 tracing::error!(issuer = %self.issuer, %error, ?cause, "issuer keys could not be fetched");

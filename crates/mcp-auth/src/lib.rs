@@ -45,6 +45,7 @@ mod introspection;
 mod jwks;
 mod preset;
 mod principal;
+mod spans;
 mod token;
 mod verifier;
 

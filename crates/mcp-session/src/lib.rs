@@ -68,6 +68,7 @@ mod record;
 mod redis;
 mod seal;
 mod session;
+mod spans;
 mod stats;
 mod store;
 #[cfg(test)]

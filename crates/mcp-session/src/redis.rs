@@ -25,13 +25,17 @@ use deadpool_redis::redis::{
     Cmd, ErrorKind, FromRedisValue, RedisError, RetryMethod, ServerErrorKind, cmd,
 };
 use futures::stream::BoxStream;
+use tracing::Instrument as _;
 
 pub use self::config::{RedisConfig, RedisConfigError};
 use self::{
     breaker::{Backoff, Breaker},
     lanes::{Lanes, Slot},
 };
-use crate::store::{SharedStore, StoreError};
+use crate::{
+    spans,
+    store::{SharedStore, StoreError},
+};
 
 /// Sessions in Redis: one server, Sentinel, or Cluster. Cheap to clone.
 #[derive(Clone)]
@@ -67,11 +71,19 @@ impl RedisStore {
         self.shared.breaker.is_open()
     }
 
-    async fn run<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
+    async fn run<T: FromRedisValue>(
+        &self,
+        name: &'static str,
+        command: &Cmd,
+    ) -> Result<T, StoreError> {
         if self.shared.breaker.is_open() {
             return Err(StoreError::CircuitOpen);
         }
-        let result = self.shared.send(command).await;
+        let span = spans::redis(name);
+        let result = self.shared.send(command).instrument(span.clone()).await;
+        if let Err(error) = &result {
+            spans::failed(&span, error.kind());
+        }
         match &result {
             Err(error) if counts_as_failure(error) => {
                 if self.shared.breaker.failed() {
@@ -97,7 +109,7 @@ impl std::fmt::Debug for RedisStore {
 #[async_trait]
 impl SharedStore for RedisStore {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        self.run(cmd("GET").arg(key)).await
+        self.run("GET", cmd("GET").arg(key)).await
     }
 
     async fn put(&self, key: &str, value: Vec<u8>, ttl: Duration) -> Result<(), StoreError> {
@@ -105,20 +117,23 @@ impl SharedStore for RedisStore {
         let Ok(millis @ 1..) = u64::try_from(ttl.as_millis()) else {
             return Ok(());
         };
-        self.run(cmd("SET").arg(key).arg(value).arg("PX").arg(millis))
-            .await
+        let mut command = cmd("SET");
+        command.arg(key).arg(value).arg("PX").arg(millis);
+        self.run("SET", &command).await
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
-        self.run(cmd("DEL").arg(key)).await
+        self.run("DEL", cmd("DEL").arg(key)).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        self.run(&cmd("PING")).await
+        self.run("PING", &cmd("PING")).await
     }
 
     async fn publish(&self, channel: &'static str, message: Vec<u8>) -> Result<(), StoreError> {
-        self.run(cmd("PUBLISH").arg(channel).arg(message)).await
+        let mut command = cmd("PUBLISH");
+        command.arg(channel).arg(message);
+        self.run("PUBLISH", &command).await
     }
 
     fn listen(&self, channel: &'static str) -> BoxStream<'static, Vec<u8>> {

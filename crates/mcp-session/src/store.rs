@@ -57,6 +57,16 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// A name for spans and metrics.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::CircuitOpen => "circuit_open",
+            Self::Unreachable(_) => "unreachable",
+            Self::Timeout => "timeout",
+            Self::Refused(_) => "refused",
+        }
+    }
+
     /// Only something that looks like an error code: a server's prose may quote keys or values.
     pub(crate) fn refused(code: &str) -> Self {
         let is_code =

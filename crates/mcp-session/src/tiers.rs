@@ -14,6 +14,7 @@ use mcp_auth::{
     AccessToken, AuthError, InvalidReason, Principal, TokenVerifier, UpstreamCredentials,
 };
 use moka::future::Cache;
+use tracing::Instrument as _;
 
 use crate::{
     builder::SessionTiersBuilder,
@@ -22,6 +23,7 @@ use crate::{
     record,
     seal::Keyring,
     session::Session,
+    spans,
     stats::{Seldom, TierStats},
     store::{SharedStore, StoreError},
     writer::Writer,
@@ -211,6 +213,19 @@ impl Inner {
 
     /// Establishes a session, or waits for the request that is doing so.
     async fn establish_once(
+        &self,
+        key: SessionKey,
+        token: &AccessToken,
+        now: SystemTime,
+    ) -> Result<Resolved, AuthError> {
+        let span = spans::resolve();
+        let work = self.establish_or_wait(key, token, now);
+        let result = work.instrument(span.clone()).await;
+        spans::resolved(&span, &result);
+        result
+    }
+
+    async fn establish_or_wait(
         &self,
         key: SessionKey,
         token: &AccessToken,

@@ -26,7 +26,17 @@ pub fn http_client() -> Result<reqwest::Client, ConfigError> {
         .timeout(Duration::from_secs(10))
         .user_agent(concat!("mcp-auth/", env!("CARGO_PKG_VERSION")))
         .build()
-        .map_err(|error| ConfigError::Client(error.without_url().to_string()))
+        .map_err(|error| ConfigError::Client(chain(&error)))
+}
+
+/// An error and its causes in one line; reqwest's own text is only "builder error".
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    let causes = causes.map(ToString::to_string).collect::<Vec<_>>();
+    if causes.is_empty() {
+        return error.to_string();
+    }
+    causes.join(": ")
 }
 
 /// Why a document could not be had; for the operator's log, never for a client.

@@ -72,6 +72,38 @@ async fn sigterm_finishes_calls_in_flight_and_exits_0() {
 }
 
 #[tokio::test]
+async fn a_second_signal_ends_at_once() {
+    let world = World::small().await;
+    let mut server = world.warm_server().await;
+    let token = world.token("user_ada", "org_ada");
+    let gate = Gate::closed();
+    world.api.inject(
+        Operation::ListProjects,
+        Fault::Held(gate.clone()),
+        Times::Next(1),
+    );
+    let call = client_of(&server).call(Generation::Modern, "list_projects", &json!({}));
+    let call = tokio::spawn(call.bearer(&token).send());
+    let arrived = |seen: &[mcp_test_support::api::Recorded]| {
+        seen.iter()
+            .any(|it| it.operation == Some(Operation::ListProjects))
+    };
+    assert!(world.api.requests().wait_until(arrived, LIMIT).await);
+
+    server.terminate().unwrap();
+    let stopping = |lines: &[mcp_test_support::Captured]| {
+        lines.iter().any(|line| line.text.contains("second signal"))
+    };
+    assert!(server.output().wait_until(stopping, LIMIT).await);
+    server.terminate().unwrap();
+    // The call is held for ever: only the second signal can have ended the process.
+    let status = server.wait(LIMIT).await.unwrap();
+    assert_eq!(status.code(), Some(143), "{}", server.text());
+    assert!(call.await.unwrap().is_err(), "nobody was there to answer");
+    drop(gate);
+}
+
+#[tokio::test]
 async fn a_stdio_server_ends_with_its_input_after_finishing_its_call() {
     let world = World::small().await;
     let token = world.token("user_ada", "org_ada");
@@ -86,4 +118,18 @@ async fn a_stdio_server_ends_with_its_input_after_finishing_its_call() {
         answer["result"]["structuredContent"].is_object(),
         "{answer:#}"
     );
+}
+
+#[tokio::test]
+async fn without_root_certificates_the_error_names_the_fix() {
+    let world = World::small().await;
+    for command in [world.command(), world.stdio_command()] {
+        let command = command
+            .env("SSL_CERT_FILE", "/nonexistent")
+            .env("SSL_CERT_DIR", "/nonexistent");
+        let mut server = command.spawn().unwrap();
+        let status = server.wait(LIMIT).await.unwrap();
+        assert_eq!(status.code(), Some(70), "{}", server.text());
+        assert!(server.text().contains("SSL_CERT_FILE"), "{}", server.text());
+    }
 }

@@ -68,7 +68,7 @@ impl Sender {
             // A redirect would carry the credential elsewhere.
             .redirect(reqwest::redirect::Policy::none())
             .build()
-            .map_err(|_| ConfigError("the HTTP client could not be set up"))?;
+            .map_err(|_| ConfigError("HTTP client: are root certificates installed (ca-certificates), or named in SSL_CERT_FILE?"))?;
         Ok(Self {
             http,
             base: api_root(config.base_url)?,

@@ -109,7 +109,7 @@ pub(crate) fn try_it(tag: &str) -> anyhow::Result<()> {
         "the health check still says yes after the server has stopped"
     );
     eprintln!("the image serves: a real client called a tool of the server inside");
-    Ok(())
+    container.serves_read_only()
 }
 
 /// Waits until a client has called a tool, and gives the port of the server inside.
@@ -171,10 +171,41 @@ impl Container {
              {} -- /usr/local/bin/braingrid-mcp \"$@\"\n",
             self.0
         );
-        fs::write(&path, script).context("cannot write the container's start")?;
-        shell::make_executable(&path)?;
-        Ok(path)
+        executable(&path, &script)
     }
+
+    /// Another client calls a tool of the server when nothing below its root can be written.
+    /// buildah's chroot isolation cannot mount a root read-only, so that a mount of our own does.
+    fn serves_read_only(&self) -> anyhow::Result<()> {
+        if !shell::answers(Command::new("unshare").args(["--mount", "true"])) {
+            eprintln!("SKIPPED: the image with a read-only root: only root may mount here");
+            return Ok(());
+        }
+        let root = shell::output(&mut buildah(["mount", self.0.as_str()]))?;
+        let script = format!(
+            "#!/bin/sh\nexec unshare --mount /bin/sh -e -c '\n\
+             mount --bind \"$0\" \"$0\"\n\
+             mount -o remount,bind,ro \"$0\"\n\
+             if touch \"$0/x\" 2>/dev/null; then echo \"the root is not read-only\" >&2; exit 1; fi\n\
+             exec chroot --userspec=65532:65532 \"$0\" /usr/local/bin/braingrid-mcp \"$@\"' {} \"$@\"\n",
+            root.trim()
+        );
+        let program = executable(
+            &shell::target_dir()?.join("image/run-read-only.sh"),
+            &script,
+        )?;
+        let mut demonstration = Command::new(shell::built("mcp-test-support")?);
+        demonstration.args(["dev", "--once", "--json", "--server"]);
+        shell::output(demonstration.arg(program))?;
+        eprintln!("the image serves with a read-only root");
+        Ok(())
+    }
+}
+
+fn executable(path: &Path, script: &str) -> anyhow::Result<PathBuf> {
+    fs::write(path, script).context("cannot write the container's start")?;
+    shell::make_executable(path)?;
+    Ok(path.to_owned())
 }
 
 impl Container {

@@ -1,14 +1,11 @@
 //! A stand-in for Google's servers, as a proxy that gcloud is told to use: it writes down what it
 //! is asked, keeps one service, and can be told to refuse. It knows nothing but what the tests need.
 
-use std::{
-    io::{BufReader, Write as _},
-    net::{TcpListener, TcpStream},
-    sync::{Arc, Mutex},
-    thread,
-};
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
+
+use crate::http;
 
 /// What the stand-in knows.
 #[derive(Default)]
@@ -20,7 +17,6 @@ struct State {
 }
 
 /// A running stand-in; it lives as long as the test's process.
-#[derive(Clone)]
 pub(crate) struct Recorder {
     pub(crate) port: u16,
     state: Arc<Mutex<State>>,
@@ -28,19 +24,10 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     pub(crate) fn start() -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let recorder = Self {
-            port: listener.local_addr().unwrap().port(),
-            state: Arc::default(),
-        };
-        let answering = recorder.clone();
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let recorder = answering.clone();
-                thread::spawn(move || recorder.serve(stream));
-            }
-        });
-        recorder
+        let state = Arc::<Mutex<State>>::default();
+        let answering = state.clone();
+        let port = http::serve(move |line, body| answering.lock().unwrap().answer(line, body));
+        Self { port, state }
     }
 
     /// Every request with this word in its line is refused from now on.
@@ -62,35 +49,20 @@ impl Recorder {
         let lines = state.requests.iter().map(|(line, _)| line.clone());
         lines.filter(|line| !line.starts_with("GET ")).collect()
     }
+}
 
-    fn serve(&self, stream: TcpStream) {
-        let mut reader = BufReader::new(stream.try_clone().unwrap());
-        let mut stream = stream;
-        while let Some((line, body)) = request(&mut reader) {
-            let (status, answer) = self.answer(&line, body);
-            let answer = answer.to_string();
-            let head = format!(
-                "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-                answer.len()
-            );
-            if stream.write_all((head + &answer).as_bytes()).is_err() {
-                return;
-            }
-        }
-    }
-
-    fn answer(&self, line: &str, body: Value) -> (u16, Value) {
-        let mut state = self.state.lock().unwrap();
-        state.requests.push((line.to_owned(), body.clone()));
-        if state.refuses.is_some_and(|word| line.contains(word)) {
+impl State {
+    fn answer(&mut self, line: &str, body: Value) -> (u16, Value) {
+        self.requests.push((line.to_owned(), body.clone()));
+        if self.refuses.is_some_and(|word| line.contains(word)) {
             return refusal(403, "PERMISSION_DENIED");
         }
         if line.contains(":getIamPolicy") {
             return (200, json!({ "etag": "BwXhqDSfQ0g=" }));
         }
         if line.contains(":setIamPolicy") {
-            state.policy = body["policy"].clone();
-            return (200, state.policy.clone());
+            self.policy = body["policy"].clone();
+            return (200, self.policy.clone());
         }
         if line.contains("/locations") {
             return (
@@ -99,13 +71,13 @@ impl Recorder {
             );
         }
         if line.starts_with("POST ") || line.starts_with("PUT ") {
-            let generation = state
+            let generation = self
                 .service
                 .as_ref()
                 .map_or(1, |old| old["metadata"]["generation"].as_u64().unwrap() + 1);
-            state.service = Some(ready(body, generation));
+            self.service = Some(ready(body, generation));
         }
-        match &state.service {
+        match &self.service {
             Some(service) => (200, service.clone()),
             None => refusal(404, "NOT_FOUND"),
         }
@@ -133,26 +105,4 @@ fn ready(mut service: Value, generation: u64) -> Value {
 fn refusal(code: u16, status: &str) -> (u16, Value) {
     let error = json!({ "code": code, "status": status, "message": "as the test wants it" });
     (code, json!({ "error": error }))
-}
-
-/// `METHOD url`, and the body.
-fn request(reader: &mut impl std::io::BufRead) -> Option<(String, Value)> {
-    let mut line = String::new();
-    reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
-    let mut length = 0;
-    loop {
-        let mut header = String::new();
-        reader.read_line(&mut header).ok()?;
-        let header = header.trim().to_ascii_lowercase();
-        if header.is_empty() {
-            break;
-        }
-        if let Some(value) = header.strip_prefix("content-length:") {
-            length = value.trim().parse().ok()?;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    let line = line.trim().trim_end_matches(" HTTP/1.1").to_owned();
-    Some((line, serde_json::from_slice(&body).unwrap_or_default()))
 }

@@ -1,20 +1,13 @@
-//! `cargo xtask deploy cloud-run` with the real gcloud, which talks to a recording stand-in.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stderr,
-    reason = "tests"
-)]
-
-mod recorder;
+//! `cargo xtask deploy cloud-run` with the real gcloud.
 
 use std::{
     path::PathBuf,
     process::{Command, Output},
 };
 
-use recorder::Recorder;
 use serde_json::Value;
+
+use crate::{google::Recorder, stderr, stdout, succeeded, there};
 
 /// A machine with gcloud, logged in at the stand-in.
 struct Machine {
@@ -25,9 +18,7 @@ struct Machine {
 impl Machine {
     /// None, visibly, without gcloud.
     fn new(test: &str) -> Option<Self> {
-        let gcloud = Command::new("gcloud").arg("--version").output();
-        if !gcloud.is_ok_and(|output| output.status.success()) {
-            eprintln!("SKIPPED: gcloud is not installed");
+        if !there("gcloud", &["--version"]) {
             return None;
         }
         let home = std::env::temp_dir().join(format!("xtask-{test}-{}", std::process::id()));
@@ -60,25 +51,6 @@ impl Drop for Machine {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.home);
     }
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-#[track_caller]
-fn succeeded(output: Output) -> String {
-    assert!(
-        output.status.success(),
-        "{}\n{}",
-        stdout(&output),
-        stderr(&output)
-    );
-    stdout(&output)
 }
 
 /// The container of a service.

@@ -41,6 +41,14 @@ impl Machine {
             .env("CLOUDSDK_PROXY_ADDRESS", "127.0.0.1")
             .env("CLOUDSDK_PROXY_PORT", self.google.port.to_string())
             .env("CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN", "http://run.test/")
+            .env(
+                "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDBUILD",
+                "http://build.test/",
+            )
+            .env(
+                "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE",
+                "http://storage.test/storage/v1/",
+            )
             .env("CLOUDSDK_CORE_DISABLE_USAGE_REPORTING", "true")
             .output()
             .unwrap()
@@ -89,7 +97,7 @@ fn a_plan_renders_compares_and_touches_nothing() {
 }
 
 #[test]
-fn a_plan_with_a_build_names_the_build_first_and_sends_nothing() {
+fn a_build_is_planned_first_and_then_sent_to_cloud_build() {
     let Some(machine) = Machine::new("build") else {
         return;
     };
@@ -97,6 +105,17 @@ fn a_plan_with_a_build_names_the_build_first_and_sends_nothing() {
     let build = said.find("build the image with Cloud Build").unwrap();
     assert!(build < said.find("replace the service").unwrap(), "{said}");
     assert_eq!(machine.google.writes(), [""; 0]);
+
+    succeeded(machine.deploy(&["--build", "--apply"]));
+    let build = machine.google.sent("/builds").unwrap();
+    let service = machine.google.service().unwrap();
+    assert_eq!(
+        build["substitutions"]["_IMAGE"],
+        container(&service)["image"]
+    );
+    assert_eq!(build["source"]["storageSource"]["object"], "source.tgz");
+    let writes = machine.google.writes();
+    assert!(writes[0].contains("/upload/storage/"), "{writes:?}");
 }
 
 #[test]

@@ -75,7 +75,7 @@ impl Cluster {
 }
 
 impl State {
-    fn answer(&mut self, line: &str, body: Value) -> (u16, Value) {
+    fn answer(&mut self, line: &str, body: &[u8]) -> (u16, Value) {
         let (method, target) = line.split_once(' ').unwrap();
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         if let Some(answer) = discovery(path) {
@@ -84,6 +84,7 @@ impl State {
         if method == "GET" {
             return self.read(path);
         }
+        let body: Value = serde_json::from_slice(body).unwrap();
         let dry = query.contains("dryRun");
         if !dry {
             self.writes.push(format!("{method} {path}"));
@@ -195,8 +196,8 @@ fn validated((group, resource, kind): &(&str, &str, &str)) -> (String, Value) {
         "parameters": [{ "name": "fieldValidation", "in": "query" }],
         "responses": { "200": { "description": "OK" } },
     });
-    let path = format!("/{group}/namespaces/{{namespace}}/{resource}/{{name}}");
-    (path, json!({ "patch": patch }))
+    let object = format!("/{group}/namespaces/{{namespace}}/{resource}/{{name}}");
+    (object, json!({ "patch": patch }))
 }
 
 /// As a controller leaves it once all pods serve.

@@ -43,6 +43,17 @@ impl Recorder {
         self.state.lock().unwrap().policy.clone()
     }
 
+    /// The body of the request that changed something and has this word in its line.
+    pub(crate) fn sent(&self, word: &str) -> Option<Value> {
+        let state = self.state.lock().unwrap();
+        let mut sent = state
+            .requests
+            .iter()
+            .filter(|(line, _)| !line.starts_with("GET "));
+        sent.find(|(line, _)| line.contains(word))
+            .map(|(_, body)| body.clone())
+    }
+
     /// The requests that change something, as `METHOD path`.
     pub(crate) fn writes(&self) -> Vec<String> {
         let state = self.state.lock().unwrap();
@@ -52,10 +63,17 @@ impl Recorder {
 }
 
 impl State {
-    fn answer(&mut self, line: &str, body: Value) -> (u16, Value) {
+    fn answer(&mut self, line: &str, raw: &[u8]) -> (u16, Value) {
+        let body: Value = serde_json::from_slice(raw).unwrap_or_default();
         self.requests.push((line.to_owned(), body.clone()));
         if self.refuses.is_some_and(|word| line.contains(word)) {
             return refusal(403, "PERMISSION_DENIED");
+        }
+        if line.contains("storage.test/") {
+            return (200, storage(line, raw));
+        }
+        if line.contains("build.test/") {
+            return (200, build(line));
         }
         if line.contains(":getIamPolicy") {
             return (200, json!({ "etag": "BwXhqDSfQ0g=" }));
@@ -100,6 +118,50 @@ fn ready(mut service: Value, generation: u64) -> Value {
         "conditions": conditions,
     });
     service
+}
+
+/// Cloud Storage: the project's bucket is there, and takes what Cloud Build is to build.
+fn storage(line: &str, raw: &[u8]) -> Value {
+    let bucket = json!({ "id": BUCKET, "name": BUCKET, "projectNumber": "1" });
+    if line.contains("/upload/") {
+        return json!({
+            "bucket": BUCKET,
+            "name": "source.tgz",
+            "generation": "1",
+            "size": second_part(raw).len().to_string(),
+        });
+    }
+    if line.contains("/b?") {
+        return json!({ "items": [bucket] });
+    }
+    bucket
+}
+
+const BUCKET: &str = "braingrid-staging_cloudbuild";
+
+/// The file of a `multipart/related` upload, after its description.
+fn second_part(raw: &[u8]) -> &[u8] {
+    let after = |from: &[u8]| from.windows(2).position(|two| two == b"\n\n").unwrap() + 2;
+    let first = after(raw);
+    let second = first + after(&raw[first..]);
+    let end = raw.windows(3).rposition(|three| three == b"\n--").unwrap();
+    &raw[second..end]
+}
+
+/// Cloud Build: a build that succeeds. Without logs in a bucket: gcloud reads those by HTTPS only.
+fn build(line: &str) -> Value {
+    let options = json!({ "logging": "CLOUD_LOGGING_ONLY" });
+    let project = "braingrid-staging";
+    let build =
+        |status| json!({ "id": "b1", "projectId": project, "status": status, "options": options });
+    if !line.starts_with("POST ") {
+        return build("SUCCESS");
+    }
+    let metadata = json!({
+        "@type": "type.googleapis.com/google.devtools.cloudbuild.v1.BuildOperationMetadata",
+        "build": build("QUEUED"),
+    });
+    json!({ "name": "operations/build/braingrid-staging/b1", "metadata": metadata })
 }
 
 fn refusal(code: u16, status: &str) -> (u16, Value) {

@@ -10,10 +10,10 @@ use std::{
 use serde_json::Value;
 
 /// Gives a status and a body for `METHOD target` and a body.
-type Answer = dyn Fn(&str, Value) -> (u16, Value) + Send + Sync;
+type Answer = dyn Fn(&str, &[u8]) -> (u16, Value) + Send + Sync;
 
 /// Serves on a port of its own, which is returned, until the test's process ends.
-pub(crate) fn serve(answer: impl Fn(&str, Value) -> (u16, Value) + Send + Sync + 'static) -> u16 {
+pub(crate) fn serve(answer: impl Fn(&str, &[u8]) -> (u16, Value) + Send + Sync + 'static) -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     let answer: Arc<Answer> = Arc::new(answer);
@@ -29,7 +29,7 @@ pub(crate) fn serve(answer: impl Fn(&str, Value) -> (u16, Value) + Send + Sync +
 fn connection(mut stream: TcpStream, answer: &Answer) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     while let Some((line, body)) = request(&mut reader) {
-        let (status, answer) = answer(&line, body);
+        let (status, answer) = answer(&line, &body);
         let answer = answer.to_string();
         let head = format!(
             "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
@@ -42,7 +42,7 @@ fn connection(mut stream: TcpStream, answer: &Answer) {
 }
 
 /// `METHOD url`, and the body.
-fn request(reader: &mut impl std::io::BufRead) -> Option<(String, Value)> {
+fn request(reader: &mut impl std::io::BufRead) -> Option<(String, Vec<u8>)> {
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
     let mut length = 0;
@@ -60,5 +60,5 @@ fn request(reader: &mut impl std::io::BufRead) -> Option<(String, Value)> {
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
     let line = line.trim().trim_end_matches(" HTTP/1.1").to_owned();
-    Some((line, serde_json::from_slice(&body).unwrap_or_default()))
+    Some((line, body))
 }

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{Flags, Group, Kind, SETTINGS, Setting};
+use crate::install::{InstallArgs, UninstallArgs};
 
 /// BrainGrid's MCP server: requirements and tasks for AI coding assistants.
 #[derive(Debug, Parser)]
@@ -25,7 +26,7 @@ pub(crate) struct Cli {
 }
 
 /// What to do instead of serving.
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Action {
     /// Show the settings in effect, secrets redacted
     Config {
@@ -38,14 +39,20 @@ pub(crate) enum Action {
     },
     /// Ask the server on this machine whether it is ready
     Healthcheck,
+    /// Set an MCP client up to use this server
+    Install(InstallArgs),
+    /// Take that back
+    Uninstall(UninstallArgs),
 }
 
 /// Exit codes, after `sysexits.h`. `docs/configuration.md` lists them.
 pub(crate) mod exit {
-    /// The server that was asked is not ready.
-    pub(crate) const NOT_READY: u8 = 1;
+    /// The answer is no: not ready, or not wanted.
+    pub(crate) const NO: u8 = 1;
     /// The command line is wrong.
     pub(crate) const USAGE: u8 = 64;
+    /// The file of a client cannot be read, understood or written.
+    pub(crate) const CLIENT_FILE: u8 = 65;
     /// The server could not start or failed.
     pub(crate) const INTERNAL: u8 = 70;
     /// The configuration is wrong.

@@ -16,7 +16,7 @@ mod settings;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -73,6 +73,23 @@ impl Surroundings {
             environment: Environment(variables.collect()),
             directory: PathBuf::from("."),
         }
+    }
+
+    /// A variable that is no setting of ours, such as `PATH`. An empty one counts as not set.
+    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
+        let value = self.environment.0.get(name)?.as_ref().ok()?;
+        Some(value.expose_secret()).filter(|value| !value.is_empty())
+    }
+
+    /// Those of these variables that are set, each the path of a folder.
+    pub(crate) fn paths(&self, names: &[&'static str]) -> BTreeMap<&'static str, PathBuf> {
+        let set = |name: &&'static str| Some((*name, PathBuf::from(self.variable(name)?)));
+        names.iter().filter_map(set).collect()
+    }
+
+    /// The working directory.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
     }
 }
 

@@ -5,6 +5,7 @@ mod caller;
 mod cli;
 mod config;
 mod healthcheck;
+mod install;
 mod metrics;
 mod project_file;
 mod shutdown;
@@ -28,11 +29,14 @@ fn main() -> ExitCode {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let outcome = Cli::read(std::env::args_os()).and_then(|cli| {
         let around = Surroundings::of_this_process();
-        match cli.command {
-            None => serve(cli.flags(), &around),
+        let flags = cli.flags();
+        match &cli.command {
+            None => serve(flags, &around),
             Some(Action::Config { docs: true, .. }) => print(&config::documentation()),
-            Some(Action::Config { json, .. }) => show(cli.flags(), &around, json),
-            Some(Action::Healthcheck) => healthcheck(cli.flags(), &around),
+            Some(Action::Config { json, .. }) => show(flags, &around, *json),
+            Some(Action::Healthcheck) => healthcheck(flags, &around),
+            Some(Action::Install(args)) => install::install(args, flags, &around),
+            Some(Action::Uninstall(args)) => install::uninstall(args, &around),
         }
     });
     ExitCode::from(outcome.err().unwrap_or_default())
@@ -93,7 +97,7 @@ fn healthcheck(flags: &Flags, around: &Surroundings) -> Result<(), u8> {
         .build()
         .map_err(complain(exit::INTERNAL))?;
     let answer = runtime.block_on(healthcheck::is_ready(listen));
-    answer.map_err(|reason| complain(exit::NOT_READY)(format!("{listen}: {reason}")))
+    answer.map_err(|reason| complain(exit::NO)(format!("{listen}: {reason}")))
 }
 
 /// Writes to standard output. A reader that went away, as `head` does, is no failure.

@@ -62,6 +62,7 @@ mod lock;
 mod process;
 mod redis;
 mod resp;
+mod terminal;
 mod token;
 
 pub use api::Api;
@@ -72,6 +73,7 @@ pub use journal::Journal;
 pub use keys::{Algorithm, SigningKey};
 pub use process::{Captured, ServerCommand, ServerProcess, Source, free_port};
 pub use redis::RedisServer;
+pub use terminal::OnTerminal;
 pub use token::{TokenBuilder, payload_of};
 
 /// A reqwest client with timeouts, without redirects, and with the TLS provider in place.

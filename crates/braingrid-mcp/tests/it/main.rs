@@ -8,6 +8,7 @@
 )]
 
 mod cancellation;
+mod install;
 mod lost_answers;
 mod panics;
 mod progress;

@@ -1,0 +1,175 @@
+//! The server that a client is told about: this program and its flags, or a URL.
+
+use std::path::{Path, PathBuf};
+
+use url::Url;
+
+use super::clients::Server;
+use crate::config::{Flags, Kind, SETTINGS, Surroundings};
+
+/// The server that was asked for.
+pub(super) fn chosen(
+    remote: Option<String>,
+    flags: &Flags,
+    around: &Surroundings,
+) -> Result<Server, String> {
+    let args = arguments(flags)?;
+    match remote {
+        Some(_) if !args.is_empty() => Err(format!(
+            "{} is for a server that runs here: leave it out with --remote",
+            args.first().map_or("the flag", String::as_str)
+        )),
+        Some(url) => Ok(Server::Remote { url }),
+        None => {
+            let program = program(around)?;
+            let command = program.into_os_string().into_string();
+            Ok(Server::Local {
+                command: command.map_err(|_| "the path of this program is not UTF-8".to_owned())?,
+                args,
+            })
+        }
+    }
+}
+
+/// The flags that were given, for the client to give them again. No secret has a flag.
+fn arguments(flags: &Flags) -> Result<Vec<String>, String> {
+    let given = SETTINGS
+        .into_iter()
+        .filter_map(|setting| Some((setting, setting.flag?, flags.get(setting.key)?)));
+    let mut arguments = Vec::new();
+    for (setting, flag, value) in given {
+        if setting.key == "transport" || !setting.read_by(false) {
+            return Err(format!(
+                "--{flag} means nothing to a server that a client starts"
+            ));
+        }
+        arguments.push(format!("--{flag}"));
+        match setting.kind {
+            Kind::Switch => {}
+            Kind::FilePath => arguments.push(
+                std::path::absolute(value)
+                    .map_err(|error| format!("--{flag}: {error}"))?
+                    .to_string_lossy()
+                    .into_owned(),
+            ),
+            _ => arguments.push(value.clone()),
+        }
+    }
+    Ok(arguments)
+}
+
+/// The path of this program. Where `PATH` has it, then as it stands there: a package manager
+/// keeps that path through an upgrade.
+fn program(around: &Surroundings) -> Result<PathBuf, String> {
+    let program = std::env::current_exe()
+        .map_err(|error| format!("the path of this program is not known: {error}"))?;
+    let path = around.variable("PATH").unwrap_or_default();
+    Ok(on_path(&program, path).unwrap_or(program))
+}
+
+fn on_path(program: &Path, path: &str) -> Option<PathBuf> {
+    let (real, name) = (program.canonicalize().ok()?, program.file_name()?);
+    let same = |candidate: &PathBuf| candidate.canonicalize().is_ok_and(|found| found == real);
+    std::env::split_paths(path)
+        .filter(|folder| folder.is_absolute())
+        .map(|folder| folder.join(name))
+        .find(same)
+}
+
+/// The URL of a hosted server; its origin alone means `/mcp` there.
+pub(super) fn parse_url(text: &str) -> Result<String, String> {
+    let mut url = Url::parse(text).map_err(|_| "write it as https://mcp.example.com/mcp")?;
+    let loopback = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => return Err("it names no host".to_owned()),
+    };
+    match url.scheme() {
+        "https" => {}
+        "http" if loopback => {}
+        _ => return Err("use https; http is for this machine only".to_owned()),
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("leave user and password out: clients log in by themselves".to_owned());
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("leave out what follows the path: no secret belongs into this file".to_owned());
+    }
+    if url.path() == "/" {
+        url.set_path("/mcp");
+    }
+    Ok(url.to_string())
+}
+
+/// A name that every client takes.
+pub(super) fn parse_name(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if text.is_empty() || text.len() > 64 || !text.chars().all(fits) {
+        return Err("use letters, digits, - and _".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hosted_server_is_named_without_secrets() {
+        let url = |text| parse_url(text);
+        let good = "https://mcp.example.com/mcp";
+        assert_eq!(url(good).as_deref(), Ok(good));
+        assert_eq!(url("https://mcp.example.com").as_deref(), Ok(good));
+        assert_eq!(
+            url("http://127.0.0.1:8080").as_deref(),
+            Ok("http://127.0.0.1:8080/mcp")
+        );
+        for bad in [
+            "mcp.example.com",
+            "http://mcp.example.com/mcp",
+            "https://ada:secret@mcp.example.com/mcp",
+            "https://mcp.example.com/mcp?key=secret",
+            "ftp://mcp.example.com/mcp",
+        ] {
+            let refusal = url(bad).unwrap_err();
+            assert!(
+                !refusal.contains("secret@") && !refusal.contains("key="),
+                "{refusal}"
+            );
+        }
+    }
+
+    #[test]
+    fn flags_are_passed_on_if_the_local_server_reads_them() {
+        let flags = |pairs: &[(&'static str, &str)]| -> Flags {
+            pairs
+                .iter()
+                .map(|(key, value)| (*key, (*value).to_owned()))
+                .collect()
+        };
+        let given = flags(&[("read_only", "true"), ("organization_id", "org_1")]);
+        let arguments = arguments(&given).unwrap();
+        assert_eq!(arguments, ["--organization-id", "org_1", "--read-only"]);
+        for key in ["transport", "port", "bind"] {
+            assert!(super::arguments(&flags(&[(key, "1")])).is_err(), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_link_on_the_path_outlives_the_version_behind_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().join("1.2.3/braingrid-mcp");
+        std::fs::create_dir_all(real.parent().unwrap()).unwrap();
+        std::fs::write(&real, "").unwrap();
+        let bin = folder.path().join("bin");
+        std::fs::create_dir(&bin).unwrap();
+        let path = format!("relative:{}", bin.display());
+        assert_eq!(on_path(&real, &path), None);
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(&real, bin.join("braingrid-mcp")).unwrap();
+            assert_eq!(on_path(&real, &path), Some(bin.join("braingrid-mcp")));
+        }
+    }
+}

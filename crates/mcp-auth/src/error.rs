@@ -86,6 +86,25 @@ pub enum InvalidReason {
 }
 
 impl InvalidReason {
+    /// Every label there is, so that a counter can begin at zero for each.
+    pub const LABELS: [&'static str; 15] = [
+        "malformed",
+        "too_large",
+        "algorithm",
+        "type",
+        "critical_header",
+        "issuer",
+        "audience",
+        "expired",
+        "not_yet_valid",
+        "claim",
+        "unknown_key",
+        "signature",
+        "key_bound",
+        "inactive",
+        "revoked",
+    ];
+
     /// A short, stable label for counters.
     pub fn label(self) -> &'static str {
         match self {

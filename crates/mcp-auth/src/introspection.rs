@@ -16,6 +16,7 @@ use crate::{
     error::{AuthError, ConfigError, InvalidReason},
     fetch::{FetchError, parse_url, read_json},
     spans,
+    status::Outcomes,
     token::AccessToken,
 };
 
@@ -70,6 +71,7 @@ pub(crate) struct Introspection {
     timeout: Duration,
     /// Made-up tokens must not become a flood at the issuer.
     permits: Semaphore,
+    pub(crate) questions: Outcomes,
 }
 
 /// Questions to the issuer at a time; more of them wait.
@@ -88,6 +90,7 @@ impl Introspection {
             client,
             timeout,
             permits: Semaphore::new(MAX_QUESTIONS),
+            questions: Outcomes::default(),
         })
     }
 
@@ -101,6 +104,7 @@ impl Introspection {
     ) -> Result<Claims, AuthError> {
         let span = spans::introspect(issuer);
         let asked = self.ask(token).instrument(span.clone()).await;
+        self.questions.count(asked.is_ok());
         let answer = asked.map_err(|error| {
             spans::failed(&span, error.kind());
             tracing::error!(issuer, %error, "introspection failed");

@@ -18,6 +18,7 @@ use crate::{
     error::{AuthError, InvalidReason},
     fetch::{FetchError, get_json},
     spans,
+    status::Outcomes,
 };
 
 /// Keys of one set that may be tried for a token without `kid`.
@@ -61,6 +62,7 @@ pub(crate) struct KeySource {
     current: ArcSwapOption<KeySet>,
     /// Holding this lock is the right to fetch: there is one fetch at a time.
     fetching: Arc<Mutex<FetchState>>,
+    pub(crate) fetches: Outcomes,
 }
 
 #[derive(Debug, Default)]
@@ -105,6 +107,7 @@ impl KeySource {
             configured_uri,
             current,
             fetching,
+            fetches: Outcomes::default(),
         })
     }
 
@@ -217,7 +220,9 @@ impl KeySource {
         if cause == Cause::UnknownKey {
             state.unknown_key_at = Some(Instant::now());
         }
-        match self.download_from_issuer(&mut state).await {
+        let downloaded = self.download_from_issuer(&mut state).await;
+        self.fetches.count(downloaded.is_ok());
+        match downloaded {
             Ok(set) => {
                 state.failed_at = None;
                 tracing::info!(issuer = %self.issuer, keys = set.keys.len(), ?cause, "issuer keys fetched");
@@ -283,6 +288,16 @@ impl KeySet {
         let keys = document.keys.iter();
         let keys = keys.filter_map(VerificationKey::from_json).collect();
         Self { keys, asked_at }
+    }
+
+    /// How many keys there are.
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// How long ago the fetch began.
+    pub(crate) fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.asked_at)
     }
 
     /// Whether a key for this `kid` is here (any key, for a token without `kid`).

@@ -46,6 +46,7 @@ mod jwks;
 mod preset;
 mod principal;
 mod spans;
+mod status;
 mod token;
 mod verifier;
 
@@ -56,5 +57,6 @@ pub use introspection::IntrospectionConfig;
 pub use jwks::KeyPolicy;
 pub use preset::{Preset, UnknownPreset};
 pub use principal::{Principal, PrincipalRecord};
+pub use status::IssuerStatus;
 pub use token::AccessToken;
 pub use verifier::{IssuerConfig, TokenVerifier, VerifierConfig};

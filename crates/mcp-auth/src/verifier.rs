@@ -86,11 +86,11 @@ impl Default for VerifierConfig {
 
 /// A configured issuer at work.
 #[derive(Debug)]
-struct Issuer {
-    config: IssuerConfig,
-    algorithms: Vec<Algorithm>,
-    keys: Arc<KeySource>,
-    introspection: Option<Introspection>,
+pub(crate) struct Issuer {
+    pub(crate) config: IssuerConfig,
+    pub(crate) algorithms: Vec<Algorithm>,
+    pub(crate) keys: Arc<KeySource>,
+    pub(crate) introspection: Option<Introspection>,
 }
 
 impl TokenVerifier {
@@ -226,8 +226,12 @@ impl TokenVerifier {
         self.leeway
     }
 
+    pub(crate) fn issuers(&self) -> &[Issuer] {
+        &self.issuers
+    }
+
     /// Who to ask about this token, if it is an opaque one and somebody can be asked.
-    fn introspector_of(&self, token: &AccessToken) -> Option<(&Issuer, &Introspection)> {
+    pub(crate) fn introspector_of(&self, token: &AccessToken) -> Option<(&Issuer, &Introspection)> {
         let mut asked = self
             .issuers
             .iter()
@@ -237,7 +241,7 @@ impl TokenVerifier {
             .filter(|_| Unverified::header_of(token).is_err())
     }
 
-    fn issuer_of(&self, claims: &Claims) -> Result<&Issuer, InvalidReason> {
+    pub(crate) fn issuer_of(&self, claims: &Claims) -> Result<&Issuer, InvalidReason> {
         let named = claims.issuer()?;
         let configured = self
             .issuers
@@ -323,7 +327,7 @@ impl Issuer {
         Ok(Principal::from_record(record))
     }
 
-    fn accepts_audience(&self, audiences: &[String]) -> bool {
+    pub(crate) fn accepts_audience(&self, audiences: &[String]) -> bool {
         audiences
             .iter()
             .any(|audience| self.config.audiences.contains(audience))

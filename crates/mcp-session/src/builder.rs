@@ -106,6 +106,7 @@ impl SessionTiersBuilder {
             upstream: self.upstream,
             memory: session_cache(self.memory_bytes),
             known_bad: known_bad_cache(),
+            sent_away: sent_away_cache(),
             writer,
             denied: self.denied,
             max_lifetime: self.max_lifetime,
@@ -145,6 +146,18 @@ fn known_bad_cache() -> Cache<SessionKey, AuthError> {
         .build()
 }
 
+/// So that a client that repeats itself is counted once.
+fn sent_away_cache() -> Cache<SessionKey, ()> {
+    Cache::builder()
+        .name("tokens sent away")
+        .max_capacity(10_000)
+        .time_to_live(Duration::from_hours(1))
+        .build()
+}
+
+/// How long a session that is over can be told from one that never was.
+const AFTERGLOW: Duration = Duration::from_mins(10);
+
 /// Every session goes when it is over.
 struct SessionExpiry;
 
@@ -155,7 +168,7 @@ impl Expiry<SessionKey, Arc<Session>> for SessionExpiry {
         session: &Arc<Session>,
         _: Instant,
     ) -> Option<Duration> {
-        Some(session.remaining(SystemTime::now()))
+        Some(session.remaining(SystemTime::now()) + AFTERGLOW)
     }
 
     fn expire_after_update(
@@ -165,7 +178,7 @@ impl Expiry<SessionKey, Arc<Session>> for SessionExpiry {
         _: Instant,
         _: Option<Duration>,
     ) -> Option<Duration> {
-        Some(session.remaining(SystemTime::now()))
+        Some(session.remaining(SystemTime::now()) + AFTERGLOW)
     }
 }
 

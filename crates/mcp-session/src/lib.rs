@@ -81,6 +81,6 @@ pub use key::SessionKey;
 pub use redis::{RedisConfig, RedisConfigError, RedisStore};
 pub use seal::{Keyring, KeyringError, OpenError, Opened, SealError};
 pub use session::Session;
-pub use stats::{Counter, TierStats};
+pub use stats::{Counter, SignOuts, TierStats};
 pub use store::{MemoryStore, SharedStore, StoreError};
 pub use tiers::{Resolved, SessionTiers, Tier};

@@ -1,12 +1,17 @@
 //! Counters of what the tiers did, for whoever exports metrics.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
+
+use mcp_auth::InvalidReason;
+
+use crate::tiers::Tier;
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -59,6 +64,52 @@ pub struct TierStats {
     pub writes_failed: Counter,
     /// Writes that were not attempted because too many were waiting.
     pub writes_dropped: Counter,
+    /// Users sent away with a token that had been good.
+    pub signouts: SignOuts,
+    resolved: [Counter; 3],
+}
+
+impl TierStats {
+    /// How many requests this tier answered; one that waited for another's work counts as memory.
+    pub fn resolved(&self, tier: Tier) -> &Counter {
+        let [memory, store, verification] = &self.resolved;
+        match tier {
+            Tier::Memory => memory,
+            Tier::Store => store,
+            Tier::Verification => verification,
+        }
+    }
+}
+
+/// How many users were sent away with a token that had been good, by
+/// [reason](InvalidReason::label).
+///
+/// Counted is the refusal of a token that a configured issuer did issue for this server (its
+/// signature and its audience say so), or whose session this instance held; once for each token.
+/// A client with a refresh token renews an expired token without asking anybody; every other
+/// reason sends a person to log in.
+#[derive(Debug)]
+pub struct SignOuts(Mutex<BTreeMap<&'static str, u64>>);
+
+impl Default for SignOuts {
+    fn default() -> Self {
+        Self(Mutex::new(
+            InvalidReason::LABELS.map(|label| (label, 0)).into(),
+        ))
+    }
+}
+
+impl SignOuts {
+    /// Every reason with its count, those that never happened included.
+    pub fn get(&self) -> Vec<(&'static str, u64)> {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.iter().map(|(label, count)| (*label, *count)).collect()
+    }
+
+    pub(crate) fn increment(&self, reason: InvalidReason) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry(reason.label()).or_default() += 1;
+    }
 }
 
 /// Lets a message through once per interval, so that an outage does not flood the log.

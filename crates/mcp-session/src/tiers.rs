@@ -73,6 +73,8 @@ pub(crate) struct Inner {
     pub(crate) upstream: Option<UpstreamCredentials>,
     pub(crate) memory: Cache<SessionKey, Arc<Session>>,
     pub(crate) known_bad: Cache<SessionKey, AuthError>,
+    /// Tokens whose refusal was counted as a sign-out.
+    pub(crate) sent_away: Cache<SessionKey, ()>,
     pub(crate) writer: Writer,
     pub(crate) denied: Option<Denied>,
     pub(crate) max_lifetime: Duration,
@@ -85,6 +87,14 @@ pub(crate) struct Inner {
 
 /// Whether a principal was revoked.
 pub(crate) type Denied = Box<dyn Fn(&Principal) -> bool + Send + Sync>;
+
+/// What memory knows of a token.
+enum Remembered {
+    Live(Arc<Session>),
+    /// There was a session until a moment ago.
+    Ended,
+    Nothing,
+}
 
 /// What an answer is made of, before the upstream credential.
 enum Found {
@@ -125,16 +135,29 @@ impl SessionTiers {
         token: &AccessToken,
         now: SystemTime,
     ) -> Result<Resolved, AuthError> {
-        let key = self.inner.keyring.session_key(token);
-        let resolved = match self.inner.remembered(&key, now).await {
-            Some(session) => Resolved {
+        let inner = &self.inner;
+        let key = inner.keyring.session_key(token);
+        let remembered = inner.remembered(&key, now).await;
+        let resolved = match remembered {
+            Remembered::Live(session) => Resolved {
                 session,
                 tier: Tier::Memory,
             },
-            None => self.inner.establish_once(key, token, now).await?,
+            ended => {
+                let established = inner.establish_once(key, token, now).await;
+                if let Err(AuthError::InvalidToken(reason)) = &established {
+                    let held = matches!(ended, Remembered::Ended);
+                    inner.sent_away(key, token, *reason, held).await;
+                }
+                established?
+            }
         };
         // Asked last and on every path: a session must not outlive its revocation.
-        self.inner.check_denied(&resolved.session)?;
+        if inner.is_denied(&resolved.session) {
+            inner.sent_away(key, token, InvalidReason::Revoked, true).await;
+            return Err(InvalidReason::Revoked.into());
+        }
+        inner.stats.resolved(resolved.tier).increment();
         Ok(resolved)
     }
 
@@ -175,7 +198,9 @@ impl SessionTiers {
             let key = self.inner.keyring.session_key(token);
             let expired = AuthError::InvalidToken(InvalidReason::Expired);
             self.inner.known_bad.insert(key, expired).await;
-            self.inner.memory.invalidate(&key).await;
+            let held = self.inner.memory.remove(&key).await.is_some();
+            let reason = InvalidReason::Expired;
+            self.inner.sent_away(key, token, reason, held).await;
         }
     }
 
@@ -183,6 +208,12 @@ impl SessionTiers {
     /// how many were left.
     pub async fn flush(&self, deadline: Duration) -> usize {
         self.inner.writer.flush(deadline).await
+    }
+
+    /// The configured issuer that a token names, good or not; see
+    /// [`TokenVerifier::issuer_named_by`].
+    pub fn issuer_named_by(&self, token: &AccessToken) -> Option<&str> {
+        self.inner.verifier.issuer_named_by(token)
     }
 
     /// What happened so far.
@@ -200,15 +231,37 @@ impl SessionTiers {
 }
 
 impl Inner {
-    async fn remembered(&self, key: &SessionKey, now: SystemTime) -> Option<Arc<Session>> {
-        let session = self.memory.get(key).await?;
-        // The map counts on the monotonic clock, which stands still while a machine sleeps.
+    async fn remembered(&self, key: &SessionKey, now: SystemTime) -> Remembered {
+        let Some(session) = self.memory.get(key).await else {
+            return Remembered::Nothing;
+        };
+        // The map keeps it a little longer, and counts on the monotonic clock, which stands still
+        // while a machine sleeps.
         if session.is_expired(now) {
             self.memory.invalidate(key).await;
-            return None;
+            return Remembered::Ended;
         }
         self.stats.memory_hits.increment();
-        Some(session)
+        Remembered::Live(session)
+    }
+
+    /// Counts a refused token that had been good, see [`SignOuts`](crate::SignOuts): its session was
+    /// `held` here, or its issuer did issue it for this server.
+    async fn sent_away(
+        &self,
+        key: SessionKey,
+        token: &AccessToken,
+        reason: InvalidReason,
+        held: bool,
+    ) {
+        if !(held || may_be_genuine(reason)) || self.sent_away.contains_key(&key) {
+            return;
+        }
+        // Also when it turns out to be forged: that is not worth finding out twice.
+        self.sent_away.insert(key, ()).await;
+        if held || self.verifier.was_issued(token) {
+            self.stats.signouts.increment(reason);
+        }
     }
 
     /// Establishes a session, or waits for the request that is doing so.
@@ -484,15 +537,20 @@ impl Inner {
         });
     }
 
-    fn check_denied(&self, session: &Session) -> Result<(), AuthError> {
-        match &self.denied {
-            Some(denied) if denied(session.principal()) => {
-                self.stats.denied.increment();
-                Err(InvalidReason::Revoked.into())
-            }
-            _ => Ok(()),
+    fn is_denied(&self, session: &Session) -> bool {
+        let denied = self.denied.as_ref();
+        let denied = denied.is_some_and(|denied| denied(session.principal()));
+        if denied {
+            self.stats.denied.increment();
         }
+        denied
     }
+}
+
+/// Whether a token that is refused for this may carry a good signature.
+fn may_be_genuine(reason: InvalidReason) -> bool {
+    use InvalidReason::{Claim, Expired, KeyBound, NotYetValid, Type};
+    matches!(reason, Expired | NotYetValid | Type | KeyBound | Claim(_))
 }
 
 /// Whether the same token cannot become good in a moment: no key, no clock and no configuration

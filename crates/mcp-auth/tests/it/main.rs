@@ -10,4 +10,5 @@ mod fetches;
 mod introspection;
 mod keys;
 mod presets;
+mod status;
 mod world;

@@ -432,6 +432,50 @@ async fn a_session_forgotten_by_one_instance_is_forgotten_by_all() {
     assert_eq!(other.resolve(&kept).await.unwrap().tier, Tier::Memory);
 }
 
+/// The reasons for which users were sent away.
+fn signouts(tiers: &SessionTiers) -> Vec<(&'static str, u64)> {
+    let all = tiers.stats().signouts.get();
+    all.into_iter().filter(|(_, count)| *count > 0).collect()
+}
+
+#[tokio::test]
+async fn a_token_that_had_been_good_is_a_signout_and_a_made_up_one_is_none() {
+    let (issuer, store) = (issuer().await, TestStore::new());
+    let tiers = instance(&issuer, &store).build();
+    tiers.resolve(&token_of(&issuer, "ada")).await.unwrap();
+    let expired = access(&issuer.token().expires_in(-3_600));
+    for _ in 0..3 {
+        tiers.resolve(&expired).await.unwrap_err();
+    }
+    let forged = access(&issuer.token().expires_in(-3_600).tampered());
+    tiers.resolve(&forged).await.unwrap_err();
+    let elsewhere = access(&issuer.token().audience("https://else.test"));
+    tiers.resolve(&elsewhere).await.unwrap_err();
+    assert_eq!(signouts(&tiers), [("expired", 1)]);
+    assert_eq!(tiers.stats().resolved(Tier::Verification).get(), 1);
+}
+
+#[tokio::test]
+async fn a_key_that_is_withdrawn_signs_out_those_whose_session_just_ended() {
+    let (issuer, store) = (issuer().await, TestStore::new());
+    let tiers = instance(&issuer, &store)
+        .max_lifetime(Duration::from_mins(1))
+        .build();
+    let token = token_of(&issuer, "ada");
+    tiers.resolve(&token).await.unwrap();
+    issuer.rotate();
+    assert_eq!(tiers.resolve(&token).await.unwrap().tier, Tier::Memory);
+    let later = SystemTime::now() + Duration::from_secs(61);
+    // The key set in memory would still do.
+    tiers.resolve_at(&token, later).await.unwrap();
+    let other = token_of(&issuer, "bob");
+    tiers.resolve(&other).await.unwrap();
+    let later = SystemTime::now() + Duration::from_secs(122);
+    let error = tiers.resolve_at(&token, later).await.unwrap_err();
+    assert_eq!(error, InvalidReason::UnknownKey.into());
+    assert_eq!(signouts(&tiers), [("unknown_key", 1)]);
+}
+
 #[tokio::test]
 async fn a_denied_principal_is_refused_also_from_memory() {
     let (issuer, store) = (issuer().await, TestStore::new());
@@ -447,6 +491,8 @@ async fn a_denied_principal_is_refused_also_from_memory() {
         tiers.resolve(&ada).await.unwrap_err(),
         InvalidReason::Revoked.into()
     );
+    tiers.resolve(&ada).await.unwrap_err();
+    assert_eq!(signouts(&tiers), [("revoked", 1)], "once for each token");
     tiers.resolve(&bob).await.unwrap();
     denied.store(false, Ordering::SeqCst);
     assert_eq!(tiers.resolve(&ada).await.unwrap().tier, Tier::Memory);

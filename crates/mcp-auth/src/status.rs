@@ -1,0 +1,104 @@
+//! What can be seen of a verifier from outside: its issuers, and which of them a token names.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+use crate::{claims::Unverified, jwks::Verdict, token::AccessToken, verifier::TokenVerifier};
+
+/// How it stands with one configured issuer, for metrics and for operators.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct IssuerStatus {
+    /// Its identifier.
+    pub issuer: String,
+    /// Usable keys in this process.
+    pub keys: usize,
+    /// How long ago these keys were asked for; `None` when there are none.
+    pub keys_age: Option<Duration>,
+    /// Key sets fetched since the start.
+    pub fetched: u64,
+    /// Fetches that failed since the start.
+    pub fetches_failed: u64,
+    /// Tokens that were asked about (RFC 7662) since the start.
+    pub introspected: u64,
+    /// Questions about a token that got no answer.
+    pub introspections_failed: u64,
+}
+
+impl TokenVerifier {
+    /// How it stands with every configured issuer; asks nobody.
+    pub fn status(&self) -> Vec<IssuerStatus> {
+        let now = Instant::now();
+        let status = self.issuers().iter().map(|issuer| {
+            let keys = issuer.keys.at_hand(now);
+            let (fetched, fetches_failed) = issuer.keys.fetches.get();
+            let questions = issuer.introspection.as_ref();
+            let (introspected, introspections_failed) =
+                questions.map_or((0, 0), |asked| asked.questions.get());
+            IssuerStatus {
+                issuer: issuer.config.issuer.clone(),
+                keys: keys.as_ref().map_or(0, |keys| keys.len()),
+                keys_age: keys.map(|keys| keys.age(now)),
+                fetched,
+                fetches_failed,
+                introspected,
+                introspections_failed,
+            }
+        });
+        status.collect()
+    }
+
+    /// The configured issuer that a token names, good or not; `None` for any other. It proves
+    /// nothing: for counting refusals by issuer.
+    pub fn issuer_named_by(&self, token: &AccessToken) -> Option<&str> {
+        if let Some((issuer, _)) = self.introspector_of(token) {
+            return Some(&issuer.config.issuer);
+        }
+        let token = Unverified::parse(token).ok()?;
+        let issuer = self.issuer_of(&token.claims).ok()?;
+        Some(&issuer.config.issuer)
+    }
+
+    /// Whether a configured issuer signed this token with a key that is in this process, for this
+    /// server: all but its times. It was good once, then, though it may be over. Asks nobody.
+    pub fn was_issued(&self, token: &AccessToken) -> bool {
+        let Ok(token) = Unverified::parse(token) else {
+            return false;
+        };
+        let Ok(issuer) = self.issuer_of(&token.claims) else {
+            return false;
+        };
+        let meant = token.claims.audiences();
+        let for_us = meant.is_ok_and(|audiences| issuer.accepts_audience(&audiences));
+        let keys = issuer.keys.at_hand(Instant::now());
+        for_us && keys.is_some_and(|keys| keys.check(&token, &issuer.algorithms) == Verdict::Verified)
+    }
+}
+
+/// How often an issuer was asked something, by what came of it.
+#[derive(Debug, Default)]
+pub(crate) struct Outcomes {
+    succeeded: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Outcomes {
+    pub(crate) fn count(&self, succeeded: bool) {
+        let counter = if succeeded {
+            &self.succeeded
+        } else {
+            &self.failed
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often it succeeded, and how often it failed.
+    pub(crate) fn get(&self) -> (u64, u64) {
+        (
+            self.succeeded.load(Ordering::Relaxed),
+            self.failed.load(Ordering::Relaxed),
+        )
+    }
+}

@@ -73,7 +73,8 @@ impl TokenVerifier {
         let meant = token.claims.audiences();
         let for_us = meant.is_ok_and(|audiences| issuer.accepts_audience(&audiences));
         let keys = issuer.keys.at_hand(Instant::now());
-        for_us && keys.is_some_and(|keys| keys.check(&token, &issuer.algorithms) == Verdict::Verified)
+        for_us
+            && keys.is_some_and(|keys| keys.check(&token, &issuer.algorithms) == Verdict::Verified)
     }
 }
 

@@ -37,4 +37,6 @@ pub use braingrid::{
 pub use caller::{Caller, Credential, CredentialError, Organization};
 pub use error::ApiError;
 pub use ids::{InvalidId, OrganizationId, ProjectRef, RequirementRef, TaskRef};
-pub use tools::{ScopePolicy, ToolOptions, ToolSet};
+pub use tools::{
+    FinishedOperation, OperationObserver, ScopePolicy, ToolOptions, ToolSet, canonical_name,
+};

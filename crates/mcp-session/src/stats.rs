@@ -103,7 +103,10 @@ impl SignOuts {
     /// Every reason with its count, those that never happened included.
     pub fn get(&self) -> Vec<(&'static str, u64)> {
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.iter().map(|(label, count)| (*label, *count)).collect()
+        counts
+            .iter()
+            .map(|(label, count)| (*label, *count))
+            .collect()
     }
 
     pub(crate) fn increment(&self, reason: InvalidReason) {

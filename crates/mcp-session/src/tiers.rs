@@ -154,7 +154,9 @@ impl SessionTiers {
         };
         // Asked last and on every path: a session must not outlive its revocation.
         if inner.is_denied(&resolved.session) {
-            inner.sent_away(key, token, InvalidReason::Revoked, true).await;
+            inner
+                .sent_away(key, token, InvalidReason::Revoked, true)
+                .await;
             return Err(InvalidReason::Revoked.into());
         }
         inner.stats.resolved(resolved.tier).increment();

@@ -9,10 +9,22 @@ use mcp_session::{Resolved, SessionTiers};
 pub(crate) async fn authenticate(
     sessions: &SessionTiers,
     headers: &HeaderMap,
-) -> Result<(Resolved, AccessToken), AuthError> {
-    let token = bearer_token(headers)?;
-    let resolved = sessions.resolve(&token).await?;
-    Ok((resolved, token))
+) -> Result<(Resolved, AccessToken), Unauthenticated> {
+    let token = bearer_token(headers).map_err(|error| Unauthenticated { error, token: None })?;
+    match sessions.resolve(&token).await {
+        Ok(resolved) => Ok((resolved, token)),
+        Err(error) => Err(Unauthenticated {
+            error,
+            token: Some(token),
+        }),
+    }
+}
+
+/// Why a request has no session, and the token it was refused with, if it had one.
+#[derive(Debug)]
+pub(crate) struct Unauthenticated {
+    pub(crate) error: AuthError,
+    pub(crate) token: Option<AccessToken>,
 }
 
 fn bearer_token(headers: &HeaderMap) -> Result<AccessToken, AuthError> {

@@ -16,7 +16,7 @@ use rmcp::ServerHandler;
 use serde_json::json;
 
 use crate::{
-    authenticate::authenticate,
+    authenticate::{Unauthenticated, authenticate},
     batch,
     body::{self, BoxedBody},
     challenge::unavailable,
@@ -86,6 +86,11 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
             Err(reason) => protocol::no_message(reason),
         };
         line.outcome = outcome_of(response.status());
+        if response.status() == StatusCode::FORBIDDEN {
+            line.refuse("insufficient_scope");
+            let issuer = resolved.session.principal().issuer();
+            line.issuer = self.observer.is_some().then(|| issuer.to_owned());
+        }
         in_flight.until_sent(response)
     }
 
@@ -97,11 +102,10 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
     ) -> Result<Admitted, Response<BoxedBody>> {
         // 1. Where it comes from: a page that may not call us learns nothing else.
         if let Err(refused) = self.check_origin(head) {
-            line.outcome = if refused == Refused::Origin {
-                "origin"
-            } else {
-                "host"
-            };
+            line.refuse(match refused {
+                Refused::Origin => "origin",
+                Refused::Host => "host",
+            });
             return Err(forbidden_origin(refused));
         }
         // 2. Browsers ask before they send credentials.
@@ -110,14 +114,18 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         }
         // 3. A stopping server starts nothing new.
         let Some(in_flight) = self.drain.enter() else {
-            line.outcome = "draining";
+            line.refuse("draining");
             return Err(draining());
         };
         // 4. Who it is: before the body is kept, so strangers cost little.
         let (resolved, token) = match authenticate(&self.sessions, head.headers()).await {
             Ok(authenticated) => authenticated,
-            Err(error) => {
-                line.outcome = error.label();
+            Err(Unauthenticated { error, token }) => {
+                line.refuse(error.label());
+                if let (Some(_), Some(token)) = (&self.observer, token) {
+                    let issuer = self.sessions.issuer_named_by(&token);
+                    line.issuer = issuer.map(str::to_owned);
+                }
                 tracing::debug!(request_id = %line.request_id, %error, "request refused");
                 return Err(self.challenger.refuse(&error));
             }
@@ -209,7 +217,6 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
 /// What the access line says of an answer that was not refused before the message was read.
 fn outcome_of(status: StatusCode) -> &'static str {
     match status {
-        StatusCode::FORBIDDEN => "insufficient_scope",
         status if status.is_client_error() => "protocol_error",
         status if status.is_server_error() => "internal_error",
         _ => "ok",

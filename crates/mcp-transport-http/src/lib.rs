@@ -35,6 +35,7 @@
 //!
 //! [`ServerHandler`]: rmcp::ServerHandler
 
+mod admin;
 mod authenticate;
 mod batch;
 mod body;
@@ -47,6 +48,7 @@ mod drain;
 pub mod fuzzing;
 mod idle;
 mod metadata;
+mod observe;
 mod origin;
 mod preview;
 mod protocol;
@@ -54,7 +56,9 @@ mod router;
 mod serve;
 mod trace;
 
+pub use admin::AdminServer;
 pub use config::{HttpConfig, HttpConfigError};
+pub use observe::{AnsweredRequest, Refusal, RequestObserver};
 pub use preview::RequestPreview;
-pub use router::HttpServer;
+pub use router::{HttpServer, ServerStatus};
 pub use serve::HttpBody;

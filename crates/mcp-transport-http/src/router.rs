@@ -5,7 +5,7 @@ use std::{fmt::Display, sync::Arc};
 use bytes::Bytes;
 use http::{
     Extensions, HeaderValue, Method, Request, Response, StatusCode,
-    header::{ALLOW, CONNECTION, ORIGIN},
+    header::{ALLOW, CONNECTION, ORIGIN, USER_AGENT},
 };
 use http_body::Body;
 use mcp_auth::AccessToken;
@@ -24,6 +24,7 @@ use crate::{
     config::HttpConfig,
     drain::Drain,
     metadata,
+    observe::RequestObserver,
     origin::{OriginRule, preflight},
     preview::RequestPreview,
     trace::AccessLine,
@@ -54,9 +55,26 @@ pub(crate) struct Inner<H> {
     pub(crate) scope_rule: Box<ScopeRule>,
     pub(crate) challenger: Challenger,
     pub(crate) origin_rule: OriginRule,
+    pub(crate) observer: Option<RequestObserver>,
     metadata: Bytes,
     endpoint_path: String,
     metadata_path: String,
+}
+
+/// What can be seen of a server while it runs. A cheap handle.
+#[derive(Debug, Clone)]
+pub struct ServerStatus(Arc<Drain>);
+
+impl ServerStatus {
+    /// Whether it is stopping, and sends new calls away.
+    pub fn is_draining(&self) -> bool {
+        self.0.is_draining()
+    }
+
+    /// Calls that are being answered.
+    pub fn in_flight(&self) -> usize {
+        self.0.in_flight()
+    }
 }
 
 /// What a path leads to.
@@ -111,16 +129,26 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
         self,
         rule: impl Fn(&RequestPreview<'_>, &[String]) -> Result<(), Vec<String>> + Send + Sync + 'static,
     ) -> Self {
-        match Arc::try_unwrap(self.inner) {
-            Ok(inner) => Self {
-                inner: Arc::new(Inner {
-                    scope_rule: Box::new(rule),
-                    ..inner
-                }),
-            },
-            // Somebody serves it already: rules do not change under requests.
-            Err(inner) => Self { inner },
+        self.changed(|inner| inner.scope_rule = Box::new(rule))
+    }
+
+    /// The same server; the observer is told about every request that was answered.
+    #[must_use]
+    pub fn with_observer(self, observer: RequestObserver) -> Self {
+        self.changed(|inner| inner.observer = Some(observer))
+    }
+
+    /// Where somebody serves it already, nothing changes under the requests.
+    fn changed(mut self, change: impl FnOnce(&mut Inner<H>)) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            change(inner);
         }
+        self
+    }
+
+    /// What can be seen of the server while it runs.
+    pub fn status(&self) -> ServerStatus {
+        ServerStatus(Arc::clone(&self.inner.drain))
     }
 
     fn build(
@@ -151,6 +179,7 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
             scope_rule,
             challenger: Challenger::new(config.metadata_url(), &config.scopes_supported),
             origin_rule: OriginRule::new(config.origins(), config.hosts()),
+            observer: None,
             metadata: metadata::render(&config),
             endpoint_path: config.endpoint_path(),
             metadata_path: config.metadata_path(),
@@ -171,6 +200,9 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
         let route = self.inner.route(request.uri().path());
         let mut line =
             AccessLine::start(request.method().clone(), route.label(), request.headers());
+        if self.inner.observer.is_some() {
+            line.user_agent = request.headers().get(USER_AGENT).cloned();
+        }
         let response = match route {
             // Probes come from inside, with whatever Host the platform gives them.
             Route::Health => body::json(StatusCode::OK, &json!({"status": "ok"})),
@@ -254,6 +286,9 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         // Probes come every few seconds and say nothing new.
         if !matches!(route, Route::Health | Route::Ready) {
             line.finish(response.status());
+        }
+        if let Some(observer) = &self.observer {
+            observer(&line.answered(response.status()));
         }
         response
     }

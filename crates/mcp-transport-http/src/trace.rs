@@ -5,6 +5,8 @@ use std::{fmt, time::Instant};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use uuid::Uuid;
 
+use crate::observe::{AnsweredRequest, Refusal};
+
 /// Longest name of a method or tool that is written down.
 const MAX_NAME: usize = 64;
 
@@ -21,6 +23,10 @@ pub(crate) struct AccessLine {
     pub(crate) protocol_version: Option<Name>,
     pub(crate) tier: Option<&'static str>,
     pub(crate) outcome: &'static str,
+    /// What an observer wants to know of a refusal; filled in only where there is one.
+    pub(crate) issuer: Option<String>,
+    pub(crate) user_agent: Option<HeaderValue>,
+    refused: bool,
 }
 
 /// A name a client sent, fit for a log: anything but a plain identifier becomes `-`.
@@ -57,6 +63,34 @@ impl AccessLine {
             protocol_version: None,
             tier: None,
             outcome: "ok",
+            issuer: None,
+            user_agent: None,
+            refused: false,
+        }
+    }
+
+    /// The request is sent away before any work begins.
+    pub(crate) fn refuse(&mut self, reason: &'static str) {
+        self.outcome = reason;
+        self.refused = true;
+    }
+
+    /// What an observer is told.
+    pub(crate) fn answered(&self, status: StatusCode) -> AnsweredRequest<'_> {
+        let refusal = || Refusal {
+            reason: self.outcome,
+            issuer: self.issuer.as_deref(),
+            user_agent: self
+                .user_agent
+                .as_ref()
+                .and_then(|agent| agent.to_str().ok()),
+        };
+        AnsweredRequest {
+            http_method: self.http_method,
+            route: self.route,
+            status: status.as_u16(),
+            duration: self.started.elapsed(),
+            refusal: self.refused.then(refusal),
         }
     }
 

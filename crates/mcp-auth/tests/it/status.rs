@@ -29,7 +29,10 @@ async fn a_token_names_a_configured_issuer_or_none() {
         let token = AccessToken::parse(&format!("Bearer {token}")).unwrap();
         verifier.issuer_named_by(&token).map(str::to_owned)
     };
-    assert_eq!(named(ours.token().expires_in(-3_600).mint()).as_deref(), Some(ours.url().as_str()));
+    assert_eq!(
+        named(ours.token().expires_in(-3_600).mint()).as_deref(),
+        Some(ours.url().as_str())
+    );
     assert_eq!(named(theirs.token().mint()), None);
     assert_eq!(named("opaque".to_owned()), None);
 }

@@ -56,6 +56,11 @@ impl BrainGridClient {
         })))
     }
 
+    /// Whether BrainGrid is left alone at the moment, because it failed again and again.
+    pub fn is_circuit_open(&self) -> bool {
+        self.0.sender.is_circuit_open()
+    }
+
     /// Who the credential belongs to.
     pub(crate) async fn profile(&self, caller: &Caller) -> Result<Profile, ApiError> {
         let request = Request {

@@ -15,7 +15,7 @@ mod short_ids;
 
 use std::{sync::Arc, time::Duration};
 
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use url::Url;
 
 pub use self::client::BrainGridClient;
@@ -34,6 +34,8 @@ pub type RequestObserver = Arc<dyn Fn(&FinishedRequest) + Send + Sync>;
 pub struct FinishedRequest {
     /// What was asked for, such as `list_projects`.
     pub operation: &'static str,
+    /// The HTTP method.
+    pub method: Method,
     /// `ok`, or the kind of the error: `not_found`, `rate_limited`, `outcome_unknown`, …
     pub outcome: &'static str,
     /// The HTTP status that came last, if any came.

@@ -93,6 +93,11 @@ impl Breaker {
         }
     }
 
+    /// Whether calls are held back.
+    pub(crate) fn is_open(&self) -> bool {
+        self.state().closed_until.is_some()
+    }
+
     pub(crate) fn succeeded(&self) {
         *self.state() = State::default();
     }

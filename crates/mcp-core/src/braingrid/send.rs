@@ -82,6 +82,11 @@ impl Sender {
         })
     }
 
+    /// Whether BrainGrid is left alone at the moment.
+    pub(crate) fn is_circuit_open(&self) -> bool {
+        self.breaker.is_open()
+    }
+
     /// Sends the request for the caller, and again where that is safe.
     pub(crate) async fn send(
         &self,
@@ -110,6 +115,7 @@ impl Sender {
         if let Some(observer) = &self.observer {
             observer(&FinishedRequest {
                 operation: request.route.operation,
+                method: request.route.method.clone(),
                 outcome: sent.as_ref().map_or_else(ApiError::kind, |_| "ok"),
                 status: counted.status,
                 attempts: counted.attempts,

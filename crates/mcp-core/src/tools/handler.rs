@@ -5,15 +5,16 @@ use std::fmt::Write as _;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, DiscoverResult, Implementation,
-        ListToolsResult, MetaObject, PaginatedRequestParams, ProtocolVersion, ServerCapabilities,
-        ServerConfig, Tool,
+        CacheScope, CallToolRequestParams, CallToolResponse, DiscoverResult, ErrorCode,
+        Implementation, InitializeRequestParams, InitializeResult, ListToolsResult, MetaObject,
+        PaginatedRequestParams, ProtocolVersion, ServerCapabilities, ServerConfig, Tool,
     },
     service::{NotificationContext, RequestContext},
 };
 
 use super::{
     Entry, ToolOptions, ToolSet, canonical_name,
+    observe::Operation,
     run::{ToolError, failed},
 };
 use crate::Caller;
@@ -31,10 +32,26 @@ impl ServerHandler for ToolSet {
         self.shared.info.clone()
     }
 
+    async fn initialize(
+        &self,
+        request: InitializeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<InitializeResult, ErrorData> {
+        let mut operation = self.operation("initialize", &context);
+        context.peer.set_peer_info(request.clone());
+        let answer = self.negotiate_initialize(&request);
+        if let Ok(agreed) = &answer {
+            operation.in_revision(&agreed.protocol_version);
+        }
+        operation.end(outcome_of(&answer));
+        answer
+    }
+
     async fn discover(
         &self,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<DiscoverResult, ErrorData> {
+        self.operation("server/discover", &context).end("ok");
         let versions = self.supported_protocol_versions().into_owned();
         let info = self.shared.info.clone();
         Ok(DiscoverResult::from_server_info(versions, info)
@@ -47,21 +64,10 @@ impl ServerHandler for ToolSet {
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        // All tools fit one page, so no cursor was ever given out.
-        if request
-            .and_then(|request| request.cursor)
-            .is_some_and(|cursor| !cursor.is_empty())
-        {
-            return Err(ErrorData::invalid_params("unknown cursor", None));
-        }
-        let mut list = ListToolsResult::with_all_items(self.listed(&context)?);
-        if is_modern(&context) {
-            list = list
-                .with_ttl_ms(FRESH_MS)
-                .with_cache_scope(self.list_scope());
-            list.meta = Some(self.shared.stamp.clone());
-        }
-        Ok(list)
+        let operation = self.operation("tools/list", &context);
+        let list = self.list(request, &context);
+        operation.end(outcome_of(&list));
+        list
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
@@ -73,28 +79,60 @@ impl ServerHandler for ToolSet {
         params: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let entry = self
-            .entry(&params.name)
-            .ok_or_else(|| unknown_tool(&params.name))?;
-        let caller = self.caller(&context)?;
-        let modern = is_modern(&context);
-        let mut response = match self.missing_scopes(entry, &caller) {
-            Some(error) => failed(&error),
-            None => self.run(entry, caller, params, context).await?,
+        let mut operation = self.operation("tools/call", &context);
+        let Some(entry) = self.entry(&params.name) else {
+            operation.end("invalid_params");
+            return Err(unknown_tool(&params.name));
         };
-        if modern && let CallToolResponse::Complete(result) = &mut response {
+        operation.of_tool(&entry.tool);
+        let modern = is_modern(&context);
+        let (mut answer, outcome) = match self.caller(&context) {
+            Ok(caller) => match self.missing_scopes(entry, &caller) {
+                Some(error) => (Ok(failed(&error)), error.kind()),
+                None => self.run(entry, caller, params, context).await,
+            },
+            Err(error) => (Err(error), "internal_error"),
+        };
+        operation.end(outcome);
+        if modern && let Ok(CallToolResponse::Complete(result)) = &mut answer {
             result
                 .meta
                 .get_or_insert_default()
                 .extend(self.shared.stamp.clone());
         }
-        Ok(response)
+        answer
     }
 
     async fn on_initialized(&self, _context: NotificationContext<RoleServer>) {}
 }
 
 impl ToolSet {
+    fn operation(&self, method: &'static str, context: &RequestContext<RoleServer>) -> Operation {
+        Operation::begin(self.observer.as_ref(), method, context)
+    }
+
+    fn list(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        // All tools fit one page, so no cursor was ever given out.
+        if request
+            .and_then(|request| request.cursor)
+            .is_some_and(|cursor| !cursor.is_empty())
+        {
+            return Err(ErrorData::invalid_params("unknown cursor", None));
+        }
+        let mut list = ListToolsResult::with_all_items(self.listed(context)?);
+        if is_modern(context) {
+            list = list
+                .with_ttl_ms(FRESH_MS)
+                .with_cache_scope(self.list_scope());
+            list.meta = Some(self.shared.stamp.clone());
+        }
+        Ok(list)
+    }
+
     /// The fixed caller, else the one that came with the HTTP request, by reference: its headers
     /// are not copied.
     fn caller(&self, context: &RequestContext<RoleServer>) -> Result<Caller, ErrorData> {
@@ -140,6 +178,16 @@ impl ToolSet {
         } else {
             CacheScope::Public
         }
+    }
+}
+
+/// What the observer is told of an answer that is no tool's.
+fn outcome_of<T>(answer: &Result<T, ErrorData>) -> &'static str {
+    match answer {
+        Ok(_) => "ok",
+        Err(error) if error.code == ErrorCode::INVALID_PARAMS => "invalid_params",
+        Err(error) if error.code == ErrorCode::UNSUPPORTED_PROTOCOL_VERSION => "invalid_params",
+        Err(_) => "internal_error",
     }
 }
 

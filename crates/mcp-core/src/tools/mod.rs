@@ -11,6 +11,7 @@ mod definition;
 mod guesses;
 mod handler;
 mod names;
+mod observe;
 mod options;
 mod projects;
 mod readback;
@@ -32,7 +33,12 @@ use self::{
     definition::{Definition, Effect, RunTool},
     run::InFlight,
 };
-pub use self::{names::canonical_name, options::ToolOptions, scopes::ScopePolicy};
+pub use self::{
+    names::canonical_name,
+    observe::{FinishedOperation, OperationObserver},
+    options::ToolOptions,
+    scopes::ScopePolicy,
+};
 use crate::{braingrid::BrainGridClient, caller::Caller};
 
 /// BrainGrid's tools as an MCP handler. A cheap clone; clones share everything.
@@ -40,6 +46,7 @@ use crate::{braingrid::BrainGridClient, caller::Caller};
 pub struct ToolSet {
     shared: Arc<Shared>,
     caller: Option<Caller>,
+    observer: Option<OperationObserver>,
 }
 
 struct Shared {
@@ -79,6 +86,7 @@ impl ToolSet {
         Self {
             shared: Arc::new(Shared::new(client, options, tools)),
             caller: None,
+            observer: None,
         }
     }
 
@@ -86,6 +94,13 @@ impl ToolSet {
     #[must_use]
     pub fn with_caller(mut self, caller: Caller) -> Self {
         self.caller = Some(caller);
+        self
+    }
+
+    /// The same tools; the observer is told about every operation that ends.
+    #[must_use]
+    pub fn with_observer(mut self, observer: OperationObserver) -> Self {
+        self.observer = Some(observer);
         self
     }
 

@@ -72,6 +72,9 @@ impl Call {
     }
 }
 
+/// The answer to a call, and the name of its outcome for spans and metrics.
+pub(super) type Done = (Result<CallToolResponse, ErrorData>, &'static str);
+
 /// Why a tool has nothing to show; becomes a result that the model reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ToolError {
@@ -102,7 +105,7 @@ impl ToolError {
     }
 
     /// A name for spans and metrics.
-    fn kind(&self) -> &'static str {
+    pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Refused(_) => "refused",
             Self::Api(error) | Self::Explained(error, _) => error.kind(),
@@ -150,7 +153,7 @@ impl ToolSet {
         caller: Caller,
         params: CallToolRequestParams,
         context: RequestContext<RoleServer>,
-    ) -> Result<CallToolResponse, ErrorData> {
+    ) -> Done {
         let span = tracing::info_span!(
             "tool",
             tool = entry.tool.name.as_ref(),
@@ -181,9 +184,9 @@ impl ToolSet {
             });
             tokio::select! {
                 biased;
-                done = &mut task => done.unwrap_or_else(|_| Ok(failed(&ToolError::Internal))),
-                () = cancelled.cancelled() => Ok(failed(&ToolError::Left)),
-                () = progress => Ok(failed(&ToolError::Internal)),
+                done = &mut task => done.unwrap_or_else(|_| done_with(&ToolError::Internal)),
+                () = cancelled.cancelled() => done_with(&ToolError::Left),
+                () = progress => done_with(&ToolError::Internal),
             }
         } else {
             tokio::select! {
@@ -191,7 +194,7 @@ impl ToolSet {
                 done = work => done,
                 () = cancelled.cancelled() => {
                     span.record("outcome", "cancelled");
-                    Ok(failed(&ToolError::Left))
+                    done_with(&ToolError::Left)
                 }
             }
         };
@@ -217,7 +220,7 @@ async fn guarded(
     params: CallToolRequestParams,
     context: RequestContext<RoleServer>,
     span: Span,
-) -> Result<CallToolResponse, ErrorData> {
+) -> Done {
     let work = async {
         match entry.run {
             Run::BuiltIn(run) => {
@@ -226,25 +229,38 @@ async fn guarded(
                     Ok(Sifted { known, ignored }) => (run(call, known).await, ignored),
                     Err(error) => (Err(error), Vec::new()),
                 };
-                span.record(
-                    "outcome",
-                    outcome.as_ref().map_or_else(ToolError::kind, |_| "ok"),
-                );
-                Ok(response(outcome, &sieve::remark(&ignored)))
+                let kind = outcome.as_ref().map_or_else(ToolError::kind, |_| "ok");
+                (Ok(response(outcome, &sieve::remark(&ignored))), kind)
             }
-            Run::Added(run) => run(ToolCallContext::new(&tools, params, context)).await,
+            Run::Added(run) => {
+                let answer = run(ToolCallContext::new(&tools, params, context)).await;
+                let kind = kind_of(&answer);
+                (answer, kind)
+            }
         }
     };
-    AssertUnwindSafe(work)
-        .catch_unwind()
-        .await
-        .unwrap_or_else(|panic: Box<dyn Any + Send>| {
-            span.record("outcome", "panic");
-            // The payload may itself panic when dropped; forgetting it is the safe way out.
-            std::mem::forget(panic);
-            tracing::error!("tool panicked");
-            Ok(failed(&ToolError::Internal))
-        })
+    let done = AssertUnwindSafe(work).catch_unwind().await;
+    let done = done.unwrap_or_else(|panic: Box<dyn Any + Send>| {
+        // The payload may itself panic when dropped; forgetting it is the safe way out.
+        std::mem::forget(panic);
+        tracing::error!("tool panicked");
+        (Ok(failed(&ToolError::Internal)), "panic")
+    });
+    span.record("outcome", done.1);
+    done
+}
+
+/// The outcome of a tool that is not built in.
+fn kind_of(answer: &Result<CallToolResponse, ErrorData>) -> &'static str {
+    match answer {
+        Ok(CallToolResponse::Complete(result)) if result.is_error == Some(true) => "refused",
+        Ok(_) => "ok",
+        Err(_) => "internal_error",
+    }
+}
+
+fn done_with(error: &ToolError) -> Done {
+    (Ok(failed(error)), error.kind())
 }
 
 fn response(outcome: Outcome, remark: &str) -> CallToolResponse {

@@ -232,3 +232,43 @@ async fn finished_requests_are_told_to_the_observer() {
     );
     assert!(seen.iter().all(|it| !it.duration.is_zero()));
 }
+
+#[tokio::test]
+async fn finished_operations_are_told_to_the_observer() {
+    let told: Arc<Mutex<Vec<String>>> = Arc::default();
+    for modern in [true, false] {
+        let world = World::with(Setup::default()).await;
+        let notes = told.clone();
+        let tools = world.tools.clone();
+        let tools = tools.with_observer(Arc::new(move |operation| {
+            assert!(!operation.duration.is_zero());
+            let (tool, outcome) = (operation.tool.map_or("-", |tool| tool), operation.outcome);
+            let version = operation.protocol_version.unwrap_or("-");
+            let line = format!("{} {tool} {outcome} {version}", operation.method);
+            notes.lock().unwrap().push(line);
+        }));
+        let (client, _) = connect(tools, modern).await;
+        client.list_all_tools().await.unwrap();
+        let alias = params(
+            "create_project_requirement",
+            json!({"message": "Log in with a passkey", "project_id": 1}),
+        );
+        client.call_tool(alias).await.unwrap();
+        let missing = params("get_project", json!({"project_id": "PROJ-99"}));
+        client.call_tool(missing).await.unwrap();
+        client
+            .call_tool(params("no_such_tool", json!({})))
+            .await
+            .unwrap_err();
+    }
+    let told = told.lock().unwrap().join("\n");
+    let expected = |first: &str, version: &str| {
+        format!(
+            "{first}\ntools/list - ok {version}\ntools/call create_requirement ok {version}\n\
+             tools/call get_project not_found {version}\ntools/call - invalid_params {version}"
+        )
+    };
+    let modern = expected("server/discover - ok 2026-07-28", "2026-07-28");
+    let legacy = expected("initialize - ok 2025-11-25", "2025-11-25");
+    assert_eq!(told, format!("{modern}\n{legacy}"));
+}

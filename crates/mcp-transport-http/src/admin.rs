@@ -1,0 +1,134 @@
+//! A small listener for operators, apart from the one that users reach.
+//!
+//! It has no authentication: where it listens decides who may ask. What it does keep out is a web
+//! page in an operator's browser, which reaches loopback addresses too: pages are known by `Origin`,
+//! and names that were rebound to this machine by `Host`.
+
+use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::json;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
+
+use crate::{
+    body::{self, BoxedBody},
+    config::LOOPBACK,
+    origin::OriginRule,
+};
+
+/// Largest body of a request, in bytes.
+const MAX_BODY: usize = 4_096;
+/// Open connections at a time.
+const MAX_CONNECTIONS: usize = 32;
+/// For a request's head, for its body, and between two requests of a connection.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a connection may last: scrapers open the next one.
+const LONGEST: Duration = Duration::from_mins(10);
+
+/// Serves operators.
+pub struct AdminServer<A> {
+    allowed_hosts: Arc<[String]>,
+    answer: A,
+}
+
+impl<A, F> AdminServer<A>
+where
+    A: Fn(Request<Bytes>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Bytes>> + Send + 'static,
+{
+    /// A server that lets `answer` answer. `Host` may be a loopback name, the address a connection
+    /// came in on, or one of `allowed_hosts`; without a port these stand for every port.
+    pub fn new(allowed_hosts: impl IntoIterator<Item = String>, answer: A) -> Self {
+        Self {
+            allowed_hosts: allowed_hosts.into_iter().collect(),
+            answer,
+        }
+    }
+
+    /// Serves until it is dropped. What goes wrong with one connection is that connection's end.
+    pub async fn serve(self, listener: TcpListener) -> Infallible {
+        let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        loop {
+            // The semaphore is never closed, so this always succeeds.
+            let permit = Arc::clone(&permits).acquire_owned().await.ok();
+            let Ok((stream, _)) = listener.accept().await else {
+                sleep(Duration::from_millis(50)).await;
+                continue;
+            };
+            let connection = self.connection(stream);
+            tokio::spawn(async move {
+                // However it ends, there is nobody to tell.
+                let _ = timeout(LONGEST, connection).await;
+                drop(permit);
+            });
+        }
+    }
+
+    fn connection(&self, stream: TcpStream) -> impl Future<Output = ()> + Send + use<A, F> {
+        let own = stream.local_addr().ok().map(host_of);
+        let hosts = LOOPBACK.into_iter().map(str::to_owned).chain(own);
+        let hosts = hosts.chain(self.allowed_hosts.iter().cloned()).collect();
+        // No page has any business here.
+        let rule = Arc::new(OriginRule::new(Vec::new(), hosts));
+        let answer = self.answer.clone();
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (rule, answer) = (Arc::clone(&rule), answer.clone());
+            async move { Ok::<_, Infallible>(answered(&rule, request, answer).await) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(PATIENCE)
+            .serve_connection(TokioIo::new(stream), service);
+        async move {
+            let _ = connection.await;
+        }
+    }
+}
+
+async fn answered<F: Future<Output = Response<Bytes>>>(
+    rule: &OriginRule,
+    request: Request<Incoming>,
+    answer: impl Fn(Request<Bytes>) -> F,
+) -> Response<BoxedBody> {
+    let refused = rule
+        .check_origin(request.headers())
+        .and_then(|()| rule.check_host(&request));
+    if refused.is_err() {
+        let refusal = json!({"error": "this listener is for operators: use its address, or allow the host name"});
+        return body::json(StatusCode::FORBIDDEN, &refusal);
+    }
+    let (parts, body) = request.into_parts();
+    let Ok(bytes) = body::read(body, MAX_BODY, PATIENCE).await else {
+        return body::empty(StatusCode::PAYLOAD_TOO_LARGE);
+    };
+    let response = answer(Request::from_parts(parts, bytes)).await;
+    response.map(body::full)
+}
+
+/// The address as a `Host` names it.
+fn host_of(address: SocketAddr) -> String {
+    match address.ip().to_canonical() {
+        std::net::IpAddr::V4(ip) => ip.to_string(),
+        std::net::IpAddr::V6(ip) => format!("[{ip}]"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_named_as_a_host_names_it() {
+        let host = |address: &str| host_of(address.parse().unwrap());
+        assert_eq!(host("10.1.2.3:9464"), "10.1.2.3");
+        assert_eq!(host("[::ffff:10.1.2.3]:9464"), "10.1.2.3");
+        assert_eq!(host("[fd00::1]:9464"), "[fd00::1]");
+    }
+}

@@ -1,0 +1,34 @@
+//! Tells an observer about every request that was answered, for metrics.
+
+use std::{sync::Arc, time::Duration};
+
+/// Is told about every request that was answered.
+pub type RequestObserver = Arc<dyn Fn(&AnsweredRequest<'_>) + Send + Sync>;
+
+/// A request that was answered. It says what happened, never who asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AnsweredRequest<'a> {
+    /// The HTTP method; `other` for one without a standard.
+    pub http_method: &'static str,
+    /// `mcp`, `metadata`, `health`, `ready` or `unknown`.
+    pub route: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// Until the answer's head was ready.
+    pub duration: Duration,
+    /// Why it was sent away, if it was.
+    pub refusal: Option<Refusal<'a>>,
+}
+
+/// Why a request was sent away before any work began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refusal<'a> {
+    /// The label of the authentication error, or `insufficient_scope`, `origin`, `host`, `draining`.
+    pub reason: &'static str,
+    /// The configured issuer that the token names, good or not.
+    pub issuer: Option<&'a str>,
+    /// The `User-Agent` as it was sent: to be sorted into a few kinds, never to be kept.
+    pub user_agent: Option<&'a str>,
+}

@@ -88,7 +88,8 @@ pub(crate) async fn run_http(
     Ok(())
 }
 
-fn client(api: ApiSettings) -> anyhow::Result<BrainGridClient> {
+/// The way to the BrainGrid API.
+pub(crate) fn client(api: ApiSettings) -> anyhow::Result<BrainGridClient> {
     Ok(BrainGridClient::new(BrainGridConfig::new(api.base_url))?)
 }
 
@@ -116,7 +117,7 @@ fn scope_policy(auth: &AuthSettings) -> ScopePolicy {
 }
 
 /// The organization: the setting, else what the profile says, else what the token says.
-fn local_caller(stdio: StdioSettings) -> anyhow::Result<Caller> {
+pub(crate) fn local_caller(stdio: StdioSettings) -> anyhow::Result<Caller> {
     let organization = match stdio.organization {
         Some(id) => Organization::known(id.parse().context("BRAINGRID_ORGANIZATION_ID")?),
         None => {

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{Flags, Group, Kind, SETTINGS, Setting};
+use crate::doctor::DoctorArgs;
 use crate::install::{InstallArgs, UninstallArgs};
 
 /// BrainGrid's MCP server: requirements and tasks for AI coding assistants.
@@ -39,6 +40,8 @@ pub(crate) enum Action {
     },
     /// Ask the server on this machine whether it is ready
     Healthcheck,
+    /// Say what is right, and what to do about the rest
+    Doctor(DoctorArgs),
     /// Set an MCP client up to use this server
     Install(InstallArgs),
     /// Take that back

@@ -23,8 +23,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 pub(crate) use introspection::IntrospectionSettings;
 use layers::{Environment, Layer, NotUnicode, Origin};
 pub(crate) use model::{
-    ApiSettings, AuthSettings, Config, HttpSettings, LogSettings, Serve, SessionSettings,
-    StdioSettings, TelemetrySettings, ToolSettings,
+    ApiSettings, AuthSettings, Config, HttpSettings, LogSettings, SealingKeys, Serve,
+    SessionSettings, StdioSettings, TelemetrySettings, ToolSettings,
 };
 use parse::Transport;
 pub(crate) use parse::{LogFormat, log_level};

@@ -15,7 +15,7 @@ use std::fmt::Display;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum as _};
 use similar::TextDiff;
 
 use crate::cli::exit;
@@ -24,6 +24,9 @@ use crate::{complain, print};
 use clients::{Client, Description, Folders, Scope, System};
 use entry::{Entry, Place, Value};
 use file::ClientFile;
+
+/// What this server is called in a client, unless somebody chose otherwise.
+const NAME: &str = "braingrid";
 
 /// `braingrid-mcp install`.
 #[derive(Debug, Clone, Args)]
@@ -60,7 +63,7 @@ struct PlaceArgs {
     #[arg(long, value_enum, default_value_t = Scope::User)]
     scope: Scope,
     /// The server's name in the client
-    #[arg(long, default_value = "braingrid", value_parser = server::parse_name)]
+    #[arg(long, default_value = NAME, value_parser = server::parse_name)]
     name: String,
 }
 
@@ -164,6 +167,80 @@ pub(crate) fn uninstall(args: &UninstallArgs, around: &Surroundings) -> Result<(
             done(backup.as_deref())
         }
     }
+}
+
+/// A client that has an entry for this server, or a file that it cannot read.
+#[derive(Debug)]
+pub(crate) struct Survey {
+    /// The client's name as people write it.
+    pub(crate) title: &'static str,
+    /// Its name on the command line.
+    pub(crate) word: String,
+    /// Its file.
+    pub(crate) path: PathBuf,
+    /// What the file says.
+    pub(crate) condition: Condition,
+}
+
+/// What a client's file says about this server.
+#[derive(Debug)]
+pub(crate) enum Condition {
+    ThisProgram,
+    OtherProgram(String),
+    /// A program that is not there.
+    NoProgram(String),
+    Hosted(String),
+    Broken(String),
+}
+
+/// The clients that are set up, for this user and in this project.
+pub(crate) fn survey(around: &Surroundings) -> Vec<Survey> {
+    let folders = folders(around);
+    let mut found = Vec::new();
+    for client in Client::value_variants() {
+        for scope in Scope::value_variants() {
+            let Ok(path) = client.file(*scope, &folders) else {
+                continue;
+            };
+            if let Some(condition) = condition(client.about(), &path) {
+                let (title, word) = (client.about().title, client.word());
+                found.push(Survey {
+                    title,
+                    word,
+                    path,
+                    condition,
+                });
+            }
+        }
+    }
+    found
+}
+
+fn condition(about: &Description, path: &Path) -> Option<Condition> {
+    let place = Place {
+        container: about.container,
+        name: NAME,
+    };
+    let found = match ClientFile::read(path) {
+        Ok(file) => about
+            .format
+            .find(file.text(), place)
+            .map_err(|why| why.to_string()),
+        Err(why) => Err(format!("{why:#}")),
+    };
+    let found = match found {
+        Ok(found) => found?,
+        Err(why) => return Some(Condition::Broken(why)),
+    };
+    if let Some(url) = found.url {
+        return Some(Condition::Hosted(url));
+    }
+    let program = found.command?;
+    Some(match std::fs::canonicalize(&program) {
+        Err(_) if Path::new(&program).is_absolute() => Condition::NoProgram(program),
+        Ok(real) if server::is_this_program(&real) => Condition::ThisProgram,
+        _ => Condition::OtherProgram(program),
+    })
 }
 
 /// What was there before this server was.

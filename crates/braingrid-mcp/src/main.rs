@@ -4,6 +4,7 @@ mod assemble;
 mod caller;
 mod cli;
 mod config;
+mod doctor;
 mod healthcheck;
 mod install;
 mod metrics;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
             Some(Action::Config { docs: true, .. }) => print(&config::documentation()),
             Some(Action::Config { json, .. }) => show(flags, &around, *json),
             Some(Action::Healthcheck) => healthcheck(flags, &around),
+            Some(Action::Doctor(args)) => doctor::examine(args, flags, &around),
             Some(Action::Install(args)) => install::install(args, flags, &around),
             Some(Action::Uninstall(args)) => install::uninstall(args, &around),
         }

@@ -12,21 +12,37 @@ use crate::fetch::{FetchError, get_json, parse_url};
 struct Metadata {
     issuer: String,
     jwks_uri: String,
+    #[serde(default)]
+    code_challenge_methods_supported: Vec<String>,
 }
 
-/// Finds the key set URL of `issuer`.
+/// What an issuer's metadata says.
+#[derive(Debug)]
+pub(crate) struct Discovered {
+    pub(crate) jwks_uri: Url,
+    /// Whether it says that it takes S256 code challenges, without which MCP clients refuse it.
+    pub(crate) pkce: bool,
+}
+
+/// Finds the metadata of `issuer`.
 ///
 /// The document's `issuer` must equal the configured one as a string (RFC 8414 section 3.3): URL
 /// parsing would add a slash and make two different issuers equal.
-pub(crate) async fn jwks_uri(
+pub(crate) async fn find(
     client: &reqwest::Client,
     issuer: &str,
     timeout: Duration,
-) -> Result<Url, FetchError> {
+) -> Result<Discovered, FetchError> {
     let mut outcome = FetchError::Refused("the issuer URL has no host");
     for url in metadata_urls(issuer) {
         match get_json::<Metadata>(client, &url, timeout).await {
-            Ok(metadata) if metadata.issuer == issuer => return checked(&metadata, &url),
+            Ok(metadata) if metadata.issuer == issuer => {
+                let methods = &metadata.code_challenge_methods_supported;
+                return Ok(Discovered {
+                    jwks_uri: checked(&metadata, &url)?,
+                    pkce: methods.iter().any(|method| method == "S256"),
+                });
+            }
             Ok(_) => outcome = FetchError::Refused("metadata names another issuer"),
             // An issuer that does not answer will not answer the next path either.
             Err(error @ FetchError::NoAnswer(_)) => return Err(error),
@@ -110,6 +126,7 @@ mod tests {
         let metadata = |jwks_uri: &str| Metadata {
             issuer: "https://a.test".to_owned(),
             jwks_uri: jwks_uri.to_owned(),
+            code_challenge_methods_supported: Vec::new(),
         };
         assert!(checked(&metadata("https://a.test/keys"), &source).is_ok());
         for uri in [

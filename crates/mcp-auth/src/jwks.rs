@@ -248,7 +248,10 @@ impl KeySource {
             .or(state.discovered_uri.as_ref())
         {
             Some(uri) => uri.clone(),
-            None => discovery::jwks_uri(&self.client, &self.issuer, timeout).await?,
+            None => {
+                let found = discovery::find(&self.client, &self.issuer, timeout).await?;
+                found.jwks_uri
+            }
         };
         let asked_at = Instant::now();
         let document: JwkSet = get_json(&self.client, &uri, timeout).await?;
@@ -298,6 +301,16 @@ impl KeySet {
     /// How long ago the fetch began.
     pub(crate) fn age(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.asked_at)
+    }
+
+    /// The algorithms that at least one key can be used with.
+    pub(crate) fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
+        let usable = |algorithm: &Algorithm| {
+            self.keys
+                .iter()
+                .any(|key| key.algorithms.contains(algorithm))
+        };
+        ALGORITHMS.into_iter().filter(usable)
     }
 
     /// Whether a key for this `kid` is here (any key, for a token without `kid`).

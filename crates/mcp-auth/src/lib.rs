@@ -36,6 +36,7 @@
 mod claims;
 mod discovery;
 mod error;
+mod examine;
 mod exchange;
 mod fetch;
 #[cfg(any(fuzzing, test))]
@@ -51,6 +52,7 @@ mod token;
 mod verifier;
 
 pub use error::{AuthError, ConfigError, ForbiddenReason, InvalidReason};
+pub use examine::{Examination, examine};
 pub use exchange::{UpstreamCredentials, UpstreamToken};
 pub use fetch::http_client;
 pub use introspection::IntrospectionConfig;

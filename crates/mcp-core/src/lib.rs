@@ -31,8 +31,8 @@ pub mod tools;
 #[doc(hidden)]
 pub use braingrid::fuzzing;
 pub use braingrid::{
-    BrainGridClient, BrainGridConfig, ConfigError, FinishedRequest, HeaderHook, RequestObserver,
-    Timeouts,
+    BrainGridClient, BrainGridConfig, ConfigError, FinishedRequest, HeaderHook, Profile,
+    RequestObserver, Timeouts,
 };
 pub use caller::{Caller, Credential, CredentialError, Organization};
 pub use error::ApiError;

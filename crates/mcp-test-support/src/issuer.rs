@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode};
+use http::{HeaderValue, Method, Request, StatusCode, header::DATE};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::Mutex as AsyncMutex};
 
@@ -130,7 +130,7 @@ impl Issuer {
     }
 
     /// Sets its clock so many seconds ahead of ours (negative: behind): `iat`, `exp` and `nbf` of
-    /// tokens made from now on.
+    /// tokens made from now on, and `Date` of its answers.
     pub fn set_clock_offset(&self, seconds: i64) {
         self.state.clock_offset.store(seconds, Ordering::Relaxed);
     }
@@ -210,14 +210,20 @@ impl State {
             IssuerMode::Error500 => return Ok(failure(StatusCode::INTERNAL_SERVER_ERROR)),
             IssuerMode::Hang => future::pending().await,
         }
-        Ok(match path {
+        let mut answer = match path {
             Issuer::JWKS_PATH => json_answer(StatusCode::OK, &self.key_set()),
             Issuer::OPENID_PATH | Issuer::METADATA_PATH => {
                 json_answer(StatusCode::OK, &self.metadata())
             }
             "/oauth2/authorize" | "/oauth2/token" => failure(StatusCode::NOT_IMPLEMENTED),
             _ => failure(StatusCode::NOT_FOUND),
-        })
+        };
+        let date = SystemTime::UNIX_EPOCH + Duration::from_secs(self.now().unsigned_abs());
+        let date = HeaderValue::from_str(&httpdate::fmt_http_date(date));
+        answer
+            .headers_mut()
+            .extend(date.ok().map(|date| (DATE, date)));
+        Ok(answer)
     }
 
     fn key_set(&self) -> Value {

@@ -190,7 +190,7 @@ the rest of its standard variables itself, among them `OTEL_EXPORTER_OTLP_HEADER
 | Code | Meaning |
 | --- | --- |
 | 0 | The server ended as it was asked to: end of input, or a stop signal |
-| 1 | `healthcheck`: the server is not ready. `install`, `uninstall`: you said no |
+| 1 | `healthcheck`: the server is not ready. `doctor`: something has to be fixed. `install`, `uninstall`: you said no |
 | 64 | The command line is wrong |
 | 65 | `install`, `uninstall`: the client's file cannot be read, understood or written; it is as it was |
 | 70 | The server could not start or failed; the log says why |

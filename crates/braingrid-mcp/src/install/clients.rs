@@ -79,6 +79,12 @@ impl Client {
         }
     }
 
+    /// What it is called on the command line.
+    pub(crate) fn word(self) -> String {
+        let value = self.to_possible_value();
+        value.map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
     /// The file in which it keeps its servers.
     pub(crate) fn file(self, scope: Scope, folders: &Folders) -> Result<PathBuf, NoFile> {
         let about = self.about();
@@ -130,10 +136,9 @@ impl Client {
 }
 
 /// Variables that a local server may need: the token, and how its system keeps one.
-const PASSED_BY_NAME: [&str; 5] = [
+const PASSED_BY_NAME: [&str; 4] = [
     "BRAINGRID_API_TOKEN",
     "XDG_CONFIG_HOME",
-    "XDG_DATA_HOME",
     "XDG_RUNTIME_DIR",
     "DBUS_SESSION_BUS_ADDRESS",
 ];

@@ -67,6 +67,12 @@ fn program(around: &Surroundings) -> Result<PathBuf, String> {
     Ok(on_path(&program, path).unwrap_or(program))
 }
 
+/// Whether a path, its links resolved, is this program.
+pub(super) fn is_this_program(path: &Path) -> bool {
+    let this = std::env::current_exe().and_then(|program| program.canonicalize());
+    this.is_ok_and(|this| this == path)
+}
+
 fn on_path(program: &Path, path: &str) -> Option<PathBuf> {
     let (real, name) = (program.canonicalize().ok()?, program.file_name()?);
     let same = |candidate: &PathBuf| candidate.canonicalize().is_ok_and(|found| found == real);

@@ -8,6 +8,7 @@
 )]
 
 mod cancellation;
+mod doctor;
 mod install;
 mod lost_answers;
 mod panics;

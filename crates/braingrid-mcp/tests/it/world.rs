@@ -63,7 +63,11 @@ impl World {
 
     /// The command of one more instance.
     pub(crate) fn command(&self) -> ServerCommand {
-        let command = ServerCommand::http(BINARY, free_port().unwrap())
+        self.command_on(free_port().unwrap())
+    }
+
+    fn command_on(&self, port: u16) -> ServerCommand {
+        let command = ServerCommand::http(BINARY, port)
             .env("MCP_HOST", &self.public_url)
             .env("OAUTH_ISSUER", self.issuer.url())
             .env("UPSTREAM_AUDIENCE", self.resource())
@@ -75,6 +79,17 @@ impl World {
                 .env("ENCRYPTION_KEY", &self.encryption_key),
             None => command,
         }
+    }
+
+    /// The command of the one instance that the public URL leads to.
+    pub(crate) fn command_at_public_url(&self) -> ServerCommand {
+        let port = self.public_url.rsplit(':').next().unwrap();
+        self.command_on(port.parse().unwrap())
+    }
+
+    /// That instance, listening.
+    pub(crate) async fn server_at_public_url(&self) -> ServerProcess {
+        self.start(&self.command_at_public_url()).await
     }
 
     /// The identifier tokens are issued for.

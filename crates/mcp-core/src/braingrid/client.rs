@@ -62,7 +62,10 @@ impl BrainGridClient {
     }
 
     /// Who the credential belongs to.
-    pub(crate) async fn profile(&self, caller: &Caller) -> Result<Profile, ApiError> {
+    ///
+    /// # Errors
+    /// As every call; [`ApiError::Unauthorized`] says that it belongs to nobody.
+    pub async fn profile(&self, caller: &Caller) -> Result<Profile, ApiError> {
         let request = Request {
             route: routes::profile(),
             query: Vec::new(),

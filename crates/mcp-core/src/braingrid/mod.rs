@@ -18,8 +18,8 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderMap, Method};
 use url::Url;
 
-pub use self::client::BrainGridClient;
 use self::routes::Class;
+pub use self::{client::BrainGridClient, model::Profile};
 pub(crate) use self::{client::Paging, decode::Page};
 
 /// Adds headers to every request to BrainGrid, for example the trace context.

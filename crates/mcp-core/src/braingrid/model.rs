@@ -267,7 +267,7 @@ fn blocker(value: Value) -> Option<String> {
 
 /// Who the credential belongs to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
-pub(crate) struct Profile {
+pub struct Profile {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
     pub(crate) id: Option<String>,
@@ -310,8 +310,23 @@ impl Profile {
         (profile != Self::default()).then_some(profile)
     }
 
+    /// The user's name, else the id.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref().or(self.id.as_deref())
+    }
+
+    /// The user's e-mail address.
+    pub fn email(&self) -> Option<&str> {
+        self.email.as_deref()
+    }
+
+    /// The organization's name.
+    pub fn organization_name(&self) -> Option<&str> {
+        self.organization_name.as_deref()
+    }
+
     /// The organization, unless it is absent or a placeholder.
-    pub(crate) fn organization(&self) -> Option<OrganizationId> {
+    pub fn organization(&self) -> Option<OrganizationId> {
         self.organization_id.as_deref()?.parse().ok()
     }
 }

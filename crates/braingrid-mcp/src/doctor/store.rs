@@ -1,0 +1,101 @@
+//! Redis, and the keys that seal what is put there.
+
+use std::time::{Duration, Instant};
+
+use mcp_auth::AccessToken;
+use mcp_session::{Keyring, RedisConfig, RedisStore, SharedStore as _, StoreError};
+use secrecy::ExposeSecret as _;
+
+use super::check;
+use super::finding::Finding;
+use crate::config::{SealingKeys, SessionSettings};
+
+/// How long the trial record lives if it cannot be taken away.
+const TRIAL: Duration = Duration::from_secs(30);
+
+/// Puts a sealed record into Redis, gets it back and opens it, as a session would be.
+pub(super) async fn redis_and_keys(settings: &SessionSettings) -> [Finding; 2] {
+    let (Some(url), Some(keys)) = (&settings.redis_url, &settings.keys) else {
+        let one = "not set: sessions stay in this process, which serves one instance";
+        let random = "not needed: nothing leaves this process";
+        return [
+            Finding::not_needed(check::REDIS, one),
+            settings.keys.as_ref().map_or_else(
+                || Finding::not_needed(check::ENCRYPTION, random),
+                about_keys,
+            ),
+        ];
+    };
+    let store = RedisConfig::parse(url.expose_secret()).and_then(|config| {
+        RedisStore::new(match &settings.redis_ca {
+            Some(pem) => config.ca_pem(pem.as_slice()),
+            None => config,
+        })
+    });
+    let redis = match store {
+        Ok(store) => match trial(&store, &Keyring::new(&keys.current, &keys.previous)).await {
+            Ok(took) => {
+                let took = took.as_secs_f64() * 1000.0;
+                Finding::good(
+                    check::REDIS,
+                    format!("kept a sealed record, in {took:.1} ms"),
+                )
+            }
+            Err(error) => Finding::problem(check::REDIS, error.to_string(), fix(&error)),
+        },
+        Err(error) => Finding::problem(check::REDIS, error.to_string(), "correct REDIS_URL"),
+    };
+    [redis, about_keys(keys)]
+}
+
+async fn trial(store: &RedisStore, keyring: &Keyring) -> Result<Duration, StoreError> {
+    let lost = || StoreError::Refused("what was stored did not come back".to_owned());
+    let token = AccessToken::parse("Bearer doctor").map_err(|_| lost())?;
+    let name = keyring.session_key(&token).to_string();
+    let sealed = keyring.seal(&name, b"doctor").map_err(|_| lost())?;
+    let begin = Instant::now();
+    store.ping().await?;
+    store.put(&name, sealed, TRIAL).await?;
+    let found = store.get(&name).await?.ok_or_else(lost)?;
+    let took = begin.elapsed();
+    store.delete(&name).await?;
+    keyring.open(&name, &found).map_err(|_| lost())?;
+    Ok(took)
+}
+
+fn fix(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Refused(code) if ["NOAUTH", "WRONGPASS"].iter().any(|it| code.contains(it)) => {
+            "correct user and password in REDIS_URL"
+        }
+        StoreError::Refused(code) if code.contains("NOPERM") => {
+            "let the user of REDIS_URL run GET, SET, DEL, PING, PUBLISH and SUBSCRIBE on mcp:*"
+        }
+        StoreError::Refused(code) if code.contains("OOM") => {
+            "give Redis more memory, or a maxmemory-policy that evicts"
+        }
+        StoreError::Refused(_) => "see Redis's own log; until then sessions stay in this process",
+        _ => {
+            "see that it runs and that REDIS_URL names it (host, port, rediss:// for TLS); until \
+             then sessions stay in this process"
+        }
+    }
+}
+
+/// Whether each key has its place; the configuration refuses keys that can be guessed.
+fn about_keys(keys: &SealingKeys) -> Finding {
+    let previous = keys.previous.len();
+    if keys.previous.contains(&keys.current) {
+        return Finding::warning(
+            check::ENCRYPTION,
+            "the current key is also among the previous ones",
+            "take it out of ENCRYPTION_KEYS_PREVIOUS",
+        );
+    }
+    let says = match previous {
+        0 => "one key".to_owned(),
+        1 => "one key, and one that only opens".to_owned(),
+        more => format!("one key, and {more} that only open"),
+    };
+    Finding::good(check::ENCRYPTION, says)
+}

@@ -1,0 +1,74 @@
+//! What an issuer says right now, for an operator who asks what is wrong.
+
+use std::time::{Duration, Instant};
+
+use crate::{
+    discovery,
+    fetch::{FetchError, get_json, parse_url},
+    jwks::{JwkSet, KeySet, algorithm_named},
+    verifier::IssuerConfig,
+};
+
+/// Limit for one document.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What was found. The reasons are for operators; nothing of them came from the issuer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Examination {
+    /// Whether its metadata names S256 code challenges, without which MCP clients refuse it;
+    /// `None` where the key set is configured and metadata was not looked for.
+    pub metadata: Result<Option<bool>, String>,
+    /// The algorithms of its keys that this server accepts; `None` without metadata.
+    pub keys: Option<Result<Vec<String>, String>>,
+}
+
+/// Asks an issuer for its metadata and its keys, as [`TokenVerifier`](crate::TokenVerifier) does,
+/// and keeps nothing.
+pub async fn examine(issuer: &IssuerConfig, client: &reqwest::Client) -> Examination {
+    let found = match &issuer.jwks_uri {
+        Some(uri) => match parse_url(uri) {
+            Ok(uri) => Ok((uri, None)),
+            Err(_) => Err(FetchError::Refused("jwks_uri is not an https URL")),
+        },
+        None => discovery::find(client, &issuer.issuer, PATIENCE)
+            .await
+            .map(|found| (found.jwks_uri, Some(found.pkce))),
+    };
+    match found {
+        Err(error) => Examination {
+            metadata: Err(error.to_string()),
+            keys: None,
+        },
+        Ok((uri, pkce)) => {
+            let keys = get_json::<JwkSet>(client, &uri, PATIENCE).await;
+            let keys = keys.map_err(|error| error.to_string());
+            Examination {
+                metadata: Ok(pkce),
+                keys: Some(keys.and_then(|document| usable(&document, &issuer.algorithms))),
+            }
+        }
+    }
+}
+
+/// The algorithms for which there is a key, or why there is none.
+fn usable(document: &JwkSet, configured: &[String]) -> Result<Vec<String>, String> {
+    let set = KeySet::usable(document, Instant::now());
+    let of_keys: Vec<_> = set.algorithms().collect();
+    if of_keys.is_empty() {
+        return Err("the key set holds no usable signature key".to_owned());
+    }
+    let allowed: Vec<_> = configured
+        .iter()
+        .filter_map(|name| algorithm_named(name))
+        .collect();
+    let names = of_keys
+        .iter()
+        .filter(|algorithm| configured.is_empty() || allowed.contains(algorithm))
+        .map(|algorithm| format!("{algorithm:?}"));
+    let names: Vec<_> = names.collect();
+    if names.is_empty() {
+        return Err("the key set holds no key for the configured algorithms".to_owned());
+    }
+    Ok(names)
+}

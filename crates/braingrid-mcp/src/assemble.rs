@@ -24,6 +24,8 @@ use crate::config::{
     ApiSettings, AuthSettings, HttpSettings, IntrospectionSettings, SessionSettings, StdioSettings,
     ToolSettings,
 };
+#[cfg(feature = "login")]
+pub(crate) use crate::login::callers as local_callers;
 use crate::metrics;
 use crate::project_file::default_project;
 use crate::shutdown::Shutdown;
@@ -32,6 +34,9 @@ use crate::shutdown::Shutdown;
 /// verification.
 const FLUSH_SESSIONS: Duration = Duration::from_secs(1);
 
+/// Names the caller of a call.
+pub(crate) type Callers = Arc<dyn Fn() -> Caller + Send + Sync>;
+
 /// Serves one local client.
 pub(crate) async fn run_stdio(
     stdio: StdioSettings,
@@ -39,12 +44,12 @@ pub(crate) async fn run_stdio(
     tools: ToolSettings,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
-    let caller = local_caller(stdio)?;
+    let callers = local_callers(stdio)?;
     let mut options = tool_options(tools);
     options.default_project = std::env::current_dir()
         .ok()
         .and_then(|folder| default_project(&folder));
-    let tools = ToolSet::new(client(api)?, options).with_caller(caller);
+    let tools = ToolSet::new(client(api)?, options).with_callers(move || callers());
     mcp_transport_stdio::serve(tools, shutdown.requested()).await?;
     Ok(())
 }
@@ -116,8 +121,15 @@ fn scope_policy(auth: &AuthSettings) -> ScopePolicy {
     })
 }
 
+/// There is one caller for all: a token is for the life of the process.
+#[cfg(not(feature = "login"))]
+pub(crate) fn local_callers(stdio: StdioSettings) -> anyhow::Result<Callers> {
+    let caller = token_caller(stdio)?;
+    Ok(Arc::new(move || caller.clone()))
+}
+
 /// The organization: the setting, else what the profile says, else what the token says.
-pub(crate) fn local_caller(stdio: StdioSettings) -> anyhow::Result<Caller> {
+pub(crate) fn token_caller(stdio: StdioSettings) -> anyhow::Result<Caller> {
     let organization = match stdio.organization {
         Some(id) => Organization::known(id.parse().context("BRAINGRID_ORGANIZATION_ID")?),
         None => {

@@ -7,6 +7,8 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Parser, Su
 use crate::config::{Flags, Group, Kind, SETTINGS, Setting};
 use crate::doctor::DoctorArgs;
 use crate::install::{InstallArgs, UninstallArgs};
+#[cfg(feature = "login")]
+use crate::login::{LoginArgs, ShowArgs};
 
 /// BrainGrid's MCP server: requirements and tasks for AI coding assistants.
 #[derive(Debug, Parser)]
@@ -46,6 +48,18 @@ pub(crate) enum Action {
     Install(InstallArgs),
     /// Take that back
     Uninstall(UninstallArgs),
+    /// Log in to BrainGrid, for the server on this machine
+    #[cfg(feature = "login")]
+    Login(LoginArgs),
+    /// Log out, here and at the issuer
+    #[cfg(feature = "login")]
+    Logout,
+    /// Show the login as it is known here
+    #[cfg(feature = "login")]
+    Status(ShowArgs),
+    /// Ask BrainGrid who you are
+    #[cfg(feature = "login")]
+    Whoami(ShowArgs),
 }
 
 /// Exit codes, after `sysexits.h`. `docs/configuration.md` lists them.
@@ -56,8 +70,14 @@ pub(crate) mod exit {
     pub(crate) const USAGE: u8 = 64;
     /// The file of a client cannot be read, understood or written.
     pub(crate) const CLIENT_FILE: u8 = 65;
+    /// The issuer or BrainGrid cannot be reached: try again.
+    #[cfg(feature = "login")]
+    pub(crate) const UNAVAILABLE: u8 = 69;
     /// The server could not start or failed.
     pub(crate) const INTERNAL: u8 = 70;
+    /// There is no login, or it was refused.
+    #[cfg(feature = "login")]
+    pub(crate) const NOT_LOGGED_IN: u8 = 77;
     /// The configuration is wrong.
     pub(crate) const CONFIGURATION: u8 = 78;
 }
@@ -151,7 +171,7 @@ mod tests {
     fn help_fits_a_screen_and_names_each_variable() {
         let help = Cli::command().term_width(80).render_help().to_string();
         assert!(
-            help.lines().count() <= 40,
+            help.lines().count() <= 50,
             "{} lines:\n{help}",
             help.lines().count()
         );

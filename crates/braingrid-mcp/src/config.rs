@@ -22,10 +22,14 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 pub(crate) use introspection::IntrospectionSettings;
 use layers::{Environment, Layer, NotUnicode, Origin};
+#[cfg(feature = "login")]
+pub(crate) use model::LoginSettings;
 pub(crate) use model::{
     ApiSettings, AuthSettings, Config, HttpSettings, LogSettings, SealingKeys, Serve,
     SessionSettings, StdioSettings, TelemetrySettings, ToolSettings,
 };
+#[cfg(feature = "login")]
+pub(crate) use parse::LoginStore;
 use parse::Transport;
 pub(crate) use parse::{LogFormat, log_level};
 pub(crate) use print::{documentation, effective_json, effective_text};
@@ -91,18 +95,48 @@ impl Surroundings {
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
+
+    /// Where this user's programs keep what belongs to the user.
+    fn user_folder(&self) -> Option<PathBuf> {
+        let folder = |name: &str| {
+            let path = PathBuf::from(self.variable(name)?);
+            path.is_absolute().then_some(path)
+        };
+        let parent = if cfg!(windows) {
+            folder("APPDATA")
+        } else if cfg!(target_os = "macos") {
+            folder("HOME").map(|home| home.join("Library/Application Support"))
+        } else {
+            folder("XDG_CONFIG_HOME").or_else(|| Some(folder("HOME")?.join(".config")))
+        };
+        Some(parent?.join("braingrid-mcp"))
+    }
 }
 
 /// Reads the configuration, or says everything that is wrong with it.
 pub(crate) fn load(flags: &Flags, around: &Surroundings) -> Result<Loaded, Problems> {
     let mut reader = read_layers(flags, around)?;
     let transport = reader.value(&settings::TRANSPORT, Transport::Stdio, parse::transport);
-    let config = build::read_config(&mut reader, transport);
+    let config = build::read_config(&mut reader, transport, around);
     let effective = effective(&reader, transport);
     match config {
         Some(config) if reader.problems.is_empty() => Ok(Loaded { config, effective }),
         _ => Err(Problems(reader.problems)),
     }
+}
+
+/// Reads the configuration of the local server, whichever transport is chosen.
+#[cfg(feature = "login")]
+pub(crate) fn load_local(flags: &Flags, around: &Surroundings) -> Result<Config, Problems> {
+    let mut flags = flags.clone();
+    flags.insert(settings::TRANSPORT.key, "stdio".to_owned());
+    Ok(load(&flags, around)?.config)
+}
+
+/// A bearer token as a secret, or what is wrong with it.
+#[cfg(feature = "login")]
+pub(crate) fn token(text: &str) -> Result<SecretString, String> {
+    reader::token(text).map_err(|refusal| format!("{}; {}", refusal.what, refusal.fix))
 }
 
 /// The address on which a server with these settings listens. Looks at nothing else, so that a

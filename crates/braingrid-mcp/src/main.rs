@@ -7,6 +7,8 @@ mod config;
 mod doctor;
 mod healthcheck;
 mod install;
+#[cfg(feature = "login")]
+mod login;
 mod metrics;
 mod project_file;
 mod shutdown;
@@ -39,6 +41,14 @@ fn main() -> ExitCode {
             Some(Action::Doctor(args)) => doctor::examine(args, flags, &around),
             Some(Action::Install(args)) => install::install(args, flags, &around),
             Some(Action::Uninstall(args)) => install::uninstall(args, &around),
+            #[cfg(feature = "login")]
+            Some(Action::Login(args)) => login::login(args, flags, &around),
+            #[cfg(feature = "login")]
+            Some(Action::Logout) => login::logout(flags, &around),
+            #[cfg(feature = "login")]
+            Some(Action::Status(args)) => login::status(args, flags, &around),
+            #[cfg(feature = "login")]
+            Some(Action::Whoami(args)) => login::whoami(args, flags, &around),
         }
     });
     ExitCode::from(outcome.err().unwrap_or_default())

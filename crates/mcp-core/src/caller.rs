@@ -22,6 +22,11 @@ pub trait Credential: Send + Sync + 'static {
     /// BrainGrid answered 401 to the last token: the next [`bearer`](Self::bearer) should be a
     /// different one, if there is a way to get it.
     fn reject(&self);
+
+    /// What the user has to do to be logged out: a phrase for "To log out, …".
+    fn how_to_log_out(&self) -> &'static str {
+        "log out of this server in your MCP client, which keeps the login"
+    }
 }
 
 /// There is no credential for BrainGrid. The text is shown to the user and names the next step.

@@ -64,6 +64,10 @@ impl Credential for StaticToken {
         Ok(token.clone())
     }
 
+    fn how_to_log_out(&self) -> &'static str {
+        "take BRAINGRID_API_TOKEN out of this server's settings, and restart it"
+    }
+
     fn reject(&self) {
         self.refused.store(true, Ordering::Relaxed);
     }
@@ -74,14 +78,19 @@ impl Credential for StaticToken {
 /// The token is not verified: it is the user's own, and BrainGrid, which gets it, verifies it.
 /// Never use this for a token that somebody else sent.
 pub fn organization_claim(token: &SecretString) -> Option<String> {
+    let claims = claims(token)?;
+    let organization = claims.get("org_id")?.as_str()?.trim();
+    let absent = organization.is_empty() || organization.eq_ignore_ascii_case("default");
+    (!absent).then(|| organization.to_owned())
+}
+
+/// What the user's own token says, unverified; `None` where it is no JWT.
+pub(crate) fn claims(token: &SecretString) -> Option<serde_json::Value> {
     let payload = token.expose_secret().split('.').nth(1)?;
     let claims = BASE64_URL_SAFE_NO_PAD
         .decode(payload.trim_end_matches('='))
         .ok()?;
-    let claims: serde_json::Value = serde_json::from_slice(&claims).ok()?;
-    let organization = claims.get("org_id")?.as_str()?.trim();
-    let absent = organization.is_empty() || organization.eq_ignore_ascii_case("default");
-    (!absent).then(|| organization.to_owned())
+    serde_json::from_slice(&claims).ok()
 }
 
 #[cfg(test)]

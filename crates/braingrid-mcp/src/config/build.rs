@@ -1,23 +1,29 @@
 //! From the merged layers to the typed configuration, with the rules that join settings.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::Surroundings;
 use super::layers::Origin;
 use super::model::{
-    ApiSettings, AuthSettings, Config, HttpSettings, LogSettings, SealingKeys, Serve,
-    SessionSettings, StdioSettings, TelemetrySettings, ToolSettings,
+    ApiSettings, AuthSettings, Config, HttpSettings, LogSettings, LoginSettings, SealingKeys,
+    Serve, SessionSettings, StdioSettings, TelemetrySettings, ToolSettings,
 };
-use super::parse::{self, Transport};
+use super::parse::{self, LoginStore, Transport};
 use super::reader::{self, Reader};
 use super::{issuers, settings};
 
 /// Reads every part before it gives up, so that nothing wrong stays unsaid.
-pub(super) fn read_config(reader: &mut Reader, transport: Transport) -> Option<Config> {
+pub(super) fn read_config(
+    reader: &mut Reader,
+    transport: Transport,
+    around: &Surroundings,
+) -> Option<Config> {
     let serve = match transport {
-        Transport::Stdio => Serve::Stdio(read_stdio(reader)),
+        Transport::Stdio => Serve::Stdio(read_stdio(reader, around)),
         Transport::Http => Serve::Http(Box::new(read_http(reader))),
     };
     let base_url = reader.optional(&settings::API_URL, parse::base_url);
@@ -37,10 +43,26 @@ pub(super) fn read_config(reader: &mut Reader, transport: Transport) -> Option<C
     })
 }
 
-fn read_stdio(reader: &mut Reader) -> StdioSettings {
+fn read_stdio(reader: &mut Reader, around: &Surroundings) -> StdioSettings {
     StdioSettings {
         token: reader.secret(&settings::API_TOKEN, reader::token),
         organization: reader.optional(&settings::ORGANIZATION_ID, parse::organization),
+        login: read_login(reader, around),
+    }
+}
+
+fn read_login(reader: &mut Reader, around: &Surroundings) -> LoginSettings {
+    let chosen = reader.optional(&settings::LOGIN_DIR, |value| Ok(PathBuf::from(value)));
+    LoginSettings {
+        issuer: reader
+            .optional(&settings::OAUTH_ISSUER, parse::issuer)
+            .unwrap_or_default(),
+        client_id: reader.optional(&settings::CLIENT_ID, parse::word),
+        resource: reader.optional(&settings::UPSTREAM_AUDIENCE, parse::word),
+        scopes: reader.list(&settings::LOGIN_SCOPES, parse::scope),
+        store: reader.value(&settings::LOGIN_STORE, LoginStore::Auto, parse::login_store),
+        own_directory: chosen.is_some(),
+        directory: chosen.or_else(|| around.user_folder()),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -9,7 +10,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::issuers::IssuerSettings;
-use super::parse::LogFormat;
+use super::parse::{LogFormat, LoginStore};
 
 /// Everything the server is told.
 #[derive(Debug)]
@@ -44,6 +45,41 @@ pub(crate) struct StdioSettings {
     pub(crate) token: Option<SecretString>,
     /// The organization to work in, when it is chosen.
     pub(crate) organization: Option<String>,
+    /// The user's own login.
+    #[cfg_attr(
+        not(feature = "login"),
+        expect(
+            dead_code,
+            reason = "read, so that its mistakes are told, but not used"
+        )
+    )]
+    pub(crate) login: LoginSettings,
+}
+
+/// The user's own login.
+#[derive(Debug)]
+#[cfg_attr(
+    not(feature = "login"),
+    expect(
+        dead_code,
+        reason = "read, so that its mistakes are told, but not used"
+    )
+)]
+pub(crate) struct LoginSettings {
+    /// Where to log in.
+    pub(crate) issuer: String,
+    /// As whom, when it is known there.
+    pub(crate) client_id: Option<String>,
+    /// What the tokens are for, when it is chosen.
+    pub(crate) resource: Option<String>,
+    /// What to ask for.
+    pub(crate) scopes: Vec<String>,
+    /// Where to keep the login.
+    pub(crate) store: LoginStore,
+    /// Its folder; none where the user has no home.
+    pub(crate) directory: Option<PathBuf>,
+    /// Whether the folder was chosen.
+    pub(crate) own_directory: bool,
 }
 
 /// The HTTP edge.

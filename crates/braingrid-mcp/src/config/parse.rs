@@ -294,6 +294,26 @@ pub(crate) fn word(value: &str) -> Parsed<String> {
     Ok(value.to_owned())
 }
 
+/// Where logins are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LoginStore {
+    Auto,
+    Keychain,
+    File,
+}
+
+pub(crate) fn login_store(value: &str) -> Parsed<LoginStore> {
+    match value.to_ascii_lowercase().as_str() {
+        "auto" => Ok(LoginStore::Auto),
+        "keychain" => Ok(LoginStore::Keychain),
+        "file" => Ok(LoginStore::File),
+        _ => refuse(
+            format!("{} is no place for logins", quoted(value)),
+            "use auto, keychain or file",
+        ),
+    }
+}
+
 /// An organization's id.
 pub(crate) fn organization(value: &str) -> Parsed<String> {
     match value.parse::<mcp_core::OrganizationId>() {
@@ -328,7 +348,7 @@ pub(crate) fn tool_scopes(value: &str) -> Parsed<(String, Vec<String>)> {
 /// `SCOPE=SCOPE SCOPE`: which scopes another one includes.
 pub(crate) fn scope_hierarchy(value: &str) -> Parsed<(String, Vec<String>)> {
     let (name, scopes) = scopes_of(value)?;
-    Ok((scope(name)?, scopes))
+    Ok((tool_scope(name)?, scopes))
 }
 
 fn scopes_of(value: &str) -> Parsed<(&str, Vec<String>)> {
@@ -340,7 +360,7 @@ fn scopes_of(value: &str) -> Parsed<(&str, Vec<String>)> {
     };
     let scopes: Vec<_> = scopes
         .split_ascii_whitespace()
-        .map(scope)
+        .map(tool_scope)
         .collect::<Result<_, _>>()?;
     if scopes.is_empty() {
         return refuse(
@@ -351,14 +371,19 @@ fn scopes_of(value: &str) -> Parsed<(&str, Vec<String>)> {
     Ok((name.trim(), scopes))
 }
 
-/// A scope token (RFC 6749 section 3.3).
-fn scope(value: &str) -> Parsed<String> {
+/// A scope that a tool can need.
+fn tool_scope(value: &str) -> Parsed<String> {
     if value == "offline_access" {
         return refuse(
             "offline_access is no scope of a tool",
             "leave it out: it is between a client and the issuer (MCP 2026-07-28, authorization)",
         );
     }
+    scope(value)
+}
+
+/// A scope token (RFC 6749 section 3.3).
+pub(crate) fn scope(value: &str) -> Parsed<String> {
     let legal = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\';
     if !value.is_empty() && value.chars().all(legal) {
         return Ok(value.to_owned());

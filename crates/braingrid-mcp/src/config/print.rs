@@ -193,7 +193,9 @@ the rest of its standard variables itself, among them `OTEL_EXPORTER_OTLP_HEADER
 | 1 | `healthcheck`: the server is not ready. `doctor`: something has to be fixed. `install`, `uninstall`: you said no |
 | 64 | The command line is wrong |
 | 65 | `install`, `uninstall`: the client's file cannot be read, understood or written; it is as it was |
+| 69 | The issuer or BrainGrid cannot be reached: try again |
 | 70 | The server could not start or failed; the log says why |
+| 77 | There is no login, or it was refused |
 | 78 | The configuration is wrong |
 | 130, 143 | A second SIGINT or SIGTERM stopped it at once |
 ";

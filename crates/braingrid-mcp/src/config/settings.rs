@@ -71,18 +71,20 @@ pub(crate) enum Group {
     Identity,
     Sessions,
     BrainGrid,
+    Login,
     Tools,
     Logs,
 }
 
 impl Group {
     /// The headings in the order in which they are printed.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::General,
         Self::Http,
         Self::Identity,
         Self::Sessions,
         Self::BrainGrid,
+        Self::Login,
         Self::Tools,
         Self::Logs,
     ];
@@ -95,6 +97,7 @@ impl Group {
             Self::Identity => "Who may call",
             Self::Sessions => "Sessions",
             Self::BrainGrid => "BrainGrid API",
+            Self::Login => "Local login",
             Self::Tools => "Tools",
             Self::Logs => "Logs and traces",
         }
@@ -268,7 +271,7 @@ pub(crate) static DRAIN_TIMEOUT: Setting = Setting::new(
 
 pub(crate) static OAUTH_ISSUER: Setting = Setting::new(
     Group::Identity,
-    UsedBy::Http,
+    UsedBy::Both,
     "oauth_issuer",
     &["OAUTH_ISSUER", "WORKOS_ISSUER"],
 )
@@ -276,7 +279,7 @@ pub(crate) static OAUTH_ISSUER: Setting = Setting::new(
 .says(
     "Authorization server",
     "Its issuer identifier, exactly as its metadata spells it. Set in the environment it replaces \
-     every `[[issuers]]` of the file.",
+     every `[[issuers]]` of the file. `braingrid-mcp login` logs in there.",
 );
 
 pub(crate) static OAUTH_JWKS_URI: Setting = Setting::new(
@@ -323,7 +326,7 @@ pub(crate) static OAUTH_LEEWAY: Setting = Setting::new(
 
 pub(crate) static UPSTREAM_AUDIENCE: Setting = Setting::new(
     Group::Identity,
-    UsedBy::Http,
+    UsedBy::Both,
     "upstream_audience",
     &["UPSTREAM_AUDIENCE"],
 )
@@ -331,7 +334,8 @@ pub(crate) static UPSTREAM_AUDIENCE: Setting = Setting::new(
     "Audience the BrainGrid API accepts",
     "Required for http. Tokens must carry it in `aud` beside the resource; a token that does is \
      also good for the BrainGrid API and is sent to it (same-audience mode). When the API is the \
-     same resource by agreement, this is the resource itself.",
+     same resource by agreement, this is the resource itself. Over stdio it is optional: \
+     `braingrid-mcp login` then asks for tokens for this resource (RFC 8707).",
 );
 
 pub(crate) static TOOL_SCOPES: Setting = Setting::new(
@@ -442,7 +446,7 @@ pub(crate) static API_TOKEN: Setting = Setting::new(
 .says(
     "Your BrainGrid token",
     "The credential of the local server. Without one it starts and lists its tools, and a call \
-     says how to provide one.",
+     says how to provide one. Wins over a login.",
 );
 
 pub(crate) static ORGANIZATION_ID: Setting = Setting::new(
@@ -455,6 +459,58 @@ pub(crate) static ORGANIZATION_ID: Setting = Setting::new(
 .says(
     "Your organization",
     "Without it: the organization of your profile, else the one your token names.",
+);
+
+pub(crate) static CLIENT_ID: Setting = Setting::new(
+    Group::Login,
+    UsedBy::Stdio,
+    "client_id",
+    &["BRAINGRID_CLIENT_ID"],
+)
+.says(
+    "Client id of the login",
+    "As registered at the authorization server for a public client with a loopback redirect, or \
+     the https URL of a client metadata document. Without one, `login` registers itself where the \
+     server lets it.",
+);
+
+pub(crate) static LOGIN_SCOPES: Setting = Setting::new(
+    Group::Login,
+    UsedBy::Stdio,
+    "login_scopes",
+    &["BRAINGRID_LOGIN_SCOPES"],
+)
+.kind(Kind::List)
+.default("openid,profile,email,offline_access")
+.says(
+    "Scopes to ask for at login",
+    "Without `offline_access`, many servers give no refresh token, and the login ends within the \
+     hour.",
+);
+
+pub(crate) static LOGIN_STORE: Setting = Setting::new(
+    Group::Login,
+    UsedBy::Stdio,
+    "login_store",
+    &["BRAINGRID_LOGIN_STORE"],
+)
+.default("auto")
+.says(
+    "auto, keychain or file",
+    "Where the login is kept: the system's keychain, or a file that only you can read. `auto` \
+     takes the file where there is no keychain, and says so.",
+);
+
+pub(crate) static LOGIN_DIR: Setting = Setting::new(
+    Group::Login,
+    UsedBy::Stdio,
+    "login_dir",
+    &["BRAINGRID_LOGIN_DIR"],
+)
+.says(
+    "Folder of the login",
+    "Default: `braingrid-mcp` in `$XDG_CONFIG_HOME` or `~/.config`; on macOS in \
+     `~/Library/Application Support`, on Windows in `%APPDATA%`.",
 );
 
 pub(crate) static READ_ONLY: Setting = Setting::new(
@@ -551,7 +607,7 @@ pub(crate) static OTLP_TRACES_ENDPOINT: Setting = Setting::new(
 );
 
 /// Every setting, in the order in which they are printed.
-pub(crate) static SETTINGS: [&Setting; 34] = [
+pub(crate) static SETTINGS: [&Setting; 38] = [
     &CONFIG_FILE,
     &TRANSPORT,
     &ENVIRONMENT,
@@ -577,6 +633,10 @@ pub(crate) static SETTINGS: [&Setting; 34] = [
     &API_URL,
     &API_TOKEN,
     &ORGANIZATION_ID,
+    &CLIENT_ID,
+    &LOGIN_SCOPES,
+    &LOGIN_STORE,
+    &LOGIN_DIR,
     &READ_ONLY,
     &TOOLS,
     &EXCLUDE_TOOLS,

@@ -94,6 +94,36 @@ fn nothing_set_is_a_local_server() {
 }
 
 #[test]
+fn a_login_is_kept_in_the_users_own_folder_unless_told_otherwise() {
+    let login = |environment: &[(&str, &str)]| match load_env(environment).unwrap().config.serve {
+        Serve::Stdio(stdio) => stdio.login,
+        Serve::Http(_) => panic!("http was chosen"),
+    };
+    let nothing = login(&[]);
+    assert_eq!(nothing.issuer, "https://auth.braingrid.ai");
+    assert_eq!(
+        nothing.scopes,
+        ["openid", "profile", "email", "offline_access"]
+    );
+    assert!(nothing.client_id.is_none() && nothing.resource.is_none());
+    assert_eq!(nothing.directory, None, "nobody is at home");
+    assert_eq!(login(&[("HOME", "relative")]).directory, None);
+    let chosen = login(&[("HOME", "/home/ada"), ("BRAINGRID_LOGIN_DIR", "/elsewhere")]);
+    assert_eq!(chosen.directory.as_deref(), Some(Path::new("/elsewhere")));
+    #[cfg(target_os = "linux")]
+    for (environment, folder) in [
+        (&[("HOME", "/home/ada")][..], "/home/ada/.config"),
+        (
+            &[("HOME", "/home/ada"), ("XDG_CONFIG_HOME", "/cfg")],
+            "/cfg",
+        ),
+    ] {
+        let expected = Path::new(folder).join("braingrid-mcp");
+        assert_eq!(login(environment).directory, Some(expected));
+    }
+}
+
+#[test]
 fn the_defaults_of_a_hosted_server() {
     let http = http(load_http(&[]));
     assert_eq!(http.listen.to_string(), "127.0.0.1:8080");

@@ -15,7 +15,7 @@ pub(super) async fn with_credential(
 ) -> anyhow::Result<Finding> {
     let base = api.base_url.to_string();
     let given = stdio.token.is_some();
-    let caller = assemble::local_caller(stdio)?;
+    let caller = assemble::local_callers(stdio)?();
     let answer = assemble::client(api)?.profile(&caller).await;
     Ok(match answer {
         Ok(profile) => {

@@ -11,6 +11,7 @@ use mcp_test_support::{
 use mcp_transport_http::{HttpConfig, HttpServer};
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 /// Long enough for a busy machine; nothing waits this long when all is well.
@@ -27,6 +28,8 @@ pub(crate) struct World {
     /// The public URL all instances share, as behind a load balancer.
     public_url: String,
     pub(crate) encryption_key: String,
+    /// The folder of the local user.
+    pub(crate) home: TempDir,
 }
 
 impl World {
@@ -45,6 +48,7 @@ impl World {
             redis: None,
             public_url,
             encryption_key,
+            home: tempfile::tempdir().unwrap(),
         }
     }
 
@@ -141,9 +145,13 @@ impl World {
             .mint()
     }
 
-    /// The environment of a stdio server.
+    /// The command of a local server, or of what else a user runs: nobody is logged in.
     pub(crate) fn stdio_command(&self) -> ServerCommand {
-        ServerCommand::new(BINARY).env("BRAINGRID_API_URL", self.api.url())
+        ServerCommand::new(BINARY)
+            .env("BRAINGRID_API_URL", self.api.url())
+            .env("OAUTH_ISSUER", self.issuer.url())
+            .env("BRAINGRID_LOGIN_STORE", "file")
+            .env("BRAINGRID_LOGIN_DIR", self.home.path().join("login"))
     }
 }
 

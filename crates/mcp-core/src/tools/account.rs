@@ -60,7 +60,11 @@ struct AuthStatus {
 async fn auth_status(call: Call, _: NoArguments) -> Result<(String, AuthStatus), ToolError> {
     match call.client().profile(call.caller()).await {
         Ok(profile) => {
-            let text = format!("Logged in.\n{}", render::profile(&profile));
+            let text = format!(
+                "Logged in.\n{}\nTo log out, {}.",
+                render::profile(&profile),
+                call.caller().credential().how_to_log_out()
+            );
             Ok((
                 text,
                 AuthStatus {

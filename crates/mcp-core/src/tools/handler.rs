@@ -144,7 +144,8 @@ impl ToolSet {
                 .get::<Caller>()
                 .cloned()
         };
-        self.caller.clone().or_else(of_request).ok_or_else(|| {
+        let fixed = self.caller.as_ref().map(|caller| caller());
+        fixed.or_else(of_request).ok_or_else(|| {
             tracing::error!("a call without a caller reached the tools");
             ErrorData::internal_error("the call has no caller", None)
         })

@@ -45,8 +45,9 @@ use crate::{braingrid::BrainGridClient, caller::Caller};
 #[derive(Clone)]
 pub struct ToolSet {
     shared: Arc<Shared>,
-    caller: Option<Caller>,
     observer: Option<OperationObserver>,
+    /// Names the caller; without it, callers come with the requests.
+    caller: Option<Arc<dyn Fn() -> Caller + Send + Sync>>,
 }
 
 struct Shared {
@@ -92,8 +93,14 @@ impl ToolSet {
 
     /// The same tools, always for this caller.
     #[must_use]
-    pub fn with_caller(mut self, caller: Caller) -> Self {
-        self.caller = Some(caller);
+    pub fn with_caller(self, caller: Caller) -> Self {
+        self.with_callers(move || caller.clone())
+    }
+
+    /// The same tools, each call for whom `caller` names then.
+    #[must_use]
+    pub fn with_callers(mut self, caller: impl Fn() -> Caller + Send + Sync + 'static) -> Self {
+        self.caller = Some(Arc::new(caller));
         self
     }
 

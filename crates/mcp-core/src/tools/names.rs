@@ -25,10 +25,11 @@ pub(crate) const NAMES: [&str; 20] = [
 ];
 
 /// Other names, with the tool they mean.
-pub(crate) const ALIASES: [(&str, &str); 2] = [
+pub(crate) const ALIASES: [(&str, &str); 3] = [
     ("create_project_requirement", "create_requirement"),
-    // Nobody can log in through a tool here; the tool it means says how to.
+    // Nobody logs in or out through a tool here, least of all a model; the tool it means says how.
     ("authenticate", "auth_status"),
+    ("logout", "auth_status"),
 ];
 
 /// The canonical name of a built-in tool, from it or from an alias.

@@ -5,11 +5,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 use zeroize::Zeroizing;
+
+use crate::credentials::organization_claim;
 
 /// A user's login.
 #[derive(Clone)]
 pub struct StoredCredential {
+    /// Names this login, through all its refreshes.
+    pub id: String,
     /// Who issued the tokens, exactly as its metadata spells it (RFC 8414); none for a token that
     /// was given by hand and does not say.
     pub issuer: Option<String>,
@@ -31,6 +36,7 @@ impl StoredCredential {
     /// An access token without anything else.
     pub fn new(access_token: SecretString, obtained_at: SystemTime) -> Self {
         Self {
+            id: Uuid::new_v4().simple().to_string(),
             issuer: None,
             client_id: None,
             resource: None,
@@ -52,6 +58,11 @@ impl StoredCredential {
         self.refresh_token.as_ref()
     }
 
+    /// The organization that the access token names.
+    pub fn organization(&self) -> Option<String> {
+        organization_claim(&self.access_token)
+    }
+
     /// Whether the access token is over. One without a known end never is.
     pub fn is_expired(&self, now: SystemTime) -> bool {
         self.expires_at.is_some_and(|end| end <= now)
@@ -71,6 +82,7 @@ impl StoredCredential {
     /// The form in which it is kept.
     pub(crate) fn to_json(&self) -> Zeroizing<String> {
         let wire = Wire {
+            id: self.id.as_str().into(),
             issuer: self.issuer.as_deref().map(Into::into),
             client_id: self.client_id.as_deref().map(Into::into),
             resource: self.resource.as_deref().map(Into::into),
@@ -91,6 +103,7 @@ impl StoredCredential {
     pub(crate) fn from_json(text: &str) -> Option<Self> {
         let wire: Wire<'_> = serde_json::from_str(text).ok()?;
         Some(Self {
+            id: wire.id.into(),
             issuer: wire.issuer.map(Into::into),
             client_id: wire.client_id.map(Into::into),
             resource: wire.resource.map(Into::into),
@@ -119,6 +132,8 @@ impl fmt::Debug for StoredCredential {
 /// Borrows, so that no copy of a token is left behind.
 #[derive(Serialize, Deserialize)]
 struct Wire<'a> {
+    #[serde(borrow)]
+    id: Text<'a>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     issuer: Option<Text<'a>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]

@@ -1,7 +1,30 @@
-//! The user's own login: kept, refreshed and given up again.
+//! The user's own login: obtained, kept, refreshed and given up again.
+//!
+//! [`BrowserLogin`] and [`DeviceLogin`] obtain a [`StoredCredential`], a [`CredentialStore`] keeps
+//! it, [`LocalLogin`] hands its token out and refreshes it ahead of its end, [`log_out`] gives it
+//! back to the issuer.
 
+mod browser;
+mod callback;
+mod client;
 mod credential;
+mod device;
+mod error;
+mod issuer;
+mod lifecycle;
+mod local;
+mod lock;
+mod refresh;
 mod store;
+mod token;
 
+pub use browser::BrowserLogin;
 pub use credential::StoredCredential;
-pub use store::{CredentialStore, Keeping, Kept, Loaded, StoreError};
+pub use device::DeviceLogin;
+pub use error::LoginError;
+pub use lifecycle::{Revocation, log_in, log_out};
+pub use local::LocalLogin;
+pub use refresh::{RefreshError, refresh};
+
+pub use store::{CredentialStore, Glance, Keeping, Kept, Loaded, StoreError};
+pub use token::LoginRequest;

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::credential::StoredCredential;
+use super::lock::{Lock, Patience};
 
 /// Where logins may be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -84,6 +85,17 @@ pub struct Loaded {
     pub stamp: String,
 }
 
+/// What can be told of a login without its tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Glance {
+    /// [`StoredCredential::id`].
+    pub id: String,
+    /// The organization that its token names.
+    pub organization: Option<String>,
+    /// Changes whenever the store does.
+    pub stamp: String,
+}
+
 /// Keeps one login. Cheap; makes no I/O until it is asked something. Its calls block, on a
 /// keychain that asks its user for a password as long as that takes.
 #[derive(Debug, Clone)]
@@ -98,6 +110,9 @@ pub struct CredentialStore {
 struct Record<'a> {
     version: u32,
     stamp: String,
+    id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    organization: Option<String>,
     /// Absent: it is in the keychain.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     credential: Option<&'a RawValue>,
@@ -158,17 +173,21 @@ impl CredentialStore {
         }))
     }
 
-    /// The stamp of the login, without asking the keychain; none when there is no login.
+    /// What is there, without asking the keychain.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn stamp(&self) -> Result<Option<String>, StoreError> {
+    pub fn glance(&self) -> Result<Option<Glance>, StoreError> {
         let path = self.path();
         let Some(text) = file::read(&path)? else {
             return Ok(None);
         };
         let record = parse(&text).ok_or(StoreError::Damaged(path))?;
-        Ok(Some(record.stamp))
+        Ok(Some(Glance {
+            id: record.id,
+            organization: record.organization,
+            stamp: record.stamp,
+        }))
     }
 
     /// Keeps a login in place of the one before.
@@ -188,7 +207,7 @@ impl CredentialStore {
                 }
             },
         };
-        self.write(if in_keychain { None } else { Some(&json) })?;
+        self.write(credential, if in_keychain { None } else { Some(&json) })?;
         if in_keychain {
             return Ok(Kept::Keychain);
         }
@@ -214,12 +233,14 @@ impl CredentialStore {
         Ok(true)
     }
 
-    fn write(&self, json: Option<&str>) -> Result<(), StoreError> {
+    fn write(&self, credential: &StoredCredential, json: Option<&str>) -> Result<(), StoreError> {
         let path = self.path();
         let damaged = |_| StoreError::Damaged(path.clone());
         let record = Record {
             version: VERSION,
             stamp: Uuid::new_v4().simple().to_string(),
+            id: credential.id.clone(),
+            organization: credential.organization(),
             credential: json
                 .map(serde_json::from_str)
                 .transpose()
@@ -229,9 +250,62 @@ impl CredentialStore {
         file::write(&path, &text)
     }
 
-    pub(crate) fn path(&self) -> PathBuf {
+    /// The lock on this store.
+    pub(crate) async fn lock(&self, patience: Patience) -> Result<Option<Lock>, StoreError> {
+        let problem = |problem| StoreError::File {
+            path: self.directory.join("login.lock"),
+            problem,
+        };
+        file::make_folder(&self.directory).map_err(problem)?;
+        Lock::take(&self.directory, patience).await.map_err(problem)
+    }
+
+    /// Like [`load`](Self::load), without holding up other tasks.
+    pub(crate) async fn loaded(&self) -> Result<Option<Loaded>, StoreError> {
+        let store = self.clone();
+        blocking(move || store.load()).await
+    }
+
+    /// Like [`save`](Self::save), without holding up other tasks.
+    pub(crate) async fn saved(&self, credential: StoredCredential) -> Result<Kept, StoreError> {
+        let store = self.clone();
+        blocking(move || store.save(&credential)).await
+    }
+
+    /// Like [`delete`](Self::delete), without holding up other tasks.
+    pub(crate) async fn deleted(&self) -> Result<bool, StoreError> {
+        let store = self.clone();
+        blocking(move || store.delete()).await
+    }
+
+    /// The note that a refresh has begun.
+    pub(crate) fn read_note(&self) -> Result<Option<Zeroizing<String>>, StoreError> {
+        file::read(&self.note())
+    }
+
+    pub(crate) fn write_note(&self, text: &str) -> Result<(), StoreError> {
+        file::write(&self.note(), text)
+    }
+
+    pub(crate) fn remove_note(&self) -> Result<(), StoreError> {
+        file::remove(&self.note())
+    }
+
+    fn path(&self) -> PathBuf {
         self.directory.join("login.json")
     }
+
+    fn note(&self) -> PathBuf {
+        self.directory.join("refresh.json")
+    }
+}
+
+/// A keychain may ask its user first, for as long as that takes.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let outcome = tokio::task::spawn_blocking(work).await;
+    outcome.unwrap_or_else(|_| Err(StoreError::Keychain("it failed".to_owned())))
 }
 
 fn parse(text: &str) -> Option<Record<'_>> {
@@ -260,15 +334,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let store = store(directory.path());
         assert!(store.load().unwrap().is_none());
-        assert!(store.stamp().unwrap().is_none());
+        assert!(store.glance().unwrap().is_none());
         let kept = store.save(&credential("first")).unwrap();
         assert_eq!(kept, Kept::File(store.path()));
         let first = store.load().unwrap().unwrap();
         assert_eq!(first.credential.access_token().expose_secret(), "first");
-        assert_eq!(
-            store.stamp().unwrap().as_deref(),
-            Some(first.stamp.as_str())
-        );
+        assert_eq!(store.glance().unwrap().unwrap().stamp, first.stamp);
         store.save(&credential("second")).unwrap();
         let second = store.load().unwrap().unwrap();
         assert_eq!(second.credential.access_token().expose_secret(), "second");

@@ -1,0 +1,67 @@
+//! On whose behalf the local server works: a token from the environment, else the login.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Context as _;
+use mcp_core::{Caller, Credential, Organization, OrganizationId};
+use mcp_transport_stdio::login::{CredentialStore, Glance, LocalLogin};
+
+use crate::assemble::{Callers, token_caller};
+use crate::config::StdioSettings;
+
+/// Names the caller of each call. Another login is another caller: its organization is asked for
+/// again.
+pub(crate) fn callers(stdio: StdioSettings) -> anyhow::Result<Callers> {
+    let store = super::store(&stdio.login).filter(|_| stdio.token.is_none());
+    let Some(store) = store else {
+        let caller = token_caller(stdio)?;
+        return Ok(Arc::new(move || caller.clone()));
+    };
+    let chosen = stdio.organization.map(|id| id.parse()).transpose();
+    let chosen = chosen.context("BRAINGRID_ORGANIZATION_ID")?;
+    let credential = Arc::new(LocalLogin::new(store.clone()));
+    let early = Arc::clone(&credential);
+    tokio::spawn(async move { early.warm_up().await });
+    let current = Mutex::new(None);
+    Ok(Arc::new(move || {
+        let mut current = current.lock().unwrap_or_else(PoisonError::into_inner);
+        Current::of(&mut current, &store, &credential, chosen.as_ref())
+    }))
+}
+
+/// The caller of a login.
+struct Current {
+    login: Option<String>,
+    caller: Caller,
+}
+
+impl Current {
+    fn of(
+        current: &mut Option<Self>,
+        store: &CredentialStore,
+        credential: &Arc<LocalLogin>,
+        chosen: Option<&OrganizationId>,
+    ) -> Caller {
+        // What is wrong with it is said where the token is asked for.
+        let glance = store.glance().unwrap_or_default();
+        let login = glance.as_ref().map(|glance| glance.id.clone());
+        if let Some(current) = current.as_ref().filter(|current| current.login == login) {
+            return current.caller.clone();
+        }
+        let organization = match chosen {
+            Some(id) => Organization::known(id.clone()),
+            None => Organization::from_profile(named(glance)),
+        };
+        let credential: Arc<dyn Credential> = Arc::<LocalLogin>::clone(credential);
+        let caller = Caller::new(None, organization, Vec::new(), credential);
+        *current = Some(Self {
+            login,
+            caller: caller.clone(),
+        });
+        caller
+    }
+}
+
+fn named(glance: Option<Glance>) -> Option<OrganizationId> {
+    glance?.organization?.parse().ok()
+}

@@ -1,0 +1,143 @@
+//! `braingrid-mcp login`: in the browser, on another device, or with a token.
+
+use std::io::{self, IsTerminal as _, Read as _};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use mcp_transport_stdio::login::{
+    BrowserLogin, CredentialStore, DeviceLogin, Kept, LoginError, LoginRequest, StoredCredential,
+    log_in,
+};
+use secrecy::SecretString;
+use zeroize::Zeroizing;
+
+use super::show::{describe, profile};
+use super::{Local, LoginArgs, code, fail, tell};
+use crate::cli::exit;
+use crate::config::{self, LoginStore};
+
+/// Long enough to find a password and a second factor.
+const PATIENCE: Duration = Duration::from_mins(10);
+
+/// Longest token that is read, in bytes.
+const LONGEST: u64 = 64 * 1024;
+
+pub(super) async fn login(args: &LoginArgs, local: Local) -> Result<(), u8> {
+    let store = local.store()?;
+    let obtained = match &args.token {
+        Some(source) => StoredCredential::from_token(read_token(source)?, SystemTime::now()),
+        None => {
+            let request = local.request();
+            let obtained = if args.device {
+                on_a_device(request).await
+            } else {
+                in_a_browser(request, args.no_browser).await
+            };
+            obtained.map_err(|error| fail(code(&error))(error))?
+        }
+    };
+    let refreshes = obtained.refresh_token().is_some();
+    keep(&store, &local, obtained).await?;
+    if !refreshes {
+        tell("Note: there is no refresh token, so this login ends when its token does.");
+    }
+    local.mention_token();
+    introduce(local).await
+}
+
+async fn in_a_browser(
+    request: LoginRequest,
+    no_browser: bool,
+) -> Result<StoredCredential, LoginError> {
+    let issuer = request.issuer.clone();
+    let login = BrowserLogin::start(request).await?;
+    let opened = !no_browser && webbrowser::open(login.url().as_str()).is_ok();
+    let what = if opened {
+        format!("Your browser opens {issuer}. If it does not, open this address:")
+    } else {
+        "Open this address in a browser on this computer:".to_owned()
+    };
+    tell(&format!("{what}\n\n  {}\n", login.url()));
+    if !opened {
+        tell("(On another computer: braingrid-mcp login --device)");
+    }
+    tell("Waiting for you to log in there …");
+    login.finish(PATIENCE).await
+}
+
+async fn on_a_device(request: LoginRequest) -> Result<StoredCredential, LoginError> {
+    let login = DeviceLogin::start(request).await?;
+    tell(&format!(
+        "Open this address on any device:\n\n  {}\n\nand enter the code:  {}\n",
+        login.verification_uri(),
+        login.user_code()
+    ));
+    if let Some(complete) = login.verification_uri_complete() {
+        tell(&format!("(Or open {complete}, and compare the code.)"));
+    }
+    tell("Waiting for you to log in there …");
+    login.finish().await
+}
+
+async fn keep(store: &CredentialStore, local: &Local, login: StoredCredential) -> Result<(), u8> {
+    let kept = log_in(store, login).await;
+    let kept = kept.map_err(fail(exit::INTERNAL))?;
+    if let (Kept::File(path), LoginStore::Auto) = (&kept, local.stdio.login.store) {
+        tell(&format!(
+            "Warning: no keychain can be used here, so the login is in a file that only you can \
+             read: {}\nWhoever gets that file can act as you.",
+            path.display()
+        ));
+    }
+    Ok(())
+}
+
+/// Says who is logged in now, as BrainGrid sees it.
+async fn introduce(mut local: Local) -> Result<(), u8> {
+    // What was just obtained, whatever else is set.
+    local.stdio.token = None;
+    let kept = local.store()?.load().ok().flatten();
+    let place = kept.map(|loaded| format!(" The login is in {}.", loaded.kept));
+    let place = place.unwrap_or_default();
+    match profile(local).await {
+        Ok(profile) => crate::print(&format!("Logged in as {}.{place}\n", describe(&profile))),
+        Err(mcp_core::ApiError::Unauthorized | mcp_core::ApiError::Credential(_)) => {
+            let why = "logged in at the issuer, but BrainGrid does not accept the token: is it for \
+                       another issuer or audience (OAUTH_ISSUER, UPSTREAM_AUDIENCE)?";
+            Err(fail(exit::NOT_LOGGED_IN)(why))
+        }
+        Err(error) => {
+            tell(&format!(
+                "BrainGrid could not be asked who you are: {error}"
+            ));
+            crate::print(&format!("Logged in.{place}\n"))
+        }
+    }
+}
+
+/// Reads a token from a file or from standard input (`-`).
+fn read_token(source: &Path) -> Result<SecretString, u8> {
+    let text = if source == Path::new("-") {
+        if io::stdin().is_terminal() {
+            tell("Paste the token, then press Enter and Ctrl-D:");
+        }
+        read(io::stdin())
+    } else {
+        let file = std::fs::File::open(source).map_err(|_| {
+            // Not repeated: it may be the token itself.
+            fail(exit::USAGE)(
+                "--token takes the path of a file, and there is none of that name. A token has no \
+                 place on the command line, where others can see it: pipe it in, with --token alone",
+            )
+        })?;
+        read(file)
+    };
+    let text = text.map_err(fail(exit::USAGE))?;
+    config::token(text.trim()).map_err(fail(exit::USAGE))
+}
+
+fn read(source: impl io::Read) -> io::Result<Zeroizing<String>> {
+    let mut text = Zeroizing::new(String::new());
+    source.take(LONGEST).read_to_string(&mut text)?;
+    Ok(text)
+}

@@ -1,0 +1,199 @@
+//! `braingrid-mcp status` and `whoami`: what is known here, and what BrainGrid says.
+
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime};
+
+use mcp_core::{ApiError, Profile};
+use mcp_transport_stdio::login::Loaded;
+use serde_json::{Value, json};
+
+use super::{Local, callers, fail};
+use crate::assemble;
+use crate::cli::exit;
+
+/// Says whether there is a login, without asking anybody.
+pub(super) fn status(local: &Local, as_json: bool) -> Result<(), u8> {
+    let now = SystemTime::now();
+    let loaded = match local.stdio.token {
+        Some(_) => None,
+        None => local.store()?.load().map_err(fail(exit::NOT_LOGGED_IN))?,
+    };
+    let (text, json, good) = match (&local.stdio.token, &loaded) {
+        (Some(_), _) => (
+            "The token in BRAINGRID_API_TOKEN is used.\n".to_owned(),
+            json!({ "logged_in": true, "source": "BRAINGRID_API_TOKEN" }),
+            true,
+        ),
+        (None, Some(loaded)) => (
+            login_text(loaded, now),
+            login_json(loaded, now),
+            is_good(loaded, now),
+        ),
+        (None, None) => (
+            "Not logged in. Run: braingrid-mcp login\n".to_owned(),
+            json!({ "logged_in": false }),
+            false,
+        ),
+    };
+    crate::print(&if as_json { format!("{json:#}\n") } else { text })?;
+    if good {
+        Ok(())
+    } else {
+        Err(exit::NOT_LOGGED_IN)
+    }
+}
+
+/// Says who BrainGrid takes the user for.
+pub(super) async fn whoami(local: Local, as_json: bool) -> Result<(), u8> {
+    match profile(local).await {
+        Ok(profile) if as_json => {
+            let profile = json!({
+                "name": profile.name(),
+                "email": profile.email(),
+                "organization_id": profile.organization().map(|id| id.as_str().to_owned()),
+                "organization_name": profile.organization_name(),
+            });
+            crate::print(&format!("{profile:#}\n"))
+        }
+        Ok(profile) => crate::print(&format!("{}\n", describe(&profile))),
+        Err(error @ (ApiError::Credential(_) | ApiError::Unauthorized)) => {
+            Err(fail(exit::NOT_LOGGED_IN)(error))
+        }
+        Err(error) => Err(fail(exit::UNAVAILABLE)(error)),
+    }
+}
+
+/// Who BrainGrid takes the user for.
+pub(super) async fn profile(local: Local) -> Result<Profile, ApiError> {
+    let unusable = |error: anyhow::Error| {
+        ApiError::Credential(mcp_core::CredentialError::new(format!("{error:#}")))
+    };
+    let caller = callers(local.stdio).map_err(unusable)?();
+    let client = assemble::client(local.api).map_err(unusable)?;
+    client.profile(&caller).await
+}
+
+/// A person on one line: `Ada (ada@example.com), organization Engines (org_ada)`.
+pub(super) fn describe(profile: &Profile) -> String {
+    let mut text = one_line(profile.name().unwrap_or("somebody without a name"));
+    if let Some(email) = profile.email() {
+        let _ = write!(text, " ({})", one_line(email));
+    }
+    let organization = profile.organization();
+    let id = organization.as_ref().map(mcp_core::OrganizationId::as_str);
+    let _ = match (profile.organization_name(), id) {
+        (Some(name), Some(id)) => write!(text, ", organization {} ({id})", one_line(name)),
+        (Some(name), None) => write!(text, ", organization {}", one_line(name)),
+        (None, Some(id)) => write!(text, ", organization {id}"),
+        (None, None) => Ok(()),
+    };
+    text
+}
+
+/// Text from elsewhere goes to a terminal: nothing that could move its cursor.
+fn one_line(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(200).collect()
+}
+
+/// Whether the login can be used, now or after a refresh.
+fn is_good(loaded: &Loaded, now: SystemTime) -> bool {
+    let login = &loaded.credential;
+    !login.is_expired(now) || login.refresh_token().is_some()
+}
+
+fn login_text(loaded: &Loaded, now: SystemTime) -> String {
+    let login = &loaded.credential;
+    let good = is_good(loaded, now);
+    let mut text = match (&login.issuer, good) {
+        (Some(issuer), true) => format!("Logged in at {issuer}\n"),
+        (None, true) => "Logged in with a token\n".to_owned(),
+        (_, false) => "The login has ended. Run: braingrid-mcp login\n".to_owned(),
+    };
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "  {name:14}{}", one_line(value));
+    };
+    line("kept in", &loaded.kept.to_string());
+    if let Some(organization) = login.organization() {
+        line("organization", &organization);
+    }
+    if let Some(client) = &login.client_id {
+        line("client", client);
+    }
+    if !login.scopes.is_empty() {
+        line("scopes", &login.scopes.join(" "));
+    }
+    line("token", &token_line(loaded, now));
+    text
+}
+
+fn token_line(loaded: &Loaded, now: SystemTime) -> String {
+    let login = &loaded.credential;
+    let end = match login.expires_at {
+        None => "says no end".to_owned(),
+        Some(end) => match end.duration_since(now) {
+            Ok(left) => format!("ends in {}", span(left)),
+            Err(passed) => format!("ended {} ago", span(passed.duration())),
+        },
+    };
+    let refreshes = match login.refresh_token() {
+        Some(_) => "refreshed by itself",
+        None => "cannot be refreshed",
+    };
+    format!("{end}, {refreshes}")
+}
+
+fn login_json(loaded: &Loaded, now: SystemTime) -> Value {
+    let login = &loaded.credential;
+    let time = |time| {
+        jiff::Timestamp::try_from(time)
+            .ok()
+            .map(|time| time.to_string())
+    };
+    json!({
+        "logged_in": is_good(loaded, now),
+        "source": "login",
+        "issuer": login.issuer,
+        "kept_in": loaded.kept.to_string(),
+        "organization": login.organization(),
+        "client_id": login.client_id,
+        "scopes": login.scopes,
+        "expires_at": login.expires_at.and_then(time),
+        "refreshable": login.refresh_token().is_some(),
+    })
+}
+
+/// A length of time in one unit.
+fn span(time: Duration) -> String {
+    let (count, unit) = match time.as_secs() {
+        seconds @ 0..120 => (seconds, "second"),
+        seconds @ 120..7_200 => (seconds / 60, "minute"),
+        seconds @ 7_200..172_800 => (seconds / 3_600, "hour"),
+        seconds => (seconds / 86_400, "day"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_has_one_unit() {
+        let cases = [
+            (0, "0 seconds"),
+            (1, "1 second"),
+            (119, "119 seconds"),
+            (3_599, "59 minutes"),
+            (7_200, "2 hours"),
+            (172_800, "2 days"),
+        ];
+        for (seconds, text) in cases {
+            assert_eq!(span(Duration::from_secs(seconds)), text);
+        }
+    }
+
+    #[test]
+    fn a_name_cannot_steer_the_terminal() {
+        assert_eq!(one_line("Ada\u{1b}[2J\nEve"), "Ada[2JEve");
+    }
+}

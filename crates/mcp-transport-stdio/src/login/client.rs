@@ -1,0 +1,83 @@
+//! Who this client is at the issuer: configured, described by a document, or registered now.
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::error::LoginError;
+use super::issuer::Issuer;
+use super::token::{Client, LoginRequest};
+
+/// The name that the issuer shows to the user.
+const NAME: &str = "BrainGrid MCP (this computer)";
+
+/// How the user logs in; a registration has to say.
+pub(crate) enum Way<'a> {
+    Browser { redirect_uri: &'a str },
+    Device,
+}
+
+impl Client {
+    /// The order of MCP: an id the issuer knows, a metadata document (an https URL as id), a
+    /// registration (RFC 7591).
+    pub(crate) async fn at(
+        issuer: Issuer,
+        request: LoginRequest,
+        way: Way<'_>,
+    ) -> Result<Self, LoginError> {
+        let known = request.client_id.filter(|id| {
+            let document = id.starts_with("https://");
+            !document || issuer.metadata.client_id_metadata_document_supported
+        });
+        let id = match known {
+            Some(id) => id,
+            None => register(&issuer, &request.scopes, way).await?,
+        };
+        Ok(Self {
+            issuer,
+            id,
+            resource: request.resource,
+            scopes: request.scopes,
+        })
+    }
+}
+
+async fn register(issuer: &Issuer, scopes: &[String], way: Way<'_>) -> Result<String, LoginError> {
+    #[derive(Deserialize)]
+    struct Registered {
+        client_id: String,
+        token_endpoint_auth_method: Option<String>,
+    }
+    let Some(endpoint) = &issuer.metadata.registration_endpoint else {
+        return Err(issuer.lacks(
+            "lets no client register itself: set BRAINGRID_CLIENT_ID to the id of a public client \
+             that is registered there",
+        ));
+    };
+    let (redirect_uris, grants, responses) = match way {
+        Way::Browser { redirect_uri } => {
+            let grants = json!(["authorization_code", "refresh_token"]);
+            (json!([redirect_uri]), grants, json!(["code"]))
+        }
+        Way::Device => {
+            let device = "urn:ietf:params:oauth:grant-type:device_code";
+            (json!([]), json!([device, "refresh_token"]), json!([]))
+        }
+    };
+    let body = json!({
+        "client_name": NAME,
+        "application_type": "native",
+        "redirect_uris": redirect_uris,
+        "grant_types": grants,
+        "response_types": responses,
+        "token_endpoint_auth_method": "none",
+        "scope": scopes.join(" "),
+    });
+    let registered: Registered = issuer.accept(issuer.post_json(endpoint, &body).await)?;
+    match registered.token_endpoint_auth_method.as_deref() {
+        None | Some("none") => Ok(registered.client_id),
+        Some(_) => Err(issuer.lacks(
+            "registers only clients with a secret, which a program on a laptop cannot keep: set \
+             BRAINGRID_CLIENT_ID to the id of a public client that is registered there",
+        )),
+    }
+}

@@ -1,0 +1,119 @@
+//! Login on another device, for machines without a browser (RFC 8628).
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use super::client::Way;
+use super::credential::StoredCredential;
+use super::error::LoginError;
+use super::issuer::{Answer, Issuer};
+use super::token::{Client, LoginRequest};
+
+const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
+
+/// A login that waits for its user.
+pub struct DeviceLogin {
+    client: Client,
+    device_code: SecretString,
+    user_code: String,
+    verification_uri: String,
+    verification_uri_complete: Option<String>,
+    interval: Duration,
+    deadline: Instant,
+}
+
+/// RFC 8628 section 3.2.
+#[derive(Deserialize)]
+struct Granted {
+    device_code: String,
+    user_code: String,
+    verification_uri: String,
+    verification_uri_complete: Option<String>,
+    expires_in: u64,
+    interval: Option<u64>,
+}
+
+impl DeviceLogin {
+    /// Asks the issuer for a code, and registers the client where it has no id.
+    ///
+    /// # Errors
+    /// When the issuer does not answer, or offers no login of this kind.
+    pub async fn start(request: LoginRequest) -> Result<Self, LoginError> {
+        let issuer = Issuer::discover(&request.issuer).await?;
+        let Some(endpoint) = issuer.metadata.device_authorization_endpoint.clone() else {
+            return Err(issuer.lacks(
+                "has no login on another device: leave out --device, or pass a token with --token",
+            ));
+        };
+        let client = Client::at(issuer, request, Way::Device).await?;
+        let scope = client.scopes.join(" ");
+        let mut form = vec![("client_id", client.id.as_str())];
+        if !scope.is_empty() {
+            form.push(("scope", &scope));
+        }
+        if let Some(resource) = &client.resource {
+            form.push(("resource", resource));
+        }
+        let answer = client.issuer.post(&endpoint, &form).await;
+        let granted: Granted = client.issuer.accept(answer)?;
+        Ok(Self {
+            client,
+            device_code: SecretString::from(granted.device_code),
+            user_code: shown(granted.user_code),
+            verification_uri: shown(granted.verification_uri),
+            verification_uri_complete: granted.verification_uri_complete.map(shown),
+            interval: Duration::from_secs(granted.interval.unwrap_or(5).clamp(1, 60)),
+            deadline: Instant::now() + Duration::from_secs(granted.expires_in.min(3_600)),
+        })
+    }
+
+    /// The code to type in at [`verification_uri`](Self::verification_uri).
+    pub fn user_code(&self) -> &str {
+        &self.user_code
+    }
+
+    /// The page to open on any device.
+    pub fn verification_uri(&self) -> &str {
+        &self.verification_uri
+    }
+
+    /// The same page with the code filled in, where the issuer has one.
+    pub fn verification_uri_complete(&self) -> Option<&str> {
+        self.verification_uri_complete.as_deref()
+    }
+
+    /// Asks until the user has logged in there, as often as the issuer allows.
+    ///
+    /// # Errors
+    /// When the user or the issuer declines, or the code is over.
+    pub async fn finish(mut self) -> Result<StoredCredential, LoginError> {
+        while Instant::now() + self.interval < self.deadline {
+            tokio::time::sleep(self.interval).await;
+            let grant = [
+                ("grant_type", GRANT),
+                ("device_code", self.device_code.expose_secret()),
+            ];
+            match self.client.ask(&grant).await {
+                Answer::Error(code) if code == "authorization_pending" => {}
+                Answer::Error(code) if code == "slow_down" => {
+                    self.interval += Duration::from_secs(5);
+                }
+                Answer::Error(code) if code == "expired_token" => return Err(LoginError::TooLate),
+                // RFC 8628 section 3.5: a lost answer is no reason to give up, but to slow down.
+                Answer::Lost(_) | Answer::Unsent(_) => {
+                    self.interval = (self.interval * 2).min(Duration::from_mins(1));
+                }
+                answer => return self.client.login(answer),
+            }
+        }
+        Err(LoginError::TooLate)
+    }
+}
+
+/// The issuer's words go to a terminal: nothing that could move its cursor.
+fn shown(text: String) -> String {
+    text.chars().filter(|c| !c.is_control()).take(512).collect()
+}

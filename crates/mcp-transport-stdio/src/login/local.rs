@@ -1,0 +1,178 @@
+//! The stored login as the caller's credential: read again whenever it changes, refreshed ahead of
+//! its end.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use mcp_core::{Credential, CredentialError};
+use secrecy::SecretString;
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::Instant;
+
+use super::refresh::{RefreshError, is_due, is_refreshable, refresh};
+use super::store::{CredentialStore, Loaded};
+
+/// What to do when there is no login.
+const MISSING: &str = "You are not logged in to BrainGrid. Run `braingrid-mcp login` in a \
+    terminal, then try again; this server notices it without a restart. (In CI, set \
+    BRAINGRID_API_TOKEN for this server instead.)";
+
+/// How long to use a token that is still good before its refresh is tried again.
+const PAUSE: Duration = Duration::from_secs(30);
+
+/// A token that BrainGrid refuses this soon after it was issued is not the one that ended.
+const FRESH: Duration = Duration::from_secs(30);
+
+/// The login in a store.
+pub struct LocalLogin {
+    store: CredentialStore,
+    state: Mutex<State>,
+    /// One refresh at a time in this process; between processes there is a lock of its own.
+    refreshing: Arc<AsyncMutex<()>>,
+}
+
+#[derive(Default)]
+struct State {
+    loaded: Option<Loaded>,
+    /// The stamp of the login that BrainGrid refused.
+    refused: Option<String>,
+    /// No refresh before then, while the token is good.
+    pause: Option<Instant>,
+}
+
+impl LocalLogin {
+    /// The login of this store, whenever there is one.
+    pub fn new(store: CredentialStore) -> Self {
+        Self {
+            store,
+            state: Mutex::default(),
+            refreshing: Arc::default(),
+        }
+    }
+
+    /// Does now what the first call would have to wait for: above all, takes up a refresh that
+    /// another process could not finish.
+    pub async fn warm_up(&self) {
+        let _ = self.bearer().await;
+    }
+
+    /// The login as it is now. The keychain is asked only when there is another one.
+    async fn current(&self) -> Result<Option<Loaded>, CredentialError> {
+        let unreadable =
+            |error| CredentialError::new(format!("Your login cannot be used: {error}."));
+        let glance = self.store.glance().map_err(unreadable)?;
+        let cached = self.state(|state| state.loaded.clone());
+        if cached.as_ref().map(|it| &it.stamp) == glance.as_ref().map(|it| &it.stamp) {
+            return Ok(cached);
+        }
+        let loaded = self.store.loaded().await.map_err(unreadable)?;
+        self.state(|state| state.loaded.clone_from(&loaded));
+        Ok(loaded)
+    }
+
+    fn state<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
+        look(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The next access token, whoever gets it.
+    async fn next(&self, loaded: &Loaded, patient: bool) -> Result<Loaded, RefreshError> {
+        let (store, stamp) = (self.store.clone(), loaded.stamp.clone());
+        let one = Arc::clone(&self.refreshing).lock_owned().await;
+        // A task of its own: a call that is cancelled must not cut it short.
+        let refreshing = tokio::spawn(async move {
+            let next = refresh(&store, &stamp, patient).await;
+            drop(one);
+            next
+        });
+        let stopped = |_| Err(RefreshError::Busy);
+        let next = refreshing.await.unwrap_or_else(stopped);
+        let pause = next.is_err().then(|| Instant::now() + PAUSE);
+        self.state(|state| {
+            state.pause = pause;
+            if let Ok(next) = &next {
+                state.loaded = Some(next.clone());
+            }
+        });
+        next
+    }
+
+    /// A refresh for a token that may be used for want of a better one.
+    async fn early(&self, loaded: Loaded, now: SystemTime) -> SecretString {
+        let waits = self.state(|state| state.pause.is_some_and(|until| Instant::now() < until));
+        if is_refreshable(&loaded.credential) && !waits && is_due(&self.store, &loaded, now) {
+            match self.next(&loaded, false).await {
+                Ok(next) => return next.credential.access_token().clone(),
+                Err(RefreshError::Busy) => {}
+                Err(error) => tracing::warn!(%error, "the login could not be refreshed yet"),
+            }
+        }
+        loaded.credential.access_token().clone()
+    }
+
+    /// A refresh without which there is no token.
+    async fn late(&self, loaded: &Loaded, ended: &str) -> Result<SecretString, CredentialError> {
+        if !is_refreshable(&loaded.credential) {
+            return Err(over(ended, "it cannot be refreshed"));
+        }
+        match self.next(loaded, true).await {
+            Ok(next) => Ok(next.credential.access_token().clone()),
+            Err(RefreshError::None) => Err(CredentialError::new(MISSING)),
+            Err(error @ RefreshError::Over { .. }) => Err(over(ended, &error.to_string())),
+            Err(error) => Err(CredentialError::new(format!(
+                "{ended}, and it cannot be refreshed right now: {error}. Try again in a moment; \
+                 you do not have to log in again."
+            ))),
+        }
+    }
+}
+
+fn over(ended: &str, why: &str) -> CredentialError {
+    CredentialError::new(format!(
+        "{ended}, and {why}. Run `braingrid-mcp login` in a terminal, then try again."
+    ))
+}
+
+#[async_trait]
+impl Credential for LocalLogin {
+    async fn bearer(&self) -> Result<SecretString, CredentialError> {
+        let Some(loaded) = self.current().await? else {
+            return Err(CredentialError::new(MISSING));
+        };
+        let now = SystemTime::now();
+        let refused = self.state(|state| state.refused.take());
+        if refused.is_some_and(|stamp| stamp == loaded.stamp) {
+            let age = now.duration_since(loaded.credential.obtained_at);
+            let ended = "BrainGrid does not accept your login";
+            if age.unwrap_or_default() < FRESH {
+                return Err(over(ended, "it is new"));
+            }
+            return self.late(&loaded, ended).await;
+        }
+        if loaded.credential.is_expired(now) {
+            return self
+                .late(&loaded, "Your login to BrainGrid has ended")
+                .await;
+        }
+        Ok(self.early(loaded, now).await)
+    }
+
+    fn how_to_log_out(&self) -> &'static str {
+        "run `braingrid-mcp logout` in a terminal"
+    }
+
+    fn reject(&self) {
+        self.state(|state| {
+            state.refused = state.loaded.as_ref().map(|loaded| loaded.stamp.clone());
+        });
+    }
+}
+
+impl fmt::Debug for LocalLogin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalLogin")
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,148 @@
+//! Gets the next access token, once however many processes want it, and survives their ends.
+//!
+//! Issuers that rotate refresh tokens take each one once. Between the request and the saved answer
+//! the only good token is on the wire, so a process that ends there leaves a note behind:
+//! `refresh.json`, written before the request and removed after the answer is saved. Whoever finds
+//! it asks again at once with the token that is still there, within the time for which issuers
+//! accept a token again (RFC 9700 section 4.14.2 leaves that to them).
+
+use std::time::SystemTime;
+
+use secrecy::ExposeSecret as _;
+use serde::{Deserialize, Serialize};
+
+use super::credential::StoredCredential;
+use super::error::LoginError;
+use super::issuer::{Answer, Issuer};
+use super::lock::Patience;
+use super::store::{CredentialStore, Loaded, StoreError};
+use super::token::Client;
+
+/// Why there is no next access token.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RefreshError {
+    /// There is no login.
+    #[error("there is no login")]
+    None,
+    /// Another process is at it.
+    #[error("another process is refreshing the login")]
+    Busy,
+    /// The login is over: only logging in again helps.
+    #[error("{}", match .interrupted {
+        true => "an earlier refresh was interrupted, and the issuer takes each refresh token once",
+        false => "the issuer takes its refresh token no more: it ended or was revoked",
+    })]
+    Over {
+        /// Whether a refresh was cut short before.
+        interrupted: bool,
+    },
+    /// Nobody can tell right now.
+    #[error(transparent)]
+    Failed(#[from] LoginError),
+}
+
+impl From<StoreError> for RefreshError {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(LoginError::Store(error))
+    }
+}
+
+/// The note that a refresh has begun.
+#[derive(Serialize, Deserialize)]
+struct Note {
+    /// Of the login whose token was sent.
+    stamp: String,
+}
+
+/// Whether a refresh of this login was cut short.
+pub(crate) fn was_interrupted(store: &CredentialStore, stamp: &str) -> bool {
+    let text = store.read_note().unwrap_or_default();
+    let note = text.and_then(|text| serde_json::from_str::<Note>(&text).ok());
+    note.is_some_and(|note| note.stamp == stamp)
+}
+
+/// Gets the next access token, unless another process did since `seen` was loaded.
+///
+/// # Errors
+/// When there is none to be had. The login that was there is then still there, except when it is
+/// [over](RefreshError::Over): then it has no refresh token any more.
+pub async fn refresh(
+    store: &CredentialStore,
+    seen: &str,
+    patient: bool,
+) -> Result<Loaded, RefreshError> {
+    let patience = if patient {
+        Patience::Refresh
+    } else {
+        Patience::None
+    };
+    let _lock = store.lock(patience).await?.ok_or(RefreshError::Busy)?;
+    let loaded = store.loaded().await?.ok_or(RefreshError::None)?;
+    if loaded.stamp != seen {
+        return Ok(loaded);
+    }
+    let interrupted = was_interrupted(store, seen);
+    let before = loaded.credential;
+    let Some((client, token)) = client_of(&before).await? else {
+        return Err(RefreshError::Over { interrupted: false });
+    };
+    let note = serde_json::to_string(&Note {
+        stamp: seen.to_owned(),
+    })
+    .unwrap_or_default();
+    store.write_note(&note)?;
+    let grant = [("grant_type", "refresh_token"), ("refresh_token", token)];
+    match client.ask(&grant).await {
+        Answer::Error(code) if code == "invalid_grant" => {
+            let mut over = before.clone();
+            over.refresh_token = None;
+            store.saved(over).await?;
+            store.remove_note()?;
+            Err(RefreshError::Over { interrupted })
+        }
+        // It may have been acted upon: the note stays, and the next one asks at once.
+        lost @ Answer::Lost(_) => Err(client.issuer.refusal(lost).into()),
+        answer @ (Answer::Error(_) | Answer::Unsent(_)) => {
+            store.remove_note()?;
+            Err(client.issuer.refusal(answer).into())
+        }
+        answer @ Answer::Good(_) => {
+            let mut after = client.login(answer)?;
+            // RFC 6749 section 6: without a new one, the old one stays good.
+            if after.refresh_token.is_none() {
+                after.refresh_token.clone_from(&before.refresh_token);
+            }
+            after.id = before.id;
+            store.saved(after).await?;
+            store.remove_note()?;
+            store.loaded().await?.ok_or(RefreshError::None)
+        }
+    }
+}
+
+/// The client that the login was issued to, and its refresh token; `None` where a login has none.
+async fn client_of(login: &StoredCredential) -> Result<Option<(Client, &str)>, LoginError> {
+    let (Some(issuer), Some(id), Some(token)) =
+        (&login.issuer, &login.client_id, &login.refresh_token)
+    else {
+        return Ok(None);
+    };
+    let client = Client {
+        issuer: Issuer::discover(issuer).await?,
+        id: id.clone(),
+        resource: login.resource.clone(),
+        scopes: login.scopes.clone(),
+    };
+    Ok(Some((client, token.expose_secret())))
+}
+
+/// Whether there is anything to refresh with.
+pub(crate) fn is_refreshable(login: &StoredCredential) -> bool {
+    login.refresh_token.is_some() && login.client_id.is_some() && login.issuer.is_some()
+}
+
+/// Whether the next access token should be got now.
+pub(crate) fn is_due(store: &CredentialStore, loaded: &Loaded, now: SystemTime) -> bool {
+    loaded.credential.is_due(now) || was_interrupted(store, &loaded.stamp)
+}

@@ -184,6 +184,7 @@ fn plain(target: &str, rustflags: &str) -> anyhow::Result<Built> {
 }
 
 fn compile(mut build: Command, target: &str) -> anyhow::Result<Built> {
+    build.env("BRAINGRID_COMMIT", shell::revision());
     build.args([
         "--release",
         "--locked",
@@ -211,7 +212,8 @@ fn report(built: &Built) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn sha256(file: &Path) -> anyhow::Result<String> {
+/// The file's SHA-256, as hexadecimal digits.
+pub(crate) fn sha256(file: &Path) -> anyhow::Result<String> {
     let mut program = if shell::answers(Command::new("sha256sum").arg("--version")) {
         Command::new("sha256sum")
     } else {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use lexopt::prelude::{Long, Short};
 
-use crate::{build, check, conformance, deploy, interop, manifests, shell, test};
+use crate::{build, check, conformance, deploy, interop, manifests, package, shell, test};
 
 const HELP: &str = "\
 Everything the continuous integration runs, in its order.
@@ -26,7 +26,7 @@ struct Step {
     action: fn() -> anyhow::Result<()>,
 }
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     Step {
         name: "format",
         repeat: "cargo fmt --all",
@@ -56,6 +56,11 @@ const STEPS: [Step; 9] = [
         name: "manifests",
         repeat: "cargo xtask check manifests",
         action: manifests::check,
+    },
+    Step {
+        name: "server.json",
+        repeat: "cargo xtask package --index",
+        action: package::step,
     },
     Step {
         name: "interop",

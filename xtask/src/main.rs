@@ -29,6 +29,7 @@ mod interop;
 mod layers;
 mod manifests;
 mod node;
+mod package;
 mod python;
 mod redis;
 mod sbom;
@@ -50,6 +51,7 @@ Work on it
 
 Ship it
   build        the binary that deployments use, and an image around it
+  package      what a release consists of, with server.json for the MCP registry
   deploy       the server, to Cloud Run, Kubernetes or Vercel
 
 Keep it right
@@ -82,6 +84,7 @@ fn dispatch() -> anyhow::Result<()> {
             "interop" => interop::run(flags)?,
             "conformance" => conformance::run(flags)?,
             "build" => build::run(flags)?,
+            "package" => package::run(flags)?,
             "chaos" => chaos::run(flags)?,
             "deploy" => deploy::run(flags)?,
             "check" => check::run(flags)?,

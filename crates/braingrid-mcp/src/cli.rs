@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::config::{Flags, Group, Kind, SETTINGS, Setting};
 use crate::doctor::DoctorArgs;
@@ -14,8 +15,8 @@ use crate::login::{LoginArgs, ShowArgs};
 #[derive(Debug, Parser)]
 #[command(
     name = "braingrid-mcp",
-    version,
     about,
+    disable_version_flag = true,
     disable_help_subcommand = true,
     after_help = "All settings: braingrid-mcp config --docs. Secrets have variables only."
 )]
@@ -23,6 +24,12 @@ pub(crate) struct Cli {
     /// What to do; without it, the server runs.
     #[command(subcommand)]
     pub(crate) command: Option<Action>,
+    /// Print version
+    #[arg(short = 'V', long)]
+    pub(crate) version: bool,
+    /// With --version: all about the build, as JSON
+    #[arg(long, requires = "version")]
+    pub(crate) json: bool,
     /// Settings.
     #[command(flatten)]
     settings: SettingFlags,
@@ -60,6 +67,11 @@ pub(crate) enum Action {
     /// Ask BrainGrid who you are
     #[cfg(feature = "login")]
     Whoami(ShowArgs),
+    /// Print what a shell needs to complete this command line
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
 }
 
 /// Exit codes, after `sysexits.h`. `docs/configuration.md` lists them.

@@ -3,6 +3,7 @@
 mod assemble;
 mod caller;
 mod cli;
+mod completions;
 mod config;
 mod doctor;
 mod healthcheck;
@@ -13,6 +14,7 @@ mod metrics;
 mod project_file;
 mod shutdown;
 mod telemetry;
+mod version;
 
 use std::fmt::Display;
 use std::io::Write as _;
@@ -34,6 +36,8 @@ fn main() -> ExitCode {
         let around = Surroundings::of_this_process();
         let flags = cli.flags();
         match &cli.command {
+            _ if cli.version && cli.json => print(&format!("{:#}\n", version::json())),
+            _ if cli.version => print(&version::text()),
             None => serve(flags, &around),
             Some(Action::Config { docs: true, .. }) => print(&config::documentation()),
             Some(Action::Config { json, .. }) => show(flags, &around, *json),
@@ -49,6 +53,7 @@ fn main() -> ExitCode {
             Some(Action::Status(args)) => login::status(args, flags, &around),
             #[cfg(feature = "login")]
             Some(Action::Whoami(args)) => login::whoami(args, flags, &around),
+            Some(Action::Completions { shell }) => print(&completions::script(*shell)),
         }
     });
     ExitCode::from(outcome.err().unwrap_or_default())

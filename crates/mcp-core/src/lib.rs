@@ -25,6 +25,7 @@ mod braingrid;
 mod caller;
 mod error;
 mod ids;
+mod revisions;
 pub mod tools;
 
 #[cfg(any(fuzzing, test))]
@@ -37,6 +38,7 @@ pub use braingrid::{
 pub use caller::{Caller, Credential, CredentialError, Organization};
 pub use error::ApiError;
 pub use ids::{InvalidId, OrganizationId, ProjectRef, RequirementRef, TaskRef};
+pub use revisions::protocol_revisions;
 pub use tools::{
     FinishedOperation, OperationObserver, ScopePolicy, ToolOptions, ToolSet, canonical_name,
 };

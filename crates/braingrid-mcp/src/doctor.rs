@@ -1,10 +1,11 @@
 //! `doctor`: walks from the configuration to the client, and says of each link what is right or
 //! what to do.
 
+mod clients;
+mod credential;
 mod edge;
 mod finding;
 mod issuer;
-mod local;
 mod store;
 mod upstream;
 
@@ -62,7 +63,7 @@ pub(crate) fn examine(args: &DoctorArgs, flags: &Flags, around: &Surroundings) -
             .map_err(|error| complain(exit::INTERNAL)(format!("{error:#}")))?,
         Err(problems) => without_configuration(problems),
     };
-    findings.extend(local::clients(around));
+    findings.extend(clients::examine(around));
     if args.json {
         print(&format!("{:#}\n", finding::json(&findings)))?;
     } else {
@@ -112,19 +113,20 @@ async fn walk_stdio(
     api: config::ApiSettings,
     client: &Client,
 ) -> anyhow::Result<Vec<Finding>> {
-    let mut findings = vec![local::credential(&stdio)];
-    findings.push(issuer::clock(client, &[api.base_url.as_str()], LEEWAY_ELSEWHERE).await);
+    let credential = credential::examine(&stdio);
+    let given = credential.given;
+    let mut findings = vec![credential.finding];
     let not_here = |check| Finding::not_needed(check, "not needed for stdio");
-    findings.extend(
-        [
-            check::METADATA,
-            check::KEYS,
-            check::REDIS,
-            check::ENCRYPTION,
-        ]
-        .map(not_here),
-    );
-    findings.push(upstream::with_credential(stdio, api).await?);
+    let mut peers = vec![api.base_url.as_str()];
+    let issuer = credential::issuer(&stdio);
+    peers.extend(issuer.as_deref());
+    findings.push(issuer::clock(client, &peers, LEEWAY_ELSEWHERE).await);
+    findings.push(match &issuer {
+        Some(issuer) => issuer::for_login(client, issuer).await,
+        None => not_here(check::METADATA),
+    });
+    findings.extend([check::KEYS, check::REDIS, check::ENCRYPTION].map(not_here));
+    findings.push(upstream::with_credential(stdio, api, given).await?);
     findings.extend([check::PUBLIC_URL, check::CHALLENGE, check::ORIGIN].map(not_here));
     Ok(findings)
 }

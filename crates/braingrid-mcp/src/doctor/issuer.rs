@@ -64,6 +64,12 @@ async fn date_of(client: &Client, peer: &str) -> Option<(SystemTime, SystemTime)
     Some((httpdate::parse_http_date(date).ok()?, here))
 }
 
+/// Whether somebody can log in there, and a login can be renewed.
+pub(super) async fn for_login(client: &Client, issuer: &str) -> Finding {
+    let config = IssuerConfig::new(issuer, ["any"]);
+    about_metadata(issuer, &mcp_auth::examine(&config, client).await)
+}
+
 /// What each issuer says of itself and of its keys.
 pub(super) async fn metadata_and_keys(client: &Client, http: &HttpSettings) -> Vec<Finding> {
     let (mut metadata, mut keys) = (Vec::new(), Vec::new());
@@ -101,7 +107,7 @@ fn about_metadata(issuer: &str, found: &Examination) -> Finding {
 fn metadata_fix(reason: &str) -> &'static str {
     if reason.starts_with("no answer") {
         "see that it runs and that this machine reaches it (name, firewall, proxy); until then \
-         known sessions go on, and new ones get 503"
+         nobody can log in, and known logins and sessions go on until they end"
     } else if reason.contains("another issuer") {
         "write OAUTH_ISSUER exactly as the document's \"issuer\" has it, with or without the slash \
          at the end"

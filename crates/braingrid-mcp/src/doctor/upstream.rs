@@ -12,9 +12,9 @@ use crate::config::{ApiSettings, StdioSettings};
 pub(super) async fn with_credential(
     stdio: StdioSettings,
     api: ApiSettings,
+    given: bool,
 ) -> anyhow::Result<Finding> {
     let base = api.base_url.to_string();
-    let given = stdio.token.is_some();
     let caller = assemble::local_callers(stdio)?();
     let answer = assemble::client(api)?.profile(&caller).await;
     Ok(match answer {
@@ -28,10 +28,10 @@ pub(super) async fn with_credential(
         Err(ApiError::Credential(_)) if !given => {
             Finding::not_checked(check::API, "not asked: there is no credential to show")
         }
-        Err(ApiError::Unauthorized | ApiError::Credential(_)) => Finding::problem(
+        Err(error @ (ApiError::Unauthorized | ApiError::Credential(_))) => Finding::problem(
             check::API,
-            format!("{base} does not accept the credential"),
-            super::local::NEW_CREDENTIAL,
+            format!("{base} cannot be asked: {error}"),
+            super::credential::NEW_CREDENTIAL,
         ),
         Err(error) => Finding::problem(
             check::API,

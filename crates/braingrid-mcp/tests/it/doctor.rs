@@ -14,6 +14,9 @@ use tokio::{
 
 use crate::world::{BINARY, World};
 
+/// Whether this build can log in.
+const LOGIN: bool = cfg!(feature = "login");
+
 /// What the doctor said, and how it ended.
 struct Report {
     code: Option<i32>,
@@ -224,8 +227,16 @@ async fn every_mistake_in_the_configuration_is_told_with_its_fix() {
 #[tokio::test]
 async fn without_a_credential() {
     let world = World::small().await;
-    let report = doctor(&world.stdio_command()).await;
+    let command = world
+        .stdio_command()
+        .env("OAUTH_ISSUER", world.issuer.url());
+    let report = doctor(&command).await;
     report.needs_fix("credential", &["there is none", "BRAINGRID_API_TOKEN"]);
+    report.is(
+        "issuer metadata",
+        if LOGIN { "good" } else { "not_needed" },
+        "",
+    );
     report.is("BrainGrid API", "not_checked", "no credential");
 }
 
@@ -235,6 +246,32 @@ async fn a_token_that_ended() {
     let token = world.issuer.token().expires_in(-7_300).mint();
     let report = doctor(&world.stdio_command().env("BRAINGRID_API_TOKEN", token)).await;
     report.needs_fix("credential", &["ended 2 h ago", "new token"]);
+}
+
+#[cfg(feature = "login")]
+#[tokio::test]
+async fn a_login_that_is_kept_and_one_that_is_damaged() {
+    let world = World::small().await;
+    let home = home();
+    let command = world
+        .stdio_command()
+        .env("OAUTH_ISSUER", world.issuer.url())
+        .env("BRAINGRID_LOGIN_STORE", "file")
+        .env("BRAINGRID_LOGIN_DIR", home.path());
+    let token = home.path().join("token");
+    fs::write(&token, world.token("user_ada", "org_ada")).unwrap();
+    let login = command.clone().arg("login").arg("--token").arg(&token);
+    let output = login.command().output().await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let report = doctor_in(&command, home.path()).await;
+    report.is("credential", "good", "a login in the file");
+    report.is("BrainGrid API", "good", "knows you");
+    fs::write(home.path().join("login.json"), "{").unwrap();
+    let report = doctor_in(&command, home.path()).await;
+    report.needs_fix("credential", &["damaged", "braingrid-mcp login"]);
+    world.issuer.stop().await;
+    let report = doctor_in(&command, home.path()).await;
+    report.needs_fix("issuer metadata", &["no answer", "nobody can log in"]);
 }
 
 #[tokio::test]

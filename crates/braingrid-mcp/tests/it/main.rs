@@ -11,6 +11,7 @@ mod about;
 mod cancellation;
 mod doctor;
 mod install;
+mod login;
 mod lost_answers;
 mod panics;
 mod progress;

@@ -25,8 +25,8 @@ use layers::{Environment, Layer, NotUnicode, Origin};
 #[cfg(feature = "login")]
 pub(crate) use model::LoginSettings;
 pub(crate) use model::{
-    ApiSettings, AuthSettings, Config, HttpSettings, LogSettings, SealingKeys, Serve,
-    SessionSettings, StdioSettings, TelemetrySettings, ToolSettings,
+    AdminSettings, ApiSettings, AuthSettings, Config, DogStatsdSettings, HttpSettings, LogSettings,
+    SealingKeys, Serve, SessionSettings, StdioSettings, TelemetrySettings, ToolSettings,
 };
 #[cfg(feature = "login")]
 pub(crate) use parse::LoginStore;

@@ -1,5 +1,6 @@
 //! BrainGrid's MCP server: flags, configuration, telemetry, dispatch.
 
+mod admin;
 mod assemble;
 mod caller;
 mod cli;
@@ -84,8 +85,12 @@ async fn run(config: Config) -> Result<(), u8> {
     }
     let shutdown = Shutdown::listen().map_err(complain(exit::INTERNAL))?;
     let outcome = match config.serve {
-        Serve::Stdio(stdio) => assemble::run_stdio(stdio, config.api, config.tools, shutdown).await,
-        Serve::Http(http) => assemble::run_http(*http, config.api, config.tools, shutdown).await,
+        Serve::Stdio(stdio) => {
+            assemble::run_stdio(stdio, config.api, config.tools, &telemetry, shutdown).await
+        }
+        Serve::Http(http) => {
+            assemble::run_http(*http, config.api, config.tools, &telemetry, shutdown).await
+        }
     };
     if let Err(error) = &outcome {
         tracing::error!(error = format!("{error:#}"), "the server failed");

@@ -12,17 +12,17 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 
-use export::{meter_provider, tracer_provider};
+use export::{resource, tracer_provider};
 pub(crate) use logs::LogControl;
 pub(crate) use panics::install_panic_hook;
 
 use crate::config::{LogSettings, TelemetrySettings};
+use crate::metrics::{self, Metrics, names::LOG_LINES_DROPPED};
 
 /// Our crates, as targets.
 const OURS: [&str; 6] = [
@@ -40,8 +40,9 @@ const WAITING_LINES: usize = 16_384;
 /// What has to be finished before the process ends.
 pub(crate) struct Telemetry {
     provider: Option<SdkTracerProvider>,
-    meters: Option<SdkMeterProvider>,
+    metrics: Option<Metrics>,
     control: LogControl,
+    environment: String,
     dropped: ErrorCounter,
     /// Writes what is waiting when it is dropped: the last field to go.
     _writer: WorkerGuard,
@@ -66,14 +67,17 @@ pub(crate) fn start(log: &LogSettings, telemetry: &TelemetrySettings) -> anyhow:
     });
     let subscriber = tracing_subscriber::registry().with(lines).with(spans);
     tracing::subscriber::set_global_default(subscriber).context("logs are already set up")?;
-    let meters = meter_provider(telemetry)?;
-    if let Some(meters) = &meters {
-        opentelemetry::global::set_meter_provider(meters.clone());
+    let metrics = metrics::start(telemetry, resource(&telemetry.environment))?;
+    if let Some(metrics) = &metrics {
+        let dropped = dropped.clone();
+        let lost = move || dropped.dropped_lines() as u64;
+        metrics.observer().count(&LOG_LINES_DROPPED, lost);
     }
     Ok(Telemetry {
         provider,
-        meters,
+        metrics,
         control,
+        environment: telemetry.environment.clone(),
         dropped,
         _writer: guard,
     })
@@ -81,9 +85,18 @@ pub(crate) fn start(log: &LogSettings, telemetry: &TelemetrySettings) -> anyhow:
 
 impl Telemetry {
     /// What changes which log lines are written.
-    #[expect(dead_code, reason = "for the admin listener")]
     pub(crate) fn log_control(&self) -> LogControl {
         self.control.clone()
+    }
+
+    /// Metrics, if anybody reads them.
+    pub(crate) fn metrics(&self) -> Option<&Metrics> {
+        self.metrics.as_ref()
+    }
+
+    /// The name of the environment.
+    pub(crate) fn environment(&self) -> &str {
+        &self.environment
     }
 
     /// Sends the spans that are waiting, for at most `patience`, and then the log.
@@ -96,10 +109,10 @@ impl Telemetry {
                 tracing::warn!("the last spans did not reach the collector");
             }
         }
-        if let Some(meters) = self.meters {
-            let flush = tokio::task::spawn_blocking(move || meters.shutdown());
+        if let Some(metrics) = self.metrics {
+            let flush = tokio::task::spawn_blocking(move || metrics.provider().shutdown());
             if !matches!(tokio::time::timeout(patience, flush).await, Ok(Ok(Ok(())))) {
-                tracing::warn!("the last metrics did not reach the collector");
+                tracing::warn!("the last metrics did not reach everybody");
             }
         }
         let lost = self.dropped.dropped_lines();
@@ -160,6 +173,8 @@ mod tests {
         let settings = TelemetrySettings {
             traces_endpoint: Some(url.parse().unwrap()),
             metrics_endpoint: None,
+            prometheus: false,
+            dogstatsd: None,
             environment: "staging".to_owned(),
         };
         let provider = tracer_provider(&settings).unwrap().unwrap();
@@ -177,8 +192,9 @@ mod tests {
         };
         Telemetry {
             provider: Some(provider),
-            meters: None,
+            metrics: None,
             control: logs::filter(&log).unwrap().1,
+            environment: String::new(),
             dropped: writer.error_counter(),
             _writer: guard,
         }

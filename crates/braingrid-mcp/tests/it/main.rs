@@ -8,11 +8,13 @@
 )]
 
 mod about;
+mod admin;
 mod cancellation;
 mod doctor;
 mod install;
 mod login;
 mod lost_answers;
+mod metrics;
 mod panics;
 mod progress;
 mod protocol;

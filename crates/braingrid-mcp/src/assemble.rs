@@ -1,6 +1,6 @@
 //! Configuration to object graph, in order, without logic.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use mcp_auth::{
@@ -8,30 +8,29 @@ use mcp_auth::{
     VerifierConfig,
 };
 use mcp_core::{
-    BrainGridClient, BrainGridConfig, Caller, FinishedRequest, Organization, RequestObserver,
-    ScopePolicy, ToolOptions, ToolSet,
+    BrainGridClient, BrainGridConfig, Caller, Organization, ScopePolicy, ToolOptions, ToolSet,
 };
 use mcp_session::{
     Keyring, MemoryStore, RedisConfig, RedisStore, Session, SessionTiers, SharedStore,
 };
-use mcp_transport_http::{AdminServer, HttpConfig, HttpServer};
+use mcp_transport_http::{HttpConfig, HttpServer};
 use mcp_transport_stdio::{StaticToken, organization_claim};
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use zeroize::Zeroizing;
 
-use crate::admin::Admin;
+use crate::audit::{Audit, Digest};
 use crate::caller::caller_of;
 use crate::config::{
-    AdminSettings, ApiSettings, AuthSettings, HttpSettings, IntrospectionSettings, SessionSettings,
+    ApiSettings, AuthSettings, HttpSettings, IntrospectionSettings, SealingKeys, SessionSettings,
     StdioSettings, ToolSettings,
 };
 #[cfg(feature = "login")]
 pub(crate) use crate::login::callers as local_callers;
-use crate::metrics::Metrics;
+use crate::metrics;
 use crate::project_file::default_project;
 use crate::shutdown::Shutdown;
-use crate::telemetry::Telemetry;
+use crate::telemetry;
 
 /// Time that pending session writes have at the end. They are a cache: losing them costs a
 /// verification.
@@ -45,7 +44,7 @@ pub(crate) async fn run_stdio(
     stdio: StdioSettings,
     api: ApiSettings,
     tools: ToolSettings,
-    telemetry: &Telemetry,
+    audit: Option<Audit>,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
     let callers = local_callers(stdio)?;
@@ -53,8 +52,9 @@ pub(crate) async fn run_stdio(
     options.default_project = std::env::current_dir()
         .ok()
         .and_then(|folder| default_project(&folder));
-    let (_, tools) = tool_set(api, options, telemetry.metrics())?;
-    let tools = tools.with_callers(move || callers());
+    let tools = ToolSet::new(client(api)?, options).with_callers(move || callers());
+    let tools = audited(tools, audit.as_ref(), None);
+    tracing::debug!("serving one client over standard input and output");
     mcp_transport_stdio::serve(tools, shutdown.requested()).await?;
     Ok(())
 }
@@ -64,10 +64,12 @@ pub(crate) async fn run_http(
     http: HttpSettings,
     api: ApiSettings,
     tools: ToolSettings,
-    telemetry: &Telemetry,
+    audit: Option<Audit>,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
-    let listener = listen(http.listen).await?;
+    let listener = TcpListener::bind(http.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", http.listen))?;
     let address = listener.local_addr()?;
     let mut options = tool_options(tools);
     options.scopes = scope_policy(&http.auth);
@@ -75,9 +77,10 @@ pub(crate) async fn run_http(
     config.scopes_supported = options.scopes.initial().to_vec();
     let resource = config.resource.clone();
     let verifier = verifier(&http.auth, &resource)?;
-    let redis = redis(&http.session)?;
-    let sessions = sessions(&http.session, &http.auth, verifier.clone(), redis.clone());
-    let (client, tools) = tool_set(api, options, telemetry.metrics())?;
+    let sessions = sessions(&http.session, &http.auth, verifier.clone())?;
+    metrics::observe(sessions.stats());
+    let tools = ToolSet::new(client(api)?, options);
+    let tools = audited(tools, audit.as_ref(), http.session.keys.as_ref());
     let scopes = tools.clone();
     let callers = sessions.clone();
     let caller = move |session: &Session, token: &AccessToken| caller_of(&callers, session, token);
@@ -86,28 +89,8 @@ pub(crate) async fn run_http(
             Some(tool) => scopes.check_scopes(tool, granted),
             None => Ok(()),
         });
-    if let Some(metrics) = telemetry.metrics() {
-        let observer = metrics.observer();
-        observer.sessions(&sessions);
-        observer.issuers(&verifier);
-        observer.server(&server.status());
-        if let Some(redis) = &redis {
-            observer.redis(redis);
-        }
-        let recorder = metrics.recorder();
-        server = server.with_observer(Arc::new(move |request| recorder.request(request)));
-    }
-    if let (Some(settings), Some(metrics)) = (&http.admin, telemetry.metrics()) {
-        let admin = Admin {
-            metrics: metrics.exposition(),
-            log: telemetry.log_control(),
-            server: server.status(),
-            verifier: verifier.clone(),
-            redis,
-            api: client,
-            environment: telemetry.environment().to_owned(),
-        };
-        serve_operators(settings, admin).await?;
+    if let Some(audit) = &audit {
+        server = server.with_observer(audit.of_refusals());
     }
     tracing::info!(%address, %resource, "listening");
     // Listening first: the keys arrive while the first connection is still being made.
@@ -119,47 +102,21 @@ pub(crate) async fn run_http(
     Ok(())
 }
 
-async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(address).await;
-    listener.with_context(|| format!("cannot listen on {address}"))
-}
-
-/// Serves operators, from here to the end of the process: also while the server drains.
-async fn serve_operators(settings: &AdminSettings, admin: Admin) -> anyhow::Result<()> {
-    let listener = listen(settings.listen).await?;
-    tracing::info!(address = %listener.local_addr()?, "listening for operators");
-    let admin = Arc::new(admin);
-    let server = AdminServer::new(settings.allowed_hosts.clone(), move |request| {
-        Arc::clone(&admin).answer(request)
-    });
-    tokio::spawn(server.serve(listener));
-    Ok(())
+/// The same tools, with their calls in the audit log where there is one.
+fn audited(tools: ToolSet, audit: Option<&Audit>, keys: Option<&SealingKeys>) -> ToolSet {
+    let Some(audit) = audit else { return tools };
+    let digest = match keys {
+        Some(keys) => Digest::new(&keys.current),
+        None => Digest::new(&mcp_session::random_key()),
+    };
+    tools.with_auditor(audit.of_calls(digest))
 }
 
 /// The way to the BrainGrid API.
 pub(crate) fn client(api: ApiSettings) -> anyhow::Result<BrainGridClient> {
-    Ok(BrainGridClient::new(BrainGridConfig::new(api.base_url))?)
-}
-
-/// The tools, and the client they work through; watched where metrics are on.
-fn tool_set(
-    api: ApiSettings,
-    options: ToolOptions,
-    metrics: Option<&Metrics>,
-) -> anyhow::Result<(BrainGridClient, ToolSet)> {
     let mut config = BrainGridConfig::new(api.base_url);
-    config.observer = metrics.map(|metrics| {
-        let recorder = metrics.recorder();
-        Arc::new(move |request: &FinishedRequest| recorder.api_request(request)) as RequestObserver
-    });
-    let client = BrainGridClient::new(config)?;
-    let mut tools = ToolSet::new(client.clone(), options);
-    if let Some(metrics) = metrics {
-        let recorder = metrics.recorder();
-        tools = tools.with_observer(Arc::new(move |operation| recorder.operation(operation)));
-        metrics.observer().tools(&client, &tools);
-    }
-    Ok((client, tools))
+    config.headers = Some(telemetry::pass_on());
+    Ok(BrainGridClient::new(config)?)
 }
 
 fn tool_options(settings: ToolSettings) -> ToolOptions {
@@ -245,41 +202,36 @@ fn introspection(settings: &IntrospectionSettings) -> IntrospectionConfig {
     config
 }
 
-/// The shared store, where there is one.
-fn redis(settings: &SessionSettings) -> anyhow::Result<Option<RedisStore>> {
-    let Some(url) = &settings.redis_url else {
-        tracing::info!("no REDIS_URL: sessions live in this process, for one instance only");
-        return Ok(None);
-    };
-    let mut config = RedisConfig::parse(url.expose_secret())?;
-    if let Some(pem) = &settings.redis_ca {
-        config = config.ca_pem(pem.as_slice());
-    }
-    Ok(Some(RedisStore::new(config)?))
-}
-
 fn sessions(
     settings: &SessionSettings,
     auth: &AuthSettings,
     verifier: TokenVerifier,
-    redis: Option<RedisStore>,
-) -> SessionTiers {
+) -> anyhow::Result<SessionTiers> {
     let keyring = match &settings.keys {
         Some(keys) => Keyring::new(&keys.current, &keys.previous),
         // Nobody else has to open these records.
         None => Keyring::random(),
     };
-    let store: Arc<dyn SharedStore> = match redis {
-        Some(redis) => Arc::new(redis),
-        None => Arc::new(MemoryStore::default()),
+    let store: Arc<dyn SharedStore> = match &settings.redis_url {
+        Some(url) => {
+            let mut config = RedisConfig::parse(url.expose_secret())?;
+            if let Some(pem) = &settings.redis_ca {
+                config = config.ca_pem(pem.as_slice());
+            }
+            Arc::new(RedisStore::new(config)?)
+        }
+        None => {
+            tracing::info!("no REDIS_URL: sessions live in this process, for one instance only");
+            Arc::new(MemoryStore::default())
+        }
     };
     tracing::info!(
         audience = auth.upstream_audience,
         "same-audience mode: the API accepts the caller's own token, which names it as an audience"
     );
     let upstream = UpstreamCredentials::same_audience(&auth.upstream_audience);
-    SessionTiers::builder(verifier, keyring, store)
+    Ok(SessionTiers::builder(verifier, keyring, store)
         .upstream(upstream)
         .max_lifetime(settings.max_lifetime)
-        .build()
+        .build())
 }

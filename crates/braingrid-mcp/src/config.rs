@@ -25,13 +25,13 @@ use layers::{Environment, Layer, NotUnicode, Origin};
 #[cfg(feature = "login")]
 pub(crate) use model::LoginSettings;
 pub(crate) use model::{
-    AdminSettings, ApiSettings, AuthSettings, Config, DogStatsdSettings, HttpSettings, LogSettings,
-    SealingKeys, Serve, SessionSettings, StdioSettings, TelemetrySettings, ToolSettings,
+    ApiSettings, AuditTarget, AuthSettings, Config, HttpSettings, LogSettings, SealingKeys, Serve,
+    SessionSettings, StdioSettings, TelemetrySettings, ToolSettings,
 };
 #[cfg(feature = "login")]
 pub(crate) use parse::LoginStore;
 use parse::Transport;
-pub(crate) use parse::{LogFormat, log_level};
+pub(crate) use parse::{LogFormat, Propagator, log_level};
 pub(crate) use print::{documentation, effective_json, effective_text};
 pub(crate) use problem::Problems;
 use reader::Reader;

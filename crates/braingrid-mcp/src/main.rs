@@ -1,7 +1,7 @@
 //! BrainGrid's MCP server: flags, configuration, telemetry, dispatch.
 
-mod admin;
 mod assemble;
+mod audit;
 mod caller;
 mod cli;
 mod completions;
@@ -22,11 +22,12 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use audit::Audit;
 use cli::{Action, Cli, exit};
 use config::{Config, Flags, Serve, Surroundings};
 use shutdown::Shutdown;
 
-/// How long the last spans may take to reach the collector.
+/// How long the last audit records, and then the last spans, may take to get where they go.
 const FLUSH: Duration = Duration::from_secs(3);
 
 fn main() -> ExitCode {
@@ -48,8 +49,6 @@ fn main() -> ExitCode {
             Some(Action::Uninstall(args)) => install::uninstall(args, &around),
             #[cfg(feature = "login")]
             Some(Action::Login(args)) => login::login(args, flags, &around),
-            #[cfg(feature = "login")]
-            Some(Action::RefreshLogin(args)) => login::refresh(args, flags, &around),
             #[cfg(feature = "login")]
             Some(Action::Logout) => login::logout(flags, &around),
             #[cfg(feature = "login")]
@@ -83,17 +82,22 @@ async fn run(config: Config) -> Result<(), u8> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    let audit = config.audit.as_ref();
+    let audit = audit.map(|target| Audit::open(target, &config.telemetry.environment));
+    let audit = audit
+        .transpose()
+        .map_err(|error| complain(exit::INTERNAL)(format!("{error:#}")))?;
     let shutdown = Shutdown::listen().map_err(complain(exit::INTERNAL))?;
+    let (audited, api, tools) = (audit.clone(), config.api, config.tools);
     let outcome = match config.serve {
-        Serve::Stdio(stdio) => {
-            assemble::run_stdio(stdio, config.api, config.tools, &telemetry, shutdown).await
-        }
-        Serve::Http(http) => {
-            assemble::run_http(*http, config.api, config.tools, &telemetry, shutdown).await
-        }
+        Serve::Stdio(stdio) => assemble::run_stdio(stdio, api, tools, audited, shutdown).await,
+        Serve::Http(http) => assemble::run_http(*http, api, tools, audited, shutdown).await,
     };
     if let Err(error) = &outcome {
         tracing::error!(error = format!("{error:#}"), "the server failed");
+    }
+    if let Some(audit) = audit {
+        audit.finish(FLUSH).await;
     }
     telemetry.finish(FLUSH).await;
     outcome.map_err(|_| exit::INTERNAL)

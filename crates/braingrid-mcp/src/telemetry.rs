@@ -7,22 +7,25 @@
 mod export;
 mod logs;
 mod panics;
+mod propagation;
 
 use std::time::Duration;
 
 use anyhow::Context as _;
 use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 
-use export::{resource, tracer_provider};
+pub(crate) use export::resource;
+use export::{meter_provider, tracer_provider};
 pub(crate) use logs::LogControl;
 pub(crate) use panics::install_panic_hook;
+pub(crate) use propagation::pass_on;
 
 use crate::config::{LogSettings, TelemetrySettings};
-use crate::metrics::{self, Metrics, names::LOG_LINES_DROPPED};
 
 /// Our crates, as targets.
 const OURS: [&str; 6] = [
@@ -40,9 +43,8 @@ const WAITING_LINES: usize = 16_384;
 /// What has to be finished before the process ends.
 pub(crate) struct Telemetry {
     provider: Option<SdkTracerProvider>,
-    metrics: Option<Metrics>,
+    meters: Option<SdkMeterProvider>,
     control: LogControl,
-    environment: String,
     dropped: ErrorCounter,
     /// Writes what is waiting when it is dropped: the last field to go.
     _writer: WorkerGuard,
@@ -56,28 +58,33 @@ pub(crate) fn start(log: &LogSettings, telemetry: &TelemetrySettings) -> anyhow:
         .thread_name("log-writer")
         .finish(std::io::stderr());
     let dropped = writer.error_counter();
+    propagation::install(&telemetry.propagators);
     let provider = tracer_provider(telemetry)?;
     let (filter, control) = logs::filter(log)?;
     let lines = logs::lines(log, writer).with_filter(filter);
-    let spans = provider.as_ref().map(|provider| {
+    // A list, for an absent layer in it wants no spans; one that is `None` wants them all.
+    let mut layers = vec![lines.boxed()];
+    if let Some(provider) = &provider {
         let tracer = provider.tracer(env!("CARGO_PKG_NAME"));
-        tracing_opentelemetry::layer()
+        let spans = tracing_opentelemetry::layer()
             .with_tracer(tracer)
-            .with_filter(traced())
-    });
-    let subscriber = tracing_subscriber::registry().with(lines).with(spans);
+            // Spans say what they say; where in the code they were made is no news to operators.
+            .with_location(false)
+            .with_threads(false)
+            .with_target(false)
+            .with_tracked_inactivity(false);
+        layers.push(spans.with_filter(traced()).boxed());
+    }
+    let subscriber = tracing_subscriber::registry().with(layers);
     tracing::subscriber::set_global_default(subscriber).context("logs are already set up")?;
-    let metrics = metrics::start(telemetry, resource(&telemetry.environment))?;
-    if let Some(metrics) = &metrics {
-        let dropped = dropped.clone();
-        let lost = move || dropped.dropped_lines() as u64;
-        metrics.observer().count(&LOG_LINES_DROPPED, lost);
+    let meters = meter_provider(telemetry)?;
+    if let Some(meters) = &meters {
+        opentelemetry::global::set_meter_provider(meters.clone());
     }
     Ok(Telemetry {
         provider,
-        metrics,
+        meters,
         control,
-        environment: telemetry.environment.clone(),
         dropped,
         _writer: guard,
     })
@@ -85,35 +92,29 @@ pub(crate) fn start(log: &LogSettings, telemetry: &TelemetrySettings) -> anyhow:
 
 impl Telemetry {
     /// What changes which log lines are written.
+    #[expect(dead_code, reason = "for the admin listener")]
     pub(crate) fn log_control(&self) -> LogControl {
         self.control.clone()
     }
 
-    /// Metrics, if anybody reads them.
-    pub(crate) fn metrics(&self) -> Option<&Metrics> {
-        self.metrics.as_ref()
-    }
-
-    /// The name of the environment.
-    pub(crate) fn environment(&self) -> &str {
-        &self.environment
-    }
-
-    /// Sends the spans that are waiting, for at most `patience`, and then the log.
+    /// Sends the spans and metrics that are waiting, for at most `patience`, and then the log.
     pub(crate) async fn finish(self, patience: Duration) {
-        if let Some(provider) = self.provider {
-            // Blocks until the collector has answered, hence a thread of its own.
-            let flush =
-                tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(patience));
-            if !matches!(tokio::time::timeout(patience, flush).await, Ok(Ok(Ok(())))) {
-                tracing::warn!("the last spans did not reach the collector");
-            }
+        let (provider, meters) = (self.provider, self.meters);
+        // Each blocks until the collector has answered, hence threads of their own.
+        let spans = tokio::task::spawn_blocking(move || {
+            provider.is_none_or(|provider| provider.shutdown_with_timeout(patience).is_ok())
+        });
+        let metrics = tokio::task::spawn_blocking(move || {
+            meters.is_none_or(|meters| meters.shutdown_with_timeout(patience).is_ok())
+        });
+        let spans = tokio::time::timeout(patience, spans);
+        let metrics = tokio::time::timeout(patience, metrics);
+        let (spans, metrics) = tokio::join!(spans, metrics);
+        if !matches!(spans, Ok(Ok(true))) {
+            tracing::warn!("the last spans did not reach the collector");
         }
-        if let Some(metrics) = self.metrics {
-            let flush = tokio::task::spawn_blocking(move || metrics.provider().shutdown());
-            if !matches!(tokio::time::timeout(patience, flush).await, Ok(Ok(Ok(())))) {
-                tracing::warn!("the last metrics did not reach everybody");
-            }
+        if !matches!(metrics, Ok(Ok(true))) {
+            tracing::warn!("the last metrics did not reach the collector");
         }
         let lost = self.dropped.dropped_lines();
         if lost > 0 {
@@ -173,8 +174,7 @@ mod tests {
         let settings = TelemetrySettings {
             traces_endpoint: Some(url.parse().unwrap()),
             metrics_endpoint: None,
-            prometheus: false,
-            dogstatsd: None,
+            propagators: Vec::new(),
             environment: "staging".to_owned(),
         };
         let provider = tracer_provider(&settings).unwrap().unwrap();
@@ -192,9 +192,8 @@ mod tests {
         };
         Telemetry {
             provider: Some(provider),
-            metrics: None,
+            meters: None,
             control: logs::filter(&log).unwrap().1,
-            environment: String::new(),
             dropped: writer.error_counter(),
             _writer: guard,
         }

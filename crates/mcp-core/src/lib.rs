@@ -26,6 +26,7 @@ mod caller;
 mod error;
 mod ids;
 mod revisions;
+mod spans;
 pub mod tools;
 
 #[cfg(any(fuzzing, test))]
@@ -40,5 +41,6 @@ pub use error::ApiError;
 pub use ids::{InvalidId, OrganizationId, ProjectRef, RequirementRef, TaskRef};
 pub use revisions::protocol_revisions;
 pub use tools::{
-    FinishedOperation, OperationObserver, ScopePolicy, ToolOptions, ToolSet, canonical_name,
+    AuditedCall, Auditor, CallEnd, FinishedOperation, OperationObserver, ScopePolicy, ToolOptions,
+    ToolSet, canonical_name,
 };

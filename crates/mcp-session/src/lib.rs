@@ -79,7 +79,7 @@ mod writer;
 pub use builder::SessionTiersBuilder;
 pub use key::SessionKey;
 pub use redis::{RedisConfig, RedisConfigError, RedisStore};
-pub use seal::{Keyring, KeyringError, OpenError, Opened, SealError};
+pub use seal::{Keyring, KeyringError, OpenError, Opened, SealError, random_key, sub_key};
 pub use session::Session;
 pub use stats::{Counter, SignOuts, TierStats};
 pub use store::{MemoryStore, SharedStore, StoreError};

@@ -53,7 +53,7 @@ impl Keyring {
 
     /// A ring of one random key, for a store that nobody else reads. Its records are lost with it.
     pub fn random() -> Self {
-        Self::new(&Zeroizing::new(<[u8; 32]>::generate()), &[])
+        Self::new(&random_key(), &[])
     }
 
     /// A ring from keys written as 64 hexadecimal characters each.
@@ -149,9 +149,7 @@ struct Key {
 
 impl Key {
     fn new(secret: &Zeroizing<[u8; 32]>) -> Self {
-        let (mut extracted, hkdf) =
-            Hkdf::<Sha256>::extract(Some(b"mcp-session v1"), secret.as_slice());
-        extracted.as_mut_slice().zeroize();
+        let hkdf = extract(secret);
         let seal = expand::<32>(&hkdf, b"seal");
         let naming = expand::<64>(&hkdf, b"session-key");
         Self {
@@ -194,6 +192,24 @@ fn decrypt(
         .decrypt(nonce, Payload { msg, aad })
         .map(Zeroizing::new)
         .map_err(|_| OpenError::Tampered)
+}
+
+/// A secret that nobody else has, where none is configured.
+pub fn random_key() -> Zeroizing<[u8; 32]> {
+    Zeroizing::new(<[u8; 32]>::generate())
+}
+
+/// A key for another purpose than sessions, from the same secret. Whoever has it learns nothing
+/// about the secret or about any other key (HKDF, RFC 5869).
+pub fn sub_key(secret: &Zeroizing<[u8; 32]>, purpose: &str) -> Zeroizing<[u8; 64]> {
+    // No purpose of the ring's own begins like this.
+    expand(&extract(secret), format!("for {purpose}").as_bytes())
+}
+
+fn extract(secret: &Zeroizing<[u8; 32]>) -> Hkdf<Sha256> {
+    let (mut extracted, hkdf) = Hkdf::<Sha256>::extract(Some(b"mcp-session v1"), secret.as_slice());
+    extracted.as_mut_slice().zeroize();
+    hkdf
 }
 
 fn expand<const N: usize>(hkdf: &Hkdf<Sha256>, purpose: &[u8]) -> Zeroizing<[u8; N]> {

@@ -1,6 +1,6 @@
 //! The steps of one call to the endpoint, in the order they happen.
 
-use std::fmt::Display;
+use std::{fmt::Display, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use http::{
@@ -25,7 +25,7 @@ use crate::{
     preview::{PreviewError, RequestPreview},
     protocol,
     router::{Inner, method_not_allowed},
-    trace::{AccessLine, Name},
+    trace::AccessLine,
 };
 
 /// A request that may go on.
@@ -72,13 +72,15 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         // 7. May it, and then the work. The token ends here: nothing behind this line sees it.
         parts.headers.remove(AUTHORIZATION);
         (self.attach_caller)(&resolved.session, &token, &mut parts.extensions);
+        line.attach(&mut parts);
         let granted = resolved.session.principal().scopes();
         let response = match RequestPreview::parse(&bytes) {
             Ok(preview) => {
-                line.mcp_method = Some(Name::new(&preview.method));
-                line.tool = preview.tool.as_deref().map(Name::new);
-                line.protocol_version = preview.protocol_version.as_deref().map(Name::new);
-                self.message(parts, &bytes, &preview, granted).await
+                line.message(&preview, &parts.headers, &self.tool_name);
+                let begun = Instant::now();
+                let response = self.message(parts, &bytes, &preview, granted).await;
+                line.handled(begun.elapsed());
+                response
             }
             Err(PreviewError::Batch) if batch::is_offered(&parts.headers) => {
                 self.batch(parts, &bytes, granted).await
@@ -90,6 +92,7 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
             line.refuse("insufficient_scope");
             let issuer = resolved.session.principal().issuer();
             line.issuer = self.observer.is_some().then(|| issuer.to_owned());
+            line.session = Some(Arc::clone(&resolved.session));
         }
         in_flight.until_sent(response)
     }
@@ -121,16 +124,17 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         let (resolved, token) = match authenticate(&self.sessions, head.headers()).await {
             Ok(authenticated) => authenticated,
             Err(Unauthenticated { error, token }) => {
+                line.authenticated(None);
                 line.refuse(error.label());
                 if let (Some(_), Some(token)) = (&self.observer, token) {
                     let issuer = self.sessions.issuer_named_by(&token);
                     line.issuer = issuer.map(str::to_owned);
                 }
-                tracing::debug!(request_id = %line.request_id, %error, "request refused");
+                tracing::debug!(request_id = line.request_id(), %error, "request refused");
                 return Err(self.challenger.refuse(&error));
             }
         };
-        line.tier = Some(resolved.tier.as_str());
+        line.authenticated(Some(resolved.tier.as_str()));
         // 5. Whether it is a message at all.
         if head.method() != Method::POST {
             line.outcome = "method_not_allowed";

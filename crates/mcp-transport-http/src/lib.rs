@@ -54,6 +54,7 @@ mod preview;
 mod protocol;
 mod router;
 mod serve;
+mod spans;
 mod trace;
 
 pub use admin::AdminServer;

@@ -2,11 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use mcp_session::Session;
+
 /// Is told about every request that was answered.
 pub type RequestObserver = Arc<dyn Fn(&AnsweredRequest<'_>) + Send + Sync>;
 
-/// A request that was answered. It says what happened, never who asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A request that was answered.
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct AnsweredRequest<'a> {
     /// The HTTP method; `other` for one without a standard.
@@ -22,7 +24,7 @@ pub struct AnsweredRequest<'a> {
 }
 
 /// Why a request was sent away before any work began.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Refusal<'a> {
     /// The label of the authentication error, or `insufficient_scope`, `origin`, `host`, `draining`.
@@ -31,4 +33,10 @@ pub struct Refusal<'a> {
     pub issuer: Option<&'a str>,
     /// The `User-Agent` as it was sent: to be sorted into a few kinds, never to be kept.
     pub user_agent: Option<&'a str>,
+    /// The id of the access line.
+    pub request_id: &'a str,
+    /// Who it was, for one that is known and may not do this. For an audit log: no metric.
+    pub session: Option<&'a Session>,
+    /// The tool that was asked for.
+    pub tool: Option<&'a str>,
 }

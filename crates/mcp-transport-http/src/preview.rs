@@ -20,6 +20,8 @@ pub struct RequestPreview<'a> {
     pub is_request: bool,
     /// Protocol version in the message's own `_meta` (2026-07-28 and later).
     pub protocol_version: Option<Cow<'a, str>>,
+    /// `traceparent` in the message's own `_meta` (W3C Trace Context).
+    pub(crate) traceparent: Option<Cow<'a, str>>,
     /// JSON-RPC id as it was sent, for error answers.
     pub(crate) id: Option<&'a RawValue>,
 }
@@ -60,6 +62,9 @@ struct Params<'a> {
 struct Meta<'a> {
     #[serde(borrow, rename = "io.modelcontextprotocol/protocolVersion", default)]
     protocol_version: Option<Cow<'a, str>>,
+    /// Raw, so that a strange one does not hide the version.
+    #[serde(borrow, default)]
+    traceparent: Option<&'a RawValue>,
 }
 
 /// Tells an absent `id` from an `id` that is there and null.
@@ -104,12 +109,15 @@ impl<'a> RequestPreview<'a> {
         let meta: Option<Meta<'a>> = params
             .meta
             .and_then(|meta| serde_json::from_str(meta.get()).ok());
+        let traceparent = meta.as_ref().and_then(|meta| meta.traceparent);
+        let traceparent = traceparent.and_then(|text| serde_json::from_str(text.get()).ok());
         let protocol_version = meta.and_then(|meta| meta.protocol_version);
         Ok(Self {
             method,
             tool,
             is_request,
             protocol_version,
+            traceparent,
             id: message.id,
         })
     }

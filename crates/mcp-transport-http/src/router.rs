@@ -1,6 +1,6 @@
 //! The route table, and the steps of one call in the order they happen.
 
-use std::{fmt::Display, sync::Arc};
+use std::{borrow::Cow, fmt::Display, sync::Arc};
 
 use bytes::Bytes;
 use http::{
@@ -17,6 +17,7 @@ use rmcp::{
     },
 };
 use serde_json::json;
+use tracing::Instrument as _;
 
 use crate::{
     body::{self, BoxedBody},
@@ -31,6 +32,7 @@ use crate::{
 };
 
 type AttachCaller = dyn Fn(&Session, &AccessToken, &mut Extensions) + Send + Sync;
+type ToolName = dyn Fn(&str) -> Option<Cow<'static, str>> + Send + Sync;
 type ScopeRule = dyn Fn(&RequestPreview<'_>, &[String]) -> Result<(), Vec<String>> + Send + Sync;
 
 /// A hosted MCP server around an rmcp handler. Cheap to clone.
@@ -53,6 +55,8 @@ pub(crate) struct Inner<H> {
     pub(crate) sessions: SessionTiers,
     pub(crate) attach_caller: Box<AttachCaller>,
     pub(crate) scope_rule: Box<ScopeRule>,
+    /// The name under which the handler has a tool, if it has it.
+    pub(crate) tool_name: Box<ToolName>,
     pub(crate) challenger: Challenger,
     pub(crate) origin_rule: OriginRule,
     pub(crate) observer: Option<RequestObserver>,
@@ -132,10 +136,18 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
         self.changed(|inner| inner.scope_rule = Box::new(rule))
     }
 
-    /// The same server; the observer is told about every request that was answered.
+    /// The same server; the observer, too, is told about every request that was answered.
     #[must_use]
     pub fn with_observer(self, observer: RequestObserver) -> Self {
-        self.changed(|inner| inner.observer = Some(observer))
+        self.changed(|inner| {
+            inner.observer = Some(match inner.observer.take() {
+                Some(first) => Arc::new(move |request| {
+                    first(request);
+                    observer(request);
+                }),
+                None => observer,
+            });
+        })
     }
 
     /// Where somebody serves it already, nothing changes under the requests.
@@ -166,6 +178,7 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
             .with_allowed_origins(config.origins())
             .enforce_origin_validation()
             .with_max_request_body_bytes(config.max_body_bytes);
+        let tools = handler.clone();
         let sdk = StreamableHttpService::new(
             move || Ok(handler.clone()),
             Arc::new(NeverSessionManager::default()),
@@ -177,6 +190,7 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
             sessions,
             attach_caller,
             scope_rule,
+            tool_name: Box::new(move |name| tools.get_tool(name).map(|tool| tool.name)),
             challenger: Challenger::new(config.metadata_url(), &config.scopes_supported),
             origin_rule: OriginRule::new(config.origins(), config.hosts()),
             observer: None,
@@ -198,8 +212,11 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
         B::Error: Display + Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let route = self.inner.route(request.uri().path());
-        let mut line =
-            AccessLine::start(request.method().clone(), route.label(), request.headers());
+        let path = match route {
+            Route::Endpoint => Some(self.inner.endpoint_path.as_str()),
+            _ => None,
+        };
+        let mut line = AccessLine::start(request.method(), route.label(), path, request.headers());
         if self.inner.observer.is_some() {
             line.user_agent = request.headers().get(USER_AGENT).cloned();
         }
@@ -209,10 +226,14 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
             Route::Ready => self.inner.ready(),
             // Public by design: readable from any origin.
             Route::Metadata => self.inner.metadata(&request),
-            Route::Endpoint => self.inner.endpoint(request, &mut line).await,
+            Route::Endpoint => {
+                let span = line.trace.span.clone();
+                let answering = self.inner.endpoint(request, &mut line);
+                answering.instrument(span).await
+            }
             Route::Unknown => not_found(),
         };
-        self.inner.close(response, route, line)
+        self.inner.close(response, line)
     }
 }
 
@@ -269,24 +290,18 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
     fn close(
         &self,
         mut response: Response<BoxedBody>,
-        route: Route,
-        line: AccessLine,
+        mut line: AccessLine,
     ) -> Response<BoxedBody> {
         let headers = response.headers_mut();
         headers.insert(
             "x-content-type-options",
             HeaderValue::from_static("nosniff"),
         );
-        if let Some(id) = line.request_id_header() {
-            headers.insert("x-request-id", id);
-        }
+        headers.insert("x-request-id", line.request_id_header());
         if self.drain.is_draining() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        // Probes come every few seconds and say nothing new.
-        if !matches!(route, Route::Health | Route::Ready) {
-            line.finish(response.status());
-        }
+        line.finish(response.status());
         if let Some(observer) = &self.observer {
             observer(&line.answered(response.status()));
         }

@@ -1,72 +1,143 @@
 //! One access line per request. It tells what happened, never who: no user, organization or token.
+//! Every word in it is one of ours or of a standard; what a client makes up becomes `-`.
 
-use std::{fmt, time::Instant};
+use std::{
+    borrow::Cow,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, request::Parts};
+use mcp_session::Session;
+use opentelemetry::trace::TraceId;
+use rmcp::model::ProtocolVersion;
 use uuid::Uuid;
 
-use crate::observe::{AnsweredRequest, Refusal};
+use crate::{
+    observe::{AnsweredRequest, Refusal},
+    preview::RequestPreview,
+    spans::{self, Trace},
+};
 
-/// Longest name of a method or tool that is written down.
-const MAX_NAME: usize = 64;
+/// Longest request id that is taken over from a client.
+const MAX_ID: usize = 64;
+
+/// In place of a name that a client made up.
+const UNKNOWN: &str = "-";
 
 /// What the access line of one request will say; filled in on the way.
-#[derive(Debug)]
 pub(crate) struct AccessLine {
     started: Instant,
-    pub(crate) request_id: String,
+    request_id: HeaderValue,
     http_method: &'static str,
     /// The route, never the path as sent: a path may hold anything.
     route: &'static str,
-    pub(crate) mcp_method: Option<Name>,
-    pub(crate) tool: Option<Name>,
-    pub(crate) protocol_version: Option<Name>,
-    pub(crate) tier: Option<&'static str>,
+    pub(crate) trace: Trace,
+    trace_id: Option<TraceId>,
+    mcp_method: Option<&'static str>,
+    tool: Option<Cow<'static, str>>,
+    protocol_version: Option<&'static str>,
+    tier: Option<&'static str>,
     pub(crate) outcome: &'static str,
+    /// Until it was known who calls.
+    auth: Option<Duration>,
+    /// What the handler took.
+    handler: Option<Duration>,
     /// What an observer wants to know of a refusal; filled in only where there is one.
     pub(crate) issuer: Option<String>,
     pub(crate) user_agent: Option<HeaderValue>,
+    pub(crate) session: Option<Arc<Session>>,
     refused: bool,
-}
-
-/// A name a client sent, fit for a log: anything but a plain identifier becomes `-`.
-#[derive(Debug)]
-pub(crate) struct Name(String);
-
-impl Name {
-    pub(crate) fn new(name: &str) -> Self {
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-./".contains(&b);
-        let fits = !name.is_empty() && name.len() <= MAX_NAME && name.bytes().all(plain);
-        Self(if fits {
-            name.to_owned()
-        } else {
-            "-".to_owned()
-        })
-    }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+    finished: bool,
 }
 
 impl AccessLine {
-    pub(crate) fn start(http_method: Method, route: &'static str, headers: &HeaderMap) -> Self {
+    /// Begins with what the head says. `path` is that of the route, for a request that has a span.
+    pub(crate) fn start(
+        http_method: &Method,
+        route: &'static str,
+        path: Option<&str>,
+        headers: &HeaderMap,
+    ) -> Self {
+        let http_method = name_of(http_method);
+        let request_id = request_id(headers);
+        let trace = match path {
+            Some(path) => Trace::begin(http_method, path, text(&request_id), headers),
+            None => Trace::none(),
+        };
         Self {
             started: Instant::now(),
-            request_id: request_id(headers),
-            http_method: name_of(&http_method),
+            request_id,
+            http_method,
             route,
+            trace,
+            trace_id: None,
             mcp_method: None,
             tool: None,
             protocol_version: None,
             tier: None,
             outcome: "ok",
+            auth: None,
+            handler: None,
             issuer: None,
             user_agent: None,
+            session: None,
             refused: false,
+            // Probes come every few seconds and say nothing new.
+            finished: matches!(route, "health" | "ready"),
         }
+    }
+
+    pub(crate) fn request_id(&self) -> &str {
+        text(&self.request_id)
+    }
+
+    /// It is known who calls, or that it is not.
+    pub(crate) fn authenticated(&mut self, tier: Option<&'static str>) {
+        self.auth = Some(self.started.elapsed());
+        self.tier = tier;
+        if let Some(tier) = tier {
+            self.trace.span.record(spans::TIER, tier);
+        }
+    }
+
+    /// It is known what is asked for. `tool` gives the name of a tool that exists.
+    pub(crate) fn message(
+        &mut self,
+        preview: &RequestPreview<'_>,
+        headers: &HeaderMap,
+        tool: impl FnOnce(&str) -> Option<Cow<'static, str>>,
+    ) {
+        // A response has none.
+        let method = Some(&*preview.method).filter(|method| !method.is_empty());
+        self.mcp_method = method.map(|method| known(&METHODS, method));
+        self.tool = preview
+            .tool
+            .as_deref()
+            .map(|name| tool(name).unwrap_or(Cow::Borrowed(UNKNOWN)));
+        let in_header = || headers.get("mcp-protocol-version")?.to_str().ok();
+        let version = preview.protocol_version.as_deref().or_else(in_header);
+        self.protocol_version = version.map(version_of);
+        self.trace_id = preview.traceparent.as_deref().and_then(spans::trace_id);
+        let span = &self.trace.span;
+        if !span.is_disabled() {
+            span.record(spans::MCP_METHOD, self.mcp_method);
+            span.record(spans::MCP_VERSION, self.protocol_version);
+            span.record(spans::TOOL, self.tool.as_deref());
+        }
+    }
+
+    /// What the handler will find of this in the request: its id and its trace.
+    pub(crate) fn attach(&self, parts: &mut Parts) {
+        parts
+            .headers
+            .insert("x-request-id", self.request_id.clone());
+        self.trace.attach(parts);
+    }
+
+    /// The handler has answered after so long.
+    pub(crate) fn handled(&mut self, duration: Duration) {
+        self.handler = Some(duration);
     }
 
     /// The request is sent away before any work begins.
@@ -84,6 +155,9 @@ impl AccessLine {
                 .user_agent
                 .as_ref()
                 .and_then(|agent| agent.to_str().ok()),
+            request_id: self.request_id(),
+            session: self.session.as_deref(),
+            tool: self.tool.as_deref(),
         };
         AnsweredRequest {
             http_method: self.http_method,
@@ -94,29 +168,101 @@ impl AccessLine {
         }
     }
 
-    /// Writes the line. For a streamed answer the duration is that until its head.
-    pub(crate) fn finish(&self, status: StatusCode) {
-        let duration_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    /// Writes the line and ends the span. For a streamed answer the duration is that until its
+    /// head.
+    pub(crate) fn finish(&mut self, status: StatusCode) {
+        self.write(status.as_u16());
+        self.trace.end(status, self.outcome);
+    }
+
+    fn write(&mut self, status: u16) {
+        if std::mem::replace(&mut self.finished, true) {
+            return;
+        }
+        let trace_id = self.trace_id.or_else(|| self.trace.id());
         tracing::info!(
             target: "access",
-            request_id = %self.request_id,
+            request_id = self.request_id(),
+            trace_id = trace_id.map(tracing::field::display),
             http_method = self.http_method,
             route = self.route,
-            mcp_method = self.mcp_method.as_ref().map(tracing::field::display),
-            tool = self.tool.as_ref().map(tracing::field::display),
-            protocol_version = self.protocol_version.as_ref().map(tracing::field::display),
+            mcp_method = self.mcp_method,
+            tool = self.tool.as_deref(),
+            protocol_version = self.protocol_version,
             tier = self.tier,
             outcome = self.outcome,
-            status = status.as_u16(),
-            duration_us,
+            status,
+            auth_us = self.auth.map(micros),
+            handler_us = self.handler.map(micros),
+            duration_us = micros(self.started.elapsed()),
             "request"
         );
     }
 
     /// The request id as a header value.
-    pub(crate) fn request_id_header(&self) -> Option<HeaderValue> {
-        HeaderValue::from_str(&self.request_id).ok()
+    pub(crate) fn request_id_header(&self) -> HeaderValue {
+        self.request_id.clone()
     }
+}
+
+impl Drop for AccessLine {
+    /// A request that nobody waits for any more has its line too.
+    fn drop(&mut self) {
+        if !self.finished {
+            self.outcome = "client_left";
+            // As nginx has it; nobody was answered.
+            self.write(499);
+            self.trace.span.record(spans::ERROR_TYPE, self.outcome);
+        }
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// The methods of all revisions.
+const METHODS: [&str; 24] = [
+    "tools/call",
+    "tools/list",
+    "initialize",
+    "server/discover",
+    "ping",
+    "notifications/initialized",
+    "notifications/cancelled",
+    "notifications/progress",
+    "notifications/roots/list_changed",
+    "resources/list",
+    "resources/read",
+    "resources/templates/list",
+    "resources/subscribe",
+    "resources/unsubscribe",
+    "prompts/list",
+    "prompts/get",
+    "completion/complete",
+    "logging/setLevel",
+    "subscriptions/listen",
+    "tasks/get",
+    "tasks/list",
+    "tasks/result",
+    "tasks/update",
+    "tasks/cancel",
+];
+
+fn known(names: &[&'static str], name: &str) -> &'static str {
+    let mut names = names.iter();
+    names.find(|known| **known == name).unwrap_or(&UNKNOWN)
+}
+
+fn version_of(name: &str) -> &'static str {
+    let mut versions = ProtocolVersion::KNOWN_VERSIONS.iter();
+    let version = versions.find(|known| known.as_str() == name);
+    version.map_or(UNKNOWN, ProtocolVersion::as_str)
+}
+
+fn text(id: &HeaderValue) -> &str {
+    // Request ids are plain; see below.
+    id.to_str().unwrap_or_default()
 }
 
 /// A method that has a standard; a client may send any word of any length for another.
@@ -129,18 +275,18 @@ fn name_of(method: &Method) -> &'static str {
 }
 
 /// The caller's request id when it is a plain one, else a new one.
-fn request_id(headers: &HeaderMap) -> String {
-    let plain = |id: &&str| {
-        (8..=MAX_NAME).contains(&id.len())
-            && id
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let plain = |id: &&HeaderValue| {
+        let fits = |b: &u8| b.is_ascii_alphanumeric() || *b == b'-' || *b == b'_';
+        (8..=MAX_ID).contains(&id.len()) && id.as_bytes().iter().all(fits)
     };
-    let given = headers
-        .get("x-request-id")
-        .and_then(|id| id.to_str().ok())
-        .filter(plain);
-    given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+    if let Some(given) = headers.get("x-request-id").filter(plain) {
+        return given.clone();
+    }
+    let mut buffer = Uuid::encode_buffer();
+    let made = Uuid::now_v7().hyphenated().encode_lower(&mut buffer);
+    // Hexadecimal digits and hyphens are fit for a header.
+    HeaderValue::from_str(made).unwrap_or(HeaderValue::from_static(UNKNOWN))
 }
 
 #[cfg(test)]
@@ -148,11 +294,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_from_clients_are_plain_or_a_dash() {
-        assert_eq!(Name::new("tools/call").to_string(), "tools/call");
-        let long = "x".repeat(MAX_NAME + 1);
-        for name in ["", "a b", "a\n", "é", "{\"a\":1}", long.as_str()] {
-            assert_eq!(Name::new(name).to_string(), "-", "{name}");
+    fn what_a_client_makes_up_is_a_dash() {
+        assert_eq!(known(&METHODS, "tools/call"), "tools/call");
+        assert_eq!(version_of("2026-07-28"), "2026-07-28");
+        for name in ["", "tools/call ", "a\n", "é", "user_ada", "{\"a\":1}"] {
+            assert_eq!(known(&METHODS, name), "-", "{name}");
+            assert_eq!(version_of(name), "-", "{name}");
         }
     }
 

@@ -5,15 +5,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use url::Url;
 
 use super::Surroundings;
 use super::layers::Origin;
 use super::model::{
-    AdminSettings, ApiSettings, AuthSettings, Config, DogStatsdSettings, HttpSettings, LogSettings,
-    LoginSettings, SealingKeys, Serve, SessionSettings, StdioSettings, TelemetrySettings,
-    ToolSettings,
+    ApiSettings, AuditTarget, AuthSettings, Config, HttpSettings, LogSettings, LoginSettings,
+    SealingKeys, Serve, SessionSettings, StdioSettings, TelemetrySettings, ToolSettings,
 };
-use super::parse::{self, LoginStore, Transport};
+use super::parse::{self, AuditChoice, LoginStore, Propagator, Transport};
 use super::reader::{self, Reader};
 use super::{issuers, settings};
 
@@ -30,8 +30,8 @@ pub(super) fn read_config(
     let base_url = reader.optional(&settings::API_URL, parse::base_url);
     let tools = read_tools(reader);
     let log = read_log(reader);
-    let mut telemetry = read_telemetry(reader);
-    telemetry.prometheus = matches!(&serve, Serve::Http(http) if http.admin.is_some());
+    let (telemetry, logs) = read_telemetry(reader);
+    let audit = read_audit(reader, transport, logs);
     let warnings = std::mem::take(&mut reader.warnings);
     Some(Config {
         serve,
@@ -41,6 +41,7 @@ pub(super) fn read_config(
         tools,
         log,
         telemetry,
+        audit,
         warnings,
     })
 }
@@ -87,7 +88,6 @@ fn read_http(reader: &mut Reader) -> HttpSettings {
         }),
         auth: read_auth(reader, public_url.as_deref(), listen.port()),
         session: read_session(reader),
-        admin: read_admin(reader),
         public_url,
     }
 }
@@ -179,49 +179,64 @@ fn read_log(reader: &mut Reader) -> LogSettings {
     }
 }
 
-fn read_admin(reader: &mut Reader) -> Option<AdminSettings> {
-    let allowed_hosts = reader.list(&settings::ADMIN_ALLOWED_HOSTS, parse::host);
-    let listen = reader.optional(&settings::ADMIN_BIND, parse::socket_address)?;
-    if !listen.ip().is_loopback() {
-        reader.warnings.push(
-            "ADMIN_BIND is reached from other machines: it asks nobody who they are, so let a \
-             firewall or a network policy decide who may"
-                .to_owned(),
-        );
-    }
-    Some(AdminSettings {
-        listen,
-        allowed_hosts,
-    })
-}
-
-fn read_telemetry(reader: &mut Reader) -> TelemetrySettings {
+/// Also where log records would go.
+fn read_telemetry(reader: &mut Reader) -> (TelemetrySettings, Option<Url>) {
     let base = reader.optional(&settings::OTLP_ENDPOINT, parse::collector_urls);
-    let (base_traces, base_metrics) = base.unzip();
     let traces = reader.optional(&settings::OTLP_TRACES_ENDPOINT, parse::web_url);
-    let metrics = reader.optional(&settings::OTLP_METRICS_ENDPOINT, parse::web_url);
-    let environment = reader.value(&settings::ENVIRONMENT, "production".to_owned(), parse::word);
-    TelemetrySettings {
-        traces_endpoint: traces.or(base_traces),
-        metrics_endpoint: metrics.or(base_metrics),
-        prometheus: false,
-        dogstatsd: read_dogstatsd(reader, &environment),
-        environment,
-    }
+    let logs = reader.optional(&settings::OTLP_LOGS_ENDPOINT, parse::web_url);
+    let disabled = reader.value(&settings::OTEL_DISABLED, false, parse::switch);
+    let base = base.filter(|_| !disabled);
+    let settings = TelemetrySettings {
+        traces_endpoint: traces
+            .filter(|_| !disabled)
+            .or_else(|| base.clone().map(|base| base.traces)),
+        metrics_endpoint: base.clone().map(|base| base.metrics),
+        propagators: read_propagators(reader),
+        environment: reader.value(&settings::ENVIRONMENT, "production".to_owned(), parse::word),
+    };
+    let logs = logs
+        .filter(|_| !disabled)
+        .or_else(|| base.map(|base| base.logs));
+    (settings, logs)
 }
 
-fn read_dogstatsd(reader: &mut Reader, environment: &str) -> Option<DogStatsdSettings> {
-    let env = reader.optional(&settings::DOGSTATSD_ENV, parse::word);
-    let service = "braingrid-mcp".to_owned();
-    let service = reader.value(&settings::DOGSTATSD_SERVICE, service, parse::word);
-    let version = reader.optional(&settings::DOGSTATSD_VERSION, parse::word);
-    let version = version.unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned());
-    let port = reader.value(&settings::DOGSTATSD_PORT, 8125, parse::port);
-    let host = reader.optional(&settings::DOGSTATSD_HOST, parse::agent_host)?;
-    let env = env.unwrap_or_else(|| environment.to_owned());
-    Some(DogStatsdSettings {
-        host,
-        port,
-        tags: [("env", env), ("service", service), ("version", version)],
-    })
+/// One that is not known here is meant for other programs with the same environment.
+fn read_propagators(reader: &mut Reader) -> Vec<Propagator> {
+    let names = reader.list(&settings::OTEL_PROPAGATORS, parse::word);
+    let mut propagators = Vec::new();
+    for name in names {
+        match Propagator::named(&name) {
+            Some(propagator) => propagators.push(propagator),
+            None if name == "none" => {}
+            None => reader.warnings.push(format!(
+                "OTEL_PROPAGATORS names {name:?}, which this server does not have; it has \
+                 tracecontext and baggage"
+            )),
+        }
+    }
+    propagators
+}
+
+fn read_audit(reader: &mut Reader, transport: Transport, logs: Option<Url>) -> Option<AuditTarget> {
+    let setting = &settings::AUDIT_LOG;
+    match reader.optional(setting, parse::audit_target)? {
+        AuditChoice::Off => None,
+        AuditChoice::File(path) => Some(AuditTarget::File(path)),
+        AuditChoice::Stdout if transport == Transport::Http => Some(AuditTarget::Stdout),
+        AuditChoice::Stdout => {
+            let what = "over stdio, standard output belongs to MCP";
+            reader.report(setting, what, "name a file, or use otlp");
+            None
+        }
+        AuditChoice::Otlp if logs.is_some() => logs.map(AuditTarget::Otlp),
+        AuditChoice::Otlp => {
+            reader.report(
+                setting,
+                "there is no collector that it could go to",
+                "set OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_LOGS_ENDPOINT, and leave \
+                 OTEL_SDK_DISABLED unset",
+            );
+            None
+        }
+    }
 }

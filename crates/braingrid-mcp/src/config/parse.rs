@@ -1,6 +1,7 @@
 //! From text to typed values. A refusal says what is wrong and what to write instead.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
@@ -115,35 +116,6 @@ pub(crate) fn address(value: &str) -> Parsed<IpAddr> {
         Err(_) => refuse(
             format!("{} is no IP address", quoted(value)),
             "use 127.0.0.1 for this machine only, 0.0.0.0 or :: for every interface",
-        ),
-    }
-}
-
-/// An IP address with a port.
-pub(crate) fn socket_address(value: &str) -> Parsed<SocketAddr> {
-    let local = value.strip_prefix("localhost:");
-    let numeric = local.map_or_else(|| value.to_owned(), |port| format!("127.0.0.1:{port}"));
-    match numeric.parse() {
-        Ok(address) => Ok(address),
-        Err(_) => refuse(
-            format!("{} is no IP address with a port", quoted(value)),
-            "write 127.0.0.1:9464 for this machine only, 0.0.0.0:9464 or [::]:9464 for every \
-             interface",
-        ),
-    }
-}
-
-/// The name or address of an agent: IPv6 with or without brackets.
-pub(crate) fn agent_host(value: &str) -> Parsed<String> {
-    let bare = value.trim_start_matches('[').trim_end_matches(']');
-    if bare.parse::<IpAddr>().is_ok() {
-        return Ok(bare.to_owned());
-    }
-    match host(value) {
-        Ok(name) if !name.contains(':') => Ok(name),
-        _ => refuse(
-            format!("{} is no host", quoted(value)),
-            "write a host name or an IP address; the port is DD_DOGSTATSD_PORT",
         ),
     }
 }
@@ -331,18 +303,6 @@ pub(crate) enum LoginStore {
     File,
 }
 
-#[cfg(feature = "login")]
-impl LoginStore {
-    /// As a setting.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Keychain => "keychain",
-            Self::File => "file",
-        }
-    }
-}
-
 pub(crate) fn login_store(value: &str) -> Parsed<LoginStore> {
     match value.to_ascii_lowercase().as_str() {
         "auto" => Ok(LoginStore::Auto),
@@ -519,8 +479,16 @@ pub(crate) fn key_set_url(value: &str) -> Parsed<String> {
     secure_url(value).map(|_| value.to_owned())
 }
 
-/// Where traces and metrics go, below the base URL of a collector.
-pub(crate) fn collector_urls(value: &str) -> Parsed<(Url, Url)> {
+/// The URLs of one collector, by what is sent there.
+#[derive(Debug, Clone)]
+pub(crate) struct CollectorUrls {
+    pub(crate) traces: Url,
+    pub(crate) metrics: Url,
+    pub(crate) logs: Url,
+}
+
+/// The base URL of a collector.
+pub(crate) fn collector_urls(value: &str) -> Parsed<CollectorUrls> {
     let base = web_url(value)?;
     let below = |signal: &str| {
         let mut url = base.clone();
@@ -530,7 +498,56 @@ pub(crate) fn collector_urls(value: &str) -> Parsed<(Url, Url)> {
         ));
         url
     };
-    Ok((below("traces"), below("metrics")))
+    Ok(CollectorUrls {
+        traces: below("traces"),
+        metrics: below("metrics"),
+        logs: below("logs"),
+    })
+}
+
+/// A way to join traces and to pass them on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Propagator {
+    /// W3C Trace Context.
+    TraceContext,
+    /// W3C Baggage.
+    Baggage,
+}
+
+impl Propagator {
+    /// The one that `OTEL_PROPAGATORS` calls by this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        match name {
+            "tracecontext" => Some(Self::TraceContext),
+            "baggage" => Some(Self::Baggage),
+            _ => None,
+        }
+    }
+}
+
+/// What `AUDIT_LOG` says, before it is known whether that is possible.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum AuditChoice {
+    Off,
+    File(PathBuf),
+    Stdout,
+    Otlp,
+}
+
+/// Only a path is taken for a file: `AUDIT_LOG=on` must not make a file of that name.
+pub(crate) fn audit_target(value: &str) -> Parsed<AuditChoice> {
+    match value {
+        "off" => Ok(AuditChoice::Off),
+        "stdout" => Ok(AuditChoice::Stdout),
+        "otlp" => Ok(AuditChoice::Otlp),
+        path if path.contains(['/', std::path::MAIN_SEPARATOR]) => {
+            Ok(AuditChoice::File(PathBuf::from(path)))
+        }
+        _ => refuse(
+            format!("{} is no place for the audit log", quoted(value)),
+            "use off, stdout, otlp, or a path such as /var/log/braingrid-mcp/audit.jsonl or ./audit.jsonl",
+        ),
+    }
 }
 
 /// A file with certificates in PEM form.

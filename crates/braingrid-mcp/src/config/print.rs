@@ -183,7 +183,9 @@ const CLOSING: &str = "
 
 Traces are sent when one of the two collector variables above is set. The OpenTelemetry SDK reads
 the rest of its standard variables itself, among them `OTEL_EXPORTER_OTLP_HEADERS`,
-`OTEL_EXPORTER_OTLP_TIMEOUT`, `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`.
+`OTEL_EXPORTER_OTLP_TIMEOUT`, `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`,
+`OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` and `OTEL_BSP_*`. What is sent is described in
+[observability](observability.md).
 
 ## Exit codes
 

@@ -606,85 +606,57 @@ pub(crate) static OTLP_TRACES_ENDPOINT: Setting = Setting::new(
     "The full URL for traces, used as it is; wins over the base URL.",
 );
 
-pub(crate) static OTLP_METRICS_ENDPOINT: Setting = Setting::new(
+pub(crate) static OTLP_LOGS_ENDPOINT: Setting = Setting::new(
     Group::Logs,
     UsedBy::Both,
-    "otlp_metrics_endpoint",
-    &["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"],
+    "otlp_logs_endpoint",
+    &["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"],
 )
 .says(
-    "Collector for metrics",
-    "The full URL for metrics, used as it is; wins over the base URL.",
+    "Collector for the audit log",
+    "The full URL for log records, used as it is; wins over the base URL. Read where `AUDIT_LOG` \
+     is `otlp`.",
 );
 
-pub(crate) static ADMIN_BIND: Setting =
-    Setting::new(Group::Logs, UsedBy::Http, "admin_bind", &["ADMIN_BIND"])
-        .flag("admin-bind", "ADDRESS")
-        .says(
-            "Address for operators",
-            "Address and port of a second listener, such as `127.0.0.1:9464`: `/metrics` for \
-             Prometheus, log level, readiness in detail. It asks nobody who they are: never make it \
-             public. Unset: there is none.",
-        );
-
-pub(crate) static ADMIN_ALLOWED_HOSTS: Setting = Setting::new(
+pub(crate) static OTEL_DISABLED: Setting = Setting::new(
     Group::Logs,
-    UsedBy::Http,
-    "admin_allowed_hosts",
-    &["ADMIN_ALLOWED_HOSTS"],
+    UsedBy::Both,
+    "otel_sdk_disabled",
+    &["OTEL_SDK_DISABLED"],
+)
+.kind(Kind::Switch)
+.default("false")
+.says(
+    "No OpenTelemetry",
+    "Nothing is exported, whatever the other variables say. What a client sends as `traceparent` \
+     still travels on to BrainGrid.",
+);
+
+pub(crate) static OTEL_PROPAGATORS: Setting = Setting::new(
+    Group::Logs,
+    UsedBy::Both,
+    "otel_propagators",
+    &["OTEL_PROPAGATORS"],
 )
 .kind(Kind::List)
+.default("tracecontext")
 .says(
-    "Host names for operators",
-    "Under which the second listener is reached, beside loopback names and the address itself.",
+    "How traces are joined",
+    "`tracecontext`, `baggage`, `none`. Baggage is off unless named: it would hand on to BrainGrid \
+     whatever clients put into it.",
 );
 
-pub(crate) static DOGSTATSD_HOST: Setting = Setting::new(
-    Group::Logs,
-    UsedBy::Both,
-    "dogstatsd_host",
-    &["DD_AGENT_HOST"],
-)
-.says(
-    "Datadog agent",
-    "Host that takes metrics over DogStatsD (UDP): a name, an IPv4 or an IPv6 address. Unset: \
-         none are sent.",
-);
-
-pub(crate) static DOGSTATSD_PORT: Setting = Setting::new(
-    Group::Logs,
-    UsedBy::Both,
-    "dogstatsd_port",
-    &["DD_DOGSTATSD_PORT"],
-)
-.default("8125")
-.says("Its port", "");
-
-pub(crate) static DOGSTATSD_ENV: Setting =
-    Setting::new(Group::Logs, UsedBy::Both, "dogstatsd_env", &["DD_ENV"]).says(
-        "Tag `env`",
-        "Default: the name of the environment, see `ENVIRONMENT`.",
-    );
-
-pub(crate) static DOGSTATSD_SERVICE: Setting = Setting::new(
-    Group::Logs,
-    UsedBy::Both,
-    "dogstatsd_service",
-    &["DD_SERVICE"],
-)
-.default("braingrid-mcp")
-.says("Tag `service`", "");
-
-pub(crate) static DOGSTATSD_VERSION: Setting = Setting::new(
-    Group::Logs,
-    UsedBy::Both,
-    "dogstatsd_version",
-    &["DD_VERSION"],
-)
-.says("Tag `version`", "Default: this program's own.");
+pub(crate) static AUDIT_LOG: Setting =
+    Setting::new(Group::Logs, UsedBy::Both, "audit_log", &["AUDIT_LOG"])
+        .default("off")
+        .says(
+            "Where the audit log goes",
+            "`off`, the path of a file that is appended to, `stdout` (HTTP only), or `otlp`. It \
+             names users and organizations, so it is off unless asked for.",
+        );
 
 /// Every setting, in the order in which they are printed.
-pub(crate) static SETTINGS: [&Setting; 46] = [
+pub(crate) static SETTINGS: [&Setting; 42] = [
     &CONFIG_FILE,
     &TRANSPORT,
     &ENVIRONMENT,
@@ -723,12 +695,8 @@ pub(crate) static SETTINGS: [&Setting; 46] = [
     &LOG_FORMAT,
     &OTLP_ENDPOINT,
     &OTLP_TRACES_ENDPOINT,
-    &OTLP_METRICS_ENDPOINT,
-    &ADMIN_BIND,
-    &ADMIN_ALLOWED_HOSTS,
-    &DOGSTATSD_HOST,
-    &DOGSTATSD_PORT,
-    &DOGSTATSD_ENV,
-    &DOGSTATSD_SERVICE,
-    &DOGSTATSD_VERSION,
+    &OTLP_LOGS_ENDPOINT,
+    &OTEL_DISABLED,
+    &OTEL_PROPAGATORS,
+    &AUDIT_LOG,
 ];

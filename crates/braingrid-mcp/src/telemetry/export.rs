@@ -1,9 +1,10 @@
-//! The exporter of traces over OTLP, and what every exporter says of this process.
+//! The exporters of traces and metrics over OTLP.
 
 use anyhow::Context as _;
 use opentelemetry::KeyValue;
-use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
+use opentelemetry_otlp::{MetricExporter, SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 
 use crate::config::TelemetrySettings;
@@ -27,9 +28,28 @@ pub(super) fn tracer_provider(
     Ok(Some(provider))
 }
 
-/// What spans and metrics say about this process. The SDK's own detectors read `OTEL_SERVICE_NAME` and
+/// The exporter of metrics, once a minute; `None` when no collector is configured.
+pub(super) fn meter_provider(
+    settings: &TelemetrySettings,
+) -> anyhow::Result<Option<SdkMeterProvider>> {
+    let Some(endpoint) = &settings.metrics_endpoint else {
+        return Ok(None);
+    };
+    let exporter = MetricExporter::builder()
+        .with_http()
+        .with_endpoint(endpoint.as_str())
+        .build()
+        .context("the exporter of metrics cannot be built")?;
+    let provider = SdkMeterProvider::builder()
+        .with_periodic_exporter(exporter)
+        .with_resource(resource(&settings.environment))
+        .build();
+    Ok(Some(provider))
+}
+
+/// What everything exported says about this process. The SDK's own detectors read `OTEL_SERVICE_NAME` and
 /// `OTEL_RESOURCE_ATTRIBUTES`; a name found there stays.
-pub(super) fn resource(environment: &str) -> Resource {
+pub(crate) fn resource(environment: &str) -> Resource {
     let detected = Resource::builder().build();
     let name = detected
         .get(&"service.name".into())

@@ -5,10 +5,14 @@ use std::io::IsTerminal as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
-use tracing::{Metadata, Subscriber};
+use opentelemetry::Context;
+use opentelemetry::trace::{TraceContextExt as _, TraceId};
+use tracing::{Event, Metadata, Subscriber};
 use tracing_appender::non_blocking::NonBlocking;
 use tracing_subscriber::Registry;
 use tracing_subscriber::filter::{EnvFilter, FilterExt as _, filter_fn};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::{Filter, Layer};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::reload;
@@ -26,6 +30,7 @@ pub(crate) struct LogControl {
     current: Arc<Mutex<String>>,
 }
 
+#[cfg_attr(not(test), expect(dead_code, reason = "for the admin listener"))]
 impl LogControl {
     /// What is in force: a level, or directives.
     pub(crate) fn current(&self) -> String {
@@ -94,13 +99,19 @@ fn parse(directives: &str) -> anyhow::Result<EnvFilter> {
 }
 
 /// Whether a line may be written, whatever the filter says. Below `info`, libraries print whole
-/// messages and headers: arguments of tools, tokens. `RUST_LOG=trace` must not lift that.
+/// messages and headers: arguments of tools, tokens. `RUST_LOG=trace` must not lift that. The MCP
+/// SDK quotes its peer in warnings too.
 ///
 /// Spans are for the collector alone. The log has no use for them, and what nobody uses is not
 /// even made: without a collector a request costs no span.
 fn is_discreet(metadata: &Metadata<'_>) -> bool {
     let krate = metadata.target().split("::").next().unwrap_or_default();
-    metadata.is_event() && (*metadata.level() <= tracing::Level::INFO || OURS.contains(&krate))
+    let most = match krate {
+        "rmcp" => tracing::Level::ERROR,
+        krate if OURS.contains(&krate) => tracing::Level::TRACE,
+        _ => tracing::Level::INFO,
+    };
+    metadata.is_event() && *metadata.level() <= most
 }
 
 /// Our crates at `level`. Libraries are heard from `warn` on: what they say below that is about
@@ -131,9 +142,40 @@ where
         LogFormat::Json => lines
             .json()
             .flatten_event(true)
+            .with_current_span(false)
             .with_span_list(false)
+            .map_event_format(WithTrace)
             .boxed(),
         LogFormat::Pretty => lines.with_ansi(terminal).boxed(),
+    }
+}
+
+/// Adds the id of the trace to a line that was written in one.
+struct WithTrace<F>(F);
+
+impl<S, N, F> FormatEvent<S, N> for WithTrace<F>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+    N: for<'writer> FormatFields<'writer> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let trace_id = Context::map_current(|trace| trace.span().span_context().trace_id());
+        if trace_id == TraceId::INVALID {
+            return self.0.format_event(context, writer, event);
+        }
+        let mut line = String::new();
+        self.0
+            .format_event(context, Writer::new(&mut line), event)?;
+        match line.trim_end().strip_suffix('}') {
+            Some(object) => writeln!(writer, "{object},\"trace_id\":\"{trace_id}\"}}"),
+            None => writer.write_str(&line),
+        }
     }
 }
 

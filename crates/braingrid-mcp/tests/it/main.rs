@@ -8,13 +8,13 @@
 )]
 
 mod about;
-mod admin;
+mod audit;
 mod cancellation;
 mod doctor;
 mod install;
-mod login;
+mod leaks;
+mod logs;
 mod lost_answers;
-mod metrics;
 mod panics;
 mod progress;
 mod protocol;
@@ -27,6 +27,7 @@ mod shutdown;
 mod stdio;
 mod telemetry;
 mod tools;
+mod traces;
 mod transports;
 mod upstream;
 mod world;

@@ -11,7 +11,7 @@ use reqwest::Response;
 use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
 use serde_json::Value;
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tracing::{Instrument, Span, field};
+use tracing::Instrument as _;
 use url::Url;
 
 use super::{
@@ -27,6 +27,7 @@ use crate::{
     caller::{Caller, CredentialError},
     error::{ApiError, Unclear},
     ids::OrganizationId,
+    spans,
 };
 
 const ORGANIZATION: HeaderName = HeaderName::from_static("x-organization-id");
@@ -93,15 +94,9 @@ impl Sender {
         caller: &Caller,
         request: &Request,
     ) -> Result<Answer, ApiError> {
-        let span = tracing::info_span!(
-            "braingrid.request",
-            otel.kind = "client",
-            operation = request.route.operation,
-            http.request.method = request.route.method.as_str(),
-            http.response.status_code = field::Empty,
-            attempts = field::Empty,
-            error.r#type = field::Empty,
-        );
+        let route = &request.route;
+        let server = self.base.host_str();
+        let span = spans::api_request(route.operation, route.method.as_str(), server);
         let started = Instant::now();
         let mut counted = Counted::default();
         let sent = async {
@@ -109,14 +104,13 @@ impl Sender {
             self.attempts(caller, request, &mut counted).await
         };
         let sent = sent.instrument(span.clone()).await;
-        if let Err(error) = &sent {
-            span.record("error.type", error.kind());
-        }
+        let error = sent.as_ref().err().map(ApiError::kind);
+        spans::api_ended(&span, counted.status, counted.attempts, error);
         if let Some(observer) = &self.observer {
             observer(&FinishedRequest {
                 operation: request.route.operation,
                 method: request.route.method.clone(),
-                outcome: sent.as_ref().map_or_else(ApiError::kind, |_| "ok"),
+                outcome: error.unwrap_or("ok"),
                 status: counted.status,
                 attempts: counted.attempts,
                 duration: started.elapsed(),
@@ -153,7 +147,6 @@ impl Sender {
         let mut attempt = 1;
         loop {
             counted.attempts += 1;
-            Span::current().record("attempts", counted.attempts);
             let reply = self.attempt(&bearer, request, deadline).await;
             let status = reply.as_ref().ok().map(|reply| reply.status.as_u16());
             counted.status = status.or(counted.status);
@@ -235,7 +228,6 @@ impl Sender {
             .await
             .map_err(|error| transport_failure(class, &error))?;
         let status = response.status();
-        Span::current().record("http.response.status_code", status.as_u16());
         let retry_after = retry_after(response.headers(), SystemTime::now());
         let event_stream = is_event_stream(response.headers());
         let body = self.body(class, response).await?;

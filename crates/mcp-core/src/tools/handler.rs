@@ -12,12 +12,8 @@ use rmcp::{
     service::{NotificationContext, RequestContext},
 };
 
-use super::{
-    Entry, ToolOptions, ToolSet, canonical_name,
-    observe::Operation,
-    run::{ToolError, failed},
-};
-use crate::Caller;
+use super::{Entry, ToolOptions, ToolSet, canonical_name, observe::Operation, run::ToolError};
+use crate::{Caller, spans::Failed};
 
 /// How long clients may keep what is the same for everybody until the next deployment.
 const FRESH_MS: u64 = 300_000;
@@ -37,21 +33,27 @@ impl ServerHandler for ToolSet {
         request: InitializeRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<InitializeResult, ErrorData> {
-        let mut operation = self.operation("initialize", &context);
+        let mut operation = self.operation("initialize", None, &context);
         context.peer.set_peer_info(request.clone());
         let answer = self.negotiate_initialize(&request);
         if let Ok(agreed) = &answer {
             operation.in_revision(&agreed.protocol_version);
         }
-        operation.end(outcome_of(&answer));
+        operation.end(outcome_of(&answer), Failed::other(&answer));
         answer
+    }
+
+    async fn ping(&self, context: RequestContext<RoleServer>) -> Result<(), ErrorData> {
+        self.operation("ping", None, &context).end("ok", Failed::No);
+        Ok(())
     }
 
     async fn discover(
         &self,
         context: RequestContext<RoleServer>,
     ) -> Result<DiscoverResult, ErrorData> {
-        self.operation("server/discover", &context).end("ok");
+        let operation = self.operation("server/discover", None, &context);
+        operation.end("ok", Failed::No);
         let versions = self.supported_protocol_versions().into_owned();
         let info = self.shared.info.clone();
         Ok(DiscoverResult::from_server_info(versions, info)
@@ -64,9 +66,9 @@ impl ServerHandler for ToolSet {
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let operation = self.operation("tools/list", &context);
+        let operation = self.operation("tools/list", None, &context);
         let list = self.list(request, &context);
-        operation.end(outcome_of(&list));
+        operation.end(outcome_of(&list), Failed::other(&list));
         list
     }
 
@@ -79,21 +81,14 @@ impl ServerHandler for ToolSet {
         params: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let mut operation = self.operation("tools/call", &context);
-        let Some(entry) = self.entry(&params.name) else {
-            operation.end("invalid_params");
-            return Err(unknown_tool(&params.name));
-        };
-        operation.of_tool(&entry.tool);
+        let entry = self.entry(&params.name);
+        let operation = self.operation("tools/call", entry.map(|entry| &entry.tool), &context);
         let modern = is_modern(&context);
-        let (mut answer, outcome) = match self.caller(&context) {
-            Ok(caller) => match self.missing_scopes(entry, &caller) {
-                Some(error) => (Ok(failed(&error)), error.kind()),
-                None => self.run(entry, caller, params, context).await,
-            },
-            Err(error) => (Err(error), "internal_error"),
+        let (mut answer, outcome) = match entry {
+            Some(entry) => operation.run(self.run(entry, params, context)).await,
+            None => (Err(unknown_tool(&params.name)), "invalid_params"),
         };
-        operation.end(outcome);
+        operation.end(outcome, Failed::call(&answer));
         if modern && let Ok(CallToolResponse::Complete(result)) = &mut answer {
             result
                 .meta
@@ -107,8 +102,13 @@ impl ServerHandler for ToolSet {
 }
 
 impl ToolSet {
-    fn operation(&self, method: &'static str, context: &RequestContext<RoleServer>) -> Operation {
-        Operation::begin(self.observer.as_ref(), method, context)
+    fn operation(
+        &self,
+        method: &'static str,
+        tool: Option<&Tool>,
+        context: &RequestContext<RoleServer>,
+    ) -> Operation {
+        Operation::begin(self.observer.as_ref(), method, tool, context)
     }
 
     fn list(
@@ -135,7 +135,7 @@ impl ToolSet {
 
     /// The fixed caller, else the one that came with the HTTP request, by reference: its headers
     /// are not copied.
-    fn caller(&self, context: &RequestContext<RoleServer>) -> Result<Caller, ErrorData> {
+    pub(super) fn caller(&self, context: &RequestContext<RoleServer>) -> Result<Caller, ErrorData> {
         let of_request = || {
             context
                 .extensions
@@ -152,7 +152,7 @@ impl ToolSet {
     }
 
     /// Decided here also where a transport decided before: this is the decision that counts.
-    fn missing_scopes(&self, entry: &Entry, caller: &Caller) -> Option<ToolError> {
+    pub(super) fn missing_scopes(&self, entry: &Entry, caller: &Caller) -> Option<ToolError> {
         (!self.covers(entry, caller.scopes())).then(|| {
             ToolError::Refused(format!(
                 "This needs the scope {}, which was not granted. Log in again and allow it.",

@@ -7,6 +7,7 @@
 
 mod account;
 mod args;
+mod audit;
 mod definition;
 mod guesses;
 mod handler;
@@ -29,15 +30,16 @@ use rmcp::{
     model::{JsonObject, MetaObject, ServerConfig, Tool},
 };
 
-use self::{
-    definition::{Definition, Effect, RunTool},
-    run::InFlight,
-};
 pub use self::{
+    audit::{AuditedCall, Auditor, CallEnd},
     names::canonical_name,
     observe::{FinishedOperation, OperationObserver},
     options::ToolOptions,
     scopes::ScopePolicy,
+};
+use self::{
+    definition::{Definition, Effect, RunTool},
+    run::InFlight,
 };
 use crate::{braingrid::BrainGridClient, caller::Caller};
 
@@ -48,6 +50,7 @@ pub struct ToolSet {
     observer: Option<OperationObserver>,
     /// Names the caller; without it, callers come with the requests.
     caller: Option<Arc<dyn Fn() -> Caller + Send + Sync>>,
+    auditor: Option<Auditor>,
 }
 
 struct Shared {
@@ -88,6 +91,7 @@ impl ToolSet {
             shared: Arc::new(Shared::new(client, options, tools)),
             caller: None,
             observer: None,
+            auditor: None,
         }
     }
 
@@ -108,6 +112,13 @@ impl ToolSet {
     #[must_use]
     pub fn with_observer(mut self, observer: OperationObserver) -> Self {
         self.observer = Some(observer);
+        self
+    }
+
+    /// The same tools; the auditor is told about every call that changes something.
+    #[must_use]
+    pub fn with_auditor(mut self, auditor: Auditor) -> Self {
+        self.auditor = Some(auditor);
         self
     }
 

@@ -12,6 +12,8 @@ use rmcp::{
     service::RequestContext,
 };
 
+use crate::spans::{Failed, RequestTrace, known};
+
 /// Is told about every operation that ended.
 pub type OperationObserver = Arc<dyn Fn(&FinishedOperation<'_>) + Send + Sync>;
 
@@ -32,10 +34,15 @@ pub struct FinishedOperation<'a> {
     pub duration: Duration,
 }
 
-/// An operation under way; reports when it is dropped, so that one that is given up counts too.
-pub(super) struct Operation(Option<Open>);
+/// An operation under way, for its observer and its trace. It is reported when it is dropped, so
+/// that one that is given up counts too.
+pub(super) struct Operation {
+    trace: RequestTrace,
+    watched: Option<Watched>,
+    ended: bool,
+}
 
-struct Open {
+struct Watched {
     observer: OperationObserver,
     started: Instant,
     method: &'static str,
@@ -45,62 +52,60 @@ struct Open {
 }
 
 impl Operation {
-    /// Begins to watch, if somebody wants to know.
+    /// Begins to watch, if somebody wants to know. `tool` is one that exists.
     pub(super) fn begin(
         observer: Option<&OperationObserver>,
         method: &'static str,
+        tool: Option<&Tool>,
         context: &RequestContext<RoleServer>,
     ) -> Self {
-        Self(observer.map(|observer| {
-            Open {
-                observer: Arc::clone(observer),
-                started: Instant::now(),
-                method,
-                tool: None,
-                protocol_version: context
-                    .protocol_version()
-                    .and_then(|version| known(&version)),
-                outcome: "cancelled",
-            }
-        }))
-    }
-
-    pub(super) fn of_tool(&mut self, tool: &Tool) {
-        if let Some(open) = &mut self.0 {
-            open.tool = Some(tool.name.clone());
+        let watched = observer.map(|observer| Watched {
+            observer: Arc::clone(observer),
+            started: Instant::now(),
+            method,
+            tool: tool.map(|tool| tool.name.clone()),
+            protocol_version: context.protocol_version().as_ref().and_then(known),
+            outcome: "cancelled",
+        });
+        Self {
+            trace: RequestTrace::begin(method, tool.map(|tool| &*tool.name), context),
+            watched,
+            ended: false,
         }
     }
 
     pub(super) fn in_revision(&mut self, version: &ProtocolVersion) {
-        if let Some(open) = &mut self.0 {
-            open.protocol_version = known(version);
+        if let Some(watched) = &mut self.watched {
+            watched.protocol_version = known(version);
         }
     }
 
-    pub(super) fn end(mut self, outcome: &'static str) {
-        if let Some(open) = &mut self.0 {
-            open.outcome = outcome;
+    /// Does the work in the operation's trace.
+    pub(super) fn run<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
+        self.trace.run(work)
+    }
+
+    pub(super) fn end(mut self, outcome: &'static str, failed: Failed<'_>) {
+        if let Some(watched) = &mut self.watched {
+            watched.outcome = outcome;
         }
+        self.trace.end(outcome, failed);
+        self.ended = true;
     }
 }
 
 impl Drop for Operation {
     fn drop(&mut self) {
-        let Some(open) = &self.0 else { return };
-        (open.observer)(&FinishedOperation {
-            method: open.method,
-            tool: open.tool.as_ref(),
-            protocol_version: open.protocol_version,
-            outcome: open.outcome,
-            duration: open.started.elapsed(),
+        if !self.ended {
+            self.trace.end("cancelled", Failed::No);
+        }
+        let Some(watched) = &self.watched else { return };
+        (watched.observer)(&FinishedOperation {
+            method: watched.method,
+            tool: watched.tool.as_ref(),
+            protocol_version: watched.protocol_version,
+            outcome: watched.outcome,
+            duration: watched.started.elapsed(),
         });
     }
-}
-
-/// A revision by its own name: what a client makes up has none here.
-fn known(version: &ProtocolVersion) -> Option<&'static str> {
-    let mut known = ProtocolVersion::KNOWN_VERSIONS.iter();
-    known
-        .find(|known| *known == version)
-        .map(ProtocolVersion::as_str)
 }

@@ -22,14 +22,14 @@ use rmcp::{
     service::RequestContext,
 };
 use tokio::sync::watch;
-use tracing::{Instrument, Span};
 
 use super::{
     Entry, Run, Shared, ToolSet,
+    audit::Audited,
     definition::{Effect, Outcome},
     sieve::{self, Sifted},
 };
-use crate::{ApiError, BrainGridClient, Caller, CredentialError, ProjectRef};
+use crate::{ApiError, BrainGridClient, Caller, CredentialError, ProjectRef, spans};
 
 /// What a running tool has at hand.
 #[derive(Clone)]
@@ -146,19 +146,24 @@ pub(super) fn sentence(text: &str) -> String {
 }
 
 impl ToolSet {
-    /// Runs the tool to its end, or as far as anybody wants it.
+    /// Runs the tool for whoever asks, if they may: to its end, or as far as anybody wants it.
     pub(super) async fn run(
         &self,
         entry: &Entry,
-        caller: Caller,
         params: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Done {
-        let span = tracing::info_span!(
-            "tool",
-            tool = entry.tool.name.as_ref(),
-            outcome = tracing::field::Empty
-        );
+        let caller = match self.caller(&context) {
+            Ok(caller) => caller,
+            Err(error) => return (Err(error), "internal_error"),
+        };
+        if let Some(error) = self.missing_scopes(entry, &caller) {
+            let audited = self.audited(entry, &caller, &params, &context);
+            audited.end("insufficient_scope");
+            return done_with(&error);
+        }
+        let changes = entry.effect.changes_something();
+        let audited = changes.then(|| self.audited(entry, &caller, &params, &context));
         let cancelled = context.ct.clone();
         let left = Leave(Arc::new(AtomicBool::new(false)));
         let call = Call {
@@ -167,20 +172,16 @@ impl ToolSet {
             left: left.0.clone(),
         };
         let progress = keep_informed(entry.effect, &context);
-        let work = guarded(
-            self.clone(),
-            entry.clone(),
-            call,
-            params,
-            context,
-            span.clone(),
-        );
-        let work = work.instrument(span.clone());
-        let done = if entry.effect.changes_something() {
+        let work = guarded(self.clone(), entry.clone(), call, params, context);
+        let done = if changes {
             let begun = self.shared.in_flight.begin();
-            let mut task = tokio::spawn(async move {
+            let mut task = spans::spawn(async move {
                 let _begun = begun;
-                work.await
+                let done = work.await;
+                if let Some(audited) = audited {
+                    audited.end(done.1);
+                }
+                done
             });
             tokio::select! {
                 biased;
@@ -192,14 +193,23 @@ impl ToolSet {
             tokio::select! {
                 biased;
                 done = work => done,
-                () = cancelled.cancelled() => {
-                    span.record("outcome", "cancelled");
-                    done_with(&ToolError::Left)
-                }
+                () = cancelled.cancelled() => done_with(&ToolError::Left),
             }
         };
         drop(left);
         done
+    }
+
+    /// Tells the auditor, if there is one, that this call begins.
+    fn audited(
+        &self,
+        entry: &Entry,
+        caller: &Caller,
+        params: &CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+    ) -> Audited {
+        let (auditor, tool) = (self.auditor.as_ref(), &entry.tool.name);
+        Audited::begin(auditor, caller, tool, params.arguments.as_ref(), context)
     }
 }
 
@@ -219,8 +229,8 @@ async fn guarded(
     call: Call,
     params: CallToolRequestParams,
     context: RequestContext<RoleServer>,
-    span: Span,
 ) -> Done {
+    let name = entry.tool.name.clone();
     let work = async {
         match entry.run {
             Run::BuiltIn(run) => {
@@ -240,14 +250,12 @@ async fn guarded(
         }
     };
     let done = AssertUnwindSafe(work).catch_unwind().await;
-    let done = done.unwrap_or_else(|panic: Box<dyn Any + Send>| {
+    done.unwrap_or_else(|panic: Box<dyn Any + Send>| {
         // The payload may itself panic when dropped; forgetting it is the safe way out.
         std::mem::forget(panic);
-        tracing::error!("tool panicked");
+        tracing::error!(tool = &*name, "tool panicked");
         (Ok(failed(&ToolError::Internal)), "panic")
-    });
-    span.record("outcome", done.1);
-    done
+    })
 }
 
 /// The outcome of a tool that is not built in.
@@ -275,7 +283,7 @@ fn response(outcome: Outcome, remark: &str) -> CallToolResponse {
     }
 }
 
-pub(super) fn failed(error: &ToolError) -> CallToolResponse {
+fn failed(error: &ToolError) -> CallToolResponse {
     failed_with(error, "")
 }
 

@@ -202,3 +202,12 @@ fn principal_of((issuer, subject, organization, client): &Who) -> Principal {
         ..testing::principal("", 5_000).to_record()
     })
 }
+
+#[test]
+fn a_sub_key_is_its_own_for_each_purpose_and_secret() {
+    let (one, other) = (Zeroizing::new([1; 32]), Zeroizing::new([2; 32]));
+    assert_eq!(sub_key(&one, "audit"), sub_key(&one, "audit"));
+    assert_ne!(sub_key(&one, "audit"), sub_key(&one, "seal"));
+    assert_ne!(sub_key(&one, "audit"), sub_key(&other, "audit"));
+    assert!(!sub_key(&one, "audit").starts_with(&*one));
+}

@@ -1,0 +1,249 @@
+//! The audit log: who did what for which organization, and who was sent away.
+//!
+//! One record for each call of a tool that changes something and for each refusal, to a file, to
+//! standard output or to an OpenTelemetry collector. A request only puts its record into a queue:
+//! it never waits, and when the queue is full the record is lost, which is counted. Arguments are
+//! not in a record, only a keyed digest of them.
+
+mod digest;
+mod export;
+mod hooks;
+mod lines;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use opentelemetry::trace::{TraceContextExt as _, TraceId};
+use opentelemetry::{Context, global};
+use serde::{Serialize, Serializer};
+
+pub(crate) use digest::Digest;
+use export::Export;
+use lines::Lines;
+
+use crate::config::AuditTarget;
+
+/// Records that may wait. A record takes some 400 bytes.
+const WAITING: usize = 8_192;
+
+/// Refusals take no more than half of the places: strangers can make any number of them, and must
+/// not push out what was done.
+const WAITING_REFUSALS: usize = WAITING / 2;
+
+/// One line of the audit log. The fields are documented in `docs/observability.md`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Record {
+    /// When it ended.
+    #[serde(serialize_with = "as_text")]
+    pub(crate) time: Timestamp,
+    /// What kind of record this is.
+    pub(crate) event: Event,
+    /// `ok`, or the name of what went wrong, or the reason of the refusal.
+    pub(crate) outcome: &'static str,
+    /// Who, as the issuer names them; absent where nobody was authenticated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) subject: Option<String>,
+    /// For which organization.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) organization: Option<String>,
+    /// The canonical name of the tool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tool: Option<String>,
+    /// Of the arguments; see [`Digest`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) arguments: Option<String>,
+    /// The id of the access line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) request_id: Option<String>,
+    /// The trace it happened in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) trace_id: Option<String>,
+}
+
+/// RFC 3339, in UTC.
+fn as_text<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(time)
+}
+
+/// What a record tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Event {
+    /// A call of a tool that changes something.
+    ToolCall,
+    /// A request that was sent away.
+    Refusal,
+}
+
+impl Event {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::ToolCall => "tool_call",
+            Self::Refusal => "refusal",
+        }
+    }
+}
+
+impl Record {
+    /// A record of now, in the current trace.
+    pub(crate) fn now(event: Event, outcome: &'static str) -> Self {
+        let trace_id = Context::map_current(|trace| trace.span().span_context().trace_id());
+        Self {
+            time: Timestamp::now(),
+            event,
+            outcome,
+            subject: None,
+            organization: None,
+            tool: None,
+            arguments: None,
+            request_id: None,
+            trace_id: (trace_id != TraceId::INVALID).then(|| trace_id.to_string()),
+        }
+    }
+}
+
+/// Takes records. A cheap handle.
+#[derive(Clone)]
+pub(crate) struct Audit(Arc<Inner>);
+
+struct Inner {
+    counts: Arc<Counts>,
+    sink: Sink,
+}
+
+enum Sink {
+    Lines(Lines),
+    Export(Export),
+}
+
+/// What happened to the records so far.
+#[derive(Debug, Default)]
+struct Counts {
+    waiting: AtomicUsize,
+    written: AtomicU64,
+    lost: AtomicU64,
+}
+
+impl Counts {
+    /// A place in the queue, if there is one for this kind of record.
+    fn enter(&self, event: Event) -> bool {
+        let limit = match event {
+            Event::ToolCall => WAITING,
+            Event::Refusal => WAITING_REFUSALS,
+        };
+        let entered = self.waiting.fetch_add(1, Ordering::Relaxed) < limit;
+        if !entered {
+            self.leave(1, false);
+        }
+        entered
+    }
+
+    /// So many records are off the queue.
+    fn leave(&self, records: usize, written: bool) {
+        self.waiting.fetch_sub(records, Ordering::Relaxed);
+        let count = if written { &self.written } else { &self.lost };
+        count.fetch_add(
+            u64::try_from(records).unwrap_or(u64::MAX),
+            Ordering::Relaxed,
+        );
+    }
+}
+
+impl Audit {
+    /// Opens the audit log. A place that cannot be written to is an error now, not later.
+    pub(crate) fn open(target: &AuditTarget, environment: &str) -> anyhow::Result<Self> {
+        let counts = Arc::<Counts>::default();
+        let sink = match target {
+            AuditTarget::File(path) => Sink::Lines(to_file(path.clone(), &counts)?),
+            AuditTarget::Stdout => {
+                Sink::Lines(Lines::to(Box::new(std::io::stdout()), Arc::clone(&counts))?)
+            }
+            AuditTarget::Otlp(url) => {
+                Sink::Export(Export::to(url, environment, Arc::clone(&counts))?)
+            }
+        };
+        observe(&counts);
+        Ok(Self(Arc::new(Inner { counts, sink })))
+    }
+
+    /// Takes a record, or counts it as lost. Never waits.
+    pub(crate) fn record(&self, record: Record) {
+        if self.0.counts.enter(record.event) {
+            match &self.0.sink {
+                Sink::Lines(lines) => lines.record(&record),
+                Sink::Export(export) => export.record(record),
+            }
+        }
+    }
+
+    /// Waits until all that was taken is written, for at most `patience`.
+    pub(crate) async fn finish(self, patience: Duration) {
+        let inner = Arc::clone(&self.0);
+        let finishing = tokio::task::spawn_blocking(move || match &inner.sink {
+            Sink::Lines(lines) => lines.finish(patience),
+            Sink::Export(export) => export.finish(patience),
+        });
+        let finished = tokio::time::timeout(patience, finishing).await;
+        let waiting = self.0.counts.waiting.load(Ordering::Relaxed);
+        let lost = self.0.counts.lost.load(Ordering::Relaxed);
+        if finished.is_err() || waiting > 0 || lost > 0 {
+            tracing::error!(lost, waiting, "audit records are missing");
+        }
+    }
+}
+
+fn to_file(path: PathBuf, counts: &Arc<Counts>) -> anyhow::Result<Lines> {
+    let file = lines::Appended::open(path.clone())
+        .with_context(|| format!("AUDIT_LOG: {} cannot be appended to", path.display()))?;
+    Lines::to(Box::new(file), Arc::clone(counts))
+}
+
+/// Lets metrics tell how many records there were and how many are missing.
+fn observe(counts: &Arc<Counts>) {
+    let meter = global::meter(env!("CARGO_PKG_NAME"));
+    let counter = |name, description, read: fn(&Counts) -> &AtomicU64| {
+        let counts = Arc::clone(counts);
+        let counter = meter
+            .u64_observable_counter(name)
+            .with_description(description);
+        let counter = counter.with_callback(move |observer| {
+            observer.observe(read(&counts).load(Ordering::Relaxed), &[]);
+        });
+        counter.build();
+    };
+    let (written, lost) = ("Audit records written", "Audit records lost");
+    counter("mcp.audit.records", written, |counts| &counts.written);
+    counter("mcp.audit.records.lost", lost, |counts| &counts.lost);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_leave_room_for_what_was_done() {
+        let counts = Counts::default();
+        let entered = (0..WAITING).filter(|_| counts.enter(Event::Refusal));
+        assert_eq!(entered.count(), WAITING_REFUSALS);
+        let entered = (0..WAITING).filter(|_| counts.enter(Event::ToolCall));
+        assert_eq!(entered.count(), WAITING - WAITING_REFUSALS);
+        assert_eq!(counts.waiting.load(Ordering::Relaxed), WAITING);
+        assert_eq!(counts.lost.load(Ordering::Relaxed), WAITING as u64);
+        counts.leave(WAITING, true);
+        assert!(counts.enter(Event::Refusal));
+    }
+
+    #[test]
+    fn a_record_says_only_what_is_known() {
+        let mut record = Record::now(Event::Refusal, "expired");
+        record.time = Timestamp::UNIX_EPOCH;
+        assert_eq!(
+            serde_json::to_string(&record).unwrap(),
+            r#"{"time":"1970-01-01T00:00:00Z","event":"refusal","outcome":"expired"}"#
+        );
+    }
+}

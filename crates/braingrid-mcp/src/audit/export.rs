@@ -1,0 +1,101 @@
+//! Audit records as OpenTelemetry log records, over OTLP.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context as _;
+use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider as _, Severity};
+use opentelemetry_otlp::{LogExporter, WithExportConfig as _};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::logs::{
+    BatchConfigBuilder, BatchLogProcessor, LogBatch, LogExporter as Exporter, SdkLogger,
+    SdkLoggerProvider,
+};
+use url::Url;
+
+use super::{Counts, Record, WAITING};
+use crate::telemetry;
+
+/// The event name of a record.
+const EVENT: &str = "mcp.audit";
+
+/// Hands records to the exporter's own queue and thread.
+pub(super) struct Export {
+    provider: SdkLoggerProvider,
+    logger: SdkLogger,
+}
+
+impl Export {
+    pub(super) fn to(url: &Url, environment: &str, counts: Arc<Counts>) -> anyhow::Result<Self> {
+        let exporter = LogExporter::builder()
+            .with_http()
+            .with_endpoint(url.as_str())
+            .build()
+            .context("the exporter of the audit log cannot be built")?;
+        // `Counts` keeps the bound: the queue behind it never overflows unseen.
+        let queue = BatchConfigBuilder::default().with_max_queue_size(WAITING);
+        let processor = BatchLogProcessor::builder(Counting { exporter, counts })
+            .with_batch_config(queue.build())
+            .build();
+        let provider = SdkLoggerProvider::builder()
+            .with_log_processor(processor)
+            .with_resource(telemetry::resource(environment))
+            .build();
+        let logger = provider.logger(EVENT);
+        Ok(Self { provider, logger })
+    }
+
+    pub(super) fn record(&self, record: Record) {
+        let mut log = self.logger.create_log_record();
+        log.set_event_name(EVENT);
+        log.set_severity_number(Severity::Info);
+        log.set_severity_text("INFO");
+        log.set_timestamp(SystemTime::from(record.time));
+        let texts = [
+            ("audit.event", Some(record.event.as_str().to_owned())),
+            ("audit.outcome", Some(record.outcome.to_owned())),
+            ("enduser.id", record.subject),
+            ("audit.organization", record.organization),
+            ("gen_ai.tool.name", record.tool),
+            ("audit.arguments", record.arguments),
+            ("http.request.id", record.request_id),
+        ];
+        for (name, text) in texts {
+            if let Some(text) = text {
+                log.add_attribute(name, AnyValue::from(text));
+            }
+        }
+        // The trace is that of the current context, which the logger asks for itself.
+        self.logger.emit(log);
+    }
+
+    pub(super) fn finish(&self, patience: Duration) {
+        // What was not sent is still counted as waiting.
+        let _ = self.provider.shutdown_with_timeout(patience);
+    }
+}
+
+/// Counts what the exporter sent and what it could not send.
+#[derive(Debug)]
+struct Counting {
+    exporter: LogExporter,
+    counts: Arc<Counts>,
+}
+
+impl Exporter for Counting {
+    async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
+        let records = batch.iter().count();
+        let sent = self.exporter.export(batch).await;
+        self.counts.leave(records, sent.is_ok());
+        sent
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.exporter.set_resource(resource);
+    }
+}

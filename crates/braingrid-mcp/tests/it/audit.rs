@@ -1,0 +1,171 @@
+//! The audit log: what is in it, where it goes, and that it cannot be had where it must not be.
+
+use mcp_test_support::{
+    Collector, ServerProcess, Source,
+    client::{Generation, RawStdio},
+};
+use serde_json::{Value, json};
+
+use crate::world::{LIMIT, World, client_of, idea};
+
+fn parsed(text: &str) -> Vec<Value> {
+    let lines = text.lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// A write, a read, a write that fails, a refusal of somebody and one of nobody.
+async fn traffic(world: &World, server: &ServerProcess) {
+    let token = |scope: &str| {
+        let token = world.issuer.token().subject("user_ada");
+        token.organization("org_ada").scope(scope).mint()
+    };
+    let missing = json!({"project_id": "PROJ-1", "requirement_id": "REQ-999", "name": "new"});
+    let calls = [
+        ("create_requirement", idea("a rough idea"), Some("w")),
+        ("list_projects", json!({}), Some("w")),
+        ("update_project_requirement", missing, Some("w")),
+        ("create_requirement", idea("a rough idea"), Some("r")),
+        ("create_requirement", idea("a rough idea"), None),
+    ];
+    for (tool, arguments, scope) in calls {
+        let mut call = client_of(server).call(Generation::Modern, tool, &arguments);
+        if let Some(scope) = scope {
+            call = call.bearer(&token(scope));
+        }
+        call.send().await.unwrap();
+    }
+}
+
+fn outcomes(records: &[Value]) -> Vec<(&str, &str)> {
+    records.iter().map(outcome).collect()
+}
+
+fn outcome(record: &Value) -> (&str, &str) {
+    let text = |name: &str| record[name].as_str().unwrap();
+    (text("event"), text("outcome"))
+}
+
+const EXPECTED: [(&str, &str); 4] = [
+    ("tool_call", "ok"),
+    ("tool_call", "not_found"),
+    ("refusal", "insufficient_scope"),
+    ("refusal", "no_token"),
+];
+
+#[tokio::test]
+async fn writes_and_refusals_are_appended_to_a_file() {
+    let world = World::shared().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut digests = Vec::new();
+    for instance in ["one", "two"] {
+        let path = folder.path().join(instance);
+        let command = world
+            .command()
+            .env("AUDIT_LOG", &path)
+            .env("TOOL_SCOPES", "write=w");
+        let mut server = world.start(&command).await;
+        traffic(&world, &server).await;
+        let lines = server.wait_access_log(5, LIMIT).await;
+        assert!(server.stop(LIMIT).await.unwrap().success());
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(!text.contains("a rough idea"), "{text}");
+        let records = parsed(&text);
+        assert_eq!(outcomes(&records), EXPECTED);
+
+        let [done, _, somebody, nobody] = records.as_slice() else {
+            panic!("{text}");
+        };
+        assert_eq!(done["subject"], "user_ada");
+        assert_eq!(done["organization"], "org_ada");
+        assert_eq!(done["tool"], "create_requirement");
+        assert_eq!(done["request_id"], lines[0]["request_id"]);
+        assert!(done["time"].as_str().unwrap().ends_with('Z'), "{done}");
+        digests.push(done["arguments"].as_str().unwrap().to_owned());
+        assert_eq!(somebody["subject"], "user_ada");
+        assert_eq!(somebody["tool"], "create_requirement");
+        assert_eq!(nobody["request_id"], lines[4]["request_id"]);
+        for known in ["subject", "organization", "tool", "arguments"] {
+            assert!(nobody.get(known).is_none(), "{nobody}");
+        }
+    }
+    assert!(digests[0].starts_with("hmac-sha256:"), "{digests:?}");
+    assert_eq!(digests[0], digests[1], "the same key, the same arguments");
+}
+
+#[tokio::test]
+async fn a_collector_can_take_it_and_counts_what_was_written() {
+    let world = World::small().await;
+    let collector = Collector::start().await.unwrap();
+    let command = world
+        .command()
+        .env("AUDIT_LOG", "otlp")
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url())
+        .env("TOOL_SCOPES", "write=w");
+    let mut server = world.start(&command).await;
+    traffic(&world, &server).await;
+    assert!(server.stop(LIMIT).await.unwrap().success());
+    let logs = collector.logs().entries();
+    let kinds: Vec<_> = logs
+        .iter()
+        .map(|log| {
+            let text = |name: &str| log.attributes[name].as_str().unwrap();
+            (text("audit.event"), text("audit.outcome"))
+        })
+        .collect();
+    assert_eq!(kinds, EXPECTED);
+    assert!(logs.iter().all(|log| log.event_name == "mcp.audit"));
+    assert_eq!(logs[0].attributes["enduser.id"], "user_ada");
+    let tool = |span: &&mcp_test_support::collector::Span| span.name.starts_with("tools/call");
+    let spans = collector.spans().entries();
+    let tool = spans.iter().find(tool).unwrap();
+    assert_eq!(logs[0].trace_id, tool.trace_id, "in the trace of its call");
+}
+
+#[tokio::test]
+async fn standard_output_can_have_it_but_not_over_stdio() {
+    let world = World::small().await;
+    let command = world.command().env("AUDIT_LOG", "stdout");
+    let mut server = world.start(&command.env("TOOL_SCOPES", "write=w")).await;
+    traffic(&world, &server).await;
+    assert!(server.stop(LIMIT).await.unwrap().success());
+    let lines = server.output().entries();
+    let stdout = lines.iter().filter(|line| line.source == Source::Stdout);
+    let records: Vec<Value> = stdout
+        .map(|line| serde_json::from_str(&line.text).unwrap())
+        .collect();
+    assert_eq!(outcomes(&records), EXPECTED);
+
+    for (target, code, said) in [
+        ("stdout", 78, "belongs to MCP"),
+        ("otlp", 78, "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        ("on", 78, "no place"),
+        ("/no/such/folder/audit", 70, "AUDIT_LOG"),
+    ] {
+        let command = world.stdio_command().env("AUDIT_LOG", target);
+        let mut server = command.spawn().unwrap();
+        let status = server.wait(LIMIT).await.unwrap();
+        assert_eq!(status.code(), Some(code), "{target}: {}", server.text());
+        assert!(server.text().contains(said), "{target}: {}", server.text());
+    }
+}
+
+#[tokio::test]
+async fn a_local_call_names_the_organization_it_found_out() {
+    let world = World::small().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit");
+    let command = world
+        .stdio_command()
+        .env("BRAINGRID_API_TOKEN", world.token("user_ada", "org_ada"))
+        .env("AUDIT_LOG", &path);
+    let mut stdio = RawStdio::start(&command).unwrap();
+    let params = json!({"name": "create_requirement", "arguments": idea("a rough idea")});
+    let answer = stdio.request(Generation::Modern, "tools/call", params);
+    assert!(answer.await.unwrap()["result"].is_object());
+    assert!(stdio.close(LIMIT).await.unwrap().success());
+    let records = parsed(&std::fs::read_to_string(&path).unwrap());
+    assert_eq!(outcomes(&records), [("tool_call", "ok")]);
+    assert_eq!(records[0]["organization"], "org_ada");
+}

@@ -1,0 +1,365 @@
+//! Traces on real traffic: where they come from, what is in them, where they go on, and that a
+//! collector that is away or hangs is nobody's concern.
+
+use std::time::{Duration, Instant};
+
+use mcp_test_support::{
+    Collector, ServerCommand,
+    api::Operation,
+    client::{Generation, RawStdio},
+    collector::Span,
+};
+use serde_json::{Value, json};
+
+use crate::world::{LIMIT, World, client_of, idea};
+
+/// A trace as a client names it, and the client's span in it.
+struct Named {
+    trace: String,
+    span: String,
+}
+
+impl Named {
+    fn new(seed: u8) -> Self {
+        Self {
+            trace: format!("{seed:02x}").repeat(16),
+            span: format!("{seed:02x}").repeat(8),
+        }
+    }
+
+    fn header(&self) -> String {
+        format!("00-{}-{}-01", self.trace, self.span)
+    }
+}
+
+fn traced(command: ServerCommand, collector: &Collector) -> ServerCommand {
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url())
+}
+
+/// The one span of this trace with this name.
+fn span(spans: &[Span], trace: &str, name: &str) -> Span {
+    let fits = |span: &&Span| span.trace_id == trace && span.name == name;
+    let found: Vec<_> = spans.iter().filter(fits).collect();
+    assert_eq!(found.len(), 1, "{name} in {spans:#?}");
+    found[0].clone()
+}
+
+fn has(span: &Span, name: &str, value: impl Into<Value>) {
+    let found = span.attributes.get(name);
+    assert_eq!(found, Some(&value.into()), "{name} of {span:#?}");
+}
+
+/// `traceparent` of the last request to this operation: trace and span.
+fn passed_on(world: &World, operation: Operation) -> (String, String) {
+    let requests = world.api.requests().entries();
+    let last = requests
+        .iter()
+        .rfind(|request| request.operation == Some(operation));
+    let header = last.unwrap().headers.get("traceparent").unwrap();
+    let mut fields = header.to_str().unwrap().split('-').skip(1);
+    (
+        fields.next().unwrap().to_owned(),
+        fields.next().unwrap().to_owned(),
+    )
+}
+
+#[tokio::test]
+async fn a_call_is_one_trace_from_the_client_to_braingrid() {
+    let world = World::small().await;
+    let collector = Collector::start().await.unwrap();
+    let command = traced(world.command(), &collector)
+        .env("OTEL_SERVICE_NAME", "planning")
+        .env("OTEL_RESOURCE_ATTRIBUTES", "team=tools");
+    let mut server = world.start(&command).await;
+    let keys_are_here = "issuer keys fetched";
+    let output = server.output();
+    let fetched = |lines: &[mcp_test_support::Captured]| {
+        lines.iter().any(|line| line.text.contains(keys_are_here))
+    };
+    assert!(output.wait_until(fetched, LIMIT).await);
+    // The token's key is new: it has to be fetched within the request.
+    world.issuer.rotate();
+    let token = world.token("user_ada", "org_ada");
+    let (cold, warm) = (Named::new(0xa1), Named::new(0xb2));
+    for (named, generation) in [(&cold, Generation::Modern), (&warm, Generation::Legacy)] {
+        let call = client_of(&server).call(generation, "create_requirement", &idea("a rough idea"));
+        let call = call.bearer(&token).header("traceparent", &named.header());
+        let answer = call.header("tracestate", "vendor=1").send().await.unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+    let passed_on = passed_on(&world, Operation::SpecifyRequirement);
+    assert!(server.stop(LIMIT).await.unwrap().success());
+    let spans = collector.spans().entries();
+
+    let request = span(&spans, &cold.trace, "POST /mcp");
+    assert_eq!(
+        (request.kind, &request.parent_span_id),
+        ("server", &cold.span)
+    );
+    assert_eq!(request.trace_state, "vendor=1");
+    has(&request, "http.request.method", "POST");
+    has(&request, "http.route", "/mcp");
+    has(&request, "http.response.status_code", 200);
+    has(&request, "mcp.session.tier", "verification");
+    assert_eq!(request.resource["service.name"], "planning");
+    assert_eq!(request.resource["team"], "tools");
+    assert_eq!(
+        request.resource["deployment.environment.name"],
+        "production"
+    );
+
+    let resolve = span(&spans, &cold.trace, "session.resolve");
+    assert_eq!(resolve.parent_span_id, request.span_id);
+    has(&resolve, "mcp.session.tier", "verification");
+    let fetch = span(&spans, &cold.trace, "auth.keys.fetch");
+    assert_eq!(fetch.parent_span_id, resolve.span_id);
+    has(&fetch, "oauth.issuer", world.issuer.url());
+    has(&fetch, "oauth.keys.cause", "unknown_key");
+
+    let name = "tools/call create_requirement";
+    let tool = span(&spans, &cold.trace, name);
+    assert_eq!(
+        (tool.kind, &tool.parent_span_id),
+        ("server", &request.span_id)
+    );
+    has(&tool, "mcp.method.name", "tools/call");
+    has(&tool, "mcp.protocol.version", "2026-07-28");
+    has(&tool, "gen_ai.operation.name", "execute_tool");
+    has(&tool, "gen_ai.tool.name", "create_requirement");
+    has(&tool, "jsonrpc.request.id", "1");
+    has(&tool, "network.transport", "tcp");
+    has(&tool, "mcp.request.outcome", "ok");
+    assert!(!tool.is_error && !tool.attributes.contains_key("error.type"));
+
+    let api = span(&spans, &cold.trace, "specify_requirement");
+    assert_eq!((api.kind, &api.parent_span_id), ("client", &tool.span_id));
+    has(&api, "http.request.method", "POST");
+    has(&api, "http.response.status_code", 201);
+    has(&api, "server.address", "127.0.0.1");
+
+    // Known by now: nothing to find out, and the second call reached BrainGrid in its own trace.
+    let request = span(&spans, &warm.trace, "POST /mcp");
+    has(&request, "mcp.session.tier", "memory");
+    has(&request, "mcp.protocol.version", "2025-11-25");
+    let in_trace = spans.iter().filter(|span| span.trace_id == warm.trace);
+    assert_eq!(in_trace.count(), 3, "request, tool and API call");
+    let tool = span(&spans, &warm.trace, name);
+    let api = span(&spans, &warm.trace, "specify_requirement");
+    assert_eq!(api.parent_span_id, tool.span_id);
+    assert_eq!(passed_on, (warm.trace, api.span_id));
+}
+
+#[tokio::test]
+async fn a_session_from_another_instance_shows_the_store() {
+    let world = World::shared().await;
+    let collector = Collector::start().await.unwrap();
+    let first = world.warm_server().await;
+    let token = world.token("user_ada", "org_ada");
+    let list = |server| client_of(server).call(Generation::Modern, "list_projects", &json!({}));
+    assert_eq!(
+        list(&first).bearer(&token).send().await.unwrap().status,
+        200
+    );
+    crate::sessions::stored_sessions(&world, 1).await;
+    world.issuer.stop().await;
+
+    let mut second = world.start(&traced(world.command(), &collector)).await;
+    let named = Named::new(0xc3);
+    let call = list(&second).bearer(&token);
+    let answer = call.header("traceparent", &named.header()).send().await;
+    assert_eq!(answer.unwrap().status, 200);
+    second.stop(LIMIT).await.unwrap();
+    let spans = collector.spans().entries();
+    let resolve = span(&spans, &named.trace, "session.resolve");
+    has(&resolve, "mcp.session.tier", "store");
+    let redis = span(&spans, &named.trace, "GET");
+    assert_eq!(
+        (redis.kind, &redis.parent_span_id),
+        ("client", &resolve.span_id)
+    );
+    has(&redis, "db.system.name", "redis");
+}
+
+#[tokio::test]
+async fn a_trace_named_in_the_message_wins_and_the_one_around_it_is_linked() {
+    let world = World::small().await;
+    let collector = Collector::start().await.unwrap();
+    let mut server = world.start(&traced(world.command(), &collector)).await;
+    let token = world.token("user_ada", "org_ada");
+    let (around, inside, both) = (Named::new(0x11), Named::new(0x22), Named::new(0x33));
+    for (header, meta) in [(&around, &inside), (&both, &both)] {
+        let params = json!({
+            "name": "list_projects",
+            "arguments": {},
+            "_meta": {"traceparent": meta.header()},
+        });
+        let call = client_of(&server).request(Generation::Modern, "tools/call", params);
+        let call = call.bearer(&token).header("traceparent", &header.header());
+        assert_eq!(call.send().await.unwrap().status, 200);
+    }
+    let lines = server.wait_access_log(2, LIMIT).await;
+    assert_eq!(lines[0]["trace_id"], inside.trace.as_str());
+    server.stop(LIMIT).await.unwrap();
+    let spans = collector.spans().entries();
+
+    let request = span(&spans, &around.trace, "POST /mcp");
+    let tool = span(&spans, &inside.trace, "tools/call list_projects");
+    assert_eq!(tool.parent_span_id, inside.span);
+    assert_eq!(tool.links, [(request.trace_id, request.span_id)]);
+    // The same in both places: one below the other.
+    let request = span(&spans, &both.trace, "POST /mcp");
+    let tool = span(&spans, &both.trace, "tools/call list_projects");
+    assert_eq!(request.parent_span_id, both.span);
+    assert_eq!(tool.parent_span_id, request.span_id);
+    assert!(tool.links.is_empty());
+}
+
+#[tokio::test]
+async fn over_stdio_the_trace_comes_with_the_message() {
+    let world = World::small().await;
+    let collector = Collector::start().await.unwrap();
+    let token = world.token("user_ada", "org_ada");
+    let command = world.stdio_command().env("BRAINGRID_API_TOKEN", token);
+    let mut stdio = RawStdio::start(&traced(command, &collector)).unwrap();
+    let named = Named::new(0x44);
+    let params = json!({
+        "name": "list_projects",
+        "arguments": {},
+        "_meta": {"traceparent": named.header()},
+    });
+    let answer = stdio.request(Generation::Modern, "tools/call", params);
+    assert!(answer.await.unwrap()["result"].is_object());
+    assert!(stdio.close(LIMIT).await.unwrap().success());
+    let spans = collector.spans().entries();
+    let tool = span(&spans, &named.trace, "tools/call list_projects");
+    assert_eq!((tool.kind, &tool.parent_span_id), ("server", &named.span));
+    has(&tool, "network.transport", "pipe");
+    let api = span(&spans, &named.trace, "list_projects");
+    assert_eq!(api.parent_span_id, tool.span_id);
+    let passed_on = passed_on(&world, Operation::ListProjects);
+    assert_eq!(passed_on, (named.trace, api.span_id));
+}
+
+#[tokio::test]
+async fn what_goes_wrong_is_in_the_span() {
+    let world = World::small().await;
+    let collector = Collector::start().await.unwrap();
+    let mut server = world.start(&traced(world.command(), &collector)).await;
+    let token = world.token("user_ada", "org_ada");
+    let traces = [0x51, 0x52, 0x53].map(Named::new);
+    let calls = [
+        ("no_such_tool", json!({}), Some(token.clone())),
+        (
+            "get_project_requirement",
+            json!({"project_id": "PROJ-1", "requirement_id": "REQ-999"}),
+            Some(token),
+        ),
+        ("list_projects", json!({}), None),
+    ];
+    for ((tool, arguments, token), named) in calls.into_iter().zip(&traces) {
+        let call = client_of(&server).call(Generation::Modern, tool, &arguments);
+        let mut call = call.header("traceparent", &named.header());
+        if let Some(token) = token {
+            call = call.bearer(&token);
+        }
+        call.send().await.unwrap();
+    }
+    server.stop(LIMIT).await.unwrap();
+    let spans = collector.spans().entries();
+
+    let unknown = span(&spans, &traces[0].trace, "tools/call");
+    has(&unknown, "error.type", "-32602");
+    has(&unknown, "rpc.response.status_code", "-32602");
+    assert!(!unknown.is_error, "the client's mistake");
+    let failed = span(
+        &spans,
+        &traces[1].trace,
+        "tools/call get_project_requirement",
+    );
+    has(&failed, "error.type", "tool_error");
+    has(&failed, "mcp.request.outcome", "not_found");
+    assert!(failed.is_error);
+    let refused = span(&spans, &traces[2].trace, "POST /mcp");
+    has(&refused, "http.response.status_code", 401);
+    has(&refused, "error.type", "no_token");
+    assert!(!refused.is_error);
+}
+
+#[tokio::test]
+async fn without_a_collector_the_clients_trace_travels_on_as_it_is() {
+    let world = World::small().await;
+    let collector = Collector::start().await.unwrap();
+    let disabled = traced(world.command(), &collector).env("OTEL_SDK_DISABLED", "true");
+    let token = world.token("user_ada", "org_ada");
+    for command in [world.command(), disabled] {
+        let server = world.start(&command).await;
+        for generation in Generation::BOTH {
+            let named = Named::new(0x66);
+            // A write goes on in a task of its own.
+            let call =
+                client_of(&server).call(generation, "create_requirement", &idea("a rough idea"));
+            let call = call.bearer(&token).header("traceparent", &named.header());
+            assert_eq!(call.send().await.unwrap().status, 200);
+            let passed_on = passed_on(&world, Operation::SpecifyRequirement);
+            assert_eq!(passed_on, (named.trace, named.span));
+        }
+        let lines = server.wait_access_log(2, LIMIT).await;
+        assert_eq!(lines[0]["trace_id"], "66".repeat(16));
+    }
+    assert!(collector.requests().entries().is_empty());
+
+    let command = world.stdio_command().env("BRAINGRID_API_TOKEN", token);
+    let mut stdio = RawStdio::start(&command).unwrap();
+    let named = Named::new(0x77);
+    let meta = json!({"traceparent": named.header()});
+    let params = json!({"name": "list_projects", "arguments": {}, "_meta": meta});
+    let answer = stdio.request(Generation::Modern, "tools/call", params);
+    assert!(answer.await.unwrap()["result"].is_object());
+    let passed_on = passed_on(&world, Operation::ListProjects);
+    assert_eq!(passed_on, (named.trace, named.span));
+}
+
+#[tokio::test]
+async fn a_collector_that_is_away_or_hangs_is_noticed_by_no_request() {
+    let world = World::small().await;
+    let token = world.token("user_ada", "org_ada");
+    for hangs in [true, false] {
+        let collector = Collector::start().await.unwrap();
+        if hangs {
+            collector.hang();
+        } else {
+            collector.stop().await;
+        }
+        let command = traced(world.command(), &collector)
+            .env("OTEL_BSP_SCHEDULE_DELAY", "10")
+            .env("OTEL_BSP_MAX_QUEUE_SIZE", "8")
+            .env("OTEL_METRIC_EXPORT_INTERVAL", "50")
+            .env("AUDIT_LOG", "otlp");
+        let mut server = world.start(&command).await;
+        for round in 0..40 {
+            let begun = Instant::now();
+            let call = client_of(&server).call(
+                Generation::Modern,
+                "create_requirement",
+                &idea("a rough idea"),
+            );
+            let answer = call.bearer(&token).send().await.unwrap();
+            assert_eq!(answer.status, 200, "{}", answer.body);
+            assert!(
+                begun.elapsed() < Duration::from_secs(5),
+                "call {round} waited for the collector, whose time is 10 s"
+            );
+            if round == 0 && hangs {
+                let asked = |requests: &[String]| !requests.is_empty();
+                assert!(collector.requests().wait_until(asked, LIMIT).await);
+            }
+        }
+        let begun = Instant::now();
+        assert!(server.stop(LIMIT).await.unwrap().success());
+        assert!(
+            begun.elapsed() < Duration::from_secs(15),
+            "3 s for the audit log, 3 s for the rest: {:?}",
+            begun.elapsed()
+        );
+    }
+}

@@ -1,0 +1,273 @@
+//! The spans of this crate, the names in them, and how a trace comes in and goes on.
+//!
+//! The span of an MCP request is the tool's as well, as OpenTelemetry's conventions for MCP have
+//! it. Its parent is what the message says (`_meta`, SEP-414), else the span of the HTTP request
+//! around it. Arguments and results are never in a span.
+
+use std::fmt;
+
+use futures::future::Either;
+use http::request::Parts;
+use opentelemetry::{
+    Context,
+    context::FutureExt as _,
+    global,
+    propagation::Extractor,
+    trace::{SpanContext, TraceContextExt},
+};
+use rmcp::{
+    ErrorData, RoleServer,
+    model::{CallToolResponse, JsonObject, NumberOrString, ProtocolVersion},
+    service::RequestContext,
+};
+use tracing::{Instrument as _, Span, field::Empty};
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+/// OpenTelemetry, MCP: the method of the message.
+const METHOD: &str = "mcp.method.name";
+/// OpenTelemetry, MCP: the revision.
+const VERSION: &str = "mcp.protocol.version";
+/// OpenTelemetry, JSON-RPC: the id of the request.
+const REQUEST_ID: &str = "jsonrpc.request.id";
+/// OpenTelemetry, JSON-RPC: the code of the error that was answered.
+const RPC_STATUS: &str = "rpc.response.status_code";
+/// OpenTelemetry, generative AI: what a tool call is called there.
+const GEN_AI_OPERATION: &str = "gen_ai.operation.name";
+/// OpenTelemetry, generative AI: the tool.
+const TOOL: &str = "gen_ai.tool.name";
+/// OpenTelemetry: what the message came over.
+const TRANSPORT: &str = "network.transport";
+/// OpenTelemetry: what went wrong, as one of a few words.
+const ERROR_TYPE: &str = "error.type";
+/// How the request ended, as metrics have it.
+const OUTCOME: &str = "mcp.request.outcome";
+/// What BrainGrid is asked for.
+const OPERATION: &str = "braingrid.operation";
+/// OpenTelemetry, HTTP.
+const HTTP_METHOD: &str = "http.request.method";
+/// OpenTelemetry, HTTP.
+const HTTP_STATUS: &str = "http.response.status_code";
+/// OpenTelemetry, HTTP: how often it was sent again.
+const RESENDS: &str = "http.request.resend_count";
+/// OpenTelemetry: who is asked.
+const SERVER: &str = "server.address";
+
+/// What the span of a request is called: the method, and the tool where there is one.
+struct Name<'a>(&'a str, Option<&'a str>);
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)?;
+        match self.1 {
+            Some(tool) => write!(f, " {tool}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The trace of one MCP request.
+pub(crate) struct RequestTrace {
+    span: Span,
+    /// Where nobody collects spans: the context the client named, to be passed on as it is.
+    passing: Option<Context>,
+}
+
+impl RequestTrace {
+    /// Begins the span of a request; `tool` is one that exists.
+    pub(crate) fn begin(
+        method: &'static str,
+        tool: Option<&str>,
+        context: &RequestContext<RoleServer>,
+    ) -> Self {
+        let parts = context.extensions.get::<Parts>();
+        let span = tracing::info_span!(
+            parent: None,
+            "mcp.request",
+            otel.name = %Name(method, tool),
+            otel.kind = "server",
+            otel.status_code = Empty,
+            { METHOD } = method,
+            { VERSION } = context.protocol_version().as_ref().and_then(known),
+            { REQUEST_ID } = plain(&context.id).map(tracing::field::display),
+            { RPC_STATUS } = Empty,
+            { GEN_AI_OPERATION } = tool.map(|_| "execute_tool"),
+            { TOOL } = tool,
+            { TRANSPORT } = if parts.is_some() { "tcp" } else { "pipe" },
+            { ERROR_TYPE } = Empty,
+            { OUTCOME } = Empty,
+        );
+        let around = parts.and_then(|parts| parts.extensions.get::<Context>());
+        let of_message = remote(&context.meta);
+        if span.is_disabled() {
+            let passing = of_message.or_else(|| around.cloned());
+            return Self { span, passing };
+        }
+        // The client's span may be named in both places: then one is below the other.
+        let client = around.and_then(|around| around.get::<SpanContext>());
+        let elsewhere = of_message.filter(|of_message| {
+            client.is_none_or(|client| !same(client, of_message.span().span_context()))
+        });
+        if let (Some(_), Some(around)) = (&elsewhere, around) {
+            span.add_link(around.span().span_context().clone());
+        }
+        if let Some(parent) = elsewhere.or_else(|| around.cloned()) {
+            // Fails only for a span that has begun, and this one has not.
+            let _ = span.set_parent(parent);
+        }
+        Self {
+            span,
+            passing: None,
+        }
+    }
+
+    /// Does the work in this trace. The rarer way is boxed, so that the other stays small.
+    pub(crate) fn run<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
+        match &self.passing {
+            Some(context) => Either::Left(Box::pin(work).with_context(context.clone())),
+            None => Either::Right(work.instrument(self.span.clone())),
+        }
+    }
+
+    /// How the request ended: the outcome, and the protocol error or whether the result is one.
+    pub(crate) fn end(&self, outcome: &'static str, failed: Failed<'_>) {
+        if self.span.is_disabled() {
+            return;
+        }
+        self.span.record(OUTCOME, outcome);
+        match failed {
+            Failed::No => {}
+            Failed::Result => {
+                self.span.record(ERROR_TYPE, "tool_error");
+                self.span.record("otel.status_code", "ERROR");
+            }
+            Failed::Protocol(error) => {
+                let code = error.code.0;
+                self.span.record(ERROR_TYPE, tracing::field::display(code));
+                self.span.record(RPC_STATUS, tracing::field::display(code));
+                // The others are the client's.
+                if code == -32603 || (-32099..=-32000).contains(&code) {
+                    self.span.record("otel.status_code", "ERROR");
+                }
+            }
+        }
+    }
+}
+
+/// What, if anything, is wrong with an answer.
+pub(crate) enum Failed<'a> {
+    No,
+    /// A result that says so.
+    Result,
+    /// An error instead of a result.
+    Protocol(&'a ErrorData),
+}
+
+impl<'a> Failed<'a> {
+    /// Of the answer to a call.
+    pub(crate) fn call(answer: &'a Result<CallToolResponse, ErrorData>) -> Self {
+        match answer {
+            Ok(CallToolResponse::Complete(result)) if result.is_error == Some(true) => Self::Result,
+            answer => Self::other(answer),
+        }
+    }
+
+    /// Of another answer.
+    pub(crate) fn other<T>(answer: &'a Result<T, ErrorData>) -> Self {
+        answer.as_ref().err().map_or(Self::No, Self::Protocol)
+    }
+}
+
+/// Gives work a task of its own, in the trace of this one.
+pub(crate) fn spawn<F>(work: F) -> tokio::task::JoinHandle<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    let span = Span::current();
+    if span.is_disabled() && Context::map_current(TraceContextExt::has_active_span) {
+        return tokio::spawn(work.with_current_context());
+    }
+    tokio::spawn(work.instrument(span))
+}
+
+/// A request to BrainGrid.
+pub(crate) fn api_request(operation: &'static str, method: &str, server: Option<&str>) -> Span {
+    tracing::info_span!(
+        "braingrid.request",
+        otel.name = operation,
+        otel.kind = "client",
+        otel.status_code = Empty,
+        { OPERATION } = operation,
+        { HTTP_METHOD } = method,
+        { SERVER } = server,
+        { HTTP_STATUS } = Empty,
+        { RESENDS } = Empty,
+        { ERROR_TYPE } = Empty,
+    )
+}
+
+/// How a request to BrainGrid ended.
+pub(crate) fn api_ended(span: &Span, status: Option<u16>, attempts: u32, error: Option<&str>) {
+    if span.is_disabled() {
+        return;
+    }
+    if let Some(status) = status {
+        // Other numbers become texts on their way.
+        span.record(HTTP_STATUS, i64::from(status));
+    }
+    if attempts > 1 {
+        span.record(RESENDS, i64::from(attempts - 1));
+    }
+    if let Some(error) = error {
+        span.record(ERROR_TYPE, error);
+        span.record("otel.status_code", "ERROR");
+    }
+}
+
+/// A revision by its own name: what a client makes up has none here.
+pub(crate) fn known(version: &ProtocolVersion) -> Option<&'static str> {
+    let mut known = ProtocolVersion::KNOWN_VERSIONS.iter();
+    known
+        .find(|known| *known == version)
+        .map(ProtocolVersion::as_str)
+}
+
+/// An id that is a number or looks like one that a program made; a client may send any text.
+fn plain(id: &NumberOrString) -> Option<&NumberOrString> {
+    const LONGEST: usize = 36;
+    match id {
+        NumberOrString::Number(_) => Some(id),
+        NumberOrString::String(text) => {
+            let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+            (text.len() <= LONGEST && text.bytes().all(fits)).then_some(id)
+        }
+    }
+}
+
+/// Whether both name the same span.
+fn same(one: &SpanContext, other: &SpanContext) -> bool {
+    one.span_id() == other.span_id() && one.trace_id() == other.trace_id()
+}
+
+/// The context that a message names.
+fn remote(meta: &JsonObject) -> Option<Context> {
+    // Most messages name none, and then nothing is asked.
+    if !meta.contains_key("traceparent") {
+        return None;
+    }
+    let context = global::get_text_map_propagator(|propagator| {
+        propagator.extract_with_context(&Context::new(), &Meta(meta))
+    });
+    context.span().span_context().is_valid().then_some(context)
+}
+
+struct Meta<'a>(&'a JsonObject);
+
+impl Extractor for Meta<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.as_str()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(String::as_str).collect()
+    }
+}

@@ -1,0 +1,180 @@
+//! The span of a request and the names in it, and where its trace comes from.
+//!
+//! One server span per HTTP request, in the trace its `traceparent` header names. The message in
+//! it may name a trace of its own (`_meta`, 2026-07-28): then the handler's span belongs to that
+//! one and links to this one, as OpenTelemetry's conventions for MCP want it.
+
+use http::{HeaderMap, StatusCode, request::Parts};
+use opentelemetry::{
+    Context, global,
+    propagation::Extractor,
+    trace::{SpanContext, TraceContextExt as _, TraceId},
+};
+use tracing::{Span, field::Empty};
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+/// OpenTelemetry, HTTP: the method.
+const HTTP_METHOD: &str = "http.request.method";
+/// OpenTelemetry, HTTP: the path of the route.
+const HTTP_ROUTE: &str = "http.route";
+/// OpenTelemetry, HTTP: the status.
+const HTTP_STATUS: &str = "http.response.status_code";
+/// OpenTelemetry, MCP: the method of the message.
+pub(crate) const MCP_METHOD: &str = "mcp.method.name";
+/// OpenTelemetry, MCP: the revision.
+pub(crate) const MCP_VERSION: &str = "mcp.protocol.version";
+/// OpenTelemetry, generative AI: the tool.
+pub(crate) const TOOL: &str = "gen_ai.tool.name";
+/// Which tier knew the session.
+pub(crate) const TIER: &str = "mcp.session.tier";
+/// The request id of the access line.
+const REQUEST_ID: &str = "http.request.id";
+/// OpenTelemetry: what went wrong; the outcome of the access line.
+pub(crate) const ERROR_TYPE: &str = "error.type";
+
+/// The trace a request belongs to.
+pub(crate) struct Trace {
+    /// The span of this request; none where nobody collects spans.
+    pub(crate) span: Span,
+    /// Where the client's header says that it comes from.
+    remote: Option<Context>,
+}
+
+impl Trace {
+    /// No trace: for probes.
+    pub(crate) fn none() -> Self {
+        Self {
+            span: Span::none(),
+            remote: None,
+        }
+    }
+
+    /// Begins the span of a request.
+    pub(crate) fn begin(
+        method: &'static str,
+        path: &str,
+        request_id: &str,
+        headers: &HeaderMap,
+    ) -> Self {
+        let span = tracing::info_span!(
+            parent: None,
+            "http.request",
+            otel.name = format_args!("{method} {path}"),
+            otel.kind = "server",
+            otel.status_code = Empty,
+            { HTTP_METHOD } = method,
+            { HTTP_ROUTE } = path,
+            { HTTP_STATUS } = Empty,
+            { MCP_METHOD } = Empty,
+            { MCP_VERSION } = Empty,
+            { TOOL } = Empty,
+            { TIER } = Empty,
+            { REQUEST_ID } = request_id,
+            { ERROR_TYPE } = Empty,
+        );
+        let remote = remote(headers);
+        if let Some(remote) = &remote {
+            // Fails where the span is none; then there is nothing to place.
+            let _ = span.set_parent(remote.clone());
+        }
+        Self { span, remote }
+    }
+
+    /// Puts into the request what the handler needs to go on with the trace, as a
+    /// [`Context`]: that of the span, with the client's [`SpanContext`] in it, or, where there is
+    /// no span, the client's alone. Not the span itself, which would end with the last handle.
+    pub(crate) fn attach(&self, parts: &mut Parts) {
+        let remote = self.remote.as_ref();
+        if self.span.is_disabled() {
+            if let Some(remote) = remote {
+                parts.extensions.insert(remote.clone());
+            }
+            return;
+        }
+        let context = self.span.context();
+        let client = remote.map(|remote| remote.span().span_context().clone());
+        parts.extensions.insert(match client {
+            Some(client) => context.with_value::<SpanContext>(client),
+            None => context,
+        });
+    }
+
+    /// Ends the span. What went wrong on this side is an error, a refusal is not.
+    pub(crate) fn end(&self, status: StatusCode, outcome: &'static str) {
+        if self.span.is_disabled() {
+            return;
+        }
+        // Other numbers become texts on their way.
+        self.span.record(HTTP_STATUS, i64::from(status.as_u16()));
+        if outcome != "ok" {
+            self.span.record(ERROR_TYPE, outcome);
+        }
+        if status.is_server_error() {
+            self.span.record("otel.status_code", "ERROR");
+        }
+    }
+
+    /// The trace's id, if there is one.
+    pub(crate) fn id(&self) -> Option<TraceId> {
+        let id = |context: &Context| context.span().span_context().trace_id();
+        let id = if self.span.is_disabled() {
+            id(self.remote.as_ref()?)
+        } else {
+            id(&self.span.context())
+        };
+        (id != TraceId::INVALID).then_some(id)
+    }
+}
+
+/// The trace id in a `traceparent` (W3C Trace Context), if it is one.
+pub(crate) fn trace_id(traceparent: &str) -> Option<TraceId> {
+    let mut fields = traceparent.split('-');
+    let (version, id) = (fields.next()?, fields.next()?);
+    let fits = version.len() == 2 && id.len() == 32;
+    let id = TraceId::from_hex(id).ok().filter(|_| fits)?;
+    (id != TraceId::INVALID).then_some(id)
+}
+
+fn remote(headers: &HeaderMap) -> Option<Context> {
+    // Most requests have none, and then nothing is asked.
+    if !headers.contains_key("traceparent") {
+        return None;
+    }
+    let context = global::get_text_map_propagator(|propagator| {
+        propagator.extract_with_context(&Context::new(), &Headers(headers))
+    });
+    context.span().span_context().is_valid().then_some(context)
+}
+
+struct Headers<'a>(&'a HeaderMap);
+
+impl Extractor for Headers<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.to_str().ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(http::HeaderName::as_str).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_id_is_read_from_what_is_one() {
+        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
+        let found = trace_id(&format!("00-{id}-00f067aa0ba902b7-01"));
+        assert_eq!(found.map(|id| id.to_string()).as_deref(), Some(id));
+        for other in [
+            "",
+            "00-",
+            "00-zz-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "a secret",
+        ] {
+            assert_eq!(trace_id(other), None, "{other}");
+        }
+    }
+}

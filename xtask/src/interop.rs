@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use lexopt::prelude::{Long, Short, ValueExt as _};
 
-use crate::{dev, node, shell};
+use crate::{clients, dev, node, shell};
 
 const HELP: &str = "\
 Let real clients log in at a certified authorization server and work with the real server.
@@ -18,6 +18,7 @@ Let real clients log in at a certified authorization server and work with the re
 The clients are the official ones for TypeScript and Python, and the Inspector's command line, over
 HTTP and stdio; the authorization server is oidc-provider. Nobody here wrote them. They and a Node.js
 for them are installed from npm and PyPI below the target directory. The BrainGrid API is a stand-in.
+At the end, the command lines of Claude Code, Codex and Gemini read what `install` wrote, and start it.
 
 Usage: cargo xtask interop [options]
 
@@ -93,7 +94,11 @@ fn interop(options: &Options) -> anyhow::Result<()> {
     if options.json {
         suite.arg("--json");
     }
-    shell::run(&mut suite)
+    shell::run(&mut suite)?;
+    match options.only {
+        None => clients::run(&node::program(&dir)),
+        Some(_) => Ok(()),
+    }
 }
 
 /// What this machine lacks.

@@ -19,6 +19,7 @@ mod build;
 mod chaos;
 mod check;
 mod ci;
+mod clients;
 mod conformance;
 mod deploy;
 mod dev;

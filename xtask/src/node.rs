@@ -39,16 +39,30 @@ pub(crate) fn install(source: &str, name: &str) -> anyhow::Result<PathBuf> {
 /// The same for a folder without `package-lock.json`: only what it names itself is pinned. For
 /// programs whose packages for other platforms are not in every registry, so that no lock file fits.
 pub(crate) fn install_unlocked(source: &str, name: &str) -> anyhow::Result<PathBuf> {
+    let runs = |dir: &Path| shell::answers(Command::new(program(dir)).arg("--version"));
+    unlocked(source, name, "--ignore-scripts=false", runs)
+}
+
+/// The same without a Node.js and without running what packages bring to be run.
+pub(crate) fn install_without_scripts(source: &str, name: &str) -> anyhow::Result<PathBuf> {
+    unlocked(source, name, "--ignore-scripts", |_| true)
+}
+
+fn unlocked(
+    source: &str,
+    name: &str,
+    scripts: &str,
+    usable: impl Fn(&Path) -> bool,
+) -> anyhow::Result<PathBuf> {
     let dir = shell::target_dir()?.join(name);
     copy(&shell::root().join(source), &dir)?;
     let wanted = shell::read(&format!("{source}/package.json"))?;
     let stamp = dir.join(STAMP);
     let installed = fs::read_to_string(&stamp).is_ok_and(|pinned| pinned == wanted);
-    if !installed || !shell::answers(Command::new(program(&dir)).arg("--version")) {
+    if !installed || !usable(&dir) {
         let mut npm = Command::new("npm");
         npm.args(["install", "--no-audit", "--no-fund", "--no-package-lock"]);
-        npm.arg("--ignore-scripts=false");
-        shell::run(to_stderr(npm.current_dir(&dir)))?;
+        shell::run(to_stderr(npm.arg(scripts).current_dir(&dir)))?;
         fs::write(&stamp, wanted).context("cannot note what was installed")?;
     }
     Ok(dir)

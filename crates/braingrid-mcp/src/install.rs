@@ -105,7 +105,7 @@ pub(crate) fn install(args: &InstallArgs, flags: &Flags, around: &Surroundings) 
         let _ = complain(0)(format!("this belongs into {}:", path.display()));
         return print(&snippet.map_err(complain(exit::INTERNAL))?);
     }
-    let old = ClientFile::read(&path).map_err(untouched(about, &path))?;
+    let old = ClientFile::read(&path, args.place.scope).map_err(untouched(about, &path))?;
     let there = about.format.find(old.text(), place);
     let there = there.map_err(untouched(about, &path))?.is_some();
     let new = about.format.set(old.text(), place, &entry);
@@ -139,7 +139,7 @@ pub(crate) fn install(args: &InstallArgs, flags: &Flags, around: &Surroundings) 
 pub(crate) fn uninstall(args: &UninstallArgs, around: &Surroundings) -> Result<(), u8> {
     let (about, place) = (args.place.about(), args.place.place());
     let path = args.place.path(around)?;
-    let old = ClientFile::read(&path).map_err(untouched(about, &path))?;
+    let old = ClientFile::read(&path, args.place.scope).map_err(untouched(about, &path))?;
     let rest = about.format.remove(old.text(), place);
     let Some(rest) = rest.map_err(untouched(about, &path))? else {
         let (path, name) = (path.display(), place.name);
@@ -150,6 +150,7 @@ pub(crate) fn uninstall(args: &UninstallArgs, around: &Surroundings) -> Result<(
             show(about, &path, old.text(), "")?;
             agree(args.yes)?;
             old.delete().map_err(untouched(about, &path))?;
+            old.forget_backup();
             done(None)
         }
         Original::Text(new) => {
@@ -202,7 +203,7 @@ pub(crate) fn survey(around: &Surroundings) -> Vec<Survey> {
             let Ok(path) = client.file(*scope, &folders) else {
                 continue;
             };
-            if let Some(condition) = condition(client.about(), &path) {
+            if let Some(condition) = condition(client.about(), &path, *scope) {
                 let (title, word) = (client.about().title, client.word());
                 found.push(Survey {
                     title,
@@ -216,12 +217,12 @@ pub(crate) fn survey(around: &Surroundings) -> Vec<Survey> {
     found
 }
 
-fn condition(about: &Description, path: &Path) -> Option<Condition> {
+fn condition(about: &Description, path: &Path, scope: Scope) -> Option<Condition> {
     let place = Place {
         container: about.container,
         name: NAME,
     };
-    let found = match ClientFile::read(path) {
+    let found = match ClientFile::read(path, scope) {
         Ok(file) => about
             .format
             .find(file.text(), place)
@@ -261,17 +262,13 @@ fn original(about: &Description, place: Place<'_>, old: &ClientFile, rest: &str)
         let with = about.format.set(text, place, &entry).ok()?;
         about.format.remove(&with, place).ok()?
     };
-    match old.before() {
-        Some(before) => {
-            let ours = matches!(about.format.find(&before, place), Ok(None));
-            if ours && rest_of(&before).as_deref() == Some(rest) {
-                Original::Text(before)
-            } else {
-                Original::Changed
-            }
-        }
+    let before = old.before();
+    // A backup that has the entry is of a later change, or of one that somebody made by hand.
+    let before = before.filter(|text| matches!(about.format.find(text, place), Ok(None)));
+    match before {
+        Some(before) if rest_of(&before).as_deref() == Some(rest) => Original::Text(before),
         None if rest_of("").as_deref() == Some(rest) => Original::NoFile,
-        None => Original::Changed,
+        _ => Original::Changed,
     }
 }
 

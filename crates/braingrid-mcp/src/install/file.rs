@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
+use super::clients::Scope;
+
 /// What the name of a backup ends with.
 const BACKUP: &str = ".braingrid-backup";
 
@@ -17,11 +19,12 @@ pub(super) struct ClientFile {
     /// `None` where there is no file yet.
     text: Option<String>,
     permissions: Option<Permissions>,
+    scope: Scope,
 }
 
 impl ClientFile {
     /// Reads it; a file that is not there yet is no error.
-    pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
+    pub(super) fn read(path: &Path, scope: Scope) -> anyhow::Result<Self> {
         let path = match fs::canonicalize(path) {
             Ok(path) => path,
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -32,6 +35,7 @@ impl ClientFile {
                     path: path.to_path_buf(),
                     text: None,
                     permissions: None,
+                    scope,
                 });
             }
             Err(error) => return Err(error).context("it cannot be read"),
@@ -45,6 +49,7 @@ impl ClientFile {
             path,
             text: Some(text),
             permissions: Some(permissions),
+            scope,
         })
     }
 
@@ -114,9 +119,10 @@ impl ClientFile {
         let mut builder = tempfile::Builder::new();
         builder.prefix(".braingrid-");
         #[cfg(unix)]
-        if self.permissions.is_none() {
+        if self.scope == Scope::Project {
             use std::os::unix::fs::PermissionsExt as _;
-            // As any program would make it, less what the umask takes away.
+            // For all who have the project, less what the umask takes away. A user's own file is
+            // made for the user alone: clients put more into it, tokens among them.
             builder.permissions(Permissions::from_mode(0o666));
         }
         let mut file = builder.tempfile_in(folder)?;

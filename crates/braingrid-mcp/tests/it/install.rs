@@ -310,6 +310,7 @@ fn a_change_of_mind_between_local_and_hosted_leaves_nothing_behind() {
         home.ok(&["install", client, "--yes"]);
         assert!(!home.read(file).contains("url"), "{client}");
         home.ok(&["uninstall", client, "--yes"]);
+        assert_eq!(home.files(), [""; 0], "{client}");
     }
 }
 
@@ -397,6 +398,12 @@ fn a_link_stays_a_link_and_permissions_stay() {
         assert_eq!(home.read("dotfiles/claude.json"), "{}\n");
         assert_eq!(mode("dotfiles/claude.json"), kept);
     }
+    home.ok(&["install", "cursor", "--yes"]);
+    assert_eq!(
+        mode(".cursor/mcp.json"),
+        0o600,
+        "a new file is the user's own"
+    );
     symlink("nowhere", home.path("loose")).unwrap();
     fs::remove_file(home.path(".claude.json")).unwrap();
     symlink("loose", home.path(".claude.json")).unwrap();

@@ -1,0 +1,31 @@
+//! The clients' own command lines read what `braingrid-mcp install` wrote: the last part of
+//! `cargo xtask interop`. What is run and checked stands in
+//! `crates/mcp-test-support/interop/clients`.
+
+use std::{path::Path, process::Command};
+
+use crate::{node, shell};
+
+const SOURCE: &str = "crates/mcp-test-support/interop/clients";
+
+/// Lets each client list the server, start it and lose it again.
+pub(crate) fn run(node: &Path) -> anyhow::Result<()> {
+    let dir = node::install_without_scripts(SOURCE, "interop-clients")?;
+    // Of the scripts that were not run, the one that puts Claude Code's program in its place.
+    let claude = dir.join("node_modules/@anthropic-ai/claude-code");
+    if !shell::answers(Command::new(claude.join("bin/claude.exe")).arg("--version")) {
+        let mut place = Command::new(node);
+        shell::run(node::to_stderr(
+            place.arg("install.cjs").current_dir(&claude),
+        ))?;
+    }
+    let mut clients = Command::new(node);
+    clients
+        .arg(dir.join("run.mjs"))
+        .arg("--server")
+        .arg(shell::built("braingrid-mcp")?);
+    if shell::in_ci() {
+        clients.arg("--strict");
+    }
+    shell::run(&mut clients)
+}

@@ -175,7 +175,7 @@ pub(crate) fn uninstall(args: &UninstallArgs, around: &Surroundings) -> Result<(
 pub(crate) struct Survey {
     /// The client's name as people write it.
     pub(crate) title: &'static str,
-    /// Its name on the command line.
+    /// What names this file on the command line.
     pub(crate) word: String,
     /// Its file.
     pub(crate) path: PathBuf,
@@ -197,14 +197,22 @@ pub(crate) enum Condition {
 /// The clients that are set up, for this user and in this project.
 pub(crate) fn survey(around: &Surroundings) -> Vec<Survey> {
     let folders = folders(around);
-    let mut found = Vec::new();
+    let mut found: Vec<Survey> = Vec::new();
     for client in Client::value_variants() {
         for scope in Scope::value_variants() {
             let Ok(path) = client.file(*scope, &folders) else {
                 continue;
             };
+            if found.iter().any(|other| other.path == path) {
+                // The home is the project: some clients have one file for both.
+                continue;
+            }
             if let Some(condition) = condition(client.about(), &path, *scope) {
                 let (title, word) = (client.about().title, client.word());
+                let word = match scope {
+                    Scope::User => word,
+                    Scope::Project => format!("{word} --scope project"),
+                };
                 found.push(Survey {
                     title,
                     word,

@@ -540,3 +540,22 @@ async fn no_secret_is_ever_printed() {
         }
     }
 }
+
+#[tokio::test]
+async fn the_readme_shows_what_doctor_prints() {
+    let world = World::small().await;
+    let home = home();
+    fs::create_dir(home.path().join(".cursor")).unwrap();
+    let gone = json!({ "mcpServers": { "braingrid": { "command": "/opt/old/braingrid-mcp" } } });
+    fs::write(home.path().join(".cursor/mcp.json"), gone.to_string()).unwrap();
+    let (_, text) = run(&stdio(&world), home.path(), false).await;
+    let folder = home.path().canonicalize().unwrap();
+    let shown = text
+        .replace(folder.to_str().unwrap(), "~")
+        .replace(home.path().to_str().unwrap(), "~")
+        .replace(&world.api.url(), "https://app.braingrid.ai");
+    let readme = include_str!("../../../../README.md");
+    let (_, block) = readme.split_once("<!-- doctor -->\n\n```text\n").unwrap();
+    let (block, _) = block.split_once("```\n").unwrap();
+    assert_eq!(block, shown, "the README's block should be:\n{shown}");
+}

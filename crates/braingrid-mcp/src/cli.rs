@@ -9,7 +9,7 @@ use crate::config::{Flags, Group, Kind, SETTINGS, Setting};
 use crate::doctor::DoctorArgs;
 use crate::install::{InstallArgs, UninstallArgs};
 #[cfg(feature = "login")]
-use crate::login::{LoginArgs, ShowArgs};
+use crate::login::{LoginArgs, RefreshArgs, ShowArgs};
 
 /// BrainGrid's MCP server: requirements and tasks for AI coding assistants.
 #[derive(Debug, Parser)]
@@ -58,6 +58,10 @@ pub(crate) enum Action {
     /// Log in to BrainGrid, for the server on this machine
     #[cfg(feature = "login")]
     Login(LoginArgs),
+    /// Refresh the login, for a server that needs it
+    #[cfg(feature = "login")]
+    #[command(hide = true)]
+    RefreshLogin(RefreshArgs),
     /// Log out, here and at the issuer
     #[cfg(feature = "login")]
     Logout,

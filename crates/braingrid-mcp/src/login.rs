@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use mcp_transport_stdio::login::{
-    CredentialStore, Keeping, LoginError, LoginRequest, Revocation, log_out,
+    self, CredentialStore, Keeping, LoginError, LoginRequest, Revocation, log_out,
 };
 
 pub(crate) use callers::callers;
@@ -41,6 +41,16 @@ pub(crate) struct ShowArgs {
     json: bool,
 }
 
+/// Which login to refresh.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RefreshArgs {
+    /// Its stamp
+    stamp: String,
+    /// Wait for another process that is at it
+    #[arg(long)]
+    wait: bool,
+}
+
 /// What the commands work with.
 struct Local {
     stdio: StdioSettings,
@@ -69,6 +79,15 @@ pub(crate) fn status(args: &ShowArgs, flags: &Flags, around: &Surroundings) -> R
 pub(crate) fn whoami(args: &ShowArgs, flags: &Flags, around: &Surroundings) -> Result<(), u8> {
     let local = Local::load(flags, around)?;
     block_on(show::whoami(local, args.json))
+}
+
+/// `braingrid-mcp refresh-login`: started by a server that needs a fresh token, and outlives it.
+pub(crate) fn refresh(args: &RefreshArgs, flags: &Flags, around: &Surroundings) -> Result<(), u8> {
+    let store = Local::load(flags, around)?.store()?;
+    block_on(async {
+        let outcome = login::refresh(&store, &args.stamp, args.wait).await;
+        crate::print(&login::report(&outcome))
+    })
 }
 
 impl Local {

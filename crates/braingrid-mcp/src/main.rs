@@ -50,6 +50,8 @@ fn main() -> ExitCode {
             #[cfg(feature = "login")]
             Some(Action::Login(args)) => login::login(args, flags, &around),
             #[cfg(feature = "login")]
+            Some(Action::RefreshLogin(args)) => login::refresh(args, flags, &around),
+            #[cfg(feature = "login")]
             Some(Action::Logout) => login::logout(flags, &around),
             #[cfg(feature = "login")]
             Some(Action::Status(args)) => login::status(args, flags, &around),

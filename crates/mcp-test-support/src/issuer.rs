@@ -1,6 +1,8 @@
 //! The stand-in OAuth issuer: real HTTP, keys made at start, counted requests, and every way of
 //! being unwell that a key fetch can meet.
 
+mod login;
+
 use std::{
     future, io,
     sync::{
@@ -14,6 +16,8 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, header::DATE};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::Mutex as AsyncMutex};
+
+pub use login::Rotation;
 
 use crate::{
     gate::Gate,
@@ -57,6 +61,7 @@ struct State {
     clock_offset: AtomicI64,
     mode: Mutex<IssuerMode>,
     requests: Journal<String>,
+    logins: login::Logins,
 }
 
 impl Issuer {
@@ -82,6 +87,7 @@ impl Issuer {
             clock_offset: AtomicI64::new(0),
             mode: Mutex::new(IssuerMode::Normal),
             requests: Journal::new(),
+            logins: login::Logins::default(),
         });
         let server = serve(listener, Arc::clone(&state));
         Ok(Self {
@@ -210,12 +216,14 @@ impl State {
             IssuerMode::Error500 => return Ok(failure(StatusCode::INTERNAL_SERVER_ERROR)),
             IssuerMode::Hang => future::pending().await,
         }
+        if let Some(answer) = self.log_in(&request).await {
+            return Ok(answer);
+        }
         let mut answer = match path {
             Issuer::JWKS_PATH => json_answer(StatusCode::OK, &self.key_set()),
             Issuer::OPENID_PATH | Issuer::METADATA_PATH => {
                 json_answer(StatusCode::OK, &self.metadata())
             }
-            "/oauth2/authorize" | "/oauth2/token" => failure(StatusCode::NOT_IMPLEMENTED),
             _ => failure(StatusCode::NOT_FOUND),
         };
         let date = SystemTime::UNIX_EPOCH + Duration::from_secs(self.now().unsigned_abs());
@@ -235,8 +243,12 @@ impl State {
         let url = self.url();
         json!({
             "issuer": url,
-            "authorization_endpoint": format!("{url}/oauth2/authorize"),
-            "token_endpoint": format!("{url}/oauth2/token"),
+            "authorization_endpoint": format!("{url}{}", Issuer::AUTHORIZE_PATH),
+            "token_endpoint": format!("{url}{}", Issuer::TOKEN_PATH),
+            "registration_endpoint": format!("{url}{}", Issuer::REGISTER_PATH),
+            "revocation_endpoint": format!("{url}{}", Issuer::REVOKE_PATH),
+            "device_authorization_endpoint": format!("{url}{}", Issuer::DEVICE_PATH),
+            "authorization_response_iss_parameter_supported": true,
             "jwks_uri": format!("{url}{}", Issuer::JWKS_PATH),
             "response_types_supported": ["code"],
             "grant_types_supported": ["authorization_code", "refresh_token"],
@@ -301,12 +313,7 @@ fn mode_named(asked: &Value) -> Option<IssuerMode> {
 }
 
 fn failure(status: StatusCode) -> Answer {
-    let text = match status {
-        StatusCode::NOT_IMPLEMENTED => {
-            "this stand-in has no login; take a token from whoever started it"
-        }
-        _ => status.canonical_reason().unwrap_or("error"),
-    };
+    let text = status.canonical_reason().unwrap_or("error");
     json_answer(
         status,
         &json!({ "error": "server_error", "error_description": text }),

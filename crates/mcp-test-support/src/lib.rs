@@ -68,7 +68,7 @@ mod token;
 pub use api::Api;
 pub use collector::Collector;
 pub use gate::Gate;
-pub use issuer::{Issuer, IssuerMode};
+pub use issuer::{Issuer, IssuerMode, Rotation};
 pub use journal::Journal;
 pub use keys::{Algorithm, SigningKey};
 pub use process::{Captured, ServerCommand, ServerProcess, Source, free_port};

@@ -303,6 +303,18 @@ pub(crate) enum LoginStore {
     File,
 }
 
+#[cfg(feature = "login")]
+impl LoginStore {
+    /// As a setting.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Keychain => "keychain",
+            Self::File => "file",
+        }
+    }
+}
+
 pub(crate) fn login_store(value: &str) -> Parsed<LoginStore> {
     match value.to_ascii_lowercase().as_str() {
         "auto" => Ok(LoginStore::Auto),

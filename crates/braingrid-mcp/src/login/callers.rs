@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 use mcp_core::{Caller, Credential, Organization, OrganizationId};
-use mcp_transport_stdio::login::{CredentialStore, Glance, LocalLogin};
+use mcp_transport_stdio::login::{CredentialStore, Glance, Helper, LocalLogin};
 
 use crate::assemble::{Callers, token_caller};
-use crate::config::StdioSettings;
+use crate::config::{LoginSettings, StdioSettings};
 
 /// Names the caller of each call. Another login is another caller: its organization is asked for
 /// again.
@@ -19,7 +19,11 @@ pub(crate) fn callers(stdio: StdioSettings) -> anyhow::Result<Callers> {
     };
     let chosen = stdio.organization.map(|id| id.parse()).transpose();
     let chosen = chosen.context("BRAINGRID_ORGANIZATION_ID")?;
-    let credential = Arc::new(LocalLogin::new(store.clone()));
+    let credential = LocalLogin::new(store.clone());
+    let credential = Arc::new(match helper(&stdio.login) {
+        Some(helper) => credential.with_helper(helper),
+        None => credential,
+    });
     let early = Arc::clone(&credential);
     tokio::spawn(async move { early.warm_up().await });
     let current = Mutex::new(None);
@@ -27,6 +31,19 @@ pub(crate) fn callers(stdio: StdioSettings) -> anyhow::Result<Callers> {
         let mut current = current.lock().unwrap_or_else(PoisonError::into_inner);
         Current::of(&mut current, &store, &credential, chosen.as_ref())
     }))
+}
+
+/// This program, as the one that refreshes.
+fn helper(login: &LoginSettings) -> Option<Helper> {
+    let mut environment = vec![("BRAINGRID_LOGIN_STORE", login.store.name().into())];
+    if let Some(directory) = login.directory.as_ref().filter(|_| login.own_directory) {
+        environment.push(("BRAINGRID_LOGIN_DIR", directory.clone()));
+    }
+    Some(Helper {
+        program: std::env::current_exe().ok()?,
+        arguments: vec!["refresh-login".to_owned()],
+        environment,
+    })
 }
 
 /// The caller of a login.

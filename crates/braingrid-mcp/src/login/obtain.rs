@@ -97,10 +97,10 @@ async fn introduce(mut local: Local) -> Result<(), u8> {
     // What was just obtained, whatever else is set.
     local.stdio.token = None;
     let kept = local.store()?.load().ok().flatten();
-    let place = kept.map(|loaded| format!(" The login is in {}.", loaded.kept));
+    let place = kept.map(|loaded| format!("The login is in {}.\n", loaded.kept));
     let place = place.unwrap_or_default();
     match profile(local).await {
-        Ok(profile) => crate::print(&format!("Logged in as {}.{place}\n", describe(&profile))),
+        Ok(profile) => crate::print(&format!("Logged in as {}.\n{place}", describe(&profile))),
         Err(mcp_core::ApiError::Unauthorized | mcp_core::ApiError::Credential(_)) => {
             let why = "logged in at the issuer, but BrainGrid does not accept the token: is it for \
                        another issuer or audience (OAUTH_ISSUER, UPSTREAM_AUDIENCE)?";
@@ -110,7 +110,7 @@ async fn introduce(mut local: Local) -> Result<(), u8> {
             tell(&format!(
                 "BrainGrid could not be asked who you are: {error}"
             ));
-            crate::print(&format!("Logged in.{place}\n"))
+            crate::print(&format!("Logged in.\n{place}"))
         }
     }
 }

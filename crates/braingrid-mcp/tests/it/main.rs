@@ -13,6 +13,7 @@ mod cancellation;
 mod doctor;
 mod install;
 mod leaks;
+mod login;
 mod logs;
 mod lost_answers;
 mod panics;

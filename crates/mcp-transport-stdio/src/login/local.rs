@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
 
+use super::helper::Helper;
 use super::refresh::{RefreshError, is_due, is_refreshable, refresh};
 use super::store::{CredentialStore, Loaded};
 
@@ -28,6 +29,7 @@ const FRESH: Duration = Duration::from_secs(30);
 /// The login in a store.
 pub struct LocalLogin {
     store: CredentialStore,
+    helper: Option<Helper>,
     state: Mutex<State>,
     /// One refresh at a time in this process; between processes there is a lock of its own.
     refreshing: Arc<AsyncMutex<()>>,
@@ -47,9 +49,17 @@ impl LocalLogin {
     pub fn new(store: CredentialStore) -> Self {
         Self {
             store,
+            helper: None,
             state: Mutex::default(),
             refreshing: Arc::default(),
         }
+    }
+
+    /// Has this program refresh, so that a refresh outlives this process.
+    #[must_use]
+    pub fn with_helper(mut self, helper: Helper) -> Self {
+        self.helper = Some(helper);
+        self
     }
 
     /// Does now what the first call would have to wait for: above all, takes up a refresh that
@@ -79,10 +89,14 @@ impl LocalLogin {
     /// The next access token, whoever gets it.
     async fn next(&self, loaded: &Loaded, patient: bool) -> Result<Loaded, RefreshError> {
         let (store, stamp) = (self.store.clone(), loaded.stamp.clone());
+        let helper = self.helper.clone();
         let one = Arc::clone(&self.refreshing).lock_owned().await;
         // A task of its own: a call that is cancelled must not cut it short.
         let refreshing = tokio::spawn(async move {
-            let next = refresh(&store, &stamp, patient).await;
+            let next = match helper {
+                Some(helper) => helper.refresh(&store, &stamp, patient).await,
+                None => refresh(&store, &stamp, patient).await,
+            };
             drop(one);
             next
         });

@@ -24,7 +24,7 @@ had. Prints its path, size and SHA-256, and writes a bill of materials beside it
 Usage: cargo xtask build [options]
 
   --target <triple>  another target
-  --image            also put it into an empty image, with buildah
+  --image            without the login, and also put into an empty image, with buildah
   --tag <name>       the image's name (default braingrid-mcp:<version>)
   --try              also start the image, and let a real client make a call
 ";
@@ -41,10 +41,20 @@ struct Options {
     try_it: bool,
 }
 
+/// What is in a binary.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Edition {
+    /// Everything, for people's machines.
+    Whole,
+    /// No login and no keychain: a server for many has neither.
+    Server,
+}
+
 /// A binary, built.
 pub(crate) struct Built {
     pub(crate) path: PathBuf,
     pub(crate) target: String,
+    pub(crate) edition: Edition,
 }
 
 pub(crate) fn run(flags: lexopt::Parser) -> anyhow::Result<()> {
@@ -52,7 +62,12 @@ pub(crate) fn run(flags: lexopt::Parser) -> anyhow::Result<()> {
         print!("{HELP}");
         return Ok(());
     };
-    let built = binary(options.target.as_deref())?;
+    let edition = if options.image {
+        Edition::Server
+    } else {
+        Edition::Whole
+    };
+    let built = binary(options.target.as_deref(), edition)?;
     report(&built)?;
     if !options.image {
         return Ok(());
@@ -71,7 +86,7 @@ pub(crate) fn run(flags: lexopt::Parser) -> anyhow::Result<()> {
 
 /// The step of `cargo xtask ci --full`: the static binary, and its image where buildah is.
 pub(crate) fn step() -> anyhow::Result<()> {
-    let built = binary(None)?;
+    let built = binary(None, Edition::Server)?;
     report(&built)?;
     match image::missing() {
         Some(missing) if shell::in_ci() => bail!(missing),
@@ -107,17 +122,17 @@ fn parse(mut flags: lexopt::Parser) -> anyhow::Result<Option<Options>> {
 }
 
 /// Builds the server for a target; static where the target is Linux and none is named.
-pub(crate) fn binary(target: Option<&str>) -> anyhow::Result<Built> {
+pub(crate) fn binary(target: Option<&str>, edition: Edition) -> anyhow::Result<Built> {
     let built = match target {
-        None => linux_static()?,
+        None => linux_static(edition)?,
         Some(target) if target.ends_with("-linux-musl") => {
             ensure!(
                 musl_is_there(target),
                 "the Rust target {target} cannot be had"
             );
-            musl(target)?
+            musl(target, edition)?
         }
-        Some(target) => plain(target, "")?,
+        Some(target) => plain(target, "", edition)?,
     };
     if target.is_none_or(|target| target.ends_with("-musl")) {
         let bytes = fs::read(&built.path).context("cannot read what was built")?;
@@ -130,11 +145,11 @@ pub(crate) fn binary(target: Option<&str>) -> anyhow::Result<Built> {
     Ok(built)
 }
 
-fn linux_static() -> anyhow::Result<Built> {
+fn linux_static(edition: Edition) -> anyhow::Result<Built> {
     let processor = std::env::consts::ARCH;
     let target = format!("{processor}-unknown-linux-musl");
     if musl_is_there(&target) && zig().is_ok() {
-        return musl(&target);
+        return musl(&target, edition);
     }
     ensure!(
         cfg!(target_os = "linux"),
@@ -146,6 +161,7 @@ fn linux_static() -> anyhow::Result<Built> {
     plain(
         &format!("{processor}-unknown-linux-gnu"),
         "-C target-feature=+crt-static",
+        edition,
     )
 }
 
@@ -166,24 +182,24 @@ pub(crate) fn zig() -> anyhow::Result<PathBuf> {
     python::install("zig", &ZIG)
 }
 
-fn musl(target: &str) -> anyhow::Result<Built> {
+fn musl(target: &str, edition: Edition) -> anyhow::Result<Built> {
     let zig = zig()?;
     let mut build = shell::cargo(["zigbuild"]);
     build
         .env("PATH", shell::path_with(&zig.join("bin"))?)
         .env("CARGO_ZIGBUILD_ZIG_PATH", zig.join("ziglang/zig"));
-    compile(build, target)
+    compile(build, target, edition)
 }
 
-fn plain(target: &str, rustflags: &str) -> anyhow::Result<Built> {
+fn plain(target: &str, rustflags: &str, edition: Edition) -> anyhow::Result<Built> {
     let mut build = shell::cargo(["build"]);
     if !rustflags.is_empty() {
         build.env("RUSTFLAGS", rustflags);
     }
-    compile(build, target)
+    compile(build, target, edition)
 }
 
-fn compile(mut build: Command, target: &str) -> anyhow::Result<Built> {
+fn compile(mut build: Command, target: &str, edition: Edition) -> anyhow::Result<Built> {
     build.env("BRAINGRID_COMMIT", shell::revision());
     build.args([
         "--release",
@@ -192,11 +208,15 @@ fn compile(mut build: Command, target: &str) -> anyhow::Result<Built> {
         "--target",
         target,
     ]);
+    if edition == Edition::Server {
+        build.arg("--no-default-features");
+    }
     shell::run(&mut build)?;
     let dir = shell::target_dir()?.join(target).join("release");
     Ok(Built {
         path: dir.join("braingrid-mcp"),
         target: target.to_owned(),
+        edition,
     })
 }
 

@@ -62,7 +62,7 @@ pub(crate) fn run(flags: lexopt::Parser) -> anyhow::Result<()> {
     let dist = shell::root().join("dist");
     fs::create_dir_all(&dist).context("cannot make dist")?;
     if !options.index {
-        let built = build::binary(options.target.as_deref())?;
+        let built = build::binary(options.target.as_deref(), build::Edition::Whole)?;
         archive(&built, &dist)?;
         bundle(&built, &dist)?;
     }
@@ -256,6 +256,7 @@ mod tests {
         let built = Built {
             path: program,
             target: format!("of-test-{}", std::process::id()),
+            edition: crate::build::Edition::Whole,
         };
         archive(&built, &dir).unwrap();
         bundle(&built, &dir).unwrap();

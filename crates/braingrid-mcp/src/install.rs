@@ -6,24 +6,28 @@
 mod clients;
 mod entry;
 mod file;
+mod folders;
 mod format;
 mod json;
 mod server;
+mod survey;
 mod toml;
 
 use std::fmt::Display;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum as _};
+use clap::Args;
 use similar::TextDiff;
 
 use crate::cli::exit;
 use crate::config::{Flags, Surroundings};
 use crate::{complain, print};
-use clients::{Client, Description, Folders, Scope, System};
+use clients::{Client, Description, Scope};
 use entry::{Entry, Place, Value};
 use file::ClientFile;
+use folders::{Folders, System};
+pub(crate) use survey::{Condition, Survey, survey};
 
 /// What this server is called in a client, unless somebody chose otherwise.
 const NAME: &str = "braingrid";
@@ -124,15 +128,17 @@ pub(crate) fn install(args: &InstallArgs, flags: &Flags, around: &Surroundings) 
     };
     old.replace(&new).map_err(untouched(about, &path))?;
     done(backup.as_deref())?;
-    let next = if args.remote.is_some() {
-        about.login
-    } else {
-        about.then
+    let next = match &args.remote {
+        Some(_) => about.login.replace("NAME", place.name),
+        None if cfg!(feature = "login") => {
+            format!(
+                "run `braingrid-mcp login` if you have not, and {}",
+                about.then
+            )
+        }
+        None => about.then.to_owned(),
     };
-    print(&format!(
-        "Next: {}\n",
-        next.replace("NAME", &args.place.name)
-    ))
+    print(&format!("Next: {next}\n"))
 }
 
 /// Takes what [`install`] did back.
@@ -168,88 +174,6 @@ pub(crate) fn uninstall(args: &UninstallArgs, around: &Surroundings) -> Result<(
             done(backup.as_deref())
         }
     }
-}
-
-/// A client that has an entry for this server, or a file that it cannot read.
-#[derive(Debug)]
-pub(crate) struct Survey {
-    /// The client's name as people write it.
-    pub(crate) title: &'static str,
-    /// What names this file on the command line.
-    pub(crate) word: String,
-    /// Its file.
-    pub(crate) path: PathBuf,
-    /// What the file says.
-    pub(crate) condition: Condition,
-}
-
-/// What a client's file says about this server.
-#[derive(Debug)]
-pub(crate) enum Condition {
-    ThisProgram,
-    OtherProgram(String),
-    /// A program that is not there.
-    NoProgram(String),
-    Hosted(String),
-    Broken(String),
-}
-
-/// The clients that are set up, for this user and in this project.
-pub(crate) fn survey(around: &Surroundings) -> Vec<Survey> {
-    let folders = folders(around);
-    let mut found: Vec<Survey> = Vec::new();
-    for client in Client::value_variants() {
-        for scope in Scope::value_variants() {
-            let Ok(path) = client.file(*scope, &folders) else {
-                continue;
-            };
-            if found.iter().any(|other| other.path == path) {
-                // The home is the project: some clients have one file for both.
-                continue;
-            }
-            if let Some(condition) = condition(client.about(), &path, *scope) {
-                let (title, word) = (client.about().title, client.word());
-                let word = match scope {
-                    Scope::User => word,
-                    Scope::Project => format!("{word} --scope project"),
-                };
-                found.push(Survey {
-                    title,
-                    word,
-                    path,
-                    condition,
-                });
-            }
-        }
-    }
-    found
-}
-
-fn condition(about: &Description, path: &Path, scope: Scope) -> Option<Condition> {
-    let place = Place {
-        container: about.container,
-        name: NAME,
-    };
-    let found = match ClientFile::read(path, scope) {
-        Ok(file) => about
-            .format
-            .find(file.text(), place)
-            .map_err(|why| why.to_string()),
-        Err(why) => Err(format!("{why:#}")),
-    };
-    let found = match found {
-        Ok(found) => found?,
-        Err(why) => return Some(Condition::Broken(why)),
-    };
-    if let Some(url) = found.url {
-        return Some(Condition::Hosted(url));
-    }
-    let program = found.command?;
-    Some(match std::fs::canonicalize(&program) {
-        Err(_) if Path::new(&program).is_absolute() => Condition::NoProgram(program),
-        Ok(real) if server::is_this_program(&real) => Condition::ThisProgram,
-        _ => Condition::OtherProgram(program),
-    })
 }
 
 /// What was there before this server was.

@@ -16,7 +16,7 @@ pub(crate) fn json() -> Value {
     json!({
         "name": "braingrid-mcp",
         "version": env!("CARGO_PKG_VERSION"),
-        "commit": COMMIT,
+        "commit": COMMIT.filter(|commit| !commit.is_empty()),
         "target": env!("BRAINGRID_TARGET"),
         "profile": if cfg!(debug_assertions) { "debug" } else { "release" },
         "features": features(),

@@ -58,11 +58,7 @@ impl Finding {
         says: impl Into<String>,
         fix: impl Into<String>,
     ) -> Self {
-        let fix = Some(fix.into());
-        Self {
-            fix,
-            ..Self::new(check, Verdict::Warning, says)
-        }
+        Self::new(check, Verdict::Warning, says).fixed_by(fix)
     }
 
     pub(super) fn problem(
@@ -70,11 +66,12 @@ impl Finding {
         says: impl Into<String>,
         fix: impl Into<String>,
     ) -> Self {
-        let fix = Some(fix.into());
-        Self {
-            fix,
-            ..Self::new(check, Verdict::Problem, says)
-        }
+        Self::new(check, Verdict::Problem, says).fixed_by(fix)
+    }
+
+    fn fixed_by(mut self, fix: impl Into<String>) -> Self {
+        self.fix = Some(fix.into());
+        self
     }
 }
 

@@ -84,15 +84,21 @@ fn parse(mut flags: lexopt::Parser) -> anyhow::Result<Option<Options>> {
 /// Builds the server and the stand-ins in one go: apart, they would compile their dependencies with
 /// different features, twice.
 pub(crate) fn build() -> anyhow::Result<()> {
+    shell::run(&mut build_command("ci"))
+}
+
+/// The command for it, with one of Cargo's profiles.
+pub(crate) fn build_command(profile: &str) -> Command {
     eprintln!("building; the first time takes some minutes");
-    shell::run(&mut shell::cargo([
+    let mut build = shell::cargo([
         "build",
-        "--profile=ci",
         "--package=braingrid-mcp",
         "--bin=braingrid-mcp",
         "--package=mcp-test-support",
         "--bin=mcp-test-support",
-    ]))
+    ]);
+    build.args(["--profile", profile]);
+    build
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ mod image;
 mod interop;
 mod keychain;
 mod layers;
+mod load_test;
 mod manifests;
 mod node;
 mod package;
@@ -50,6 +51,7 @@ Work on it
   test         run all tests, with a real Redis
   interop      real clients, a certified authorization server, the real server
   chaos        everything around a fleet of servers fails, and nobody notices
+  load-test    how fast it is, beside the bare SDK, with every answer checked
   conformance  the official suite of the protocol against the real server
 
 Ship it
@@ -88,6 +90,7 @@ fn dispatch() -> anyhow::Result<()> {
             "conformance" => conformance::run(flags)?,
             "build" => build::run(flags)?,
             "package" => package::run(flags)?,
+            "load-test" => load_test::run(flags)?,
             "chaos" => chaos::run(flags)?,
             "deploy" => deploy::run(flags)?,
             "check" => check::run(flags)?,

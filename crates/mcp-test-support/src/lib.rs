@@ -58,6 +58,7 @@ mod http;
 mod issuer;
 mod journal;
 mod keys;
+pub mod load_test;
 mod lock;
 mod process;
 mod redis;

@@ -11,11 +11,12 @@
 mod chaos_command;
 mod conformance;
 mod dev;
+mod load_test_command;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use mcp_test_support::{Api, Issuer};
+use mcp_test_support::{Api, Issuer, load_test::ServerCore};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Stand-ins for the far ends of braingrid-mcp. Development only.
@@ -32,6 +33,8 @@ enum What {
     Dev(dev::Options),
     /// Let everything around a fleet of servers fail, and count who noticed
     Chaos(chaos_command::Options),
+    /// Measure the server under the load of many tenants, beside the bare SDK
+    LoadTest(Box<load_test_command::Options>),
     /// Run the official conformance suite against the server and the fixture
     Conformance(conformance::Options),
     /// Start the stand-in OAuth issuer alone
@@ -54,10 +57,18 @@ enum What {
     },
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     mcp_test_support::install_tls_provider();
-    match run(Arguments::parse().what).await {
+    let what = Arguments::parse().what;
+    // Cores are chosen before there are threads.
+    let core = match &what {
+        What::LoadTest(options) => options.pin(),
+        _ => None,
+    };
+    let outcome = tokio::runtime::Runtime::new()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(run(what, core)));
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -66,8 +77,9 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(what: What) -> anyhow::Result<()> {
+async fn run(what: What, core: Option<ServerCore>) -> anyhow::Result<()> {
     match what {
+        What::LoadTest(options) => load_test_command::run(&options, core).await,
         What::Dev(options) => dev::run(&options).await,
         What::Chaos(options) => chaos_command::run(&options).await,
         What::Conformance(options) => conformance::run(&options).await,

@@ -1,0 +1,316 @@
+//! The generators. Closed loop: each connection sends its next call when it has the answer to the
+//! last, which finds what a server can do. Open loop: calls are due at fixed times whatever the
+//! server does, and their latency counts from then, so that a server that stalls is charged for
+//! every call it kept waiting (no coordinated omission).
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use hdrhistogram::Histogram;
+use tokio::{sync::Semaphore, task::JoinSet};
+
+use super::{
+    call::{Endpoint, Template, Tool},
+    connection::Connection,
+    tenants::{Complaints, Tenant},
+};
+use crate::client::Generation;
+
+/// What to send, and how.
+#[derive(Clone)]
+pub(super) struct Load {
+    pub(super) generation: Generation,
+    pub(super) connections: usize,
+    pub(super) pace: Pace,
+    pub(super) length: Length,
+    pub(super) tools: Vec<Tool>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Pace {
+    Closed,
+    /// Calls per second.
+    Open(f64),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Length {
+    For(Duration),
+    /// Every tenant of every connection once, for tokens that are good for one call.
+    EachTenantOnce,
+}
+
+/// What the generator saw.
+pub(super) struct Driven {
+    /// Nanoseconds.
+    pub(super) latency: Histogram<u64>,
+    pub(super) complaints: Complaints,
+    pub(super) seconds: f64,
+}
+
+impl Driven {
+    /// Every call that was made.
+    pub(super) fn calls(&self) -> u64 {
+        self.latency.len() + self.complaints.count()
+    }
+}
+
+/// From a tenth of a microsecond to a minute, three digits.
+pub(super) fn histogram() -> anyhow::Result<Histogram<u64>> {
+    Histogram::new_with_bounds(100, 60_000_000_000, 3).context("a histogram of these bounds")
+}
+
+/// The connections of a load, with what each of them sends.
+pub(super) struct Driver {
+    load: Load,
+    workers: Vec<Worker>,
+    /// Numbers of calls are never used twice.
+    numbers: Arc<AtomicU64>,
+}
+
+struct Worker {
+    connections: Vec<Connection>,
+    /// By tenant, then by tool.
+    templates: Vec<Vec<Template>>,
+    next: usize,
+}
+
+impl Driver {
+    /// Every tenant belongs to one connection, so that a protocol session is never shared. With
+    /// several endpoints, consecutive calls of a tenant meet different ones.
+    pub(super) fn new(load: Load, to: &[Endpoint], tenants: &[Tenant]) -> anyhow::Result<Self> {
+        let workers = (0..load.connections).map(|number| {
+            let own = (0..tenants.len().max(load.connections))
+                .skip(number)
+                .step_by(load.connections)
+                .map(|at| at % tenants.len());
+            let templates = own.filter_map(|at| tenants.get(at)).map(|tenant| {
+                let tools = load.tools.iter();
+                tools
+                    .map(|tool| Template::new(tenant, load.generation, tool))
+                    .collect()
+            });
+            Ok(Worker {
+                connections: to.iter().cloned().map(Connection::new).collect(),
+                templates: templates.collect::<anyhow::Result<_>>()?,
+                next: 0,
+            })
+        });
+        Ok(Self {
+            workers: workers.collect::<anyhow::Result<_>>()?,
+            load,
+            numbers: Arc::new(AtomicU64::new(1)),
+        })
+    }
+
+    /// One handshake for every tenant, and one call that is not measured: connections are open,
+    /// protocol sessions begun, and tokens known afterwards.
+    pub(super) async fn warm_up(&mut self) -> anyhow::Result<()> {
+        for worker in &mut self.workers {
+            if self.load.generation == Generation::Legacy {
+                worker.begin_sessions().await?;
+            }
+            for (tenant, _) in worker.templates.iter().enumerate() {
+                for connection in &mut worker.connections {
+                    let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+                    let template = &worker.templates[tenant][0];
+                    let answer = connection
+                        .call(template.request(&connection.to, number))
+                        .await?;
+                    if let Err((kind, words)) = template.check(number, &answer) {
+                        anyhow::bail!("the first call already fails: {kind}: {words}");
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the load.
+    pub(super) async fn run(&mut self) -> anyhow::Result<Driven> {
+        let due = Arc::new(Semaphore::new(0));
+        let begun = Instant::now();
+        let shared = Shared {
+            length: self.load.length,
+            pace: self.load.pace,
+            begun,
+            due: Arc::clone(&due),
+            due_next: Arc::new(AtomicU64::new(0)),
+            numbers: Arc::clone(&self.numbers),
+        };
+        let mut running = JoinSet::new();
+        for worker in self.workers.drain(..) {
+            running.spawn(worker.run(shared.clone()));
+        }
+        if let (Pace::Open(rate), Length::For(length)) = (self.load.pace, self.load.length) {
+            thread::spawn(move || set_the_pace(&due, begun, rate, length));
+        }
+        let mut driven = Driven {
+            latency: histogram()?,
+            complaints: Complaints::default(),
+            seconds: 0.0,
+        };
+        while let Some(ended) = running.join_next().await {
+            let (worker, latency, complaints) = ended??;
+            self.workers.push(worker);
+            driven
+                .latency
+                .add(latency)
+                .context("histograms of one size")?;
+            driven.complaints.merge(complaints);
+        }
+        driven.seconds = begun.elapsed().as_secs_f64();
+        Ok(driven)
+    }
+}
+
+#[derive(Clone)]
+struct Shared {
+    length: Length,
+    pace: Pace,
+    begun: Instant,
+    /// A permit for every call that is due.
+    due: Arc<Semaphore>,
+    due_next: Arc<AtomicU64>,
+    numbers: Arc<AtomicU64>,
+}
+
+impl Shared {
+    /// From when on the next call counts; nothing when the run is over.
+    async fn next(&self) -> Option<Instant> {
+        let Length::For(length) = self.length else {
+            return Some(Instant::now());
+        };
+        match self.pace {
+            Pace::Closed => {
+                let now = Instant::now();
+                (now < self.begun + length).then_some(now)
+            }
+            Pace::Open(rate) => {
+                self.due.acquire().await.ok()?.forget();
+                let number = self.due_next.fetch_add(1, Ordering::Relaxed);
+                Some(self.begun + due_at(number, rate))
+            }
+        }
+    }
+}
+
+/// When the call of this number is due, counted from the beginning.
+#[expect(clippy::cast_precision_loss, reason = "far fewer calls than 2^52")]
+fn due_at(number: u64, rate: f64) -> Duration {
+    Duration::from_secs_f64(number as f64 / rate)
+}
+
+/// How long calls that are late may take to be begun.
+const BACKLOG: Duration = Duration::from_secs(30);
+
+/// Lets calls go when they are due. A thread of its own: timers of the runtime count milliseconds.
+fn set_the_pace(due: &Semaphore, begun: Instant, rate: f64, length: Duration) {
+    let mut number = 0;
+    while due_at(number, rate) < length {
+        let now = begun.elapsed();
+        let first = number;
+        while due_at(number, rate) <= now.min(length) {
+            number += 1;
+        }
+        due.add_permits(usize::try_from(number - first).unwrap_or_default());
+        thread::sleep(due_at(number, rate).saturating_sub(begun.elapsed()));
+    }
+    // What is due is still begun, unless the server has come to a stand.
+    while due.available_permits() > 0 && begun.elapsed() < length + BACKLOG {
+        thread::sleep(Duration::from_millis(5));
+    }
+    due.close();
+}
+
+impl Worker {
+    async fn begin_sessions(&mut self) -> anyhow::Result<()> {
+        // Only of one server: with several, a call could meet one that does not know the session.
+        let [connection] = self.connections.as_mut_slice() else {
+            return Ok(());
+        };
+        for templates in &mut self.templates {
+            let Some(first) = templates.first() else {
+                continue;
+            };
+            let [initialize, initialized] = first.handshake(&connection.to);
+            let answer = connection.call(initialize).await?;
+            let session = answer.headers.get("mcp-session-id").cloned();
+            if let Some(session) = &session {
+                let mut initialized = initialized;
+                initialized
+                    .headers_mut()
+                    .insert("mcp-session-id", session.clone());
+                connection.call(initialized).await?;
+                for template in templates.iter_mut() {
+                    template.set_session(session.clone());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn run(mut self, shared: Shared) -> anyhow::Result<(Self, Histogram<u64>, Complaints)> {
+        let mut latency = histogram()?;
+        let mut complaints = Complaints::default();
+        let tenants = self.templates.len();
+        while let Some(due) = shared.next().await {
+            if matches!(shared.length, Length::EachTenantOnce) && self.next >= tenants {
+                break;
+            }
+            let turn = self.next;
+            self.next += 1;
+            // A tenant's next call goes to the next server, however many tenants there are.
+            let at = (turn + turn / tenants) % self.connections.len();
+            let templates = &self.templates[turn % tenants];
+            let template = &templates[(turn / tenants) % templates.len()];
+            let number = shared.numbers.fetch_add(1, Ordering::Relaxed);
+            let connection = &mut self.connections[at];
+            let request = template.request(&connection.to, number);
+            match connection.call(request).await {
+                Err(error) => complaints.add("no answer", format!("{error:#}")),
+                Ok(answer) => match template.check(number, &answer) {
+                    Err((kind, words)) => complaints.add(kind, words),
+                    Ok(()) => {
+                        let nanoseconds = due.elapsed().as_nanos();
+                        latency.saturating_record(u64::try_from(nanoseconds).unwrap_or(u64::MAX));
+                    }
+                },
+            }
+        }
+        Ok((self, latency, complaints))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_call_of_an_open_loop_becomes_due() {
+        let due = Arc::new(Semaphore::new(0));
+        let taken = Arc::clone(&due);
+        let taking = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let mut taken_so_far = 0;
+                while let Ok(permit) = taken.acquire().await {
+                    permit.forget();
+                    taken_so_far += 1;
+                }
+                taken_so_far
+            })
+        });
+        set_the_pace(&due, Instant::now(), 2_000.0, Duration::from_millis(100));
+        assert_eq!(taking.join().unwrap(), 200);
+    }
+}

@@ -27,6 +27,9 @@ use cli::{Action, Cli, exit};
 use config::{Config, Flags, Serve, Surroundings};
 use shutdown::Shutdown;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How long the last audit records, and then the last spans, may take to get where they go.
 const FLUSH: Duration = Duration::from_secs(3);
 

@@ -20,7 +20,12 @@ use crate::{
 /// # Errors
 /// With the field that is wrong, and why.
 pub(super) fn parse<A: DeserializeOwned>(arguments: Arguments) -> Result<A, ToolError> {
-    serde_path_to_error::deserialize(Value::Object(arguments)).map_err(|error| {
+    let arguments = Value::Object(arguments);
+    // The way to a field is followed only where there is something wrong with one.
+    if let Ok(read) = A::deserialize(&arguments) {
+        return Ok(read);
+    }
+    serde_path_to_error::deserialize(arguments).map_err(|error| {
         let path = error.path().to_string();
         let reason = error.inner();
         ToolError::Refused(match path.as_str() {

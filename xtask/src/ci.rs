@@ -5,7 +5,9 @@ use std::time::Instant;
 use anyhow::Context as _;
 use lexopt::prelude::{Long, Short};
 
-use crate::{build, check, conformance, deploy, interop, manifests, package, shell, test};
+use crate::{
+    build, check, conformance, deploy, interop, load_test, manifests, package, shell, test,
+};
 
 const HELP: &str = "\
 Everything the continuous integration runs, in its order.
@@ -71,6 +73,11 @@ const STEPS: [Step; 10] = [
         name: "conformance",
         repeat: "cargo xtask conformance",
         action: conformance::step,
+    },
+    Step {
+        name: "instructions",
+        repeat: "cargo xtask load-test instructions",
+        action: load_test::step,
     },
     Step {
         name: "tests",

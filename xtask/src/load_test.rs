@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::PathBuf, process::Command};
 
 use anyhow::bail;
 
-use crate::{dev, redis, shell};
+use crate::{debian, dev, redis, shell};
 
 const HELP: &str = "\
 Measure the server under the load of many tenants, beside the bare SDK.
@@ -57,7 +57,10 @@ How
   --json-file <file>    and to a file
   --html <file>         and as a page with charts
 
-`cargo xtask load-test instructions` counts the processor instructions of a call instead.
+`cargo xtask load-test instructions` counts the processor instructions of a warm call instead, with
+callgrind, and fails when they are over their budget (load_test/instructions.rs): the alarm of the
+continuous integration, which does not depend on how busy the machine is. --json, --baseline none,
+--profiles <folder>.
 ";
 
 pub(crate) fn run(mut flags: lexopt::Parser) -> anyhow::Result<()> {
@@ -65,6 +68,9 @@ pub(crate) fn run(mut flags: lexopt::Parser) -> anyhow::Result<()> {
     if words.iter().any(|word| word == "--help" || word == "-h") {
         print!("{HELP}");
         return Ok(());
+    }
+    if words.first().is_some_and(|word| word == "instructions") {
+        return instructions(words.get(1..).unwrap_or_default());
     }
     let (release, passed_on): (Vec<_>, Vec<_>) =
         words.into_iter().partition(|word| word == "--release");
@@ -80,6 +86,57 @@ pub(crate) fn run(mut flags: lexopt::Parser) -> anyhow::Result<()> {
     program.arg("--bare").arg(built.bare);
     redis.tell(&mut program);
     shell::become_program(&mut program)
+}
+
+/// Counts instructions, ours and those of the bare SDK.
+fn instructions(words: &[OsString]) -> anyhow::Result<()> {
+    if !find_or_install_valgrind()? {
+        bail!("valgrind is needed: install it with your package manager");
+    }
+    let without_bare = words.windows(2).any(|pair| pair == ["--baseline", "none"]);
+    let mut words = words.iter().peekable();
+    let mut passed_on = Vec::new();
+    while let Some(word) = words.next() {
+        if word == "--baseline" {
+            words.next();
+        } else {
+            passed_on.push(word);
+        }
+    }
+    let redis = redis::find_or_install()?;
+    let built = build("ci")?;
+    let mut program = Command::new(built.generator);
+    program.arg("instructions").args(passed_on);
+    program.arg("--server").arg(built.server);
+    if !without_bare {
+        program.arg("--bare").arg(built.bare);
+    }
+    redis.tell(&mut program);
+    shell::run(&mut program)
+}
+
+/// The step of `ci`: ours alone.
+pub(crate) fn step() -> anyhow::Result<()> {
+    if !find_or_install_valgrind()? {
+        if shell::in_ci() {
+            bail!("there is no valgrind, and no way to install it");
+        }
+        eprintln!("left out: there is no valgrind, and no way to install it");
+        return Ok(());
+    }
+    instructions(&["--baseline".into(), "none".into()])
+}
+
+fn find_or_install_valgrind() -> anyhow::Result<bool> {
+    let is_there = || shell::answers(Command::new("valgrind").arg("--version"));
+    if is_there() {
+        return Ok(true);
+    }
+    let Some(mut install) = debian::install(&["valgrind"]) else {
+        return Ok(false);
+    };
+    shell::run(&mut install)?;
+    Ok(is_there())
 }
 
 /// What a run needs.

@@ -5,9 +5,11 @@
 //! are dropped and counted.
 
 mod export;
+mod json;
 mod logs;
 mod panics;
 mod propagation;
+mod writer;
 
 use std::time::Duration;
 
@@ -56,7 +58,7 @@ pub(crate) fn start(log: &LogSettings, telemetry: &TelemetrySettings) -> anyhow:
         .buffered_lines_limit(WAITING_LINES)
         .lossy(true)
         .thread_name("log-writer")
-        .finish(std::io::stderr());
+        .finish(writer::Gathering::new(std::io::stderr()));
     let dropped = writer.error_counter();
     propagation::install(&telemetry.propagators);
     let provider = tracer_provider(telemetry)?;

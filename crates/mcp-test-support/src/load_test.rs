@@ -18,6 +18,7 @@
 mod call;
 mod connection;
 mod drive;
+mod instructions;
 mod machine;
 mod page;
 mod report;
@@ -29,6 +30,7 @@ mod world;
 
 use std::{path::PathBuf, time::Duration};
 
+pub use instructions::{BUDGET, Instructions, count_instructions};
 pub use machine::{Machine, ServerCore, leave_a_core};
 pub use page::page;
 pub use report::{Figure, Ratio, Report, Row, Section};
@@ -38,7 +40,7 @@ use serde_json::Value;
 use crate::client::Generation;
 
 /// What to run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Config {
     /// Our server's binary.
     pub server: PathBuf,

@@ -30,7 +30,7 @@ pub(crate) struct Options {
     /// Compare with another MCP server: its URL, or a command that listens on $PORT (repeatable)
     #[arg(long)]
     compare: Vec<String>,
-    /// The tool to call (default: create_requirement; with --url: auth_status)
+    /// The tool to call (default: `create_requirement`; with --url: `auth_status`)
     #[arg(long)]
     tool: Option<String>,
     /// Its arguments as JSON

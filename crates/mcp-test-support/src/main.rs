@@ -11,6 +11,7 @@
 mod chaos_command;
 mod conformance;
 mod dev;
+mod instructions_command;
 mod load_test_command;
 
 use std::process::ExitCode;
@@ -35,6 +36,8 @@ enum What {
     Chaos(chaos_command::Options),
     /// Measure the server under the load of many tenants, beside the bare SDK
     LoadTest(Box<load_test_command::Options>),
+    /// Count the processor instructions of a warm call, and hold them to their budget
+    Instructions(instructions_command::Options),
     /// Run the official conformance suite against the server and the fixture
     Conformance(conformance::Options),
     /// Start the stand-in OAuth issuer alone
@@ -79,6 +82,7 @@ fn main() -> ExitCode {
 
 async fn run(what: What, core: Option<ServerCore>) -> anyhow::Result<()> {
     match what {
+        What::Instructions(options) => instructions_command::run(&options).await,
         What::LoadTest(options) => load_test_command::run(&options, core).await,
         What::Dev(options) => dev::run(&options).await,
         What::Chaos(options) => chaos_command::run(&options).await,

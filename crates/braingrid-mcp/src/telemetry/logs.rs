@@ -18,6 +18,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::reload;
 
 use super::OURS;
+use super::json::JsonLine;
 use crate::config::{LogFormat, LogSettings, log_level};
 
 /// The target of the access log, one line for each request, written at every level.
@@ -139,13 +140,7 @@ where
     };
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     match log.format.unwrap_or(default) {
-        LogFormat::Json => lines
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_span_list(false)
-            .map_event_format(WithTrace)
-            .boxed(),
+        LogFormat::Json => lines.event_format(WithTrace(JsonLine)).boxed(),
         LogFormat::Pretty => lines.with_ansi(terminal).boxed(),
     }
 }

@@ -43,6 +43,8 @@ pub(super) enum Pace {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Length {
     For(Duration),
+    /// So many on each connection.
+    Calls(u64),
     /// Every tenant of every connection once, for tokens that are good for one call.
     EachTenantOnce,
 }
@@ -262,7 +264,12 @@ impl Worker {
         let mut complaints = Complaints::default();
         let tenants = self.templates.len();
         while let Some(due) = shared.next().await {
-            if matches!(shared.length, Length::EachTenantOnce) && self.next >= tenants {
+            let is_done = match shared.length {
+                Length::For(_) => false,
+                Length::Calls(calls) => latency.len() + complaints.count() >= calls,
+                Length::EachTenantOnce => self.next >= tenants,
+            };
+            if is_done {
                 break;
             }
             let turn = self.next;

@@ -29,6 +29,8 @@ pub(super) struct Recipe {
     pub(super) program: Program,
     pub(super) environment: Vec<(String, String)>,
     pub(super) core: Option<ServerCore>,
+    /// What starts it, such as valgrind with its options.
+    pub(super) wrapper: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -84,6 +86,7 @@ impl Recipe {
         if let Some(ServerCore(core)) = self.core {
             words.extend(["taskset", "-c", &core.to_string()].map(Into::into));
         }
+        words.extend(self.wrapper.iter().map(Into::into));
         match &self.program {
             Program::Binary(path) => words.push(path.into()),
             Program::Line(line) => {

@@ -72,6 +72,7 @@ impl World {
             program,
             environment: shared.clone(),
             core: config.core,
+            wrapper: Vec::new(),
         };
         let mut ours = match &config.url {
             Some(url) => recipe("the server", Program::Url(url.clone())),

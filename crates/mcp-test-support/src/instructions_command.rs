@@ -1,0 +1,43 @@
+//! `instructions`: counts what a warm call takes, and holds our server to its budget.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::Args;
+use mcp_test_support::load_test::count_instructions;
+
+/// What to count.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The server's binary
+    #[arg(long)]
+    server: PathBuf,
+    /// The bare server's binary, to compare with
+    #[arg(long)]
+    bare: Option<PathBuf>,
+    /// Leave callgrind's profiles of our server in this folder
+    #[arg(long)]
+    profiles: Option<PathBuf>,
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
+    let (server, bare) = (options.server.clone(), options.bare.clone());
+    let counted = count_instructions(server, bare, options.profiles.clone()).await?;
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&counted)?);
+    } else {
+        for line in &counted {
+            println!("{line}");
+        }
+    }
+    #[expect(clippy::cast_precision_loss, reason = "budgets are far below 2^52")]
+    let is_over =
+        |per_call: f64, budget: Option<u64>| budget.is_some_and(|it| per_call > it as f64);
+    if let Some(over) = counted.iter().find(|it| is_over(it.per_call, it.budget)) {
+        bail!("over its budget, which stands in load_test/instructions.rs: {over}");
+    }
+    Ok(())
+}

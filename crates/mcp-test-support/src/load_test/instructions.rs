@@ -1,0 +1,139 @@
+//! How many instructions a warm call takes, by callgrind: the figure that does not depend on what
+//! else the machine does. Two runs, of so many calls and of three times as many; what they share,
+//! starting and stopping, cancels out.
+
+use std::{fmt, fs, path::PathBuf, time::Duration};
+
+use anyhow::{Context, bail};
+use serde::Serialize;
+
+use super::{
+    Config, Scenario,
+    drive::{Driver, Length},
+    report::count,
+    target::Recipe,
+    world::World,
+};
+use crate::client::Generation;
+
+/// What a call may take, by revision, profile `ci`.
+///
+/// The rule: what was measured when it was last set, and a twentieth more. A change that needs more
+/// says why in its commit, and raises it; one that saves more than a twentieth lowers it.
+pub const BUDGET: [(Generation, u64); 2] =
+    [(Generation::Legacy, 320_000), (Generation::Modern, 380_000)];
+
+const CALLS: u64 = 300;
+
+/// What was counted.
+#[derive(Clone, Debug, Serialize)]
+pub struct Instructions {
+    /// Which server.
+    pub server: String,
+    /// Of which revision the calls were.
+    pub revision: &'static str,
+    /// Per call.
+    pub per_call: f64,
+    /// How many it may be; none for a server that is only compared with.
+    pub budget: Option<u64>,
+}
+
+impl fmt::Display for Instructions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (revision, server, per_call) = (self.revision, &self.server, self.per_call);
+        write!(
+            f,
+            "{revision}  {server:<16} {per_call:>9.0} instructions a call"
+        )?;
+        match self.budget {
+            Some(budget) => write!(f, "   budget {budget}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Counts for our server, and for the bare one where it is given.
+///
+/// # Errors
+/// When valgrind is not there, or something does not start.
+pub async fn count_instructions(
+    server: PathBuf,
+    bare: Option<PathBuf>,
+    profile: Option<PathBuf>,
+) -> anyhow::Result<Vec<Instructions>> {
+    let config = Config {
+        server,
+        bare,
+        scenarios: vec![Scenario::Steady],
+        users: 1,
+        rounds: 1,
+        length: Duration::from_secs(1),
+        ..Config::default()
+    };
+    let world = World::start(&config).await?;
+    let recipes: Vec<_> = std::iter::once(&world.ours).chain(&world.others).collect();
+    let mut counted = Vec::new();
+    for (at, recipe) in recipes.into_iter().enumerate() {
+        for (generation, budget) in BUDGET {
+            // Only ours is looked into.
+            let keep = profile.as_ref().filter(|_| at == 0);
+            let keep =
+                keep.map(|folder| folder.join(format!("callgrind.{}", generation.version())));
+            let few = total(&world, recipe, generation, CALLS, None).await?;
+            let many = total(&world, recipe, generation, 3 * CALLS, keep).await?;
+            counted.push(Instructions {
+                server: recipe.name.clone(),
+                revision: generation.version(),
+                per_call: (count(many) - count(few)) / count(2 * CALLS),
+                budget: (at == 0).then_some(budget),
+            });
+        }
+    }
+    Ok(counted)
+}
+
+/// Instructions of a whole life with so many calls. `keep`: where to leave the profile.
+async fn total(
+    world: &World,
+    recipe: &Recipe,
+    generation: Generation,
+    calls: u64,
+    keep: Option<PathBuf>,
+) -> anyhow::Result<u64> {
+    let folder = tempfile::tempdir()?;
+    let file = keep.unwrap_or_else(|| folder.path().join("callgrind.out"));
+    let mut recipe = recipe.clone();
+    recipe.wrapper = ["valgrind", "--tool=callgrind", "--callgrind-out-file"]
+        .map(str::to_owned)
+        .to_vec();
+    if let Some(last) = recipe.wrapper.last_mut() {
+        *last = format!("{last}={}", file.display());
+    }
+    // Sessions in memory: what Redis does is not part of a warm call.
+    recipe.environment.retain(|(name, _)| name != "REDIS_URL");
+    world.say(&format!(
+        "{calls} calls of {}: {}",
+        generation.version(),
+        recipe.name
+    ));
+    let target = recipe.start(1).await?;
+    let mut load = world.closed(generation, 1);
+    load.length = Length::Calls(calls);
+    let mut generator = Driver::new(load, &target.endpoints, &world.tenants)?;
+    generator.warm_up().await?;
+    let driven = generator.run().await?;
+    if driven.complaints.count() > 0 {
+        bail!(
+            "not every answer was right: {:?}",
+            driven.complaints.samples
+        );
+    }
+    target.stop().await?;
+    let profile = fs::read_to_string(&file).context("callgrind wrote no profile")?;
+    let totals = profile
+        .lines()
+        .rev()
+        .find_map(|line| line.strip_prefix("totals:"));
+    let totals = totals.context("the profile has no total")?;
+    Ok(totals.trim().parse()?)
+}

@@ -206,7 +206,9 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
             return self.sdk.handle(request).await;
         }
         let sdk = self.sdk.clone();
-        match tokio::spawn(async move { sdk.handle(request).await }).await {
+        // Boxed: a task is moved several times until it runs, and this one is kilobytes.
+        let work = Box::pin(async move { sdk.handle(request).await });
+        match tokio::spawn(work).await {
             Ok(response) => response,
             Err(_) => body::empty(StatusCode::INTERNAL_SERVER_ERROR),
         }

@@ -52,6 +52,7 @@ mod observe;
 mod origin;
 mod preview;
 mod protocol;
+mod request_id;
 mod router;
 mod serve;
 mod spans;

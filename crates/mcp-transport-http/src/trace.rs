@@ -11,11 +11,11 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, request::Parts};
 use mcp_session::Session;
 use opentelemetry::trace::TraceId;
 use rmcp::model::ProtocolVersion;
-use uuid::Uuid;
 
 use crate::{
     observe::{AnsweredRequest, Refusal},
     preview::RequestPreview,
+    request_id,
     spans::{self, Trace},
 };
 
@@ -284,7 +284,7 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
         return given.clone();
     }
     let mut buffer = Uuid::encode_buffer();
-    let made = Uuid::now_v7().hyphenated().encode_lower(&mut buffer);
+    let made = request_id::new().hyphenated().encode_lower(&mut buffer);
     // Hexadecimal digits and hyphens are fit for a header.
     HeaderValue::from_str(made).unwrap_or(HeaderValue::from_static(UNKNOWN))
 }

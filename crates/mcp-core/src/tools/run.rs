@@ -172,7 +172,8 @@ impl ToolSet {
             left: left.0.clone(),
         };
         let progress = keep_informed(entry.effect, &context);
-        let work = guarded(self.clone(), entry.clone(), call, params, context);
+        // Boxed: it is kilobytes, and would be moved with every future around it.
+        let work = Box::pin(guarded(self.clone(), entry.clone(), call, params, context));
         let done = if changes {
             let begun = self.shared.in_flight.begin();
             let mut task = spans::spawn(async move {

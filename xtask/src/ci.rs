@@ -28,7 +28,7 @@ struct Step {
     action: fn() -> anyhow::Result<()>,
 }
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     Step {
         name: "format",
         repeat: "cargo fmt --all",

@@ -283,7 +283,7 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
     if let Some(given) = headers.get("x-request-id").filter(plain) {
         return given.clone();
     }
-    let mut buffer = Uuid::encode_buffer();
+    let mut buffer = uuid::Uuid::encode_buffer();
     let made = request_id::new().hyphenated().encode_lower(&mut buffer);
     // Hexadecimal digits and hyphens are fit for a header.
     HeaderValue::from_str(made).unwrap_or(HeaderValue::from_static(UNKNOWN))

@@ -61,6 +61,41 @@ async fn a_real_keychain_keeps_the_tokens_out_of_the_file() {
     assert!(ran.stdout.contains("Not logged in"), "{ran:?}");
 }
 
+#[tokio::test]
+async fn no_token_of_a_login_is_ever_written_to_a_log() {
+    let world = World::small().await;
+    log_in(&world).await;
+    let mut secrets = tokens(&world);
+    age(&world, 60);
+    let command = world
+        .stdio_command()
+        .env("LOG_LEVEL", "trace")
+        .env("RUST_LOG", "trace");
+    let mut stdio = RawStdio::start(&command).unwrap();
+    call(&mut stdio).await.unwrap();
+    assert_eq!(world.issuer.grants("refresh_token"), 1);
+    secrets.extend(tokens(&world));
+    stdio.close(LIMIT).await.unwrap();
+    for words in [&["status"][..], &["status", "--json"], &["whoami"]] {
+        let ran = run(&self::command(&world, words)).await;
+        let shown = ran.stdout + &ran.stderr;
+        assert!(secrets.iter().all(|it| !shown.contains(it)), "{words:?}");
+    }
+    let lines = stdio.output().entries();
+    assert!(lines.iter().any(|line| line.source == Source::Stderr));
+    for line in lines {
+        let clean = secrets.iter().all(|secret| !line.text.contains(secret));
+        assert!(clean, "{}", line.text);
+    }
+}
+
+/// The tokens that are kept now.
+fn tokens(world: &World) -> Vec<String> {
+    let record: Value = serde_json::from_slice(&std::fs::read(login_file(world)).unwrap()).unwrap();
+    let token = |name: &str| record["credential"][name].as_str().unwrap().to_owned();
+    vec![token("access_token"), token("refresh_token")]
+}
+
 /// The program that gives a command a session bus of its own, where a keychain can be had too.
 fn keychain_session() -> Option<PathBuf> {
     let found = |name: &str| {

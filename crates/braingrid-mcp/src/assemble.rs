@@ -1,6 +1,6 @@
 //! Configuration to object graph, in order, without logic.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use mcp_auth::{
@@ -8,29 +8,31 @@ use mcp_auth::{
     VerifierConfig,
 };
 use mcp_core::{
-    BrainGridClient, BrainGridConfig, Caller, Organization, ScopePolicy, ToolOptions, ToolSet,
+    BrainGridClient, BrainGridConfig, Caller, FinishedRequest, Organization, RequestObserver,
+    ScopePolicy, ToolOptions, ToolSet,
 };
 use mcp_session::{
     Keyring, MemoryStore, RedisConfig, RedisStore, Session, SessionTiers, SharedStore,
 };
-use mcp_transport_http::{HttpConfig, HttpServer};
+use mcp_transport_http::{AdminServer, HttpConfig, HttpServer};
 use mcp_transport_stdio::{StaticToken, organization_claim};
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use zeroize::Zeroizing;
 
+use crate::admin::Admin;
 use crate::audit::{Audit, Digest};
 use crate::caller::caller_of;
 use crate::config::{
-    ApiSettings, AuthSettings, HttpSettings, IntrospectionSettings, SealingKeys, SessionSettings,
-    StdioSettings, ToolSettings,
+    AdminSettings, ApiSettings, AuthSettings, HttpSettings, IntrospectionSettings, SealingKeys,
+    SessionSettings, StdioSettings, ToolSettings,
 };
 #[cfg(feature = "login")]
 pub(crate) use crate::login::callers as local_callers;
-use crate::metrics;
+use crate::metrics::Metrics;
 use crate::project_file::default_project;
 use crate::shutdown::Shutdown;
-use crate::telemetry;
+use crate::telemetry::{self, Telemetry};
 
 /// Time that pending session writes have at the end. They are a cache: losing them costs a
 /// verification.
@@ -44,6 +46,7 @@ pub(crate) async fn run_stdio(
     stdio: StdioSettings,
     api: ApiSettings,
     tools: ToolSettings,
+    telemetry: &Telemetry,
     audit: Option<Audit>,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
@@ -52,7 +55,8 @@ pub(crate) async fn run_stdio(
     options.default_project = std::env::current_dir()
         .ok()
         .and_then(|folder| default_project(&folder));
-    let tools = ToolSet::new(client(api)?, options).with_callers(move || callers());
+    let (_, tools) = tool_set(api, options, telemetry.metrics())?;
+    let tools = tools.with_callers(move || callers());
     let tools = audited(tools, audit.as_ref(), None);
     tracing::debug!("serving one client over standard input and output");
     mcp_transport_stdio::serve(tools, shutdown.requested()).await?;
@@ -64,12 +68,11 @@ pub(crate) async fn run_http(
     http: HttpSettings,
     api: ApiSettings,
     tools: ToolSettings,
+    telemetry: &Telemetry,
     audit: Option<Audit>,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(http.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}", http.listen))?;
+    let listener = listen(http.listen).await?;
     let address = listener.local_addr()?;
     let mut options = tool_options(tools);
     options.scopes = scope_policy(&http.auth);
@@ -77,9 +80,9 @@ pub(crate) async fn run_http(
     config.scopes_supported = options.scopes.initial().to_vec();
     let resource = config.resource.clone();
     let verifier = verifier(&http.auth, &resource)?;
-    let sessions = sessions(&http.session, &http.auth, verifier.clone())?;
-    metrics::observe(sessions.stats());
-    let tools = ToolSet::new(client(api)?, options);
+    let redis = redis(&http.session)?;
+    let sessions = sessions(&http.session, &http.auth, verifier.clone(), redis.clone());
+    let (client, tools) = tool_set(api, options, telemetry.metrics())?;
     let tools = audited(tools, audit.as_ref(), http.session.keys.as_ref());
     let scopes = tools.clone();
     let callers = sessions.clone();
@@ -92,6 +95,29 @@ pub(crate) async fn run_http(
     if let Some(audit) = &audit {
         server = server.with_observer(audit.of_refusals());
     }
+    if let Some(metrics) = telemetry.metrics() {
+        let observer = metrics.observer();
+        observer.sessions(&sessions);
+        observer.issuers(&verifier);
+        observer.server(&server.status());
+        if let Some(redis) = &redis {
+            observer.redis(redis);
+        }
+        let recorder = metrics.recorder();
+        server = server.with_observer(Arc::new(move |request| recorder.request(request)));
+    }
+    if let (Some(settings), Some(metrics)) = (&http.admin, telemetry.metrics()) {
+        let admin = Admin {
+            metrics: metrics.exposition(),
+            log: telemetry.log_control(),
+            server: server.status(),
+            verifier: verifier.clone(),
+            redis,
+            api: client,
+            environment: telemetry.environment().to_owned(),
+        };
+        serve_operators(settings, admin).await?;
+    }
     tracing::info!(%address, %resource, "listening");
     // Listening first: the keys arrive while the first connection is still being made.
     tokio::spawn(async move { verifier.warm_up().await });
@@ -99,6 +125,23 @@ pub(crate) async fn run_http(
     let unfinished = tools.drain(http.drain_timeout).await;
     let unsaved = sessions.flush(FLUSH_SESSIONS).await;
     tracing::info!(unfinished, unsaved, "stopped");
+    Ok(())
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
+    listener.with_context(|| format!("cannot listen on {address}"))
+}
+
+/// Serves operators, from here to the end of the process: also while the server drains.
+async fn serve_operators(settings: &AdminSettings, admin: Admin) -> anyhow::Result<()> {
+    let listener = listen(settings.listen).await?;
+    tracing::info!(address = %listener.local_addr()?, "listening for operators");
+    let admin = Arc::new(admin);
+    let server = AdminServer::new(settings.allowed_hosts.clone(), move |request| {
+        Arc::clone(&admin).answer(request)
+    });
+    tokio::spawn(server.serve(listener));
     Ok(())
 }
 
@@ -114,9 +157,35 @@ fn audited(tools: ToolSet, audit: Option<&Audit>, keys: Option<&SealingKeys>) ->
 
 /// The way to the BrainGrid API.
 pub(crate) fn client(api: ApiSettings) -> anyhow::Result<BrainGridClient> {
+    Ok(BrainGridClient::new(api_config(api))?)
+}
+
+/// Requests to BrainGrid belong to the trace of whoever caused them.
+fn api_config(api: ApiSettings) -> BrainGridConfig {
     let mut config = BrainGridConfig::new(api.base_url);
     config.headers = Some(telemetry::pass_on());
-    Ok(BrainGridClient::new(config)?)
+    config
+}
+
+/// The tools, and the client they work through; watched where metrics are on.
+fn tool_set(
+    api: ApiSettings,
+    options: ToolOptions,
+    metrics: Option<&Metrics>,
+) -> anyhow::Result<(BrainGridClient, ToolSet)> {
+    let mut config = api_config(api);
+    config.observer = metrics.map(|metrics| {
+        let recorder = metrics.recorder();
+        Arc::new(move |request: &FinishedRequest| recorder.api_request(request)) as RequestObserver
+    });
+    let client = BrainGridClient::new(config)?;
+    let mut tools = ToolSet::new(client.clone(), options);
+    if let Some(metrics) = metrics {
+        let recorder = metrics.recorder();
+        tools = tools.with_observer(Arc::new(move |operation| recorder.operation(operation)));
+        metrics.observer().tools(&client, &tools);
+    }
+    Ok((client, tools))
 }
 
 fn tool_options(settings: ToolSettings) -> ToolOptions {
@@ -202,36 +271,41 @@ fn introspection(settings: &IntrospectionSettings) -> IntrospectionConfig {
     config
 }
 
+/// The shared store, where there is one.
+fn redis(settings: &SessionSettings) -> anyhow::Result<Option<RedisStore>> {
+    let Some(url) = &settings.redis_url else {
+        tracing::info!("no REDIS_URL: sessions live in this process, for one instance only");
+        return Ok(None);
+    };
+    let mut config = RedisConfig::parse(url.expose_secret())?;
+    if let Some(pem) = &settings.redis_ca {
+        config = config.ca_pem(pem.as_slice());
+    }
+    Ok(Some(RedisStore::new(config)?))
+}
+
 fn sessions(
     settings: &SessionSettings,
     auth: &AuthSettings,
     verifier: TokenVerifier,
-) -> anyhow::Result<SessionTiers> {
+    redis: Option<RedisStore>,
+) -> SessionTiers {
     let keyring = match &settings.keys {
         Some(keys) => Keyring::new(&keys.current, &keys.previous),
         // Nobody else has to open these records.
         None => Keyring::random(),
     };
-    let store: Arc<dyn SharedStore> = match &settings.redis_url {
-        Some(url) => {
-            let mut config = RedisConfig::parse(url.expose_secret())?;
-            if let Some(pem) = &settings.redis_ca {
-                config = config.ca_pem(pem.as_slice());
-            }
-            Arc::new(RedisStore::new(config)?)
-        }
-        None => {
-            tracing::info!("no REDIS_URL: sessions live in this process, for one instance only");
-            Arc::new(MemoryStore::default())
-        }
+    let store: Arc<dyn SharedStore> = match redis {
+        Some(redis) => Arc::new(redis),
+        None => Arc::new(MemoryStore::default()),
     };
     tracing::info!(
         audience = auth.upstream_audience,
         "same-audience mode: the API accepts the caller's own token, which names it as an audience"
     );
     let upstream = UpstreamCredentials::same_audience(&auth.upstream_audience);
-    Ok(SessionTiers::builder(verifier, keyring, store)
+    SessionTiers::builder(verifier, keyring, store)
         .upstream(upstream)
         .max_lifetime(settings.max_lifetime)
-        .build())
+        .build()
 }

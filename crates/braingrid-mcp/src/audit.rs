@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
+use opentelemetry::Context;
 use opentelemetry::trace::{TraceContextExt as _, TraceId};
-use opentelemetry::{Context, global};
 use serde::{Serialize, Serializer};
 
 pub(crate) use digest::Digest;
@@ -26,6 +26,8 @@ use export::Export;
 use lines::Lines;
 
 use crate::config::AuditTarget;
+use crate::metrics::Observer;
+use crate::metrics::names::{AUDIT_LOST, AUDIT_RECORDS};
 
 /// Records that may wait. A record takes some 400 bytes.
 const WAITING: usize = 8_192;
@@ -166,7 +168,6 @@ impl Audit {
                 Sink::Export(Export::to(url, environment, Arc::clone(&counts))?)
             }
         };
-        observe(&counts);
         Ok(Self(Arc::new(Inner { counts, sink })))
     }
 
@@ -178,6 +179,16 @@ impl Audit {
                 Sink::Export(export) => export.record(record),
             }
         }
+    }
+
+    /// Lets metrics tell how many records there were and how many are missing.
+    pub(crate) fn observed_by(&self, observer: &Observer) {
+        let counts = Arc::clone(&self.0.counts);
+        observer.count(&AUDIT_RECORDS, move || {
+            counts.written.load(Ordering::Relaxed)
+        });
+        let counts = Arc::clone(&self.0.counts);
+        observer.count(&AUDIT_LOST, move || counts.lost.load(Ordering::Relaxed));
     }
 
     /// Waits until all that was taken is written, for at most `patience`.
@@ -200,24 +211,6 @@ fn to_file(path: PathBuf, counts: &Arc<Counts>) -> anyhow::Result<Lines> {
     let file = lines::Appended::open(path.clone())
         .with_context(|| format!("AUDIT_LOG: {} cannot be appended to", path.display()))?;
     Lines::to(Box::new(file), Arc::clone(counts))
-}
-
-/// Lets metrics tell how many records there were and how many are missing.
-fn observe(counts: &Arc<Counts>) {
-    let meter = global::meter(env!("CARGO_PKG_NAME"));
-    let counter = |name, description, read: fn(&Counts) -> &AtomicU64| {
-        let counts = Arc::clone(counts);
-        let counter = meter
-            .u64_observable_counter(name)
-            .with_description(description);
-        let counter = counter.with_callback(move |observer| {
-            observer.observe(read(&counts).load(Ordering::Relaxed), &[]);
-        });
-        counter.build();
-    };
-    let (written, lost) = ("Audit records written", "Audit records lost");
-    counter("mcp.audit.records", written, |counts| &counts.written);
-    counter("mcp.audit.records.lost", lost, |counts| &counts.lost);
 }
 
 #[cfg(test)]

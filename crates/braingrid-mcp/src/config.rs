@@ -25,8 +25,9 @@ use layers::{Environment, Layer, NotUnicode, Origin};
 #[cfg(feature = "login")]
 pub(crate) use model::LoginSettings;
 pub(crate) use model::{
-    ApiSettings, AuditTarget, AuthSettings, Config, HttpSettings, LogSettings, SealingKeys, Serve,
-    SessionSettings, StdioSettings, TelemetrySettings, ToolSettings,
+    AdminSettings, ApiSettings, AuditTarget, AuthSettings, Config, DogStatsdSettings, HttpSettings,
+    LogSettings, SealingKeys, Serve, SessionSettings, StdioSettings, TelemetrySettings,
+    ToolSettings,
 };
 #[cfg(feature = "login")]
 pub(crate) use parse::LoginStore;

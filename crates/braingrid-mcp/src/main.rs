@@ -1,5 +1,6 @@
 //! BrainGrid's MCP server: flags, configuration, telemetry, dispatch.
 
+mod admin;
 mod assemble;
 mod audit;
 mod caller;
@@ -92,11 +93,18 @@ async fn run(config: Config) -> Result<(), u8> {
     let audit = audit
         .transpose()
         .map_err(|error| complain(exit::INTERNAL)(format!("{error:#}")))?;
+    if let (Some(audit), Some(metrics)) = (&audit, telemetry.metrics()) {
+        audit.observed_by(&metrics.observer());
+    }
     let shutdown = Shutdown::listen().map_err(complain(exit::INTERNAL))?;
     let (audited, api, tools) = (audit.clone(), config.api, config.tools);
     let outcome = match config.serve {
-        Serve::Stdio(stdio) => assemble::run_stdio(stdio, api, tools, audited, shutdown).await,
-        Serve::Http(http) => assemble::run_http(*http, api, tools, audited, shutdown).await,
+        Serve::Stdio(stdio) => {
+            assemble::run_stdio(stdio, api, tools, &telemetry, audited, shutdown).await
+        }
+        Serve::Http(http) => {
+            assemble::run_http(*http, api, tools, &telemetry, audited, shutdown).await
+        }
     };
     if let Err(error) = &outcome {
         tracing::error!(error = format!("{error:#}"), "the server failed");

@@ -15,19 +15,19 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 
 pub(crate) use export::resource;
-use export::{meter_provider, tracer_provider};
+use export::tracer_provider;
 pub(crate) use logs::LogControl;
 pub(crate) use panics::install_panic_hook;
 pub(crate) use propagation::pass_on;
 
 use crate::config::{LogSettings, TelemetrySettings};
+use crate::metrics::{self, Metrics, names::LOG_LINES_DROPPED};
 
 /// Our crates, as targets.
 const OURS: [&str; 6] = [
@@ -45,8 +45,9 @@ const WAITING_LINES: usize = 16_384;
 /// What has to be finished before the process ends.
 pub(crate) struct Telemetry {
     provider: Option<SdkTracerProvider>,
-    meters: Option<SdkMeterProvider>,
+    metrics: Option<Metrics>,
     control: LogControl,
+    environment: String,
     dropped: ErrorCounter,
     /// Writes what is waiting when it is dropped: the last field to go.
     _writer: WorkerGuard,
@@ -79,14 +80,17 @@ pub(crate) fn start(log: &LogSettings, telemetry: &TelemetrySettings) -> anyhow:
     }
     let subscriber = tracing_subscriber::registry().with(layers);
     tracing::subscriber::set_global_default(subscriber).context("logs are already set up")?;
-    let meters = meter_provider(telemetry)?;
-    if let Some(meters) = &meters {
-        opentelemetry::global::set_meter_provider(meters.clone());
+    let metrics = metrics::start(telemetry, resource(&telemetry.environment))?;
+    if let Some(metrics) = &metrics {
+        let dropped = dropped.clone();
+        let lost = move || dropped.dropped_lines() as u64;
+        metrics.observer().count(&LOG_LINES_DROPPED, lost);
     }
     Ok(Telemetry {
         provider,
-        meters,
+        metrics,
         control,
+        environment: telemetry.environment.clone(),
         dropped,
         _writer: guard,
     })
@@ -94,20 +98,30 @@ pub(crate) fn start(log: &LogSettings, telemetry: &TelemetrySettings) -> anyhow:
 
 impl Telemetry {
     /// What changes which log lines are written.
-    #[expect(dead_code, reason = "for the admin listener")]
     pub(crate) fn log_control(&self) -> LogControl {
         self.control.clone()
     }
 
+    /// Metrics, if anybody reads them.
+    pub(crate) fn metrics(&self) -> Option<&Metrics> {
+        self.metrics.as_ref()
+    }
+
+    /// The name of the environment.
+    pub(crate) fn environment(&self) -> &str {
+        &self.environment
+    }
+
     /// Sends the spans and metrics that are waiting, for at most `patience`, and then the log.
     pub(crate) async fn finish(self, patience: Duration) {
-        let (provider, meters) = (self.provider, self.meters);
+        let (provider, metrics) = (self.provider, self.metrics);
         // Each blocks until the collector has answered, hence threads of their own.
         let spans = tokio::task::spawn_blocking(move || {
             provider.is_none_or(|provider| provider.shutdown_with_timeout(patience).is_ok())
         });
         let metrics = tokio::task::spawn_blocking(move || {
-            meters.is_none_or(|meters| meters.shutdown_with_timeout(patience).is_ok())
+            let ended = |metrics: Metrics| metrics.provider().shutdown_with_timeout(patience);
+            metrics.is_none_or(|metrics| ended(metrics).is_ok())
         });
         let spans = tokio::time::timeout(patience, spans);
         let metrics = tokio::time::timeout(patience, metrics);
@@ -116,7 +130,7 @@ impl Telemetry {
             tracing::warn!("the last spans did not reach the collector");
         }
         if !matches!(metrics, Ok(Ok(true))) {
-            tracing::warn!("the last metrics did not reach the collector");
+            tracing::warn!("the last metrics did not reach everybody");
         }
         let lost = self.dropped.dropped_lines();
         if lost > 0 {
@@ -176,6 +190,8 @@ mod tests {
         let settings = TelemetrySettings {
             traces_endpoint: Some(url.parse().unwrap()),
             metrics_endpoint: None,
+            prometheus: false,
+            dogstatsd: None,
             propagators: Vec::new(),
             environment: "staging".to_owned(),
         };
@@ -194,8 +210,9 @@ mod tests {
         };
         Telemetry {
             provider: Some(provider),
-            meters: None,
+            metrics: None,
             control: logs::filter(&log).unwrap().1,
+            environment: String::new(),
             dropped: writer.error_counter(),
             _writer: guard,
         }

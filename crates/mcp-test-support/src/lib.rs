@@ -53,6 +53,8 @@ pub mod api;
 pub mod chaos;
 pub mod client;
 pub mod collector;
+mod dogstatsd;
+mod exposition;
 mod gate;
 mod http;
 mod issuer;
@@ -68,6 +70,8 @@ mod token;
 
 pub use api::Api;
 pub use collector::Collector;
+pub use dogstatsd::{DogStatsd, StatsdLine};
+pub use exposition::{Exposition, Sample};
 pub use gate::Gate;
 pub use issuer::{Issuer, IssuerMode, Rotation};
 pub use journal::Journal;

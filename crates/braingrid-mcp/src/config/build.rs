@@ -10,8 +10,9 @@ use url::Url;
 use super::Surroundings;
 use super::layers::Origin;
 use super::model::{
-    ApiSettings, AuditTarget, AuthSettings, Config, HttpSettings, LogSettings, LoginSettings,
-    SealingKeys, Serve, SessionSettings, StdioSettings, TelemetrySettings, ToolSettings,
+    AdminSettings, ApiSettings, AuditTarget, AuthSettings, Config, DogStatsdSettings, HttpSettings,
+    LogSettings, LoginSettings, SealingKeys, Serve, SessionSettings, StdioSettings,
+    TelemetrySettings, ToolSettings,
 };
 use super::parse::{self, AuditChoice, LoginStore, Propagator, Transport};
 use super::reader::{self, Reader};
@@ -30,8 +31,9 @@ pub(super) fn read_config(
     let base_url = reader.optional(&settings::API_URL, parse::base_url);
     let tools = read_tools(reader);
     let log = read_log(reader);
-    let (telemetry, logs) = read_telemetry(reader);
+    let (mut telemetry, logs) = read_telemetry(reader);
     let audit = read_audit(reader, transport, logs);
+    telemetry.prometheus = matches!(&serve, Serve::Http(http) if http.admin.is_some());
     let warnings = std::mem::take(&mut reader.warnings);
     Some(Config {
         serve,
@@ -88,6 +90,7 @@ fn read_http(reader: &mut Reader) -> HttpSettings {
         }),
         auth: read_auth(reader, public_url.as_deref(), listen.port()),
         session: read_session(reader),
+        admin: read_admin(reader),
         public_url,
     }
 }
@@ -179,20 +182,42 @@ fn read_log(reader: &mut Reader) -> LogSettings {
     }
 }
 
+fn read_admin(reader: &mut Reader) -> Option<AdminSettings> {
+    let allowed_hosts = reader.list(&settings::ADMIN_ALLOWED_HOSTS, parse::host);
+    let listen = reader.optional(&settings::ADMIN_BIND, parse::socket_address)?;
+    if !listen.ip().is_loopback() {
+        reader.warnings.push(
+            "ADMIN_BIND is reached from other machines: it asks nobody who they are, so let a \
+             firewall or a network policy decide who may"
+                .to_owned(),
+        );
+    }
+    Some(AdminSettings {
+        listen,
+        allowed_hosts,
+    })
+}
+
 /// Also where log records would go.
 fn read_telemetry(reader: &mut Reader) -> (TelemetrySettings, Option<Url>) {
     let base = reader.optional(&settings::OTLP_ENDPOINT, parse::collector_urls);
     let traces = reader.optional(&settings::OTLP_TRACES_ENDPOINT, parse::web_url);
+    let metrics = reader.optional(&settings::OTLP_METRICS_ENDPOINT, parse::web_url);
     let logs = reader.optional(&settings::OTLP_LOGS_ENDPOINT, parse::web_url);
     let disabled = reader.value(&settings::OTEL_DISABLED, false, parse::switch);
     let base = base.filter(|_| !disabled);
+    let environment = reader.value(&settings::ENVIRONMENT, "production".to_owned(), parse::word);
     let settings = TelemetrySettings {
         traces_endpoint: traces
             .filter(|_| !disabled)
             .or_else(|| base.clone().map(|base| base.traces)),
-        metrics_endpoint: base.clone().map(|base| base.metrics),
+        metrics_endpoint: metrics
+            .filter(|_| !disabled)
+            .or_else(|| base.clone().map(|base| base.metrics)),
+        prometheus: false,
+        dogstatsd: read_dogstatsd(reader, &environment),
         propagators: read_propagators(reader),
-        environment: reader.value(&settings::ENVIRONMENT, "production".to_owned(), parse::word),
+        environment,
     };
     let logs = logs
         .filter(|_| !disabled)
@@ -239,4 +264,20 @@ fn read_audit(reader: &mut Reader, transport: Transport, logs: Option<Url>) -> O
             None
         }
     }
+}
+
+fn read_dogstatsd(reader: &mut Reader, environment: &str) -> Option<DogStatsdSettings> {
+    let env = reader.optional(&settings::DOGSTATSD_ENV, parse::word);
+    let service = "braingrid-mcp".to_owned();
+    let service = reader.value(&settings::DOGSTATSD_SERVICE, service, parse::word);
+    let version = reader.optional(&settings::DOGSTATSD_VERSION, parse::word);
+    let version = version.unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned());
+    let port = reader.value(&settings::DOGSTATSD_PORT, 8125, parse::port);
+    let host = reader.optional(&settings::DOGSTATSD_HOST, parse::agent_host)?;
+    let env = env.unwrap_or_else(|| environment.to_owned());
+    Some(DogStatsdSettings {
+        host,
+        port,
+        tags: [("env", env), ("service", service), ("version", version)],
+    })
 }

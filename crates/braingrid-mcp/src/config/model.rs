@@ -101,6 +101,17 @@ pub(crate) struct HttpSettings {
     pub(crate) auth: AuthSettings,
     /// How sessions are kept.
     pub(crate) session: SessionSettings,
+    /// The listener for operators.
+    pub(crate) admin: Option<AdminSettings>,
+}
+
+/// The listener for operators.
+#[derive(Debug, Clone)]
+pub(crate) struct AdminSettings {
+    /// Where to listen.
+    pub(crate) listen: SocketAddr,
+    /// `Host` names admitted beside loopback names and the address itself.
+    pub(crate) allowed_hosts: Vec<String>,
 }
 
 impl HttpSettings {
@@ -196,10 +207,25 @@ pub(crate) struct TelemetrySettings {
     pub(crate) traces_endpoint: Option<Url>,
     /// The URL for metrics over OTLP/HTTP; `None` turns metrics off.
     pub(crate) metrics_endpoint: Option<Url>,
+    /// Whether Prometheus may ask for metrics.
+    pub(crate) prometheus: bool,
+    /// The Datadog agent that takes metrics.
+    pub(crate) dogstatsd: Option<DogStatsdSettings>,
     /// How a trace is joined and passed on.
     pub(crate) propagators: Vec<Propagator>,
     /// The name of the environment.
     pub(crate) environment: String,
+}
+
+/// A Datadog agent, and what it is told about this process.
+#[derive(Debug, Clone)]
+pub(crate) struct DogStatsdSettings {
+    /// Name or address.
+    pub(crate) host: String,
+    /// UDP port.
+    pub(crate) port: u16,
+    /// Datadog's unified tags: `env`, `service`, `version`.
+    pub(crate) tags: [(&'static str, String); 3],
 }
 
 /// Where the audit log goes.

@@ -1,6 +1,6 @@
 //! From text to typed values. A refusal says what is wrong and what to write instead.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -116,6 +116,35 @@ pub(crate) fn address(value: &str) -> Parsed<IpAddr> {
         Err(_) => refuse(
             format!("{} is no IP address", quoted(value)),
             "use 127.0.0.1 for this machine only, 0.0.0.0 or :: for every interface",
+        ),
+    }
+}
+
+/// An IP address with a port.
+pub(crate) fn socket_address(value: &str) -> Parsed<SocketAddr> {
+    let local = value.strip_prefix("localhost:");
+    let numeric = local.map_or_else(|| value.to_owned(), |port| format!("127.0.0.1:{port}"));
+    match numeric.parse() {
+        Ok(address) => Ok(address),
+        Err(_) => refuse(
+            format!("{} is no IP address with a port", quoted(value)),
+            "write 127.0.0.1:9464 for this machine only, 0.0.0.0:9464 or [::]:9464 for every \
+             interface",
+        ),
+    }
+}
+
+/// The name or address of an agent: IPv6 with or without brackets.
+pub(crate) fn agent_host(value: &str) -> Parsed<String> {
+    let bare = value.trim_start_matches('[').trim_end_matches(']');
+    if bare.parse::<IpAddr>().is_ok() {
+        return Ok(bare.to_owned());
+    }
+    match host(value) {
+        Ok(name) if !name.contains(':') => Ok(name),
+        _ => refuse(
+            format!("{} is no host", quoted(value)),
+            "write a host name or an IP address; the port is DD_DOGSTATSD_PORT",
         ),
     }
 }

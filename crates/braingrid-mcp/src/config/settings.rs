@@ -606,6 +606,83 @@ pub(crate) static OTLP_TRACES_ENDPOINT: Setting = Setting::new(
     "The full URL for traces, used as it is; wins over the base URL.",
 );
 
+pub(crate) static OTLP_METRICS_ENDPOINT: Setting = Setting::new(
+    Group::Logs,
+    UsedBy::Both,
+    "otlp_metrics_endpoint",
+    &["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"],
+)
+.says(
+    "Collector for metrics",
+    "The full URL for metrics, used as it is; wins over the base URL.",
+);
+
+pub(crate) static ADMIN_BIND: Setting =
+    Setting::new(Group::Logs, UsedBy::Http, "admin_bind", &["ADMIN_BIND"])
+        .flag("admin-bind", "ADDRESS")
+        .says(
+            "Address for operators",
+            "Address and port of a second listener, such as `127.0.0.1:9464`: `/metrics` for \
+             Prometheus, log level, readiness in detail. It asks nobody who they are: never make it \
+             public. Unset: there is none.",
+        );
+
+pub(crate) static ADMIN_ALLOWED_HOSTS: Setting = Setting::new(
+    Group::Logs,
+    UsedBy::Http,
+    "admin_allowed_hosts",
+    &["ADMIN_ALLOWED_HOSTS"],
+)
+.kind(Kind::List)
+.says(
+    "Host names for operators",
+    "Under which the second listener is reached, beside loopback names and the address itself.",
+);
+
+pub(crate) static DOGSTATSD_HOST: Setting = Setting::new(
+    Group::Logs,
+    UsedBy::Both,
+    "dogstatsd_host",
+    &["DD_AGENT_HOST"],
+)
+.says(
+    "Datadog agent",
+    "Host that takes metrics over DogStatsD (UDP): a name, an IPv4 or an IPv6 address. Unset: \
+         none are sent.",
+);
+
+pub(crate) static DOGSTATSD_PORT: Setting = Setting::new(
+    Group::Logs,
+    UsedBy::Both,
+    "dogstatsd_port",
+    &["DD_DOGSTATSD_PORT"],
+)
+.default("8125")
+.says("Its port", "");
+
+pub(crate) static DOGSTATSD_ENV: Setting =
+    Setting::new(Group::Logs, UsedBy::Both, "dogstatsd_env", &["DD_ENV"]).says(
+        "Tag `env`",
+        "Default: the name of the environment, see `ENVIRONMENT`.",
+    );
+
+pub(crate) static DOGSTATSD_SERVICE: Setting = Setting::new(
+    Group::Logs,
+    UsedBy::Both,
+    "dogstatsd_service",
+    &["DD_SERVICE"],
+)
+.default("braingrid-mcp")
+.says("Tag `service`", "");
+
+pub(crate) static DOGSTATSD_VERSION: Setting = Setting::new(
+    Group::Logs,
+    UsedBy::Both,
+    "dogstatsd_version",
+    &["DD_VERSION"],
+)
+.says("Tag `version`", "Default: this program's own.");
+
 pub(crate) static OTLP_LOGS_ENDPOINT: Setting = Setting::new(
     Group::Logs,
     UsedBy::Both,
@@ -656,7 +733,7 @@ pub(crate) static AUDIT_LOG: Setting =
         );
 
 /// Every setting, in the order in which they are printed.
-pub(crate) static SETTINGS: [&Setting; 42] = [
+pub(crate) static SETTINGS: [&Setting; 50] = [
     &CONFIG_FILE,
     &TRANSPORT,
     &ENVIRONMENT,
@@ -695,6 +772,14 @@ pub(crate) static SETTINGS: [&Setting; 42] = [
     &LOG_FORMAT,
     &OTLP_ENDPOINT,
     &OTLP_TRACES_ENDPOINT,
+    &OTLP_METRICS_ENDPOINT,
+    &ADMIN_BIND,
+    &ADMIN_ALLOWED_HOSTS,
+    &DOGSTATSD_HOST,
+    &DOGSTATSD_PORT,
+    &DOGSTATSD_ENV,
+    &DOGSTATSD_SERVICE,
+    &DOGSTATSD_VERSION,
     &OTLP_LOGS_ENDPOINT,
     &OTEL_DISABLED,
     &OTEL_PROPAGATORS,

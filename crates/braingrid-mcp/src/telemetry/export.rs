@@ -1,10 +1,9 @@
-//! The exporters of traces and metrics over OTLP.
+//! The exporter of traces over OTLP, and what every exporter says of this process.
 
 use anyhow::Context as _;
 use opentelemetry::KeyValue;
-use opentelemetry_otlp::{MetricExporter, SpanExporter, WithExportConfig as _};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 
 use crate::config::TelemetrySettings;
@@ -23,25 +22,6 @@ pub(super) fn tracer_provider(
         .context("the exporter of traces cannot be built")?;
     let provider = SdkTracerProvider::builder()
         .with_batch_exporter(exporter)
-        .with_resource(resource(&settings.environment))
-        .build();
-    Ok(Some(provider))
-}
-
-/// The exporter of metrics, once a minute; `None` when no collector is configured.
-pub(super) fn meter_provider(
-    settings: &TelemetrySettings,
-) -> anyhow::Result<Option<SdkMeterProvider>> {
-    let Some(endpoint) = &settings.metrics_endpoint else {
-        return Ok(None);
-    };
-    let exporter = MetricExporter::builder()
-        .with_http()
-        .with_endpoint(endpoint.as_str())
-        .build()
-        .context("the exporter of metrics cannot be built")?;
-    let provider = SdkMeterProvider::builder()
-        .with_periodic_exporter(exporter)
         .with_resource(resource(&settings.environment))
         .build();
     Ok(Some(provider))

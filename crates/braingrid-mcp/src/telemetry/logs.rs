@@ -31,7 +31,6 @@ pub(crate) struct LogControl {
     current: Arc<Mutex<String>>,
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "for the admin listener"))]
 impl LogControl {
     /// What is in force: a level, or directives.
     pub(crate) fn current(&self) -> String {

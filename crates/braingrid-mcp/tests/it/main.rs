@@ -8,6 +8,7 @@
 )]
 
 mod about;
+mod admin;
 mod audit;
 mod cancellation;
 mod doctor;
@@ -16,6 +17,7 @@ mod leaks;
 mod login;
 mod logs;
 mod lost_answers;
+mod metrics;
 mod panics;
 mod progress;
 mod protocol;

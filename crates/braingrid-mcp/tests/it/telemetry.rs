@@ -25,7 +25,7 @@ async fn what_the_sessions_count_reaches_a_collector() {
     assert!(server.stop(LIMIT).await.unwrap().success());
 
     for (name, expected) in [("memory.hits", 1.0), ("verifications", 1.0)] {
-        let points = collector.metric(&format!("mcp.session.{name}"));
+        let points = collector.metric(&format!("mcp.server.session.{name}"));
         let [MetricPoint { value, .. }] = points.as_slice() else {
             panic!("{name}: {points:?}");
         };

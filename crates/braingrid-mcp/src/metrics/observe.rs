@@ -1,0 +1,174 @@
+//! What is read when somebody asks: counters and states that the parts keep anyway.
+
+use std::sync::Arc;
+
+use mcp_auth::{IssuerStatus, TokenVerifier};
+use mcp_core::{BrainGridClient, ToolSet};
+use mcp_session::{RedisStore, SessionTiers, Tier, TierStats};
+use mcp_transport_http::ServerStatus;
+use opentelemetry::{KeyValue, metrics::Meter};
+
+use super::names::{self, Metric};
+
+/// Reads one counter of the session tiers.
+type Read = fn(&TierStats) -> u64;
+
+/// The counters of the session tiers.
+static TIERS: [(&Metric, Read); 14] = [
+    (&names::MEMORY_HITS, |stats| stats.memory_hits.get()),
+    (&names::COALESCED, |stats| stats.coalesced.get()),
+    (&names::STORE_HITS, |stats| stats.store_hits.get()),
+    (&names::STORE_MISSES, |stats| stats.store_misses.get()),
+    (&names::STORE_ERRORS, |stats| stats.store_errors.get()),
+    (&names::VERIFICATIONS, |stats| stats.verifications.get()),
+    (&names::KNOWN_BAD, |stats| stats.known_bad_hits.get()),
+    (&names::DENIED, |stats| stats.denied.get()),
+    (&names::UNOPENED, |stats| stats.records_unopened.get()),
+    (&names::UNUSABLE, |stats| stats.records_unusable.get()),
+    (&names::RESEALED, |stats| stats.records_resealed.get()),
+    (&names::WRITES, |stats| stats.writes.get()),
+    (&names::WRITES_FAILED, |stats| stats.writes_failed.get()),
+    (&names::WRITES_DROPPED, |stats| stats.writes_dropped.get()),
+];
+
+/// Lets readers see parts of the running server.
+#[derive(Clone)]
+pub(crate) struct Observer(pub(super) Meter);
+
+impl Observer {
+    /// The session tiers.
+    pub(crate) fn sessions(&self, tiers: &SessionTiers) {
+        for (metric, read) in &TIERS {
+            let stats = Arc::clone(tiers.stats());
+            self.counter(metric, move || vec![(read(&stats), Vec::new())]);
+        }
+        let stats = Arc::clone(tiers.stats());
+        self.counter(&names::RESOLVED, move || {
+            let all = [Tier::Memory, Tier::Store, Tier::Verification];
+            let label = |tier: Tier| vec![KeyValue::new(names::TIER, tier.as_str())];
+            let count = |tier| (stats.resolved(tier).get(), label(tier));
+            all.map(count).into()
+        });
+        let stats = Arc::clone(tiers.stats());
+        self.counter(&names::SIGNOUTS, move || {
+            let counts = stats.signouts.get().into_iter();
+            let labelled = |(reason, count)| (count, vec![KeyValue::new(names::REASON, reason)]);
+            counts.map(labelled).collect()
+        });
+        let sessions = tiers.clone();
+        self.gauge(&names::SESSIONS, move || {
+            vec![(sessions.memory_usage().0, Vec::new())]
+        });
+        let sessions = tiers.clone();
+        self.gauge(&names::SESSION_BYTES, move || {
+            vec![(sessions.memory_usage().1, Vec::new())]
+        });
+    }
+
+    /// The issuers.
+    pub(crate) fn issuers(&self, verifier: &TokenVerifier) {
+        let outcomes = |metric, read: fn(&IssuerStatus) -> (u64, u64)| {
+            let verifier = verifier.clone();
+            self.counter(metric, move || {
+                let status = verifier.status().into_iter();
+                let counts = status.flat_map(|issuer| {
+                    let (succeeded, failed) = read(&issuer);
+                    [("ok", succeeded), ("failed", failed)].map(|(outcome, count)| {
+                        let issuer = KeyValue::new(names::ISSUER, issuer.issuer.clone());
+                        (count, vec![issuer, KeyValue::new(names::OUTCOME, outcome)])
+                    })
+                });
+                counts.collect()
+            });
+        };
+        outcomes(&names::KEY_FETCHES, |it| (it.fetched, it.fetches_failed));
+        outcomes(&names::INTROSPECTIONS, |it| {
+            (it.introspected, it.introspections_failed)
+        });
+        let state = |metric, read: fn(&IssuerStatus) -> Option<u64>| {
+            let verifier = verifier.clone();
+            self.gauge(metric, move || {
+                let status = verifier.status().into_iter();
+                let values = status.filter_map(|issuer| {
+                    let value = read(&issuer)?;
+                    Some((value, vec![KeyValue::new(names::ISSUER, issuer.issuer)]))
+                });
+                values.collect()
+            });
+        };
+        state(&names::KEYS, |it| u64::try_from(it.keys).ok());
+        state(&names::KEYS_AGE, |it| it.keys_age.map(|age| age.as_secs()));
+    }
+
+    /// Redis.
+    pub(crate) fn redis(&self, store: &RedisStore) {
+        let store = store.clone();
+        self.number(&names::STORE_OPEN, move || {
+            u64::from(store.is_circuit_open())
+        });
+    }
+
+    /// The BrainGrid API and the tools.
+    pub(crate) fn tools(&self, client: &BrainGridClient, tools: &ToolSet) {
+        let (client, tools) = (client.clone(), tools.clone());
+        self.number(&names::API_OPEN, move || {
+            u64::from(client.is_circuit_open())
+        });
+        self.number(&names::WRITES_IN_FLIGHT, move || count(tools.in_flight()));
+    }
+
+    /// The HTTP server.
+    pub(crate) fn server(&self, status: &ServerStatus) {
+        let server = status.clone();
+        self.number(&names::IN_FLIGHT, move || count(server.in_flight()));
+        let server = status.clone();
+        self.number(&names::DRAINING, move || u64::from(server.is_draining()));
+    }
+
+    /// A counter without labels that is kept elsewhere.
+    pub(crate) fn count(
+        &self,
+        metric: &'static Metric,
+        read: impl Fn() -> u64 + Send + Sync + 'static,
+    ) {
+        self.counter(metric, move || vec![(read(), Vec::new())]);
+    }
+
+    fn number(&self, metric: &'static Metric, read: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.gauge(metric, move || vec![(read(), Vec::new())]);
+    }
+
+    fn counter(
+        &self,
+        metric: &'static Metric,
+        read: impl Fn() -> Vec<(u64, Vec<KeyValue>)> + Send + Sync + 'static,
+    ) {
+        let builder = self.0.u64_observable_counter(metric.name);
+        let builder = builder.with_unit(metric.unit).with_description(metric.says);
+        let observed = builder.with_callback(move |observer| {
+            for (value, labels) in read() {
+                observer.observe(value, &labels);
+            }
+        });
+        observed.build();
+    }
+
+    fn gauge(
+        &self,
+        metric: &'static Metric,
+        read: impl Fn() -> Vec<(u64, Vec<KeyValue>)> + Send + Sync + 'static,
+    ) {
+        let builder = self.0.u64_observable_gauge(metric.name);
+        let builder = builder.with_unit(metric.unit).with_description(metric.says);
+        let observed = builder.with_callback(move |observer| {
+            for (value, labels) in read() {
+                observer.observe(value, &labels);
+            }
+        });
+        observed.build();
+    }
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}

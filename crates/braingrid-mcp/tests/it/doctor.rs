@@ -344,6 +344,27 @@ async fn an_issuer_without_code_challenges_and_without_keys() {
 }
 
 #[tokio::test]
+async fn an_issuer_with_keys_elsewhere_or_of_another_kind() {
+    let world = World::small().await;
+    let port = answering(|request| {
+        let issuer = format!("http://{}", host_of(request));
+        let metadata = json!({ "issuer": issuer, "jwks_uri": "https://elsewhere.test/keys" });
+        http_answer("200 OK", "", &metadata.to_string())
+    })
+    .await;
+    let issuer = format!("http://127.0.0.1:{port}");
+    let report = doctor(&world.command().env("OAUTH_ISSUER", issuer)).await;
+    report.needs_fix("issuer metadata", &["another host", "OAUTH_JWKS_URI"]);
+
+    let home = home();
+    let issuer = world.issuer.url();
+    let file = format!("[[issuers]]\nissuer = \"{issuer}\"\nalgorithms = [\"ES384\"]\n");
+    fs::write(home.path().join("braingrid-mcp.toml"), file).unwrap();
+    let report = doctor_in(&world.command().without_env("OAUTH_ISSUER"), home.path()).await;
+    report.needs_fix("issuer keys", &["configured algorithms", "accepted here"]);
+}
+
+#[tokio::test]
 async fn a_redis_that_is_away() {
     let mut world = World::shared().await;
     let command = world.command();
@@ -359,6 +380,8 @@ async fn a_redis_that_wants_a_password_or_grants_too_little() {
     for (refusal, words) in [
         ("-NOAUTH Authentication required.\r\n", "user and password"),
         ("-NOPERM this user has no permissions\r\n", "mcp:*"),
+        ("-OOM command not allowed\r\n", "memory"),
+        ("-BUSY a script is running\r\n", "Redis's own log"),
     ] {
         let port = answering(move |commands| {
             let count = commands.split('*').skip(1).count();
@@ -427,6 +450,16 @@ async fn a_public_url_where_nobody_answers() {
     );
     report.is("challenge", "not_checked", "");
     report.is("Origin rule", "not_checked", "");
+}
+
+#[tokio::test]
+async fn a_public_url_that_nobody_knows_yet() {
+    let world = World::small().await;
+    let command = world.command().without_env("MCP_HOST").env("PORT", "0");
+    let report = doctor(&command).await;
+    for check in ["public URL", "challenge", "Origin rule"] {
+        report.is(check, "not_checked", "chooses the port");
+    }
 }
 
 #[tokio::test]

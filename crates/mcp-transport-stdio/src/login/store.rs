@@ -9,6 +9,7 @@ mod keychain;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -120,6 +121,9 @@ struct Record<'a> {
 
 const VERSION: u32 = 1;
 
+/// How long a keychain may wait for its user's password: shorter than clients wait for a tool.
+const PATIENCE: Duration = Duration::from_secs(45);
+
 impl CredentialStore {
     /// The service name under which the keychain shows the login.
     pub const SERVICE: &'static str = "braingrid-mcp";
@@ -223,11 +227,12 @@ impl CredentialStore {
         let Some(text) = file::read(&path)? else {
             return Ok(false);
         };
-        match parse(&text) {
-            Some(record) if record.credential.is_some() => {}
-            Some(_) => keychain::delete(&self.service)?,
-            // Whatever stands in a damaged file, it must be possible to get rid of it.
-            None => keychain::delete(&self.service).unwrap_or_default(),
+        let in_keychain = parse(&text).is_some_and(|record| record.credential.is_none());
+        if in_keychain {
+            keychain::delete(&self.service)?;
+        } else if self.keeping != Keeping::File {
+            // An earlier login may be there still; and a damaged file must not stay for that.
+            keychain::delete(&self.service).unwrap_or_default();
         }
         file::remove(&path)?;
         Ok(true)
@@ -304,8 +309,14 @@ impl CredentialStore {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
-    let outcome = tokio::task::spawn_blocking(work).await;
-    outcome.unwrap_or_else(|_| Err(StoreError::Keychain("it failed".to_owned())))
+    let outcome = tokio::time::timeout(PATIENCE, tokio::task::spawn_blocking(work)).await;
+    match outcome {
+        Ok(Ok(done)) => done,
+        Ok(Err(_)) => Err(StoreError::Keychain("it failed".to_owned())),
+        Err(_) => Err(StoreError::Keychain(
+            "it is locked, and nobody has unlocked it".to_owned(),
+        )),
+    }
 }
 
 fn parse(text: &str) -> Option<Record<'_>> {

@@ -4,7 +4,7 @@
 //! it may name a trace of its own (`_meta`, 2026-07-28): then the handler's span belongs to that
 //! one and links to this one, as OpenTelemetry's conventions for MCP want it.
 
-use http::{HeaderMap, StatusCode, request::Parts};
+use http::{HeaderMap, request::Parts};
 use opentelemetry::{
     Context, global,
     propagation::Extractor,
@@ -30,7 +30,7 @@ pub(crate) const TIER: &str = "mcp.session.tier";
 /// The request id of the access line.
 const REQUEST_ID: &str = "http.request.id";
 /// OpenTelemetry: what went wrong; the outcome of the access line.
-pub(crate) const ERROR_TYPE: &str = "error.type";
+const ERROR_TYPE: &str = "error.type";
 
 /// The trace a request belongs to.
 pub(crate) struct Trace {
@@ -100,18 +100,20 @@ impl Trace {
     }
 
     /// Ends the span. What went wrong on this side is an error, a refusal is not.
-    pub(crate) fn end(&self, status: StatusCode, outcome: &'static str) {
+    pub(crate) fn end(&self, status: u16, outcome: &'static str) {
         if self.span.is_disabled() {
             return;
         }
         // Other numbers become texts on their way.
-        self.span.record(HTTP_STATUS, i64::from(status.as_u16()));
+        self.span.record(HTTP_STATUS, i64::from(status));
         if outcome != "ok" {
             self.span.record(ERROR_TYPE, outcome);
         }
-        if status.is_server_error() {
+        if status >= 500 {
             self.span.record("otel.status_code", "ERROR");
         }
+        // Said and done: tasks of the SDK keep handles to it for a while.
+        self.span.context().span().end();
     }
 
     /// The trace's id, if there is one.

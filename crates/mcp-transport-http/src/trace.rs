@@ -171,14 +171,14 @@ impl AccessLine {
     /// Writes the line and ends the span. For a streamed answer the duration is that until its
     /// head.
     pub(crate) fn finish(&mut self, status: StatusCode) {
-        self.write(status.as_u16());
-        self.trace.end(status, self.outcome);
+        self.close(status.as_u16());
     }
 
-    fn write(&mut self, status: u16) {
+    fn close(&mut self, status: u16) {
         if std::mem::replace(&mut self.finished, true) {
             return;
         }
+        self.trace.end(status, self.outcome);
         let trace_id = self.trace_id.or_else(|| self.trace.id());
         tracing::info!(
             target: "access",
@@ -211,8 +211,7 @@ impl Drop for AccessLine {
         if !self.finished {
             self.outcome = "client_left";
             // As nginx has it; nobody was answered.
-            self.write(499);
-            self.trace.span.record(spans::ERROR_TYPE, self.outcome);
+            self.close(499);
         }
     }
 }

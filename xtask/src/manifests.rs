@@ -48,8 +48,30 @@ pub(crate) fn check() -> anyhow::Result<()> {
         deploy::cloud_run_renders(&name)?;
     }
     lint(&tools)?;
+    alerts()?;
     eprintln!("manifests: ok");
     Ok(())
+}
+
+/// Prometheus' own tool on the alerts and their tests, where it is installed. That they name only
+/// metrics there are is a test of the program's own.
+fn alerts() -> anyhow::Result<()> {
+    if !shell::answers(Command::new("promtool").arg("--version")) {
+        eprintln!("SKIPPED: alerts: promtool is not installed (Debian: prometheus)");
+        return Ok(());
+    }
+    let dir = shell::root().join("deploy/alerts");
+    let mut check = Command::new("promtool");
+    shell::run(
+        check
+            .args(["check", "rules"])
+            .arg(dir.join("prometheus.yaml")),
+    )?;
+    let mut test = Command::new("promtool");
+    shell::run(
+        test.args(["test", "rules"])
+            .arg(dir.join("prometheus-test.yaml")),
+    )
 }
 
 /// What this machine lacks.

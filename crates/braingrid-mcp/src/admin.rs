@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::metrics::Exposition;
 use crate::telemetry::LogControl;
+use crate::version;
 
 /// The running server, as operators see it.
 pub(crate) struct Admin {
@@ -22,7 +23,6 @@ pub(crate) struct Admin {
     /// Without Redis, sessions are in this process.
     pub(crate) redis: Option<RedisStore>,
     pub(crate) api: BrainGridClient,
-    pub(crate) environment: String,
 }
 
 /// Every path, with what may be done there.
@@ -45,7 +45,7 @@ impl Admin {
             "/log-level" if request.method() == Method::PUT => self.set_level(request.body()),
             "/ready" if read => self.ready().await,
             "/health" if read => answer(StatusCode::OK, &json!({"status": "ok"})),
-            "/build" if read => answer(StatusCode::OK, &self.build()),
+            "/build" if read => answer(StatusCode::OK, &version::json()),
             "/" if read => answer(
                 StatusCode::OK,
                 &json!({"paths": PATHS.map(|(path, _)| path)}),
@@ -122,17 +122,6 @@ impl Admin {
             "answers": error.is_none(),
             "error": error,
             "circuit": circuit(redis.is_circuit_open()),
-        })
-    }
-
-    fn build(&self) -> Value {
-        json!({
-            "name": env!("CARGO_PKG_NAME"),
-            "version": env!("CARGO_PKG_VERSION"),
-            "profile": if cfg!(debug_assertions) { "debug" } else { "release" },
-            "os": std::env::consts::OS,
-            "arch": std::env::consts::ARCH,
-            "environment": self.environment,
         })
     }
 }

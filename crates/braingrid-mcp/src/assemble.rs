@@ -114,7 +114,6 @@ pub(crate) async fn run_http(
             verifier: verifier.clone(),
             redis,
             api: client,
-            environment: telemetry.environment().to_owned(),
         };
         serve_operators(settings, admin).await?;
     }

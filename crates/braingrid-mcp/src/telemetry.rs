@@ -47,7 +47,6 @@ pub(crate) struct Telemetry {
     provider: Option<SdkTracerProvider>,
     metrics: Option<Metrics>,
     control: LogControl,
-    environment: String,
     dropped: ErrorCounter,
     /// Writes what is waiting when it is dropped: the last field to go.
     _writer: WorkerGuard,
@@ -90,7 +89,6 @@ pub(crate) fn start(log: &LogSettings, telemetry: &TelemetrySettings) -> anyhow:
         provider,
         metrics,
         control,
-        environment: telemetry.environment.clone(),
         dropped,
         _writer: guard,
     })
@@ -105,11 +103,6 @@ impl Telemetry {
     /// Metrics, if anybody reads them.
     pub(crate) fn metrics(&self) -> Option<&Metrics> {
         self.metrics.as_ref()
-    }
-
-    /// The name of the environment.
-    pub(crate) fn environment(&self) -> &str {
-        &self.environment
     }
 
     /// Sends the spans and metrics that are waiting, for at most `patience`, and then the log.
@@ -212,7 +205,6 @@ mod tests {
             provider: Some(provider),
             metrics: None,
             control: logs::filter(&log).unwrap().1,
-            environment: String::new(),
             dropped: writer.error_counter(),
             _writer: guard,
         }

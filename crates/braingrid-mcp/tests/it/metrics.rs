@@ -1,12 +1,13 @@
 //! Metrics on real traffic: what Prometheus, a collector and a Datadog agent get, and that nobody
 //! waits for one that is away.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use mcp_test_support::{
-    Collector, DogStatsd, Exposition, ServerCommand, ServerProcess,
+    Collector, DogStatsd, Exposition, ServerCommand, ServerProcess, StatsdLine,
     api::{Fault, Operation, Times},
-    client::Generation,
+    client::{Generation, RawStdio},
 };
 use serde_json::json;
 
@@ -138,9 +139,28 @@ async fn prometheus_gets_the_calls_and_the_auth_funnel() {
     assert_near(fetches("failed"), 0.0);
     assert_near(metrics.sum("mcp_server_store_circuit_open", &[]), 0.0);
     assert!(metrics.kinds.contains_key("mcp_server_store_circuit_open"));
+    let bucket = "mcp_server_operation_duration_seconds_bucket";
+    assert!(
+        metrics.sum(bucket, &[("le", "300")]) > 0.0,
+        "our own bounds"
+    );
+    let exported = metrics.kinds.keys().filter(|name| *name != "target_info");
+    assert_eq!(exported.cloned().collect::<BTreeSet<_>>(), documented());
     for secret in secrets(&tokens) {
         assert!(!text.contains(secret), "{secret} in {text}");
     }
+}
+
+/// The metrics that the documentation lists.
+fn documented() -> BTreeSet<String> {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/observability.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    let names = rows
+        .filter_map(|row| row.split_once('`'))
+        .map(|(name, _)| name);
+    let names = names.filter(|name| name.starts_with("mcp_") || name.starts_with("http_"));
+    names.map(str::to_owned).collect()
 }
 
 /// Equal, as counts are.
@@ -231,7 +251,7 @@ async fn a_datadog_agent_gets_every_tool_call_at_the_latest_at_the_end() {
     let mut server = world.start(&telling(&world, &agent)).await;
     let tokens = traffic(&world, &server).await;
     assert!(server.stop(LIMIT).await.unwrap().success());
-    let whole = |lines: &[mcp_test_support::StatsdLine]| {
+    let whole = |lines: &[StatsdLine]| {
         lines
             .iter()
             .any(|it| it.name == "mcp.server.session.verifications")
@@ -239,7 +259,7 @@ async fn a_datadog_agent_gets_every_tool_call_at_the_latest_at_the_end() {
     assert!(agent.lines().wait_until(whole, LIMIT).await);
     let lines = agent.lines().entries();
     let calls = |name: &str, tool: &str, status: &str| {
-        let tagged = |line: &&mcp_test_support::StatsdLine| {
+        let tagged = |line: &&StatsdLine| {
             line.name == name
                 && line.tags["tool"] == tool
                 && line.tags["status"] == status
@@ -266,7 +286,7 @@ async fn a_datadog_agent_gets_every_tool_call_at_the_latest_at_the_end() {
         );
     }
     let sum = |name: &str, tag: &str, value: &str| {
-        let fits = |line: &&mcp_test_support::StatsdLine| {
+        let fits = |line: &&StatsdLine| {
             line.name == name && line.tags.get(tag).is_some_and(|found| found == value)
         };
         lines
@@ -297,7 +317,7 @@ async fn an_agent_may_be_reached_over_ipv6() {
     let mut server = world.start(&telling(&world, &agent)).await;
     traffic(&world, &server).await;
     assert!(server.stop(LIMIT).await.unwrap().success());
-    let told = |lines: &[mcp_test_support::StatsdLine]| {
+    let told = |lines: &[StatsdLine]| {
         lines
             .iter()
             .any(|it| it.name == "mcp.server.tool.call.count")
@@ -329,4 +349,32 @@ async fn far_ends_that_are_away_or_hang_are_no_requests_business() {
         begun.elapsed()
     );
     assert!(server.stop(LIMIT).await.unwrap().success());
+}
+
+#[tokio::test]
+async fn a_local_server_tells_an_agent_too() {
+    let world = World::small().await;
+    let agent = DogStatsd::start("127.0.0.1").await.unwrap();
+    let address = agent.address();
+    let command = world
+        .stdio_command()
+        .env("BRAINGRID_API_TOKEN", world.token(ADA, ORGANIZATION))
+        .env("DD_AGENT_HOST", address.ip().to_string())
+        .env("DD_DOGSTATSD_PORT", address.port().to_string());
+    let mut stdio = RawStdio::start(&command).unwrap();
+    let params = json!({ "name": "list_projects", "arguments": {} });
+    let answer = stdio.request(Generation::Modern, "tools/call", params);
+    answer.await.unwrap();
+    assert!(stdio.close(LIMIT).await.unwrap().success());
+    let told = |lines: &[StatsdLine]| {
+        let of_call = |line: &StatsdLine| {
+            line.tags
+                .get("tool")
+                .is_some_and(|it| it == "list_projects")
+        };
+        lines
+            .iter()
+            .any(|it| it.name == "mcp.server.tool.call.count" && of_call(it))
+    };
+    assert!(agent.lines().wait_until(told, LIMIT).await);
 }

@@ -54,11 +54,15 @@ impl Agent {
             client: ArcSwapOption::empty(),
             warned: AtomicBool::new(false),
         });
-        if agent.settings.host.parse::<IpAddr>().is_ok() {
-            agent.find();
-        } else {
-            let agent = Arc::clone(&agent);
-            std::thread::spawn(move || agent.find());
+        // An address is found at once.
+        let found = agent.settings.host.parse::<IpAddr>().is_ok() && agent.find();
+        if !found {
+            let searching = Arc::downgrade(&agent);
+            std::thread::spawn(move || {
+                while searching.upgrade().is_some_and(|agent| !agent.find()) {
+                    std::thread::sleep(STEP);
+                }
+            });
         }
         agent
     }
@@ -84,15 +88,20 @@ impl Agent {
         send(client.count_with_tags("tool.call.count", 1_u64), status);
     }
 
-    fn find(&self) {
+    /// Whether it was found.
+    fn find(&self) -> bool {
         match self.connect() {
-            Ok(client) => self.client.store(Some(Arc::new(client))),
+            Ok(client) => {
+                self.client.store(Some(Arc::new(client)));
+                return true;
+            }
             Err(error) if !self.warned.swap(true, Ordering::Relaxed) => {
                 let host = &self.settings.host;
                 tracing::warn!(host, %error, "the Datadog agent is not found; looking again");
             }
             Err(_) => {}
         }
+        false
     }
 
     fn connect(&self) -> io::Result<StatsdClient> {
@@ -120,9 +129,6 @@ pub(super) struct Steps(Arc<Agent>);
 
 impl PushMetricExporter for Steps {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
-        if self.0.client.load().is_none() {
-            self.0.find();
-        }
         let client = self.0.client.load();
         if let Some(client) = client.as_deref() {
             for metric in metrics.scope_metrics().flat_map(ScopeMetrics::metrics) {

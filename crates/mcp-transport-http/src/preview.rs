@@ -84,6 +84,11 @@ fn is_usable_id(id: &RawValue) -> bool {
 }
 
 impl<'a> RequestPreview<'a> {
+    /// The preview of a body, as a scope rule gets it; `None` for what is no message.
+    pub fn of(body: &'a [u8]) -> Option<Self> {
+        Self::parse(body).ok()
+    }
+
     /// Reads what the gate needs to know; the SDK decodes the rest.
     pub(crate) fn parse(body: &'a [u8]) -> Result<Self, PreviewError> {
         match body.iter().find(|byte| !byte.is_ascii_whitespace()) {

@@ -55,7 +55,7 @@ pub(crate) async fn run_stdio(
     options.default_project = std::env::current_dir()
         .ok()
         .and_then(|folder| default_project(&folder));
-    let (_, tools) = tool_set(api, options, telemetry.metrics())?;
+    let (_, tools) = tool_set(api_config(api), options, telemetry.metrics())?;
     let tools = tools.with_callers(move || callers());
     let tools = audited(tools, audit.as_ref(), None);
     tracing::debug!("serving one client over standard input and output");
@@ -79,9 +79,13 @@ pub(crate) async fn run_http(
     let mut config = http_config(&http, address.port())?;
     config.scopes_supported = options.scopes.initial().to_vec();
     let resource = config.resource.clone();
-    let verifier = verifier(&http.auth, &resource)?;
+    // Read once for both: it is most of what a start takes.
+    let tls = mcp_auth::tls_config()?;
+    let verifier = verifier(&http.auth, &resource, tls.clone())?;
     let redis = redis(&http.session)?;
     let sessions = sessions(&http.session, &http.auth, verifier.clone(), redis.clone());
+    let mut api = api_config(api);
+    api.tls = Some(tls);
     let (client, tools) = tool_set(api, options, telemetry.metrics())?;
     let tools = audited(tools, audit.as_ref(), http.session.keys.as_ref());
     let scopes = tools.clone();
@@ -168,11 +172,10 @@ fn api_config(api: ApiSettings) -> BrainGridConfig {
 
 /// The tools, and the client they work through; watched where metrics are on.
 fn tool_set(
-    api: ApiSettings,
+    mut config: BrainGridConfig,
     options: ToolOptions,
     metrics: Option<&Metrics>,
 ) -> anyhow::Result<(BrainGridClient, ToolSet)> {
-    let mut config = api_config(api);
     config.observer = metrics.map(|metrics| {
         let recorder = metrics.recorder();
         Arc::new(move |request: &FinishedRequest| recorder.api_request(request)) as RequestObserver
@@ -244,7 +247,11 @@ fn http_config(http: &HttpSettings, port: u16) -> anyhow::Result<HttpConfig> {
     Ok(config)
 }
 
-fn verifier(auth: &AuthSettings, resource: &str) -> anyhow::Result<TokenVerifier> {
+fn verifier(
+    auth: &AuthSettings,
+    resource: &str,
+    tls: rustls::ClientConfig,
+) -> anyhow::Result<TokenVerifier> {
     let issuers = auth.issuers.iter().map(|settings| {
         let audiences = settings.audiences.iter().map(String::as_str);
         let audiences = std::iter::once(resource).chain(audiences);
@@ -259,7 +266,7 @@ fn verifier(auth: &AuthSettings, resource: &str) -> anyhow::Result<TokenVerifier
     });
     let mut config = VerifierConfig::default();
     config.leeway = auth.leeway;
-    let client = mcp_auth::http_client()?;
+    let client = mcp_auth::http_client_over(tls)?;
     Ok(TokenVerifier::new(issuers.collect(), client, config)?)
 }
 

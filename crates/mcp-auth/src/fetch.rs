@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rustls_platform_verifier::ConfigVerifierExt as _;
 use serde::de::DeserializeOwned;
 use url::{Host, Url};
 
@@ -18,9 +19,31 @@ const MAX_BODY: usize = 512 * 1024;
 /// # Errors
 /// When the TLS stack cannot be set up.
 pub fn http_client() -> Result<reqwest::Client, ConfigError> {
+    http_client_over(tls_config()?)
+}
+
+/// What connections with TLS trust, for several clients: reading the system's root certificates
+/// takes longer than everything else a start does.
+///
+/// # Errors
+/// When there are none.
+pub fn tls_config() -> Result<rustls::ClientConfig, ConfigError> {
     // An error only says that the application chose one already, which is what we want.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let mut config = rustls::ClientConfig::with_platform_verifier()
+        .map_err(|error| ConfigError::Client(error.to_string()))?;
+    // What reqwest itself would offer.
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// [`http_client`] with this TLS.
+///
+/// # Errors
+/// When the TLS stack cannot be set up.
+pub fn http_client_over(tls: rustls::ClientConfig) -> Result<reqwest::Client, ConfigError> {
     reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(Duration::from_secs(3))
         .timeout(Duration::from_secs(10))

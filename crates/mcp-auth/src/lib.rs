@@ -54,7 +54,7 @@ mod verifier;
 pub use error::{AuthError, ConfigError, ForbiddenReason, InvalidReason};
 pub use examine::{Examination, examine};
 pub use exchange::{UpstreamCredentials, UpstreamToken};
-pub use fetch::http_client;
+pub use fetch::{http_client, http_client_over, tls_config};
 pub use introspection::IntrospectionConfig;
 pub use jwks::KeyPolicy;
 pub use preset::{Preset, UnknownPreset};

@@ -68,6 +68,8 @@ pub struct BrainGridConfig {
     pub headers: Option<HeaderHook>,
     /// Is told about every request that is over.
     pub observer: Option<RequestObserver>,
+    /// What TLS connections trust; nothing: the system's root certificates, read anew.
+    pub tls: Option<rustls::ClientConfig>,
 }
 
 impl BrainGridConfig {
@@ -83,6 +85,7 @@ impl BrainGridConfig {
             breaker_pause: Duration::from_secs(5),
             headers: None,
             observer: None,
+            tls: None,
         }
     }
 }

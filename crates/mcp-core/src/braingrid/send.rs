@@ -61,7 +61,11 @@ struct Counted {
 
 impl Sender {
     pub(crate) fn new(config: BrainGridConfig) -> Result<Self, ConfigError> {
-        let http = reqwest::Client::builder()
+        let http = match config.tls {
+            Some(tls) => reqwest::Client::builder().tls_backend_preconfigured(tls),
+            None => reqwest::Client::builder(),
+        };
+        let http = http
             .user_agent(concat!("braingrid-mcp/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(config.timeouts.connect)
             .pool_idle_timeout(Duration::from_mins(1))

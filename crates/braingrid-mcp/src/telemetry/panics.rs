@@ -26,3 +26,26 @@ fn report_panic(panic: &PanicHookInfo<'_>) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_panic_says_where_and_never_what() {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(Arc::new(log.reopen().unwrap()))
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            install_panic_hook();
+            let panicked = std::panic::catch_unwind(|| panic!("{}", "the secret of a panic"));
+            assert!(panicked.is_err());
+            drop(std::panic::take_hook());
+        });
+        let text = std::fs::read_to_string(log.path()).unwrap();
+        assert!(text.contains("panics.rs"), "{text}");
+        assert!(!text.contains("secret"), "{text}");
+    }
+}

@@ -363,3 +363,21 @@ async fn a_collector_that_is_away_or_hangs_is_noticed_by_no_request() {
         );
     }
 }
+
+#[tokio::test]
+async fn the_sampler_decides_what_is_sent_and_not_what_travels_on() {
+    let world = World::small().await;
+    let collector = Collector::start().await.unwrap();
+    let command = traced(world.command(), &collector).env("OTEL_TRACES_SAMPLER", "always_off");
+    let mut server = world.start(&command).await;
+    let token = world.token("user_ada", "org_ada");
+    let named = Named::new(0x88);
+    let call = client_of(&server).call(Generation::Modern, "list_projects", &json!({}));
+    let call = call.bearer(&token).header("traceparent", &named.header());
+    assert_eq!(call.send().await.unwrap().status, 200);
+    let (trace, _) = passed_on(&world, Operation::ListProjects);
+    assert_eq!(trace, named.trace);
+    server.stop(LIMIT).await.unwrap();
+    assert!(collector.spans().entries().is_empty());
+    assert!(!collector.points().entries().is_empty(), "metrics still");
+}

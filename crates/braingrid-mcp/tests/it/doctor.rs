@@ -441,6 +441,20 @@ async fn an_api_that_is_unwell() {
 }
 
 #[tokio::test]
+async fn a_user_without_an_organization() {
+    let world = World::small().await;
+    let profile = r#"{"id":"user_eve","email":"eve@example.com","name":"Eve"}"#;
+    let port = answering(move |_| http_answer("200 OK", "", profile)).await;
+    let token = world.issuer.token().subject("user_eve").mint();
+    let command = world
+        .stdio_command()
+        .env("BRAINGRID_API_TOKEN", token)
+        .env("BRAINGRID_API_URL", format!("http://127.0.0.1:{port}"));
+    let report = doctor(&command).await;
+    report.is("BrainGrid API", "good", "a user without an organization");
+}
+
+#[tokio::test]
 async fn a_public_url_where_nobody_answers() {
     let world = World::small().await;
     let report = doctor(&world.command_at_public_url()).await;
@@ -511,6 +525,13 @@ async fn a_proxy_that_answers_for_the_server() {
         report.needs_fix("challenge", &[words, "proxy"]);
         report.needs_fix("Origin rule", &["not 403", "Origin"]);
     }
+}
+
+#[tokio::test]
+async fn a_proxy_that_does_not_pass_a_post_on() {
+    let world = World::small().await;
+    let report = doctor(&front(&world, "this is no HTTP\r\n\r\n").await).await;
+    report.needs_fix("challenge", &["does not answer a POST", "proxy"]);
 }
 
 #[tokio::test]

@@ -239,7 +239,7 @@ mod tests {
         Folders {
             system,
             variables: variables.collect(),
-            directory: PathBuf::from("/work/shop"),
+            directory: PathBuf::from("/src/shop"),
         }
     }
 
@@ -326,11 +326,11 @@ mod tests {
         let file = |client: Client| client.file(Scope::Project, &here);
         assert_eq!(
             file(Client::ClaudeCode),
-            Ok(PathBuf::from("/work/shop/.mcp.json"))
+            Ok(PathBuf::from("/src/shop/.mcp.json"))
         );
         assert_eq!(
             file(Client::Vscode),
-            Ok(PathBuf::from("/work/shop/.vscode/mcp.json"))
+            Ok(PathBuf::from("/src/shop/.vscode/mcp.json"))
         );
         assert_eq!(
             file(Client::ClaudeDesktop),

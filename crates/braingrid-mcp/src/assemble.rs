@@ -92,6 +92,7 @@ pub(crate) async fn run_http(
     let callers = sessions.clone();
     let caller = move |session: &Session, token: &AccessToken| caller_of(&callers, session, token);
     let mut server = HttpServer::new(config, sessions.clone(), tools.clone(), caller)
+        .with_direct_tools(tools.built_in())
         .with_scope_rule(move |request, granted| match &request.tool {
             Some(tool) => scopes.check_scopes(tool, granted),
             None => Ok(()),

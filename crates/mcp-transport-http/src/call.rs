@@ -21,6 +21,7 @@ use crate::{
     body::{self, BoxedBody},
     challenge::unavailable,
     drain::InFlight,
+    finish::finish,
     origin::{Refused, is_preflight, preflight},
     preview::{PreviewError, RequestPreview},
     protocol,
@@ -76,7 +77,7 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         let granted = resolved.session.principal().scopes();
         let response = match RequestPreview::parse(&bytes) {
             Ok(preview) => {
-                line.message(&preview, &parts.headers, &self.tool_name);
+                line.message(&preview, &parts.headers, |name| self.tool_name(name));
                 let begun = Instant::now();
                 let response = self.message(parts, &bytes, &preview, granted).await;
                 line.handled(begun.elapsed());
@@ -163,9 +164,17 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         if let Err(required) = (self.scope_rule)(preview, granted) {
             return self.challenger.insufficient_scope(&required);
         }
-        let legacy = preview.protocol_version.is_none();
-        let request = Request::from_parts(parts, Full::new(bytes.clone()));
-        protocol::mend(self.run(request, legacy).await, preview.id)
+        let direct = self.direct.as_ref();
+        let call = direct.and_then(|direct| direct.take(&parts.headers, preview));
+        let answer = match (direct, call) {
+            (Some(direct), Some(call)) => direct.answer(call, parts).await,
+            _ => {
+                let legacy = preview.protocol_version.is_none();
+                let request = Request::from_parts(parts, Full::new(bytes.clone()));
+                self.run(request, legacy).await
+            }
+        };
+        protocol::mend(answer, preview.id)
     }
 
     /// The messages of a batch, one after the other. A missing scope refuses the whole batch.
@@ -200,18 +209,15 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
     }
 
     /// Hands the request to the SDK. A client of the modern revision cancels by hanging up; with
-    /// an older one a lost connection must not cancel anything, so its call gets its own task.
+    /// an older one a lost connection must not cancel anything, so its call is finished then, too.
     async fn run(&self, request: Request<Full<Bytes>>, legacy: bool) -> Response<BoxedBody> {
         if !legacy {
             return self.sdk.handle(request).await;
         }
         let sdk = self.sdk.clone();
-        // Boxed: a task is moved several times until it runs, and this one is kilobytes.
-        let work = Box::pin(async move { sdk.handle(request).await });
-        match tokio::spawn(work).await {
-            Ok(response) => response,
-            Err(_) => body::empty(StatusCode::INTERNAL_SERVER_ERROR),
-        }
+        let work = async move { sdk.handle(request).await };
+        let answer = finish(work, || {}).await;
+        answer.unwrap_or_else(|| body::empty(StatusCode::INTERNAL_SERVER_ERROR))
     }
 
     fn check_origin(&self, head: &Request<()>) -> Result<(), Refused> {

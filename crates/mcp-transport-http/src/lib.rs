@@ -42,7 +42,9 @@ mod body;
 mod call;
 mod challenge;
 mod config;
+mod direct;
 mod drain;
+mod finish;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 /// What a request asks for, read from its body.
@@ -24,6 +24,10 @@ pub struct RequestPreview<'a> {
     pub(crate) traceparent: Option<Cow<'a, str>>,
     /// JSON-RPC id as it was sent, for error answers.
     pub(crate) id: Option<&'a RawValue>,
+    /// `params` as they were sent.
+    pub(crate) params: Option<&'a RawValue>,
+    /// Whether it has parts of a response, too.
+    pub(crate) is_mixed: bool,
 }
 
 /// Why a body is no message for this endpoint.
@@ -47,6 +51,10 @@ struct Message<'a> {
     method: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     params: Option<&'a RawValue>,
+    #[serde(default)]
+    result: Option<IgnoredAny>,
+    #[serde(default)]
+    error: Option<IgnoredAny>,
 }
 
 /// Raw, so that a strange `_meta` does not hide a `name`.
@@ -93,10 +101,10 @@ impl<'a> RequestPreview<'a> {
     pub(crate) fn parse(body: &'a [u8]) -> Result<Self, PreviewError> {
         match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
             Some(b'{') => {}
-            Some(b'[') if serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok() => {
+            Some(b'[') if serde_json::from_slice::<IgnoredAny>(body).is_ok() => {
                 return Err(PreviewError::Batch);
             }
-            _ if serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok() => {
+            _ if serde_json::from_slice::<IgnoredAny>(body).is_ok() => {
                 return Err(PreviewError::Invalid);
             }
             _ => return Err(PreviewError::Parse),
@@ -107,7 +115,8 @@ impl<'a> RequestPreview<'a> {
             return Err(PreviewError::Invalid);
         }
         let is_request = message.method.is_some() && message.id.is_some();
-        let params = params(message.params)?;
+        let raw_params = message.params;
+        let params = params(raw_params)?;
         let method = message.method.unwrap_or_default();
         let tool = params.name.filter(|_| method == "tools/call");
         let tool = tool.and_then(|name| serde_json::from_str(name.get()).ok());
@@ -124,6 +133,8 @@ impl<'a> RequestPreview<'a> {
             protocol_version,
             traceparent,
             id: message.id,
+            params: raw_params,
+            is_mixed: message.result.is_some() || message.error.is_some(),
         })
     }
 }

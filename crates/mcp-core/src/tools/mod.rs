@@ -57,7 +57,7 @@ struct Shared {
     client: BrainGridClient,
     options: ToolOptions,
     /// In the order in which they are listed.
-    tools: Vec<Entry>,
+    tools: Vec<Arc<Entry>>,
     by_name: HashMap<String, usize>,
     info: ServerConfig,
     /// Goes into the `_meta` of every result of the modern revisions.
@@ -65,14 +65,12 @@ struct Shared {
     in_flight: InFlight,
 }
 
-#[derive(Clone)]
 struct Entry {
     tool: Tool,
     effect: Effect,
     run: Run,
 }
 
-#[derive(Clone)]
 enum Run {
     BuiltIn(RunTool),
     Added(Arc<DynCallToolHandler<ToolSet>>),
@@ -85,7 +83,7 @@ impl ToolSet {
         let tools: Vec<_> = definition::all()
             .into_iter()
             .filter(|definition| options.selects(definition))
-            .map(Entry::from)
+            .map(|definition| Arc::new(Entry::from(definition)))
             .collect();
         Self {
             shared: Arc::new(Shared::new(client, options, tools)),
@@ -128,7 +126,7 @@ impl ToolSet {
     pub fn with_route(mut self, route: ToolRoute<Self>) -> Self {
         let mut tools = self.shared.tools.clone();
         tools.retain(|entry| entry.tool.name != route.attr.name);
-        tools.push(Entry::from(route));
+        tools.push(Arc::new(Entry::from(route)));
         let shared = Shared::new(
             self.shared.client.clone(),
             self.shared.options.clone(),
@@ -139,6 +137,14 @@ impl ToolSet {
             ..shared
         });
         self
+    }
+
+    /// The tools that tell the client nothing before their answer, unless it asks for progress: all
+    /// but those added by [`ToolSet::with_route`].
+    pub fn built_in(&self) -> impl Iterator<Item = &str> {
+        let entries = self.shared.tools.iter();
+        let built_in = entries.filter(|entry| matches!(entry.run, Run::BuiltIn(_)));
+        built_in.map(|entry| &*entry.tool.name)
     }
 
     /// How many writes were sent and are not finished.
@@ -177,14 +183,14 @@ impl ToolSet {
         policy.covers(granted, self.required_scopes(entry))
     }
 
-    fn entry(&self, name: &str) -> Option<&Entry> {
+    fn entry(&self, name: &str) -> Option<&Arc<Entry>> {
         let name = canonical_name(name).unwrap_or(name);
         self.shared.tools.get(*self.shared.by_name.get(name)?)
     }
 }
 
 impl Shared {
-    fn new(client: BrainGridClient, options: ToolOptions, tools: Vec<Entry>) -> Self {
+    fn new(client: BrainGridClient, options: ToolOptions, tools: Vec<Arc<Entry>>) -> Self {
         let by_name = tools
             .iter()
             .enumerate()

@@ -149,7 +149,7 @@ impl ToolSet {
     /// Runs the tool for whoever asks, if they may: to its end, or as far as anybody wants it.
     pub(super) async fn run(
         &self,
-        entry: &Entry,
+        entry: &Arc<Entry>,
         params: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Done {
@@ -173,7 +173,13 @@ impl ToolSet {
         };
         let progress = keep_informed(entry.effect, &context);
         // Boxed: it is kilobytes, and would be moved with every future around it.
-        let work = Box::pin(guarded(self.clone(), entry.clone(), call, params, context));
+        let work = Box::pin(guarded(
+            self.clone(),
+            Arc::clone(entry),
+            call,
+            params,
+            context,
+        ));
         let done = if changes {
             let begun = self.shared.in_flight.begin();
             let mut task = spans::spawn(async move {
@@ -226,14 +232,14 @@ impl Drop for Leave {
 /// The tool itself, with a panic turned into an answer that does not tell its text.
 async fn guarded(
     tools: ToolSet,
-    entry: Entry,
+    entry: Arc<Entry>,
     call: Call,
     params: CallToolRequestParams,
     context: RequestContext<RoleServer>,
 ) -> Done {
     let name = entry.tool.name.clone();
     let work = async {
-        match entry.run {
+        match &entry.run {
             Run::BuiltIn(run) => {
                 let arguments = params.arguments.unwrap_or_default();
                 let (outcome, ignored) = match sieve::sift(arguments, &entry.tool.input_schema) {

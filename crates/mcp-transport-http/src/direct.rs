@@ -1,0 +1,257 @@
+//! The short way to the handler.
+//!
+//! The SDK starts a service with three tasks and as many channels for each request without a
+//! session, and finds out by trying what kind of message it is: half of what a call costs. None of
+//! it is needed for a tool that only answers. What is taken here is plain in every respect; whatever
+//! is not, a missing header or a strange field, goes the SDK's way and gets the SDK's answer.
+
+use std::{
+    borrow::Cow,
+    collections::HashSet,
+    convert::Infallible,
+    sync::{Arc, OnceLock},
+};
+
+use http::{
+    HeaderMap, Response, StatusCode,
+    header::{ACCEPT, AsHeaderName},
+    request::Parts,
+};
+use rmcp::{
+    Peer, RoleServer, ServerHandler, Service,
+    model::{
+        CallToolRequest, CallToolRequestParams, ClientCapabilities, ClientRequest, ErrorCode,
+        Implementation, InitializeRequestParams, ListToolsRequest, PaginatedRequestParams,
+        ProtocolVersion, RequestMetaObject, ServerJsonRpcMessage,
+    },
+    service::{RequestContext, RxJsonRpcMessage, TxJsonRpcMessage, serve_directly},
+    transport::Transport,
+};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    body::{self, BoxedBody},
+    finish::finish,
+    preview::RequestPreview,
+};
+
+/// How a parameter of a tool says that a header repeats it (SEP-2243).
+const MIRRORED: &str = "x-mcp-header";
+
+/// The tools that are called the short way, and their handler.
+pub(crate) struct Direct<H> {
+    handler: Arc<H>,
+    tools: HashSet<Cow<'static, str>>,
+    /// One for each known revision. On none of them does anything ever arrive.
+    peers: OnceLock<Vec<Peer<RoleServer>>>,
+}
+
+/// A request for the handler.
+pub(crate) struct DirectCall {
+    request: ClientRequest,
+    context: RequestContext<RoleServer>,
+    modern: bool,
+}
+
+impl<H: ServerHandler> Direct<H> {
+    /// `names` without those the handler does not have, and those whose calls need their headers
+    /// compared with their arguments.
+    pub(crate) fn new<N: AsRef<str>>(handler: H, names: impl IntoIterator<Item = N>) -> Self {
+        let plain = |name: N| {
+            let tool = handler.get_tool(name.as_ref())?;
+            let schema = serde_json::to_string(&tool.input_schema).ok()?;
+            (!schema.contains(MIRRORED)).then_some(tool.name)
+        };
+        let tools = names.into_iter().filter_map(plain).collect();
+        Self {
+            handler: Arc::new(handler),
+            tools,
+            peers: OnceLock::new(),
+        }
+    }
+
+    /// The name of a tool, if it is called the short way.
+    pub(crate) fn tool(&self, name: &str) -> Option<Cow<'static, str>> {
+        self.tools.get(name).cloned()
+    }
+
+    /// The request, if it can go the short way.
+    pub(crate) fn take(
+        &self,
+        headers: &HeaderMap,
+        preview: &RequestPreview<'_>,
+    ) -> Option<DirectCall> {
+        if !preview.is_request || preview.is_mixed || !accepts_both(headers) {
+            return None;
+        }
+        let tool = preview.tool.as_deref();
+        let params = preview.params.map(|params| params.get());
+        let (request, meta) = match &*preview.method {
+            "tools/call" if tool.is_some_and(|tool| self.tools.contains(tool)) => {
+                let mut params: CallToolRequestParams = decode(params?)?;
+                let meta = params.meta.take().unwrap_or_default();
+                (CallToolRequest::new(params).into(), meta)
+            }
+            "tools/list" => {
+                let mut params: PaginatedRequestParams = decode(params.unwrap_or("{}"))?;
+                let meta = params.meta.take().unwrap_or_default();
+                (ListToolsRequest::with_param(params).into(), meta)
+            }
+            _ => return None,
+        };
+        if meta.get_progress_token().is_some() {
+            return None;
+        }
+        let revision = revision(headers, preview, &meta)?;
+        let peer = self.peers().get(revision)?.clone();
+        let mut context = RequestContext::new(decode(preview.id?.get())?, peer);
+        context.meta = meta;
+        Some(DirectCall {
+            request,
+            context,
+            modern: preview.protocol_version.is_some(),
+        })
+    }
+
+    /// Has the call answered. `parts` are for the handler to find.
+    ///
+    /// When nobody waits any more, the handler goes on in a task of its own: told that it is not
+    /// wanted, where a client cancels by hanging up (2026-07-28), else not, for with an older
+    /// revision a lost connection cancels nothing.
+    pub(crate) async fn answer(&self, call: DirectCall, parts: Parts) -> Response<BoxedBody> {
+        let DirectCall {
+            request,
+            mut context,
+            modern,
+        } = call;
+        context.extensions.insert(parts);
+        let (id, cancelled) = (context.id.clone(), context.ct.clone());
+        let handler = Arc::clone(&self.handler);
+        let work = async move { handler.handle_request(request, context).await };
+        let left = move || {
+            if modern {
+                cancelled.cancel();
+            }
+        };
+        let (status, message) = match finish(work, left).await {
+            Some(Ok(result)) => (StatusCode::OK, ServerJsonRpcMessage::response(result, id)),
+            Some(Err(error)) => (
+                if modern {
+                    status_of(error.code)
+                } else {
+                    StatusCode::OK
+                },
+                ServerJsonRpcMessage::error(error, Some(id)),
+            ),
+            None => return body::empty(StatusCode::INTERNAL_SERVER_ERROR),
+        };
+        body::json(status, &message)
+    }
+
+    fn peers(&self) -> &[Peer<RoleServer>] {
+        self.peers.get_or_init(|| {
+            let versions = ProtocolVersion::KNOWN_VERSIONS.iter();
+            versions
+                .map(|version| peer_of(&self.handler, version))
+                .collect()
+        })
+    }
+}
+
+/// The handler as a service whose client has gone. Its peer says so to whoever sends on it.
+fn peer_of<H: ServerHandler>(handler: &Arc<H>, version: &ProtocolVersion) -> Peer<RoleServer> {
+    let client =
+        InitializeRequestParams::new(ClientCapabilities::default(), Implementation::default());
+    let client = client.with_protocol_version(version.clone());
+    serve_directly(Arc::clone(handler), Gone, Some(client))
+        .peer()
+        .clone()
+}
+
+/// The way to a client that is not there.
+struct Gone;
+
+impl Transport<RoleServer> for Gone {
+    type Error = Infallible;
+
+    fn send(
+        &mut self,
+        _message: TxJsonRpcMessage<RoleServer>,
+    ) -> impl Future<Output = Result<(), Infallible>> + Send + 'static {
+        std::future::ready(Ok(()))
+    }
+
+    async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
+        None
+    }
+
+    async fn close(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+/// The place of the revision among those known, where headers and message agree on all that the
+/// revision asks for.
+fn revision(
+    headers: &HeaderMap,
+    preview: &RequestPreview<'_>,
+    meta: &RequestMetaObject,
+) -> Option<usize> {
+    let named = one(headers, "mcp-protocol-version")?;
+    // What an absent header means.
+    let version = named.unwrap_or(ProtocolVersion::V_2025_03_26.as_str());
+    let place = |known: &ProtocolVersion| known.as_str() == version;
+    let place = ProtocolVersion::KNOWN_VERSIONS.iter().position(place)?;
+    let has_headers = version >= ProtocolVersion::STANDARD_HEADERS.as_str();
+    let agreed = match meta.protocol_version() {
+        None => !has_headers,
+        Some(_) if !has_headers => false,
+        Some(said) => {
+            said.as_str() == version
+                && meta.missing_required_keys(&said).is_empty()
+                && one(headers, "mcp-method")? == Some(&*preview.method)
+                && match preview.tool.as_deref() {
+                    Some(tool) => {
+                        !tool.starts_with("=?") && one(headers, "mcp-name")? == Some(tool)
+                    }
+                    None => true,
+                }
+        }
+    };
+    agreed.then_some(place)
+}
+
+/// The only value of a header, if it has one; `None` where that is not a plain text.
+fn one(headers: &HeaderMap, name: impl AsHeaderName) -> Option<Option<&str>> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next().map(|value| value.to_str().ok());
+    match (value, values.next()) {
+        (None, _) => Some(None),
+        (Some(Some(text)), None) => Some(Some(text)),
+        _ => None,
+    }
+}
+
+/// Whether the client takes both kinds of answers, and says so without weights.
+fn accepts_both(headers: &HeaderMap) -> bool {
+    let Some(Some(accepted)) = one(headers, ACCEPT) else {
+        return false;
+    };
+    let takes = |kind| accepted.split(',').any(|part| part.trim() == kind);
+    takes("application/json") && takes("text/event-stream")
+}
+
+/// What the Streamable HTTP transport of 2026-07-28 wants for an error.
+fn status_of(code: ErrorCode) -> StatusCode {
+    match code {
+        ErrorCode::UNSUPPORTED_PROTOCOL_VERSION
+        | ErrorCode::MISSING_REQUIRED_CLIENT_CAPABILITY
+        | ErrorCode::HEADER_MISMATCH => StatusCode::BAD_REQUEST,
+        ErrorCode::METHOD_NOT_FOUND => StatusCode::NOT_FOUND,
+        _ => StatusCode::OK,
+    }
+}
+
+fn decode<T: DeserializeOwned>(text: &str) -> Option<T> {
+    serde_json::from_str(text).ok()
+}

@@ -1,5 +1,6 @@
 //! The limit the load test measures the server against: the same tool on bare rmcp, as its own
-//! examples build it. No authentication, no sessions, no telemetry, no retries, no limits.
+//! examples build it: with its router made once, and with our allocator, so that what is compared is
+//! the work. No authentication, no sessions, no telemetry, no retries, no limits.
 //!
 //! Listens on `PORT`; asks the API at `BRAINGRID_API_URL`.
 #![expect(
@@ -20,7 +21,7 @@ use hyper_util::{
 };
 use rmcp::{
     ErrorData, ServerHandler,
-    handler::server::wrapper::Parameters,
+    handler::server::{router::tool::ToolRouter, wrapper::Parameters},
     model::{CallToolResult, ContentBlock, ServerCapabilities, ServerConfig},
     tool, tool_handler, tool_router,
     transport::streamable_http_server::{
@@ -32,8 +33,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::net::TcpListener;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Clone)]
 struct Bare {
+    router: Arc<ToolRouter<Self>>,
     client: Client<HttpConnector, Full<Bytes>>,
     api: Arc<str>,
 }
@@ -94,7 +99,7 @@ impl Bare {
     }
 }
 
-#[tool_handler]
+#[tool_handler(router = self.router)]
 impl ServerHandler for Bare {
     fn get_info(&self) -> ServerConfig {
         ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
@@ -105,6 +110,7 @@ impl ServerHandler for Bare {
 async fn main() -> anyhow::Result<()> {
     let port: u16 = std::env::var("PORT").context("PORT")?.parse()?;
     let bare = Bare {
+        router: Arc::new(Bare::tool_router()),
         client: Client::builder(TokioExecutor::new()).build_http(),
         api: std::env::var("BRAINGRID_API_URL")
             .context("BRAINGRID_API_URL")?

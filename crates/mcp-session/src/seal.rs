@@ -10,8 +10,8 @@ use aes_gcm::{
     Aes256Gcm, KeyInit, Nonce,
     aead::{Aead, Generate, Payload, consts::U12},
 };
+use aws_lc_rs::hmac;
 use hkdf::Hkdf;
-use hmac::{Hmac, Mac};
 use mcp_auth::AccessToken;
 use sha2::Sha256;
 use zeroize::{Zeroize, Zeroizing};
@@ -144,7 +144,7 @@ impl fmt::Debug for Opened {
 struct Key {
     id: [u8; ID_LEN],
     cipher: Aes256Gcm,
-    naming: Hmac<Sha256>,
+    naming: hmac::Key,
 }
 
 impl Key {
@@ -155,14 +155,15 @@ impl Key {
         Self {
             id: *expand::<ID_LEN>(&hkdf, b"key-id"),
             cipher: Aes256Gcm::new((&*seal).into()),
-            naming: Hmac::new((&*naming).into()),
+            naming: hmac::Key::new(hmac::HMAC_SHA256, naming.as_slice()),
         }
     }
 
     fn session_key(&self, token: &AccessToken) -> SessionKey {
-        let mut mac = self.naming.clone();
-        mac.update(token.expose().as_bytes());
-        SessionKey::new(mac.finalize().into_bytes().into())
+        let tag = hmac::sign(&self.naming, token.expose().as_bytes());
+        let mut digest = [0; 32];
+        digest.copy_from_slice(tag.as_ref());
+        SessionKey::new(digest)
     }
 
     fn associated_data(&self, name: &str) -> Vec<u8> {

@@ -3,6 +3,7 @@
 mod call;
 mod client;
 mod decode;
+mod fetch;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 
-use super::{decode::error_message, policy::Fault, routes::Class};
+use super::{decode::error_message, fetch::FetchError, policy::Fault, routes::Class};
 use crate::error::{ApiError, Unclear};
 
 /// A 2xx answer, whole.
@@ -95,20 +95,22 @@ pub(super) fn is_outage(reply: &Reply) -> bool {
         || (reply.status == 503 && reply.retry_after.is_none())
 }
 
-pub(super) fn transport_failure(class: Class, error: &reqwest::Error) -> Failure {
-    if error.is_connect() {
-        return Failure {
-            fault: Some(Fault::NotSent),
-            error: ApiError::Unavailable(None),
-        };
-    }
-    let why = if error.is_timeout() {
-        Unclear::Timeout
-    } else {
-        Unclear::Broken
+/// What it means that there is no answer.
+pub(super) fn transport_failure(class: Class, error: FetchError) -> Failure {
+    let (fault, why) = match error {
+        FetchError::NotSent => {
+            return Failure {
+                fault: Some(Fault::NotSent),
+                error: ApiError::Unavailable(None),
+            };
+        }
+        // The same answer would come again.
+        FetchError::TooLarge => (None, Unclear::TooLarge),
+        FetchError::Timeout => (Some(Fault::Unclear), Unclear::Timeout),
+        FetchError::Broken => (Some(Fault::Unclear), Unclear::Broken),
     };
     Failure {
-        fault: Some(Fault::Unclear),
+        fault,
         error: unclear(class, why),
     }
 }

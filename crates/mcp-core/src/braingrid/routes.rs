@@ -3,7 +3,7 @@
 //! They are assumptions: BrainGrid's HTTP API has no public specification. When it gets one,
 //! this is the file to change.
 
-use reqwest::Method;
+use http::Method;
 
 use crate::ids::{ProjectRef, RequirementRef, TaskRef};
 

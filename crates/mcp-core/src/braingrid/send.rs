@@ -5,27 +5,27 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use reqwest::Response;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, uri::PathAndQuery};
+use http_body_util::Full;
 use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
 use serde_json::Value;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::Instrument as _;
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use super::{
     BrainGridConfig, ConfigError, FinishedRequest, HeaderHook, RequestObserver, Timeouts,
+    fetch::Http,
     policy::{Breaker, jitter, retry_wait},
     reply::{
         Answer, Failure, Reply, is_event_stream, is_outage, judge, retry_after, transport_failure,
-        unclear,
     },
     routes::{Class, PREFIX, Route},
 };
 use crate::{
     caller::{Caller, CredentialError},
-    error::{ApiError, Unclear},
+    error::ApiError,
     ids::OrganizationId,
     spans,
 };
@@ -41,10 +41,9 @@ pub(crate) struct Request {
 }
 
 pub(crate) struct Sender {
-    http: reqwest::Client,
-    base: Url,
+    http: Http,
+    base: Base,
     timeouts: Timeouts,
-    max_response_bytes: usize,
     breaker: Breaker,
     quick: Semaphore,
     slow: Semaphore,
@@ -61,24 +60,13 @@ struct Counted {
 
 impl Sender {
     pub(crate) fn new(config: BrainGridConfig) -> Result<Self, ConfigError> {
-        let http = match config.tls {
-            Some(tls) => reqwest::Client::builder().tls_backend_preconfigured(tls),
-            None => reqwest::Client::builder(),
-        };
-        let http = http
-            .user_agent(concat!("braingrid-mcp/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(config.timeouts.connect)
-            .pool_idle_timeout(Duration::from_mins(1))
-            .tcp_keepalive(Duration::from_secs(30))
-            // A redirect would carry the credential elsewhere.
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|_| ConfigError("HTTP client: are root certificates installed (ca-certificates), or named in SSL_CERT_FILE?"))?;
+        let base = Base::new(config.base_url)?;
+        let limit = config.max_response_bytes;
+        let http = Http::new(&base.uri, config.tls, &config.timeouts, limit)?;
         Ok(Self {
             http,
-            base: api_root(config.base_url)?,
+            base,
             timeouts: config.timeouts,
-            max_response_bytes: config.max_response_bytes,
             breaker: Breaker::new(config.breaker_threshold, config.breaker_pause),
             quick: Semaphore::new(config.max_concurrent.max(1)),
             slow: Semaphore::new(config.max_concurrent_slow.max(1)),
@@ -99,7 +87,7 @@ impl Sender {
         request: &Request,
     ) -> Result<Answer, ApiError> {
         let route = &request.route;
-        let server = self.base.host_str();
+        let server = self.base.uri.host();
         let span = spans::api_request(route.operation, route.method.as_str(), server);
         let started = Instant::now();
         let mut counted = Counted::default();
@@ -213,54 +201,30 @@ impl Sender {
         timeout: Duration,
     ) -> Result<Reply, Failure> {
         let class = request.route.class;
-        let Ok(mut url) = self.base.join(&request.route.path) else {
+        let uri = self.base.uri_of(request);
+        let body = request.body.as_ref().map(serde_json::to_vec).transpose();
+        let (Some(uri), Ok(body)) = (uri, body) else {
             return Err(Failure::not_sent(None));
         };
-        if !request.query.is_empty() {
-            url.query_pairs_mut().extend_pairs(&request.query);
+        let has_body = body.is_some();
+        let mut sent = http::Request::new(Full::new(Bytes::from(body.unwrap_or_default())));
+        *sent.method_mut() = request.route.method.clone();
+        *sent.uri_mut() = uri;
+        *sent.headers_mut() = headers;
+        if has_body {
+            let json = HeaderValue::from_static("application/json");
+            sent.headers_mut().insert(header::CONTENT_TYPE, json);
         }
-        let mut builder = self
-            .http
-            .request(request.route.method.clone(), url)
-            .headers(headers)
-            .timeout(timeout);
-        if let Some(body) = &request.body {
-            builder = builder.json(body);
-        }
-        let response = builder
-            .send()
-            .await
-            .map_err(|error| transport_failure(class, &error))?;
-        let status = response.status();
-        let retry_after = retry_after(response.headers(), SystemTime::now());
-        let event_stream = is_event_stream(response.headers());
-        let body = self.body(class, response).await?;
+        let fetched = self.http.fetch(sent, timeout).await;
+        let fetched = fetched.map_err(|error| transport_failure(class, error))?;
         Ok(Reply {
-            status,
-            retry_after,
-            answer: Answer { body, event_stream },
+            status: fetched.status,
+            retry_after: retry_after(&fetched.headers, SystemTime::now()),
+            answer: Answer {
+                event_stream: is_event_stream(&fetched.headers),
+                body: fetched.body,
+            },
         })
-    }
-
-    /// The body, up to the limit; counted after decompression.
-    async fn body(&self, class: Class, mut response: Response) -> Result<Bytes, Failure> {
-        let mut body = BytesMut::new();
-        loop {
-            match response.chunk().await {
-                Ok(Some(chunk)) if body.len() + chunk.len() <= self.max_response_bytes => {
-                    body.extend_from_slice(&chunk);
-                }
-                // The same answer would come again.
-                Ok(Some(_)) => {
-                    return Err(Failure {
-                        fault: None,
-                        error: unclear(class, Unclear::TooLarge),
-                    });
-                }
-                Ok(None) => return Ok(body.freeze()),
-                Err(error) => return Err(transport_failure(class, &error)),
-            }
-        }
     }
 
     fn headers(
@@ -292,18 +256,46 @@ impl Sender {
     }
 }
 
-/// The configured base with the API's prefix; a path in the base is kept.
-fn api_root(mut base: Url) -> Result<Url, ConfigError> {
-    if !matches!(base.scheme(), "http" | "https") || !base.has_host() {
-        return Err(ConfigError(
-            "the API address must be an http or https URL with a host",
-        ));
+/// Where the API is.
+struct Base {
+    /// The configured URL, for its scheme and host.
+    uri: Uri,
+    /// Its path with the API's prefix, to the last slash.
+    path: String,
+}
+
+impl Base {
+    /// A path in the base is kept.
+    fn new(mut base: Url) -> Result<Self, ConfigError> {
+        const NO_BASE: ConfigError =
+            ConfigError("the API address must be an http or https URL with a host");
+        if !matches!(base.scheme(), "http" | "https") || !base.has_host() {
+            return Err(NO_BASE);
+        }
+        base.set_query(None);
+        base.set_fragment(None);
+        // Not in the way: a base with a host takes both.
+        let _ = base.set_username("");
+        let _ = base.set_password(None);
+        Ok(Self {
+            path: format!("{}/{PREFIX}/", base.path().trim_end_matches('/')),
+            uri: base.as_str().parse().map_err(|_| NO_BASE)?,
+        })
     }
-    base.set_query(None);
-    base.set_fragment(None);
-    let path = format!("{}/{PREFIX}/", base.path().trim_end_matches('/'));
-    base.set_path(&path);
-    Ok(base)
+
+    /// Where the request goes; none where a path cannot be written, which ids rule out.
+    fn uri_of(&self, request: &Request) -> Option<Uri> {
+        let mut path = format!("{}{}", self.path, request.route.path);
+        if !request.query.is_empty() {
+            path.push('?');
+            let start = path.len();
+            let mut query = form_urlencoded::Serializer::for_suffix(&mut path, start);
+            query.extend_pairs(&request.query).finish();
+        }
+        let mut parts = self.uri.clone().into_parts();
+        parts.path_and_query = Some(PathAndQuery::from_maybe_shared(Bytes::from(path)).ok()?);
+        Uri::from_parts(parts).ok()
+    }
 }
 
 fn unsendable() -> ApiError {
@@ -318,15 +310,28 @@ mod tests {
 
     #[test]
     fn prefix_follows_the_path_of_the_base() {
-        let root = |base: &str| api_root(base.parse().unwrap()).map(|url| url.to_string());
+        let uri = |base: &str, query| {
+            let request = Request {
+                route: super::super::routes::profile(),
+                query,
+                body: None,
+                organization: None,
+            };
+            let base = Base::new(base.parse().unwrap())?;
+            Ok::<_, ConfigError>(base.uri_of(&request).unwrap().to_string())
+        };
         assert_eq!(
-            root("https://a.example").unwrap(),
-            "https://a.example/api/v1/"
+            uri("https://a.example", vec![]).unwrap(),
+            "https://a.example/api/v1/profile"
         );
         assert_eq!(
-            root("https://a.example/x/?q#f").unwrap(),
-            "https://a.example/x/api/v1/"
+            uri(
+                "https://a.example:8443/x/?q#f",
+                vec![("page", "a b&c".to_owned())]
+            )
+            .unwrap(),
+            "https://a.example:8443/x/api/v1/profile?page=a+b%26c"
         );
-        assert!(root("file:///tmp").is_err());
+        assert!(uri("file:///tmp", vec![]).is_err());
     }
 }

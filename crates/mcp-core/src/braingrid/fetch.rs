@@ -1,0 +1,238 @@
+//! The HTTP client for BrainGrid: hyper with TLS, a pool, a proxy where the environment names one,
+//! and packed answers. No redirects: one would carry the credential elsewhere.
+
+use std::{
+    error::Error,
+    io::Read as _,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::{Buf as _, Bytes};
+use flate2::bufread::MultiGzDecoder;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::{
+    client::{
+        legacy::{
+            self, Client,
+            connect::{HttpConnector, proxy::Tunnel},
+        },
+        proxy::matcher::Matcher,
+    },
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+};
+use rustls::ClientConfig;
+use rustls_platform_verifier::ConfigVerifierExt as _;
+use tokio::net::TcpStream;
+use tower_service::Service;
+
+use super::{ConfigError, Timeouts};
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+const NO_TLS: ConfigError = ConfigError(
+    "HTTP client: are root certificates installed (ca-certificates), or named in SSL_CERT_FILE?",
+);
+
+/// A pool of connections to BrainGrid.
+pub(super) struct Http {
+    client: Client<Connector, Full<Bytes>>,
+    max_response_bytes: usize,
+}
+
+/// An answer, whole and unpacked.
+pub(super) struct Fetched {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// Why there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FetchError {
+    /// The request did not leave, or certainly was not looked at.
+    NotSent,
+    Timeout,
+    Broken,
+    TooLarge,
+}
+
+impl Http {
+    /// For requests to `base`. Without `tls`, the system's root certificates are trusted.
+    pub(super) fn new(
+        base: &Uri,
+        tls: Option<ClientConfig>,
+        timeouts: &Timeouts,
+        max_response_bytes: usize,
+    ) -> Result<Self, ConfigError> {
+        let tls = match tls {
+            Some(tls) => tls,
+            None => ClientConfig::with_platform_verifier().map_err(|_| NO_TLS)?,
+        };
+        let mut client = Client::builder(TokioExecutor::new());
+        client
+            .pool_idle_timeout(Duration::from_mins(1))
+            .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new());
+        Ok(Self {
+            client: client.build(Connector::new(base, tls, timeouts.connect)?),
+            max_response_bytes,
+        })
+    }
+
+    /// Sends the request and reads the whole answer, within `limit`.
+    pub(super) async fn fetch(
+        &self,
+        mut request: Request<Full<Bytes>>,
+        limit: Duration,
+    ) -> Result<Fetched, FetchError> {
+        let headers = request.headers_mut();
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        let agent = concat!("braingrid-mcp/", env!("CARGO_PKG_VERSION"));
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(agent));
+        let exchanged = async {
+            let answer = self
+                .client
+                .request(request)
+                .await
+                .map_err(|error| reason(&error))?;
+            self.read(answer).await
+        };
+        let exchanged = tokio::time::timeout(limit, exchanged).await;
+        exchanged.unwrap_or(Err(FetchError::Timeout))
+    }
+
+    async fn read(&self, answer: Response<Incoming>) -> Result<Fetched, FetchError> {
+        let (head, body) = answer.into_parts();
+        let body = match Limited::new(body, self.max_response_bytes).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) if error.is::<LengthLimitError>() => return Err(FetchError::TooLarge),
+            Err(_) => return Err(FetchError::Broken),
+        };
+        let body = match head.headers.get(header::CONTENT_ENCODING) {
+            Some(coding) if coding.as_bytes().eq_ignore_ascii_case(b"gzip") => self.unpack(body)?,
+            _ => body,
+        };
+        Ok(Fetched {
+            status: head.status,
+            headers: head.headers,
+            body,
+        })
+    }
+
+    /// What was packed, up to the limit: a small answer may unpack to a huge one.
+    fn unpack(&self, packed: Bytes) -> Result<Bytes, FetchError> {
+        let limit = self.max_response_bytes;
+        let mut body = Vec::with_capacity(limit.min(4 * packed.len()));
+        let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+        let mut unpacking = MultiGzDecoder::new(packed.reader()).take(most);
+        match unpacking.read_to_end(&mut body) {
+            Ok(_) if body.len() > limit => Err(FetchError::TooLarge),
+            Ok(_) => Ok(body.into()),
+            Err(_) => Err(FetchError::Broken),
+        }
+    }
+}
+
+/// Whether the far end can have seen the request.
+fn reason(error: &legacy::Error) -> FetchError {
+    if error.is_connect() || is_refused(error) {
+        FetchError::NotSent
+    } else {
+        FetchError::Broken
+    }
+}
+
+/// RFC 9113, sections 6.8 and 8.7: a stream that was refused, or that came after the last one the
+/// server means to look at, was not processed.
+fn is_refused(error: &legacy::Error) -> bool {
+    let mut source = error.source();
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<h2::Error>() {
+            let no_error = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
+            let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+            return error.is_remote() && (no_error || refused);
+        }
+        source = error.source();
+    }
+    false
+}
+
+/// Makes connections, TLS included, within a time.
+#[derive(Clone)]
+struct Connector {
+    way: Way,
+    limit: Duration,
+}
+
+#[derive(Clone)]
+enum Way {
+    Straight(HttpsConnector<HttpConnector>),
+    Tunnel(HttpsConnector<Tunnel<HttpConnector>>),
+}
+
+impl Connector {
+    fn new(base: &Uri, mut tls: ClientConfig, limit: Duration) -> Result<Self, ConfigError> {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_keepalive(Some(Duration::from_secs(30)));
+        // Added below again, in the order the connector wants.
+        tls.alpn_protocols.clear();
+        let secure = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_all_versions();
+        let proxy = Matcher::from_env().intercept(base);
+        // A proxy for plain HTTP would read the credential.
+        let proxy = proxy.filter(|_| base.scheme_str() == Some("https"));
+        let way = match proxy {
+            None => Way::Straight(secure.wrap_connector(tcp)),
+            Some(proxy) if proxy.uri().scheme_str() == Some("http") => {
+                let mut tunnel = Tunnel::new(proxy.uri().clone(), tcp);
+                if let Some(credentials) = proxy.basic_auth() {
+                    tunnel = tunnel.with_auth(credentials.clone());
+                }
+                Way::Tunnel(secure.wrap_connector(tunnel))
+            }
+            Some(_) => {
+                return Err(ConfigError(
+                    "HTTPS_PROXY: only proxies with an http:// address are supported",
+                ));
+            }
+        };
+        Ok(Self { way, limit })
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        match &mut self.way {
+            Way::Straight(way) => way.poll_ready(context),
+            Way::Tunnel(way) => way.poll_ready(context),
+        }
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let limit = self.limit;
+        match &mut self.way {
+            Way::Straight(way) => Box::pin(within(limit, way.call(uri))),
+            Way::Tunnel(way) => Box::pin(within(limit, way.call(uri))),
+        }
+    }
+}
+
+async fn within<T>(
+    limit: Duration,
+    connecting: impl Future<Output = Result<T, BoxError>>,
+) -> Result<T, BoxError> {
+    tokio::time::timeout(limit, connecting).await?
+}

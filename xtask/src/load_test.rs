@@ -60,7 +60,7 @@ How
 `cargo xtask load-test instructions` counts the processor instructions of a warm call instead, with
 callgrind, and fails when they are over their budget (load_test/instructions.rs): the alarm of the
 continuous integration, which does not depend on how busy the machine is. --json, --baseline none,
---profiles <folder>.
+--profiles <folder>; --exporting and --env NAME=VALUE for our server.
 ";
 
 pub(crate) fn run(mut flags: lexopt::Parser) -> anyhow::Result<()> {

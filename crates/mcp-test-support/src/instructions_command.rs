@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::Args;
-use mcp_test_support::load_test::count_instructions;
+use mcp_test_support::load_test::{Config, count_instructions};
+
+use crate::load_test_command::variables;
 
 /// What to count.
 #[derive(Args)]
@@ -15,6 +17,12 @@ pub(crate) struct Options {
     /// The bare server's binary, to compare with
     #[arg(long)]
     bare: Option<PathBuf>,
+    /// Let our server send spans and metrics to a collector
+    #[arg(long)]
+    exporting: bool,
+    /// Set a variable for our server, NAME=VALUE (repeatable)
+    #[arg(long = "env", value_name = "NAME=VALUE")]
+    environment: Vec<String>,
     /// Leave callgrind's profiles of our server in this folder
     #[arg(long)]
     profiles: Option<PathBuf>,
@@ -24,8 +32,13 @@ pub(crate) struct Options {
 }
 
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
-    let (server, bare) = (options.server.clone(), options.bare.clone());
-    let counted = count_instructions(server, bare, options.profiles.clone()).await?;
+    let config = Config {
+        server: options.server.clone(),
+        bare: options.bare.clone(),
+        environment: variables(&options.environment)?,
+        ..Config::default()
+    };
+    let counted = count_instructions(config, options.exporting, options.profiles.clone()).await?;
     if options.json {
         println!("{}", serde_json::to_string_pretty(&counted)?);
     } else {

@@ -139,10 +139,6 @@ impl Options {
             .clone()
             .or_else(|| self.url.as_ref().map(|_| "auth_status".to_owned()));
         let arguments = serde_json::from_str(&self.arguments).context("--arguments is no JSON")?;
-        let environment = self.environment.iter().map(|pair| {
-            let (name, value) = pair.split_once('=').context("--env takes NAME=VALUE")?;
-            Ok((name.to_owned(), value.to_owned()))
-        });
         Ok(Config {
             server: self.server.clone().unwrap_or_default(),
             url: self.url.clone(),
@@ -166,11 +162,20 @@ impl Options {
             users: self.users,
             replicas: self.replicas,
             core,
-            environment: environment.collect::<anyhow::Result<_>>()?,
+            environment: variables(&self.environment)?,
             profile: self.profile.clone(),
             progress: true,
         })
     }
+}
+
+/// Variables as `--env` takes them.
+pub(crate) fn variables(pairs: &[String]) -> anyhow::Result<Vec<(String, String)>> {
+    let pairs = pairs.iter().map(|pair| {
+        let (name, value) = pair.split_once('=').context("--env takes NAME=VALUE")?;
+        Ok((name.to_owned(), value.to_owned()))
+    });
+    pairs.collect()
 }
 
 pub(crate) async fn run(options: &Options, core: Option<ServerCore>) -> anyhow::Result<()> {

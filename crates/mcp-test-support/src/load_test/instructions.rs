@@ -52,25 +52,29 @@ impl fmt::Display for Instructions {
     }
 }
 
-/// Counts for our server, and for the bare one where it is given.
+/// Counts for our server, and for the bare one where it is given. `exporting`: ours sends spans and
+/// metrics to a collector, which no budget is for.
 ///
 /// # Errors
 /// When valgrind is not there, or something does not start.
 pub async fn count_instructions(
-    server: PathBuf,
-    bare: Option<PathBuf>,
+    config: Config,
+    exporting: bool,
     profile: Option<PathBuf>,
 ) -> anyhow::Result<Vec<Instructions>> {
     let config = Config {
-        server,
-        bare,
         scenarios: vec![Scenario::Steady],
         users: 1,
         rounds: 1,
         length: Duration::from_secs(1),
-        ..Config::default()
+        ..config
     };
-    let world = World::start(&config).await?;
+    let mut world = World::start(&config).await?;
+    if exporting {
+        world.ours.name += ", exporting";
+        let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), world.stub.url());
+        world.ours.environment.push(endpoint);
+    }
     let recipes: Vec<_> = std::iter::once(&world.ours).chain(&world.others).collect();
     let mut counted = Vec::new();
     for (at, recipe) in recipes.into_iter().enumerate() {
@@ -85,7 +89,7 @@ pub async fn count_instructions(
                 server: recipe.name.clone(),
                 revision: generation.version(),
                 per_call: (count(many) - count(few)) / count(2 * CALLS),
-                budget: (at == 0).then_some(budget),
+                budget: (at == 0 && !exporting).then_some(budget),
             });
         }
     }

@@ -29,7 +29,6 @@ use crate::config::{
 };
 #[cfg(feature = "login")]
 pub(crate) use crate::login::callers as local_callers;
-use crate::metrics::Metrics;
 use crate::project_file::default_project;
 use crate::shutdown::Shutdown;
 use crate::telemetry::{self, Telemetry};
@@ -55,7 +54,7 @@ pub(crate) async fn run_stdio(
     options.default_project = std::env::current_dir()
         .ok()
         .and_then(|folder| default_project(&folder));
-    let (_, tools) = tool_set(api_config(api), options, telemetry.metrics())?;
+    let (_, tools) = tool_set(api_config(api), options, telemetry)?;
     let tools = tools.with_callers(move || callers());
     let tools = audited(tools, audit.as_ref(), None);
     tracing::debug!("serving one client over standard input and output");
@@ -86,7 +85,7 @@ pub(crate) async fn run_http(
     let sessions = sessions(&http.session, &http.auth, verifier.clone(), redis.clone());
     let mut api = api_config(api);
     api.tls = Some(tls);
-    let (client, tools) = tool_set(api, options, telemetry.metrics())?;
+    let (client, tools) = tool_set(api, options, telemetry)?;
     let tools = audited(tools, audit.as_ref(), http.session.keys.as_ref());
     let scopes = tools.clone();
     let callers = sessions.clone();
@@ -97,6 +96,9 @@ pub(crate) async fn run_http(
             Some(tool) => scopes.check_scopes(tool, granted),
             None => Ok(()),
         });
+    if let Some(head) = telemetry.head_sampler() {
+        server = server.with_head_sampler(head);
+    }
     if let Some(audit) = &audit {
         server = server.with_observer(audit.of_refusals());
     }
@@ -175,14 +177,18 @@ fn api_config(api: ApiSettings) -> BrainGridConfig {
 fn tool_set(
     mut config: BrainGridConfig,
     options: ToolOptions,
-    metrics: Option<&Metrics>,
+    telemetry: &Telemetry,
 ) -> anyhow::Result<(BrainGridClient, ToolSet)> {
+    let metrics = telemetry.metrics();
     config.observer = metrics.map(|metrics| {
         let recorder = metrics.recorder();
         Arc::new(move |request: &FinishedRequest| recorder.api_request(request)) as RequestObserver
     });
     let client = BrainGridClient::new(config)?;
     let mut tools = ToolSet::new(client.clone(), options);
+    if let Some(head) = telemetry.head_sampler() {
+        tools = tools.with_head_sampler(head);
+    }
     if let Some(metrics) = metrics {
         let recorder = metrics.recorder();
         tools = tools.with_observer(Arc::new(move |operation| recorder.operation(operation)));

@@ -32,7 +32,7 @@ pub(crate) use model::{
 #[cfg(feature = "login")]
 pub(crate) use parse::LoginStore;
 use parse::Transport;
-pub(crate) use parse::{LogFormat, Propagator, log_level};
+pub(crate) use parse::{LogFormat, Propagator, TraceSampler, log_level};
 pub(crate) use print::{documentation, effective_json, effective_text};
 pub(crate) use problem::Problems;
 use reader::Reader;

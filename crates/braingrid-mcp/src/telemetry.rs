@@ -9,16 +9,18 @@ mod json;
 mod logs;
 mod panics;
 mod propagation;
+mod sampling;
 mod writer;
 
 use std::time::Duration;
 
 use anyhow::Context as _;
-use opentelemetry::trace::TracerProvider as _;
+use mcp_core::HeadSampler;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing::Subscriber;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter, Targets, dynamic_filter_fn};
+use tracing_subscriber::layer::{Filter, Layer as _, SubscriberExt as _};
 
 pub(crate) use export::resource;
 use export::tracer_provider;
@@ -26,6 +28,7 @@ pub(crate) use logs::LogControl;
 pub(crate) use panics::install_panic_hook;
 pub(crate) use propagation::pass_on;
 
+use self::sampling::{AbidingTracer, Sampling, is_wanted};
 use crate::config::{LogSettings, TelemetrySettings};
 use crate::metrics::{self, Metrics, names::LOG_LINES_DROPPED};
 
@@ -45,6 +48,7 @@ const WAITING_LINES: usize = 16_384;
 /// What has to be finished before the process ends.
 pub(crate) struct Telemetry {
     provider: Option<SdkTracerProvider>,
+    head: Option<HeadSampler>,
     metrics: Option<Metrics>,
     control: LogControl,
     dropped: ErrorCounter,
@@ -61,21 +65,21 @@ pub(crate) fn start(log: &LogSettings, telemetry: &TelemetrySettings) -> anyhow:
         .finish(writer::Gathering::new(std::io::stderr()));
     let dropped = writer.error_counter();
     propagation::install(&telemetry.propagators);
-    let provider = tracer_provider(telemetry)?;
+    let sampling = Sampling::new(&telemetry.sampler);
+    let provider = tracer_provider(telemetry, &sampling)?;
     let (filter, control) = logs::filter(log)?;
     let lines = logs::lines(log, writer).with_filter(filter);
     // A list, for an absent layer in it wants no spans; one that is `None` wants them all.
     let mut layers = vec![lines.boxed()];
     if let Some(provider) = &provider {
-        let tracer = provider.tracer(env!("CARGO_PKG_NAME"));
         let spans = tracing_opentelemetry::layer()
-            .with_tracer(tracer)
+            .with_tracer(AbidingTracer::new(provider))
             // Spans say what they say; where in the code they were made is no news to operators.
             .with_location(false)
             .with_threads(false)
             .with_target(false)
             .with_tracked_inactivity(false);
-        layers.push(spans.with_filter(traced()).boxed());
+        layers.push(spans.with_filter(wanted()).boxed());
     }
     let subscriber = tracing_subscriber::registry().with(layers);
     tracing::subscriber::set_global_default(subscriber).context("logs are already set up")?;
@@ -86,6 +90,7 @@ pub(crate) fn start(log: &LogSettings, telemetry: &TelemetrySettings) -> anyhow:
         metrics.observer().count(&LOG_LINES_DROPPED, lost);
     }
     Ok(Telemetry {
+        head: provider.as_ref().map(|_| sampling.head()),
         provider,
         metrics,
         control,
@@ -98,6 +103,11 @@ impl Telemetry {
     /// What changes which log lines are written.
     pub(crate) fn log_control(&self) -> LogControl {
         self.control.clone()
+    }
+
+    /// What decides at the head of a request whether it is traced, where anybody collects spans.
+    pub(crate) fn head_sampler(&self) -> Option<HeadSampler> {
+        self.head.clone()
     }
 
     /// Metrics, if anybody reads them.
@@ -135,14 +145,20 @@ impl Telemetry {
     }
 }
 
-/// Which spans and events go to the collector, whatever the log level: ours.
-fn traced() -> Targets {
-    Targets::new().with_targets(OURS.map(|target| (target, LevelFilter::INFO)))
+/// Which spans and events go to the collector, whatever the log level: ours, of what is traced.
+fn wanted<S: Subscriber>() -> impl Filter<S> {
+    let ours = Targets::new().with_targets(OURS.map(|target| (target, LevelFilter::INFO)));
+    let wanted = dynamic_filter_fn(|metadata, _| is_wanted(metadata));
+    let wanted = ours.and(wanted.with_max_level_hint(LevelFilter::INFO));
+    // In no span, so it goes nowhere. But all layers are asked, each time, about what only some of
+    // them want, and that line is written for every request.
+    wanted.or(Targets::new().with_target(logs::ACCESS, LevelFilter::INFO))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::TraceSampler;
     use std::io::{self, Write as _};
 
     /// A collector that accepts one export; hands out its request line and body.
@@ -186,11 +202,13 @@ mod tests {
             prometheus: false,
             dogstatsd: None,
             propagators: Vec::new(),
+            sampler: TraceSampler::AlwaysOn,
             environment: "staging".to_owned(),
         };
-        let provider = tracer_provider(&settings).unwrap().unwrap();
-        let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
-        let subscriber = tracing_subscriber::registry().with(spans.with_filter(traced()));
+        let sampling = Sampling::new(&settings.sampler);
+        let provider = tracer_provider(&settings, &sampling).unwrap().unwrap();
+        let spans = tracing_opentelemetry::layer().with_tracer(AbidingTracer::new(&provider));
+        let subscriber = tracing_subscriber::registry().with(spans.with_filter(wanted()));
         tracing::subscriber::with_default(subscriber, || {
             tracing::info_span!(target: "mcp_core::tools", "our own").in_scope(|| ());
             tracing::info_span!(target: "hyper", "of a library").in_scope(|| ());
@@ -202,6 +220,7 @@ mod tests {
             format: None,
         };
         Telemetry {
+            head: None,
             provider: Some(provider),
             metrics: None,
             control: logs::filter(&log).unwrap().1,

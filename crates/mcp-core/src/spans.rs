@@ -4,7 +4,7 @@
 //! it. Its parent is what the message says (`_meta`, SEP-414), else the span of the HTTP request
 //! around it. Arguments and results are never in a span.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use futures::future::Either;
 use http::request::Parts;
@@ -52,6 +52,13 @@ const RESENDS: &str = "http.request.resend_count";
 /// OpenTelemetry: who is asked.
 const SERVER: &str = "server.address";
 
+/// Decides at the head of a request, before any span is made, whether it is traced. It is given the
+/// context that the request belongs to, an empty one where it names none, and gives back the one to
+/// go on in: where the span in that is this process's own and not sampled, the request has no spans.
+///
+/// Without one, spans are made wherever a subscriber wants them.
+pub type HeadSampler = Arc<dyn Fn(Context) -> Context + Send + Sync>;
+
 /// What the span of a request is called: the method, and the tool where there is one.
 struct Name<'a>(&'a str, Option<&'a str>);
 
@@ -68,18 +75,36 @@ impl fmt::Display for Name<'_> {
 /// The trace of one MCP request.
 pub(crate) struct RequestTrace {
     span: Span,
-    /// Where nobody collects spans: the context the client named, to be passed on as it is.
+    /// Where there is no span: the context to be passed on as it is.
     passing: Option<Context>,
 }
 
 impl RequestTrace {
-    /// Begins the span of a request; `tool` is one that exists.
+    /// Begins the span of a request, if it is traced; `tool` is one that exists.
     pub(crate) fn begin(
+        head: Option<&HeadSampler>,
         method: &'static str,
         tool: Option<&str>,
         context: &RequestContext<RoleServer>,
     ) -> Self {
         let parts = context.extensions.get::<Parts>();
+        let around = parts.and_then(|parts| parts.extensions.get::<Context>());
+        // The client's span may be named in both places: then one is below the other.
+        let client = around.and_then(|around| around.get::<SpanContext>());
+        let elsewhere = remote(&context.meta).filter(|of_message| {
+            client.is_none_or(|client| !same(client, of_message.span().span_context()))
+        });
+        let linked = around.filter(|_| elsewhere.is_some());
+        let mut parent = elsewhere.or_else(|| around.cloned());
+        if let Some(head) = head {
+            parent = Some(head(parent.unwrap_or_default()));
+        }
+        if parent.as_ref().is_some_and(is_untraced) {
+            return Self {
+                span: Span::none(),
+                passing: parent,
+            };
+        }
         let span = tracing::info_span!(
             parent: None,
             "mcp.request",
@@ -96,21 +121,16 @@ impl RequestTrace {
             { ERROR_TYPE } = Empty,
             { OUTCOME } = Empty,
         );
-        let around = parts.and_then(|parts| parts.extensions.get::<Context>());
-        let of_message = remote(&context.meta);
         if span.is_disabled() {
-            let passing = of_message.or_else(|| around.cloned());
-            return Self { span, passing };
+            return Self {
+                span,
+                passing: parent,
+            };
         }
-        // The client's span may be named in both places: then one is below the other.
-        let client = around.and_then(|around| around.get::<SpanContext>());
-        let elsewhere = of_message.filter(|of_message| {
-            client.is_none_or(|client| !same(client, of_message.span().span_context()))
-        });
-        if let (Some(_), Some(around)) = (&elsewhere, around) {
+        if let Some(around) = linked {
             span.add_link(around.span().span_context().clone());
         }
-        if let Some(parent) = elsewhere.or_else(|| around.cloned()) {
+        if let Some(parent) = parent {
             // Fails only for a span that has begun, and this one has not.
             let _ = span.set_parent(parent);
         }
@@ -120,10 +140,10 @@ impl RequestTrace {
         }
     }
 
-    /// Does the work in this trace. The rarer way is boxed, so that the other stays small.
+    /// Does the work in this trace.
     pub(crate) fn run<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
         match &self.passing {
-            Some(context) => Either::Left(Box::pin(work).with_context(context.clone())),
+            Some(context) => Either::Left(work.with_context(context.clone())),
             None => Either::Right(work.instrument(self.span.clone())),
         }
     }
@@ -191,6 +211,10 @@ where
 
 /// A request to BrainGrid.
 pub(crate) fn api_request(operation: &'static str, method: &str, server: Option<&str>) -> Span {
+    // A subscriber would make it for nobody.
+    if Context::map_current(is_untraced) {
+        return Span::none();
+    }
     tracing::info_span!(
         "braingrid.request",
         otel.name = operation,
@@ -241,6 +265,13 @@ fn plain(id: &NumberOrString) -> Option<&NumberOrString> {
             (text.len() <= LONGEST && text.bytes().all(fits)).then_some(id)
         }
     }
+}
+
+/// Whether it was decided that what happens in this context has no spans.
+fn is_untraced(context: &Context) -> bool {
+    let span = context.span();
+    let span = span.span_context();
+    span.is_valid() && !span.is_remote() && !span.is_sampled()
 }
 
 /// Whether both name the same span.

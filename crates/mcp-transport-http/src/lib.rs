@@ -66,3 +66,4 @@ pub use observe::{AnsweredRequest, Refusal, RequestObserver};
 pub use preview::RequestPreview;
 pub use router::{HttpServer, ServerStatus};
 pub use serve::HttpBody;
+pub use spans::HeadSampler;

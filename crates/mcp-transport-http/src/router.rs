@@ -1,6 +1,6 @@
 //! The route table, and the steps of one call in the order they happen.
 
-use std::{borrow::Cow, fmt::Display, sync::Arc};
+use std::{borrow::Cow, fmt::Display, pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use http::{
@@ -17,7 +17,6 @@ use rmcp::{
     },
 };
 use serde_json::json;
-use tracing::Instrument as _;
 
 use crate::{
     body::{self, BoxedBody},
@@ -29,6 +28,7 @@ use crate::{
     observe::RequestObserver,
     origin::{OriginRule, preflight},
     preview::RequestPreview,
+    spans::HeadSampler,
     trace::AccessLine,
 };
 
@@ -60,6 +60,7 @@ pub(crate) struct Inner<H> {
     pub(crate) scope_rule: Box<ScopeRule>,
     pub(crate) challenger: Challenger,
     pub(crate) origin_rule: OriginRule,
+    pub(crate) head: Option<HeadSampler>,
     pub(crate) observer: Option<RequestObserver>,
     metadata: Bytes,
     endpoint_path: String,
@@ -149,6 +150,12 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
         self.changed(|inner| inner.direct = Some(Direct::new(inner.handler.clone(), names)))
     }
 
+    /// The same server; `head` decides which requests are traced.
+    #[must_use]
+    pub fn with_head_sampler(self, head: HeadSampler) -> Self {
+        self.changed(|inner| inner.head = Some(head))
+    }
+
     /// The same server; the observer, too, is told about every request that was answered.
     #[must_use]
     pub fn with_observer(self, observer: RequestObserver) -> Self {
@@ -207,6 +214,7 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
             scope_rule,
             challenger: Challenger::new(config.metadata_url(), &config.scopes_supported),
             origin_rule: OriginRule::new(config.origins(), config.hosts()),
+            head: None,
             observer: None,
             metadata: metadata::render(&config),
             endpoint_path: config.endpoint_path(),
@@ -230,7 +238,8 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
             Route::Endpoint => Some(self.inner.endpoint_path.as_str()),
             _ => None,
         };
-        let mut line = AccessLine::start(request.method(), route.label(), path, request.headers());
+        let (head, headers) = (self.inner.head.as_ref(), request.headers());
+        let mut line = AccessLine::start(head, request.method(), route.label(), path, headers);
         if self.inner.observer.is_some() {
             line.user_agent = request.headers().get(USER_AGENT).cloned();
         }
@@ -241,9 +250,10 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
             // Public by design: readable from any origin.
             Route::Metadata => self.inner.metadata(&request),
             Route::Endpoint => {
-                let span = line.trace.span.clone();
-                let answering = self.inner.endpoint(request, &mut line);
-                answering.instrument(span).await
+                let trace = line.trace.clone();
+                // Pinned: it is kilobytes, and would be moved with what is around it.
+                let answering = pin!(self.inner.endpoint(request, &mut line));
+                trace.run(answering).await
             }
             Route::Unknown => not_found(),
         };

@@ -4,13 +4,18 @@
 //! it may name a trace of its own (`_meta`, 2026-07-28): then the handler's span belongs to that
 //! one and links to this one, as OpenTelemetry's conventions for MCP want it.
 
+use std::sync::Arc;
+
+use futures::future::Either;
 use http::{HeaderMap, request::Parts};
 use opentelemetry::{
-    Context, global,
+    Context,
+    context::FutureExt as _,
+    global,
     propagation::Extractor,
     trace::{SpanContext, TraceContextExt as _, TraceId},
 };
-use tracing::{Span, field::Empty};
+use tracing::{Instrument as _, Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 /// OpenTelemetry, HTTP: the method.
@@ -32,12 +37,20 @@ const REQUEST_ID: &str = "http.request.id";
 /// OpenTelemetry: what went wrong; the outcome of the access line.
 const ERROR_TYPE: &str = "error.type";
 
+/// Decides at the head of a request, before any span is made, whether it is traced. It is given the
+/// context that the request names, an empty one where it names none, and gives back the one to go on
+/// in: where the span in that is this process's own and not sampled, the request has no spans.
+///
+/// Without one, spans are made wherever a subscriber wants them.
+pub type HeadSampler = Arc<dyn Fn(Context) -> Context + Send + Sync>;
+
 /// The trace a request belongs to.
+#[derive(Clone)]
 pub(crate) struct Trace {
-    /// The span of this request; none where nobody collects spans.
+    /// The span of this request; none where nobody collects spans, or not of this request.
     pub(crate) span: Span,
-    /// Where the client's header says that it comes from.
-    remote: Option<Context>,
+    /// What the request comes from, or goes on in where it has no span.
+    around: Option<Context>,
 }
 
 impl Trace {
@@ -45,17 +58,26 @@ impl Trace {
     pub(crate) fn none() -> Self {
         Self {
             span: Span::none(),
-            remote: None,
+            around: None,
         }
     }
 
-    /// Begins the span of a request.
+    /// Begins the span of a request, if it is traced.
     pub(crate) fn begin(
+        head: Option<&HeadSampler>,
         method: &'static str,
         path: &str,
         request_id: &str,
         headers: &HeaderMap,
     ) -> Self {
+        let mut around = remote(headers);
+        if let Some(head) = head {
+            around = Some(head(around.unwrap_or_default()));
+        }
+        if around.as_ref().is_some_and(is_untraced) {
+            let span = Span::none();
+            return Self { span, around };
+        }
         let span = tracing::info_span!(
             parent: None,
             "http.request",
@@ -72,27 +94,34 @@ impl Trace {
             { REQUEST_ID } = request_id,
             { ERROR_TYPE } = Empty,
         );
-        let remote = remote(headers);
-        if let Some(remote) = &remote {
+        if let Some(around) = &around {
             // Fails where the span is none; then there is nothing to place.
-            let _ = span.set_parent(remote.clone());
+            let _ = span.set_parent(around.clone());
         }
-        Self { span, remote }
+        Self { span, around }
+    }
+
+    /// Does the work in this trace.
+    pub(crate) fn run<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
+        match self.around.as_ref().filter(|around| is_untraced(around)) {
+            Some(untraced) => Either::Left(work.with_context(untraced.clone())),
+            None => Either::Right(work.instrument(self.span.clone())),
+        }
     }
 
     /// Puts into the request what the handler needs to go on with the trace, as a
     /// [`Context`]: that of the span, with the client's [`SpanContext`] in it, or, where there is
     /// no span, the client's alone. Not the span itself, which would end with the last handle.
     pub(crate) fn attach(&self, parts: &mut Parts) {
-        let remote = self.remote.as_ref();
+        let around = self.around.as_ref();
         if self.span.is_disabled() {
-            if let Some(remote) = remote {
-                parts.extensions.insert(remote.clone());
+            if let Some(around) = around {
+                parts.extensions.insert(around.clone());
             }
             return;
         }
         let context = self.span.context();
-        let client = remote.map(|remote| remote.span().span_context().clone());
+        let client = around.map(|around| around.span().span_context().clone());
         parts.extensions.insert(match client {
             Some(client) => context.with_value::<SpanContext>(client),
             None => context,
@@ -120,12 +149,19 @@ impl Trace {
     pub(crate) fn id(&self) -> Option<TraceId> {
         let id = |context: &Context| context.span().span_context().trace_id();
         let id = if self.span.is_disabled() {
-            id(self.remote.as_ref()?)
+            id(self.around.as_ref()?)
         } else {
             id(&self.span.context())
         };
         (id != TraceId::INVALID).then_some(id)
     }
+}
+
+/// Whether it was decided that what happens in this context has no spans.
+fn is_untraced(context: &Context) -> bool {
+    let span = context.span();
+    let span = span.span_context();
+    span.is_valid() && !span.is_remote() && !span.is_sampled()
 }
 
 /// The trace id in a `traceparent` (W3C Trace Context), if it is one.

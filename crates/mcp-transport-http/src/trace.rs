@@ -16,7 +16,7 @@ use crate::{
     observe::{AnsweredRequest, Refusal},
     preview::RequestPreview,
     request_id,
-    spans::{self, Trace},
+    spans::{self, HeadSampler, Trace},
 };
 
 /// Longest request id that is taken over from a client.
@@ -54,6 +54,7 @@ pub(crate) struct AccessLine {
 impl AccessLine {
     /// Begins with what the head says. `path` is that of the route, for a request that has a span.
     pub(crate) fn start(
+        head: Option<&HeadSampler>,
         http_method: &Method,
         route: &'static str,
         path: Option<&str>,
@@ -62,7 +63,7 @@ impl AccessLine {
         let http_method = name_of(http_method);
         let request_id = request_id(headers);
         let trace = match path {
-            Some(path) => Trace::begin(http_method, path, text(&request_id), headers),
+            Some(path) => Trace::begin(head, http_method, path, text(&request_id), headers),
             None => Trace::none(),
         };
         Self {

@@ -14,7 +14,7 @@ use super::model::{
     LogSettings, LoginSettings, SealingKeys, Serve, SessionSettings, StdioSettings,
     TelemetrySettings, ToolSettings,
 };
-use super::parse::{self, AuditChoice, LoginStore, Propagator, Transport};
+use super::parse::{self, AuditChoice, LoginStore, Propagator, TraceSampler, Transport};
 use super::reader::{self, Reader};
 use super::{issuers, settings};
 
@@ -216,6 +216,7 @@ fn read_telemetry(reader: &mut Reader) -> (TelemetrySettings, Option<Url>) {
             .or_else(|| base.clone().map(|base| base.metrics)),
         prometheus: false,
         dogstatsd: read_dogstatsd(reader, &environment),
+        sampler: read_sampler(reader),
         propagators: read_propagators(reader),
         environment,
     };
@@ -223,6 +224,29 @@ fn read_telemetry(reader: &mut Reader) -> (TelemetrySettings, Option<Url>) {
         .filter(|_| !disabled)
         .or_else(|| base.map(|base| base.logs));
     (settings, logs)
+}
+
+/// Without a sampler by name, this server's own. One that is not known here is meant for other
+/// programs with the same environment.
+fn read_sampler(reader: &mut Reader) -> TraceSampler {
+    let per_second = reader.value(&settings::TRACES_PER_SECOND, 100, parse::number);
+    let own = TraceSampler::ParentBased(Box::new(TraceSampler::AtMost(per_second)));
+    let Some(name) = reader.optional(&settings::OTEL_SAMPLER, parse::word) else {
+        return own;
+    };
+    let ratio = match &*name {
+        "traceidratio" | "parentbased_traceidratio" => {
+            reader.value(&settings::OTEL_SAMPLER_ARG, 1.0, parse::ratio)
+        }
+        _ => 1.0,
+    };
+    TraceSampler::named(&name, ratio).unwrap_or_else(|| {
+        reader.warnings.push(format!(
+            "OTEL_TRACES_SAMPLER is {name:?}, which this server does not have; TRACES_PER_SECOND is \
+             in force"
+        ));
+        own
+    })
 }
 
 /// One that is not known here is meant for other programs with the same environment.

@@ -10,7 +10,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::issuers::IssuerSettings;
-use super::parse::{LogFormat, LoginStore, Propagator};
+use super::parse::{LogFormat, LoginStore, Propagator, TraceSampler};
 
 /// Everything the server is told.
 #[derive(Debug)]
@@ -211,6 +211,8 @@ pub(crate) struct TelemetrySettings {
     pub(crate) prometheus: bool,
     /// The Datadog agent that takes metrics.
     pub(crate) dogstatsd: Option<DogStatsdSettings>,
+    /// Which requests are traced.
+    pub(crate) sampler: TraceSampler,
     /// How a trace is joined and passed on.
     pub(crate) propagators: Vec<Propagator>,
     /// The name of the environment.

@@ -160,6 +160,28 @@ pub(crate) fn switch(value: &str) -> Parsed<bool> {
     }
 }
 
+/// A whole number.
+pub(crate) fn number(value: &str) -> Parsed<u32> {
+    match value.parse() {
+        Ok(number) => Ok(number),
+        Err(_) => refuse(
+            format!("{} is no whole number", quoted(value)),
+            "use 0 or more",
+        ),
+    }
+}
+
+/// A share of the whole.
+pub(crate) fn ratio(value: &str) -> Parsed<f64> {
+    match value.parse() {
+        Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(ratio),
+        _ => refuse(
+            format!("{} is no number from 0 to 1", quoted(value)),
+            "use one, such as 0.05",
+        ),
+    }
+}
+
 /// Seconds, or a number with `s`, `m`, `h` or `d`.
 pub(crate) fn duration(value: &str) -> Parsed<Duration> {
     let split = value
@@ -561,6 +583,37 @@ impl Propagator {
         match name {
             "tracecontext" => Some(Self::TraceContext),
             "baggage" => Some(Self::Baggage),
+            _ => None,
+        }
+    }
+}
+
+/// Which requests are traced.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum TraceSampler {
+    /// So many a second.
+    AtMost(u32),
+    /// All.
+    AlwaysOn,
+    /// None.
+    AlwaysOff,
+    /// This share of all traces, by their ids.
+    Ratio(f64),
+    /// Those that the caller traces, and of those that begin here what this one says.
+    ParentBased(Box<TraceSampler>),
+}
+
+impl TraceSampler {
+    /// The one that `OTEL_TRACES_SAMPLER` calls by this name.
+    pub(crate) fn named(name: &str, ratio: f64) -> Option<Self> {
+        if let Some(root) = name.strip_prefix("parentbased_") {
+            let root = Self::named(root, ratio)?;
+            return Some(Self::ParentBased(Box::new(root)));
+        }
+        match name {
+            "always_on" => Some(Self::AlwaysOn),
+            "always_off" => Some(Self::AlwaysOff),
+            "traceidratio" => Some(Self::Ratio(ratio)),
             _ => None,
         }
     }

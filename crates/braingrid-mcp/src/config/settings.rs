@@ -709,6 +709,41 @@ pub(crate) static OTEL_DISABLED: Setting = Setting::new(
      still travels on to BrainGrid.",
 );
 
+pub(crate) static TRACES_PER_SECOND: Setting = Setting::new(
+    Group::Logs,
+    UsedBy::Both,
+    "traces_per_second",
+    &["TRACES_PER_SECOND"],
+)
+.default("100")
+.says(
+    "Traces that begin here",
+    "At most so many a second; requests that the caller traces are traced besides. Ordinary load \
+     stays below, and a busy instance spends its time on requests. Not read where \
+     `OTEL_TRACES_SAMPLER` is set.",
+);
+
+pub(crate) static OTEL_SAMPLER: Setting = Setting::new(
+    Group::Logs,
+    UsedBy::Both,
+    "otel_traces_sampler",
+    &["OTEL_TRACES_SAMPLER"],
+)
+.says(
+    "Which requests are traced",
+    "`always_on`, `always_off`, `traceidratio`, or one of them after `parentbased_`, as OpenTelemetry \
+     has it. Unset: `TRACES_PER_SECOND`.",
+);
+
+pub(crate) static OTEL_SAMPLER_ARG: Setting = Setting::new(
+    Group::Logs,
+    UsedBy::Both,
+    "otel_traces_sampler_arg",
+    &["OTEL_TRACES_SAMPLER_ARG"],
+)
+.default("1.0")
+.says("Share of the traces", "Of `traceidratio`, from 0 to 1.");
+
 pub(crate) static OTEL_PROPAGATORS: Setting = Setting::new(
     Group::Logs,
     UsedBy::Both,
@@ -733,7 +768,7 @@ pub(crate) static AUDIT_LOG: Setting =
         );
 
 /// Every setting, in the order in which they are printed.
-pub(crate) static SETTINGS: [&Setting; 50] = [
+pub(crate) static SETTINGS: [&Setting; 53] = [
     &CONFIG_FILE,
     &TRANSPORT,
     &ENVIRONMENT,
@@ -782,6 +817,9 @@ pub(crate) static SETTINGS: [&Setting; 50] = [
     &DOGSTATSD_VERSION,
     &OTLP_LOGS_ENDPOINT,
     &OTEL_DISABLED,
+    &TRACES_PER_SECOND,
+    &OTEL_SAMPLER,
+    &OTEL_SAMPLER_ARG,
     &OTEL_PROPAGATORS,
     &AUDIT_LOG,
 ];

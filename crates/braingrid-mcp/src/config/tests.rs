@@ -674,3 +674,45 @@ fn a_private_ca_is_read_at_once() {
         assert!(found.iter().any(|line| line.contains(told)), "{found:?}");
     }
 }
+
+#[test]
+fn a_sampler_by_name_replaces_our_own() {
+    use parse::TraceSampler::{AlwaysOff, AlwaysOn, AtMost, ParentBased, Ratio};
+    let by_parent = |root| ParentBased(Box::new(root));
+    let argument = ("OTEL_TRACES_SAMPLER_ARG", "0.25");
+    for (environment, expected) in [
+        (vec![], by_parent(AtMost(100))),
+        (vec![argument], by_parent(AtMost(100))),
+        (vec![("TRACES_PER_SECOND", "7")], by_parent(AtMost(7))),
+        (vec![("OTEL_TRACES_SAMPLER", "always_on")], AlwaysOn),
+        (
+            vec![("OTEL_TRACES_SAMPLER", "parentbased_always_off")],
+            by_parent(AlwaysOff),
+        ),
+        (vec![("OTEL_TRACES_SAMPLER", "traceidratio")], Ratio(1.0)),
+        (
+            vec![
+                ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
+                argument,
+            ],
+            by_parent(Ratio(0.25)),
+        ),
+    ] {
+        let config = load_env(&environment).unwrap().config;
+        assert_eq!(config.telemetry.sampler, expected, "{environment:?}");
+        assert_eq!(config.warnings, Vec::<String>::new());
+    }
+    // Meant for others with the same environment, with an argument of their own.
+    let foreign = [
+        ("OTEL_TRACES_SAMPLER", "jaeger_remote"),
+        ("OTEL_TRACES_SAMPLER_ARG", "endpoint=http://localhost:14250"),
+    ];
+    let config = load_env(&foreign).unwrap().config;
+    assert_eq!(config.telemetry.sampler, by_parent(AtMost(100)));
+    assert!(config.warnings[0].contains("jaeger_remote"));
+    let wrong = [
+        ("OTEL_TRACES_SAMPLER", "traceidratio"),
+        ("OTEL_TRACES_SAMPLER_ARG", "5%"),
+    ];
+    assert!(problems(load_env(&wrong))[0].contains("from 0 to 1"));
+}

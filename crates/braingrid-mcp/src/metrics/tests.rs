@@ -244,6 +244,7 @@ fn every_alert_says_what_to_do() {
 fn nothing_is_set_up_when_nobody_wants_to_know() {
     let settings = TelemetrySettings {
         propagators: Vec::new(),
+        sampler: crate::config::TraceSampler::AlwaysOff,
         traces_endpoint: None,
         metrics_endpoint: None,
         prometheus: false,

@@ -6,11 +6,13 @@ use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 
+use super::sampling::Sampling;
 use crate::config::TelemetrySettings;
 
 /// The exporter of traces; `None` when no collector is configured.
 pub(super) fn tracer_provider(
     settings: &TelemetrySettings,
+    sampling: &Sampling,
 ) -> anyhow::Result<Option<SdkTracerProvider>> {
     let Some(endpoint) = &settings.traces_endpoint else {
         return Ok(None);
@@ -20,7 +22,8 @@ pub(super) fn tracer_provider(
         .with_endpoint(endpoint.as_str())
         .build()
         .context("the exporter of traces cannot be built")?;
-    let provider = SdkTracerProvider::builder()
+    let provider = sampling
+        .bind(SdkTracerProvider::builder())
         .with_batch_exporter(exporter)
         .with_resource(resource(&settings.environment))
         .build();

@@ -22,7 +22,7 @@ use super::json::JsonLine;
 use crate::config::{LogFormat, LogSettings, log_level};
 
 /// The target of the access log, one line for each request, written at every level.
-const ACCESS: &str = "access";
+pub(super) const ACCESS: &str = "access";
 
 /// Changes, while the server runs, which lines are written. A cheap handle.
 #[derive(Clone)]

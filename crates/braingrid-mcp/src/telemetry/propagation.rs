@@ -9,6 +9,9 @@ use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 
 use crate::config::Propagator;
 
+/// Made once: it goes with every request.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
 /// Makes these the propagators of the process.
 pub(super) fn install(propagators: &[Propagator]) {
     let made = propagators.iter().map(|propagator| {
@@ -40,11 +43,16 @@ struct Headers<'a>(&'a mut HeaderMap);
 
 impl Injector for Headers<'_> {
     fn set(&mut self, key: &str, value: String) {
+        // `tracestate` of most traces.
+        if value.is_empty() {
+            return;
+        }
+        let name = match key {
+            "traceparent" => Ok(TRACEPARENT),
+            key => HeaderName::from_bytes(key.as_bytes()),
+        };
         // What is no header is left out: the request matters more than its trace.
-        if let (Ok(name), Ok(value)) = (
-            HeaderName::from_bytes(key.as_bytes()),
-            HeaderValue::try_from(value),
-        ) {
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::try_from(value)) {
             self.0.insert(name, value);
         }
     }

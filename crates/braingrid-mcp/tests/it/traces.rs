@@ -30,6 +30,11 @@ impl Named {
     fn header(&self) -> String {
         format!("00-{}-{}-01", self.trace, self.span)
     }
+
+    /// Of a client that does not trace this request.
+    fn untraced(&self) -> String {
+        format!("00-{}-{}-00", self.trace, self.span)
+    }
 }
 
 fn traced(command: ServerCommand, collector: &Collector) -> ServerCommand {
@@ -51,16 +56,20 @@ fn has(span: &Span, name: &str, value: impl Into<Value>) {
 
 /// `traceparent` of the last request to this operation: trace and span.
 fn passed_on(world: &World, operation: Operation) -> (String, String) {
+    let (trace, span, _) = passed_on_with_flags(world, operation);
+    (trace, span)
+}
+
+/// The same, and the flags.
+fn passed_on_with_flags(world: &World, operation: Operation) -> (String, String, String) {
     let requests = world.api.requests().entries();
     let last = requests
         .iter()
         .rfind(|request| request.operation == Some(operation));
     let header = last.unwrap().headers.get("traceparent").unwrap();
     let mut fields = header.to_str().unwrap().split('-').skip(1);
-    (
-        fields.next().unwrap().to_owned(),
-        fields.next().unwrap().to_owned(),
-    )
+    let mut field = || fields.next().unwrap().to_owned();
+    (field(), field(), field())
 }
 
 #[tokio::test]
@@ -380,4 +389,105 @@ async fn the_sampler_decides_what_is_sent_and_not_what_travels_on() {
     server.stop(LIMIT).await.unwrap();
     assert!(collector.spans().entries().is_empty());
     assert!(!collector.points().entries().is_empty(), "metrics still");
+}
+
+#[tokio::test]
+async fn a_request_that_is_not_traced_has_no_span_and_its_trace_travels_on() {
+    let world = World::small().await;
+    let collector = Collector::start().await.unwrap();
+    let command = traced(world.command(), &collector).env("TRACES_PER_SECOND", "0");
+    let mut server = world.start(&command).await;
+    let client = Named::new(0x91);
+    for (at, generation) in Generation::BOTH.into_iter().enumerate() {
+        // New to the server: sessions and keys have no span either.
+        world.issuer.rotate();
+        let token = world.token("user_ada", "org_ada");
+        let call = || {
+            let name = "create_requirement";
+            let call = client_of(&server).call(generation, name, &idea("a rough idea"));
+            call.bearer(&token)
+        };
+        assert_eq!(call().send().await.unwrap().status, 200);
+        let (trace, _, flags) = passed_on_with_flags(&world, Operation::SpecifyRequirement);
+        assert_eq!(flags, "00");
+        let lines = server.wait_access_log(2 * at + 1, LIMIT).await;
+        assert_eq!(lines[2 * at]["trace_id"], trace.as_str());
+
+        let call = call().header("traceparent", &client.untraced());
+        assert_eq!(call.send().await.unwrap().status, 200);
+        let (trace, _, flags) = passed_on_with_flags(&world, Operation::SpecifyRequirement);
+        assert_eq!((&trace, &*flags), (&client.trace, "00"));
+        let lines = server.wait_access_log(2 * at + 2, LIMIT).await;
+        assert_eq!(lines[2 * at + 1]["trace_id"], trace.as_str());
+    }
+    server.stop(LIMIT).await.unwrap();
+    assert!(collector.spans().entries().is_empty());
+    assert!(!collector.points().entries().is_empty(), "metrics still");
+}
+
+#[tokio::test]
+async fn a_client_that_traces_decides_unless_the_sampler_does() {
+    let world = World::small().await;
+    let token = world.token("user_ada", "org_ada");
+    let (yes, no) = (Named::new(0xa8), Named::new(0xa9));
+    let whole = ["POST /mcp", "list_projects", "tools/call list_projects"];
+    for (variable, value, expected) in [
+        ("TRACES_PER_SECOND", "0", vec![&yes]),
+        ("OTEL_TRACES_SAMPLER", "parentbased_always_off", vec![&yes]),
+        ("OTEL_TRACES_SAMPLER", "always_on", vec![&yes, &no]),
+    ] {
+        let collector = Collector::start().await.unwrap();
+        let command = traced(world.command(), &collector).env(variable, value);
+        let mut server = world.start(&command).await;
+        let list = || client_of(&server).call(Generation::Modern, "list_projects", &json!({}));
+        // Known afterwards.
+        list().bearer(&token).send().await.unwrap();
+        for header in [yes.header(), no.untraced()] {
+            let call = list().bearer(&token).header("traceparent", &header);
+            assert_eq!(call.send().await.unwrap().status, 200);
+        }
+        server.stop(LIMIT).await.unwrap();
+        let spans = collector.spans().entries();
+        for named in [&yes, &no] {
+            let of_trace = spans.iter().filter(|span| span.trace_id == named.trace);
+            let mut names: Vec<_> = of_trace.map(|span| span.name.as_str()).collect();
+            names.sort_unstable();
+            let traced = expected.iter().any(|it| it.trace == named.trace);
+            assert_eq!(names, if traced { &whole[..] } else { &[] }, "{value}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_message_decides_for_itself_where_it_names_a_trace() {
+    let world = World::small().await;
+    let collector = Collector::start().await.unwrap();
+    let command = traced(world.command(), &collector).env("TRACES_PER_SECOND", "0");
+    let mut server = world.start(&command).await;
+    let token = world.token("user_ada", "org_ada");
+    let (inside, around) = (Named::new(0xe1), Named::new(0xe2));
+    for meta in [inside.header(), inside.untraced()] {
+        let params = json!({
+            "name": "list_projects", "arguments": {}, "_meta": {"traceparent": meta},
+        });
+        let call = client_of(&server).request(Generation::Modern, "tools/call", params);
+        let call = call
+            .bearer(&token)
+            .header("traceparent", &around.untraced());
+        assert_eq!(call.send().await.unwrap().status, 200);
+        let (trace, _, flags) = passed_on_with_flags(&world, Operation::ListProjects);
+        assert_eq!(trace, inside.trace);
+        assert!(meta.ends_with(&flags));
+    }
+    server.stop(LIMIT).await.unwrap();
+    let spans = collector.spans().entries();
+    let tool = span(&spans, &inside.trace, "tools/call list_projects");
+    assert_eq!(tool.parent_span_id, inside.span);
+    let [(linked, _)] = &*tool.links else {
+        panic!("{tool:#?}")
+    };
+    assert_eq!(*linked, around.trace);
+    let api = span(&spans, &inside.trace, "list_projects");
+    assert_eq!(api.parent_span_id, tool.span_id);
+    assert_eq!(spans.len(), 2);
 }

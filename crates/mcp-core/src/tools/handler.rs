@@ -1,6 +1,6 @@
 //! The tools as an MCP server: what it says of itself, the list, and the door to a call.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, pin::pin};
 
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
@@ -85,7 +85,11 @@ impl ServerHandler for ToolSet {
         let operation = self.operation("tools/call", entry.map(|entry| &entry.tool), &context);
         let modern = is_modern(&context);
         let (mut answer, outcome) = match entry {
-            Some(entry) => operation.run(self.run(entry, params, context)).await,
+            Some(entry) => {
+                // Pinned: it is large, and would be moved with what is around it.
+                let work = pin!(self.run(entry, params, context));
+                operation.run(work).await
+            }
             None => (Err(unknown_tool(&params.name)), "invalid_params"),
         };
         operation.end(outcome, Failed::call(&answer));
@@ -108,7 +112,8 @@ impl ToolSet {
         tool: Option<&Tool>,
         context: &RequestContext<RoleServer>,
     ) -> Operation {
-        Operation::begin(self.observer.as_ref(), method, tool, context)
+        let (head, observer) = (self.head.as_ref(), self.observer.as_ref());
+        Operation::begin(head, observer, method, tool, context)
     }
 
     fn list(

@@ -41,12 +41,13 @@ use self::{
     definition::{Definition, Effect, RunTool},
     run::InFlight,
 };
-use crate::{braingrid::BrainGridClient, caller::Caller};
+use crate::{HeadSampler, braingrid::BrainGridClient, caller::Caller};
 
 /// BrainGrid's tools as an MCP handler. A cheap clone; clones share everything.
 #[derive(Clone)]
 pub struct ToolSet {
     shared: Arc<Shared>,
+    head: Option<HeadSampler>,
     observer: Option<OperationObserver>,
     /// Names the caller; without it, callers come with the requests.
     caller: Option<Arc<dyn Fn() -> Caller + Send + Sync>>,
@@ -88,6 +89,7 @@ impl ToolSet {
         Self {
             shared: Arc::new(Shared::new(client, options, tools)),
             caller: None,
+            head: None,
             observer: None,
             auditor: None,
         }
@@ -103,6 +105,13 @@ impl ToolSet {
     #[must_use]
     pub fn with_callers(mut self, caller: impl Fn() -> Caller + Send + Sync + 'static) -> Self {
         self.caller = Some(Arc::new(caller));
+        self
+    }
+
+    /// The same tools; `head` decides which requests are traced.
+    #[must_use]
+    pub fn with_head_sampler(mut self, head: HeadSampler) -> Self {
+        self.head = Some(head);
         self
     }
 

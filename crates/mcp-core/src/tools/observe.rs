@@ -12,7 +12,7 @@ use rmcp::{
     service::RequestContext,
 };
 
-use crate::spans::{Failed, RequestTrace, known};
+use crate::spans::{Failed, HeadSampler, RequestTrace, known};
 
 /// Is told about every operation that ended.
 pub type OperationObserver = Arc<dyn Fn(&FinishedOperation<'_>) + Send + Sync>;
@@ -54,6 +54,7 @@ struct Watched {
 impl Operation {
     /// Begins to watch, if somebody wants to know. `tool` is one that exists.
     pub(super) fn begin(
+        head: Option<&HeadSampler>,
         observer: Option<&OperationObserver>,
         method: &'static str,
         tool: Option<&Tool>,
@@ -68,7 +69,7 @@ impl Operation {
             outcome: "cancelled",
         });
         Self {
-            trace: RequestTrace::begin(method, tool.map(|tool| &*tool.name), context),
+            trace: RequestTrace::begin(head, method, tool.map(|tool| &*tool.name), context),
             watched,
             ended: false,
         }

@@ -9,6 +9,7 @@ mod dogstatsd;
 pub(crate) mod names;
 mod observe;
 mod record;
+mod series;
 #[cfg(test)]
 mod tests;
 

@@ -1,19 +1,20 @@
 //! The one way to record what happened: three events, each told by the crate where it happens.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use http::Method;
 use mcp_core::{FinishedOperation, FinishedRequest};
 use mcp_transport_http::AnsweredRequest;
 use opentelemetry::{
     KeyValue, Value,
-    metrics::{Counter, Histogram, Meter},
+    metrics::{Counter, Meter},
 };
 
 use super::{
     client::client_kind,
     dogstatsd::Agent,
     names::{self, Metric},
+    series::{Durations, Labels},
 };
 
 /// Upper bounds in seconds: from an answer out of memory to five minutes of BrainGrid's AI.
@@ -23,9 +24,9 @@ const BOUNDS: [f64; 15] = [
 
 /// Records events. It waits for nothing.
 pub(crate) struct Recorder {
-    operations: Histogram<f64>,
-    requests: Histogram<f64>,
-    api_requests: Histogram<f64>,
+    operations: Durations<Operation>,
+    requests: Durations<Answered>,
+    api_requests: Durations<ApiRequest>,
     refusals: Counter<u64>,
     agent: Option<Arc<Agent>>,
 }
@@ -33,9 +34,9 @@ pub(crate) struct Recorder {
 impl Recorder {
     pub(super) fn new(meter: &Meter, agent: Option<Arc<Agent>>) -> Self {
         Self {
-            operations: histogram(meter, &names::OPERATIONS),
-            requests: histogram(meter, &names::REQUESTS),
-            api_requests: histogram(meter, &names::API_REQUESTS),
+            operations: durations(meter, &names::OPERATIONS),
+            requests: durations(meter, &names::REQUESTS),
+            api_requests: durations(meter, &names::API_REQUESTS),
             refusals: meter
                 .u64_counter(names::REFUSALS.name)
                 .with_unit(names::REFUSALS.unit)
@@ -47,19 +48,13 @@ impl Recorder {
 
     /// An MCP request is over.
     pub(crate) fn operation(&self, done: &FinishedOperation<'_>) {
-        let mut labels = Vec::with_capacity(5);
-        labels.push(KeyValue::new(names::METHOD, done.method));
-        if let Some(tool) = done.tool {
-            labels.push(KeyValue::new(names::TOOL, Value::from(tool.clone())));
-        }
-        if let Some(revision) = done.protocol_version {
-            labels.push(KeyValue::new(names::REVISION, revision));
-        }
-        if let Some(error) = error_type(done.outcome) {
-            labels.push(KeyValue::new(names::ERROR, error));
-        }
-        labels.push(KeyValue::new(names::OUTCOME, done.outcome));
-        self.operations.record(done.duration.as_secs_f64(), &labels);
+        let labels = Operation {
+            method: done.method,
+            tool: done.tool.cloned(),
+            revision: done.protocol_version,
+            outcome: done.outcome,
+        };
+        self.operations.record(labels, done.duration);
         if let (Some(agent), Some(tool)) = (&self.agent, done.tool) {
             agent.tool_called(tool, done.outcome == "ok", done.duration);
         }
@@ -67,12 +62,12 @@ impl Recorder {
 
     /// An HTTP request was answered.
     pub(crate) fn request(&self, done: &AnsweredRequest<'_>) {
-        let labels = [
-            KeyValue::new(names::HTTP_METHOD, done.http_method),
-            KeyValue::new(names::HTTP_ROUTE, done.route),
-            KeyValue::new(names::HTTP_STATUS, i64::from(done.status)),
-        ];
-        self.requests.record(done.duration.as_secs_f64(), &labels);
+        let labels = Answered {
+            method: done.http_method,
+            route: done.route,
+            status: done.status,
+        };
+        self.requests.record(labels, done.duration);
         if let Some(refusal) = &done.refusal {
             let issuer = refusal.issuer.unwrap_or("other").to_owned();
             let labels = [
@@ -86,27 +81,91 @@ impl Recorder {
 
     /// A request to BrainGrid is over.
     pub(crate) fn api_request(&self, done: &FinishedRequest) {
-        let mut labels = Vec::with_capacity(4);
-        labels.push(KeyValue::new(names::OPERATION, done.operation));
-        labels.push(KeyValue::new(names::HTTP_METHOD, standard(&done.method)));
-        if let Some(status) = done.status {
-            labels.push(KeyValue::new(names::HTTP_STATUS, i64::from(status)));
-        }
-        if done.outcome != "ok" {
-            labels.push(KeyValue::new(names::ERROR, done.outcome));
-        }
-        self.api_requests
-            .record(done.duration.as_secs_f64(), &labels);
+        let labels = ApiRequest {
+            operation: done.operation,
+            method: standard(&done.method),
+            status: done.status,
+            outcome: done.outcome,
+        };
+        self.api_requests.record(labels, done.duration);
     }
 }
 
-fn histogram(meter: &Meter, metric: &Metric) -> Histogram<f64> {
-    meter
-        .f64_histogram(metric.name)
-        .with_unit(metric.unit)
-        .with_description(metric.says)
-        .with_boundaries(BOUNDS.to_vec())
-        .build()
+/// The labels of an MCP request.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Operation {
+    tool: Option<Cow<'static, str>>,
+    method: &'static str,
+    revision: Option<&'static str>,
+    outcome: &'static str,
+}
+
+impl Labels for Operation {
+    fn attributes(&self) -> Vec<KeyValue> {
+        let mut labels = vec![
+            KeyValue::new(names::METHOD, self.method),
+            KeyValue::new(names::OUTCOME, self.outcome),
+        ];
+        if let Some(tool) = &self.tool {
+            labels.push(KeyValue::new(names::TOOL, Value::from(tool.clone())));
+        }
+        if let Some(revision) = self.revision {
+            labels.push(KeyValue::new(names::REVISION, revision));
+        }
+        if let Some(error) = error_type(self.outcome) {
+            labels.push(KeyValue::new(names::ERROR, error));
+        }
+        labels
+    }
+}
+
+/// The labels of an HTTP request.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Answered {
+    method: &'static str,
+    route: &'static str,
+    status: u16,
+}
+
+impl Labels for Answered {
+    fn attributes(&self) -> Vec<KeyValue> {
+        vec![
+            KeyValue::new(names::HTTP_METHOD, self.method),
+            KeyValue::new(names::HTTP_ROUTE, self.route),
+            KeyValue::new(names::HTTP_STATUS, i64::from(self.status)),
+        ]
+    }
+}
+
+/// The labels of a request to BrainGrid.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct ApiRequest {
+    operation: &'static str,
+    method: &'static str,
+    status: Option<u16>,
+    outcome: &'static str,
+}
+
+impl Labels for ApiRequest {
+    fn attributes(&self) -> Vec<KeyValue> {
+        let mut labels = vec![
+            KeyValue::new(names::OPERATION, self.operation),
+            KeyValue::new(names::HTTP_METHOD, self.method),
+        ];
+        if let Some(status) = self.status {
+            labels.push(KeyValue::new(names::HTTP_STATUS, i64::from(status)));
+        }
+        if self.outcome != "ok" {
+            labels.push(KeyValue::new(names::ERROR, self.outcome));
+        }
+        labels
+    }
+}
+
+fn durations<L: Labels>(meter: &Meter, metric: &Metric) -> Durations<L> {
+    let histogram = meter.f64_histogram(metric.name).with_unit(metric.unit);
+    let histogram = histogram.with_description(metric.says);
+    Durations::new(histogram.with_boundaries(BOUNDS.to_vec()).build())
 }
 
 /// As the semantic conventions of MCP have it: the JSON-RPC code, or `tool_error` for a result that

@@ -10,6 +10,10 @@ use mcp_test_support::{
     collector::Span,
 };
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
 
 use crate::world::{LIMIT, World, client_of, idea};
 
@@ -221,6 +225,68 @@ async fn a_trace_named_in_the_message_wins_and_the_one_around_it_is_linked() {
     assert_eq!(request.parent_span_id, both.span);
     assert_eq!(tool.parent_span_id, request.span_id);
     assert!(tool.links.is_empty());
+}
+
+/// An introspection endpoint that answers one question.
+async fn answers_once(answer: Value) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/introspect", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        // The form comes last and is short: it is there once its second member is.
+        while !String::from_utf8_lossy(&request).contains("token_type_hint=") {
+            stream.read_buf(&mut request).await.unwrap();
+        }
+        let (body, head) = (answer.to_string(), "HTTP/1.1 200 OK\r\nconnection: close");
+        let json = format!(
+            "content-type: application/json\r\ncontent-length: {}",
+            body.len()
+        );
+        let answer = format!("{head}\r\n{json}\r\n\r\n{body}");
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    });
+    url
+}
+
+#[tokio::test]
+async fn asking_about_an_opaque_token_is_a_span() {
+    let world = World::small().await;
+    let collector = Collector::start().await.unwrap();
+    let endpoint = answers_once(json!({
+        "active": true, "sub": "user_ada", "org_id": "org_ada", "aud": world.resource(),
+        "exp": u32::MAX,
+    }));
+    let (folder, issuer) = (tempfile::tempdir().unwrap(), world.issuer.url());
+    let file = folder.path().join("config");
+    let config = format!(
+        "[[issuers]]\nissuer = \"{issuer}\"\nintrospection_endpoint = \"{}\"\n\
+         introspection_client_id = \"us\"\nintrospection_client_secret = \"a secret\"\n",
+        endpoint.await
+    );
+    std::fs::write(&file, config).unwrap();
+    let command = world.command().without_env("OAUTH_ISSUER");
+    let command = traced(command.env("BRAINGRID_CONFIG", &file), &collector);
+    let mut server = world.start(&command).await;
+    let (known, gone) = (Named::new(0xd1), Named::new(0xd2));
+    for (named, token, status) in [(&known, "opaque-one", 200), (&gone, "opaque-two", 503)] {
+        let call = client_of(&server).call(Generation::Modern, "list_projects", &json!({}));
+        let call = call.bearer(token).header("traceparent", &named.header());
+        assert_eq!(call.send().await.unwrap().status, status);
+    }
+    server.stop(LIMIT).await.unwrap();
+    let spans = collector.spans().entries();
+
+    let resolve = span(&spans, &known.trace, "session.resolve");
+    let asked = span(&spans, &known.trace, "auth.introspect");
+    assert_eq!(
+        (asked.kind, &asked.parent_span_id),
+        ("client", &resolve.span_id)
+    );
+    has(&asked, "oauth.issuer", issuer);
+    assert!(!asked.is_error && !asked.attributes.contains_key("error.type"));
+    let asked = span(&spans, &gone.trace, "auth.introspect");
+    assert!(asked.is_error && asked.attributes.contains_key("error.type"));
 }
 
 #[tokio::test]

@@ -85,7 +85,7 @@ impl<H: ServerHandler> Direct<H> {
             return None;
         }
         let tool = preview.tool.as_deref();
-        let params = preview.params.map(|params| params.get());
+        let params = preview.params.map(serde_json::value::RawValue::get);
         let (request, meta) = match &*preview.method {
             "tools/call" if tool.is_some_and(|tool| self.tools.contains(tool)) => {
                 let mut params: CallToolRequestParams = decode(params?)?;
@@ -222,6 +222,10 @@ fn revision(
 }
 
 /// The only value of a header, if it has one; `None` where that is not a plain text.
+#[expect(
+    clippy::option_option,
+    reason = "outside: whether it is plain, inside: whether it is there"
+)]
 fn one(headers: &HeaderMap, name: impl AsHeaderName) -> Option<Option<&str>> {
     let mut values = headers.get_all(name).iter();
     let value = values.next().map(|value| value.to_str().ok());

@@ -1,6 +1,6 @@
 //! The inbound access token: parsed once at the door, shown in no log.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use zeroize::Zeroizing;
 
@@ -12,9 +12,9 @@ const MAX_LEN: usize = 16 * 1024;
 
 /// A bearer token as a client sent it (RFC 6750): proof of its syntax, of nothing else.
 ///
-/// It is wiped when dropped, has a redacted `Debug`, no `Display` and no serde.
+/// It is wiped when the last clone is dropped, has a redacted `Debug`, no `Display` and no serde.
 #[derive(Clone, PartialEq, Eq)]
-pub struct AccessToken(Zeroizing<String>);
+pub struct AccessToken(Arc<Zeroizing<String>>);
 
 impl AccessToken {
     /// Reads the value of an `Authorization` header (RFC 6750 section 2.1). The scheme is
@@ -40,7 +40,7 @@ impl AccessToken {
         if !is_b64token(token) {
             return Err(InvalidReason::Malformed.into());
         }
-        Ok(Self(Zeroizing::new(token.to_owned())))
+        Ok(Self(Arc::new(Zeroizing::new(token.to_owned()))))
     }
 
     /// The token itself. Use it in the one line that sends or hashes it.

@@ -197,16 +197,37 @@ impl<'a> Failed<'a> {
     }
 }
 
-/// Gives work a task of its own, in the trace of this one.
-pub(crate) fn spawn<F>(work: F) -> tokio::task::JoinHandle<F::Output>
-where
-    F: Future<Output: Send> + Send + 'static,
-{
-    let span = Span::current();
-    if span.is_disabled() && Context::map_current(TraceContextExt::has_active_span) {
-        return tokio::spawn(work.with_current_context());
+/// A place in a trace, for work that may have to leave the task it began in.
+pub(crate) struct Place {
+    span: Span,
+    passing: Option<Context>,
+}
+
+impl Place {
+    /// Where the caller is.
+    pub(crate) fn here() -> Self {
+        let span = Span::current();
+        let passes = span.is_disabled() && Context::map_current(TraceContextExt::has_active_span);
+        Self {
+            span,
+            passing: passes.then(Context::current),
+        }
     }
-    tokio::spawn(work.instrument(span))
+
+    /// Gives work a task of its own at this place.
+    pub(crate) fn spawn<F>(&self, work: F)
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        // None only when the process ends.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        match &self.passing {
+            Some(context) => drop(runtime.spawn(work.with_context(context.clone()))),
+            None => drop(runtime.spawn(work.instrument(self.span.clone()))),
+        }
+    }
 }
 
 /// A request to BrainGrid.

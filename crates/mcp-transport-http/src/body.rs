@@ -3,6 +3,7 @@
 use std::{convert::Infallible, fmt::Display, pin::pin, time::Duration};
 
 use bytes::Bytes;
+use futures::FutureExt as _;
 use http::{
     HeaderMap, HeaderValue, Response, StatusCode,
     header::{CONTENT_TYPE, EXPECT},
@@ -28,7 +29,13 @@ where
     B: Body<Data: Send> + Send,
     B::Error: Display + Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    match tokio::time::timeout(time, Limited::new(body, limit).collect()).await {
+    let mut reading = pin!(Limited::new(body, limit).collect());
+    // Most bodies are there already: no timer for them.
+    let read = match (&mut reading).now_or_never() {
+        Some(read) => Ok(read),
+        None => tokio::time::timeout(time, reading).await,
+    };
+    match read {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge),
         Ok(Err(_)) => Err(BodyError::Broken),

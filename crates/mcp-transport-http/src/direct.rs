@@ -80,7 +80,7 @@ impl<H: ServerHandler> Direct<H> {
         &self,
         headers: &HeaderMap,
         preview: &RequestPreview<'_>,
-    ) -> Option<DirectCall> {
+    ) -> Option<Box<DirectCall>> {
         if !preview.is_request || preview.is_mixed || !accepts_both(headers) {
             return None;
         }
@@ -106,11 +106,12 @@ impl<H: ServerHandler> Direct<H> {
         let peer = self.peers().get(revision)?.clone();
         let mut context = RequestContext::new(decode(preview.id?.get())?, peer);
         context.meta = meta;
-        Some(DirectCall {
+        // Boxed: it would be moved many times.
+        Some(Box::new(DirectCall {
             request,
             context,
             modern: preview.protocol_version.is_some(),
-        })
+        }))
     }
 
     /// Has the call answered. `parts` are for the handler to find.
@@ -118,16 +119,16 @@ impl<H: ServerHandler> Direct<H> {
     /// When nobody waits any more, the handler goes on in a task of its own: told that it is not
     /// wanted, where a client cancels by hanging up (2026-07-28), else not, for with an older
     /// revision a lost connection cancels nothing.
-    pub(crate) async fn answer(&self, call: DirectCall, parts: Parts) -> Response<BoxedBody> {
-        let DirectCall {
-            request,
-            mut context,
-            modern,
-        } = call;
-        context.extensions.insert(parts);
-        let (id, cancelled) = (context.id.clone(), context.ct.clone());
+    pub(crate) async fn answer(
+        &self,
+        mut call: Box<DirectCall>,
+        parts: Parts,
+    ) -> Response<BoxedBody> {
+        call.context.extensions.insert(parts);
+        let (id, modern) = (call.context.id.clone(), call.modern);
+        let cancelled = call.context.ct.clone();
         let handler = Arc::clone(&self.handler);
-        let work = async move { handler.handle_request(request, context).await };
+        let work = async move { handler.handle_request(call.request, call.context).await };
         let left = move || {
             if modern {
                 cancelled.cancel();

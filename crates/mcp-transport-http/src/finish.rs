@@ -1,36 +1,26 @@
 //! Work that is finished also when nobody waits for it any more.
 
 use std::{
-    panic::AssertUnwindSafe,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll},
 };
 
-use futures::FutureExt as _;
 use tokio::runtime::Handle;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 /// Does the work where it is waited for. When that ends early, `left` is called and the work goes on
-/// in a task of its own: a task for each call would cost more, and would be needed for few.
+/// in a task of its own: a task for each call would cost more, and few need one.
 ///
 /// `None` when the work panicked.
-pub(crate) async fn finish<F, L>(work: F, left: L) -> Option<F::Output>
+pub(crate) fn finish<F, L>(work: F, left: L) -> impl Future<Output = Option<F::Output>>
 where
     F: Future<Output: Send> + Send + 'static,
     L: FnOnce() + Unpin,
 {
-    let work = AssertUnwindSafe(work).catch_unwind().in_current_span();
-    let finished = Finish {
+    Finish {
         work: Some((Box::pin(work), left)),
-    };
-    match finished.await {
-        Ok(output) => Some(output),
-        Err(panic) => {
-            // The payload may itself panic when dropped; forgetting it is the safe way out.
-            std::mem::forget(panic);
-            tracing::error!("the handler panicked");
-            None
-        }
+        span: Span::current(),
     }
 }
 
@@ -40,6 +30,7 @@ where
     L: FnOnce(),
 {
     work: Option<(Pin<Box<F>>, L)>,
+    span: Span,
 }
 
 impl<F, L> Future for Finish<F, L>
@@ -47,17 +38,24 @@ where
     F: Future<Output: Send> + Send + 'static,
     L: FnOnce() + Unpin,
 {
-    type Output = F::Output;
+    type Output = Option<F::Output>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Some((work, _)) = &mut self.work else {
-            return Poll::Pending;
+            return Poll::Ready(None);
         };
-        let polled = work.as_mut().poll(context);
-        if polled.is_ready() {
-            self.work = None;
-        }
-        polled
+        let polled = match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(output)) => Some(output),
+            Err(panic) => {
+                // The payload may itself panic when dropped; forgetting it is the safe way out.
+                std::mem::forget(panic);
+                tracing::error!("the handler panicked");
+                None
+            }
+        };
+        self.work = None;
+        Poll::Ready(polled)
     }
 }
 
@@ -67,12 +65,13 @@ where
     L: FnOnce(),
 {
     fn drop(&mut self) {
-        if let Some((work, left)) = self.work.take() {
-            left();
-            // None only when the process ends.
-            if let Ok(runtime) = Handle::try_current() {
-                runtime.spawn(work);
-            }
+        let Some((work, left)) = self.work.take() else {
+            return;
+        };
+        left();
+        // None only when the process ends.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(work.instrument(self.span.clone()));
         }
     }
 }

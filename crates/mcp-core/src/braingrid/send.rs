@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, uri::PathAndQuery};
 use http_body_util::Full;
-use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::Instrument as _;
@@ -119,6 +119,9 @@ impl Sender {
         } else {
             &self.quick
         };
+        if let Ok(permit) = places.try_acquire() {
+            return Ok(permit);
+        }
         match tokio::time::timeout(self.timeouts.read, places.acquire()).await {
             Ok(Ok(permit)) => Ok(permit),
             _ => Err(ApiError::Busy),
@@ -240,8 +243,8 @@ impl Sender {
             header::ACCEPT,
             HeaderValue::from_static("application/json, text/event-stream;q=0.5"),
         );
-        let text = Zeroizing::new(format!("Bearer {}", bearer.expose_secret()));
-        let mut authorization = HeaderValue::from_str(&text).map_err(|_| Failure {
+        let text = format!("Bearer {}", bearer.expose_secret());
+        let mut authorization = HeaderValue::try_from(text).map_err(|_| Failure {
             fault: None,
             error: unsendable(),
         })?;

@@ -1,13 +1,15 @@
 //! Runs one call guarded: a panic becomes an answer, a client that leaves stops a read, and a
-//! write once begun is finished in its own task and counted until then.
+//! write once begun is finished, be it in a task of its own, and counted until then.
 
 use std::{
     any::Any,
     panic::AssertUnwindSafe,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -182,7 +184,7 @@ impl ToolSet {
         ));
         let done = if changes {
             let begun = self.shared.in_flight.begin();
-            let mut task = spans::spawn(async move {
+            let work = Unstoppable::new(async move {
                 let _begun = begun;
                 let done = work.await;
                 if let Some(audited) = audited {
@@ -192,7 +194,7 @@ impl ToolSet {
             });
             tokio::select! {
                 biased;
-                done = &mut task => done.unwrap_or_else(|_| done_with(&ToolError::Internal)),
+                done = work => done,
                 () = cancelled.cancelled() => done_with(&ToolError::Left),
                 () = progress => done_with(&ToolError::Internal),
             }
@@ -217,6 +219,44 @@ impl ToolSet {
     ) -> Audited {
         let (auditor, tool) = (self.auditor.as_ref(), &entry.tool.name);
         Audited::begin(auditor, caller, tool, params.arguments.as_ref(), context)
+    }
+}
+
+/// Work that, once begun, is finished: when nobody waits for it any more, in a task of its own.
+struct Unstoppable<F: Future<Output: Send> + Send + 'static> {
+    work: Option<Pin<Box<F>>>,
+    place: spans::Place,
+}
+
+impl<F: Future<Output: Send> + Send + 'static> Unstoppable<F> {
+    fn new(work: F) -> Self {
+        Self {
+            work: Some(Box::pin(work)),
+            place: spans::Place::here(),
+        }
+    }
+}
+
+impl<F: Future<Output: Send> + Send + 'static> Future for Unstoppable<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let Some(work) = &mut self.work else {
+            return Poll::Pending;
+        };
+        let polled = work.as_mut().poll(context);
+        if polled.is_ready() {
+            self.work = None;
+        }
+        polled
+    }
+}
+
+impl<F: Future<Output: Send> + Send + 'static> Drop for Unstoppable<F> {
+    fn drop(&mut self) {
+        if let Some(work) = self.work.take() {
+            self.place.spawn(work);
+        }
     }
 }
 

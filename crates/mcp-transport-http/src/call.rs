@@ -1,6 +1,6 @@
 //! The steps of one call to the endpoint, in the order they happen.
 
-use std::{fmt::Display, sync::Arc, time::Instant};
+use std::{fmt::Display, pin::pin, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use http::{
@@ -122,7 +122,8 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
             return Err(draining());
         };
         // 4. Who it is: before the body is kept, so strangers cost little.
-        let (resolved, token) = match authenticate(&self.sessions, head.headers()).await {
+        let asking = pin!(authenticate(&self.sessions, head.headers()));
+        let (resolved, token) = match line.trace.within(asking).await {
             Ok(authenticated) => authenticated,
             Err(Unauthenticated { error, token }) => {
                 line.authenticated(None);

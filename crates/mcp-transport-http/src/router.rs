@@ -1,6 +1,6 @@
 //! The route table, and the steps of one call in the order they happen.
 
-use std::{borrow::Cow, fmt::Display, pin::pin, sync::Arc};
+use std::{borrow::Cow, fmt::Display, sync::Arc};
 
 use bytes::Bytes;
 use http::{
@@ -17,6 +17,7 @@ use rmcp::{
     },
 };
 use serde_json::json;
+use tracing::Instrument as _;
 
 use crate::{
     body::{self, BoxedBody},
@@ -250,10 +251,9 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
             // Public by design: readable from any origin.
             Route::Metadata => self.inner.metadata(&request),
             Route::Endpoint => {
-                let trace = line.trace.clone();
-                // Pinned: it is kilobytes, and would be moved with what is around it.
-                let answering = pin!(self.inner.endpoint(request, &mut line));
-                trace.run(answering).await
+                let span = line.trace.span.clone();
+                let answering = self.inner.endpoint(request, &mut line);
+                answering.instrument(span).await
             }
             Route::Unknown => not_found(),
         };

@@ -15,7 +15,7 @@ use opentelemetry::{
     propagation::Extractor,
     trace::{SpanContext, TraceContextExt as _, TraceId},
 };
-use tracing::{Instrument as _, Span, field::Empty};
+use tracing::{Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 /// OpenTelemetry, HTTP: the method.
@@ -45,7 +45,6 @@ const ERROR_TYPE: &str = "error.type";
 pub type HeadSampler = Arc<dyn Fn(Context) -> Context + Send + Sync>;
 
 /// The trace a request belongs to.
-#[derive(Clone)]
 pub(crate) struct Trace {
     /// The span of this request; none where nobody collects spans, or not of this request.
     pub(crate) span: Span,
@@ -101,11 +100,11 @@ impl Trace {
         Self { span, around }
     }
 
-    /// Does the work in this trace.
-    pub(crate) fn run<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
+    /// Does work that has spans of its own: where the request is not traced, so that it has none.
+    pub(crate) fn within<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
         match self.around.as_ref().filter(|around| is_untraced(around)) {
             Some(untraced) => Either::Left(work.with_context(untraced.clone())),
-            None => Either::Right(work.instrument(self.span.clone())),
+            None => Either::Right(work),
         }
     }
 

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use mcp_test_support::{
-    Collector, ServerCommand,
+    Captured, Collector, ServerCommand, ServerProcess,
     api::Operation,
     client::{Generation, RawStdio},
     collector::Span,
@@ -43,6 +43,15 @@ impl Named {
 
 fn traced(command: ServerCommand, collector: &Collector) -> ServerCommand {
     command.env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url())
+}
+
+/// Waits until a new server has fetched the issuer's keys.
+async fn keys_are_here(server: &ServerProcess) {
+    let fetched = |lines: &[Captured]| {
+        let mut lines = lines.iter();
+        lines.any(|line| line.text.contains("issuer keys fetched"))
+    };
+    assert!(server.output().wait_until(fetched, LIMIT).await);
 }
 
 /// The one span of this trace with this name.
@@ -84,12 +93,7 @@ async fn a_call_is_one_trace_from_the_client_to_braingrid() {
         .env("OTEL_SERVICE_NAME", "planning")
         .env("OTEL_RESOURCE_ATTRIBUTES", "team=tools");
     let mut server = world.start(&command).await;
-    let keys_are_here = "issuer keys fetched";
-    let output = server.output();
-    let fetched = |lines: &[mcp_test_support::Captured]| {
-        lines.iter().any(|line| line.text.contains(keys_are_here))
-    };
-    assert!(output.wait_until(fetched, LIMIT).await);
+    keys_are_here(&server).await;
     // The token's key is new: it has to be fetched within the request.
     world.issuer.rotate();
     let token = world.token("user_ada", "org_ada");
@@ -463,11 +467,12 @@ async fn a_request_that_is_not_traced_has_no_span_and_its_trace_travels_on() {
     let collector = Collector::start().await.unwrap();
     let command = traced(world.command(), &collector).env("TRACES_PER_SECOND", "0");
     let mut server = world.start(&command).await;
+    keys_are_here(&server).await;
+    world.issuer.rotate();
     let client = Named::new(0x91);
     for (at, generation) in Generation::BOTH.into_iter().enumerate() {
-        // New to the server: sessions and keys have no span either.
-        world.issuer.rotate();
-        let token = world.token("user_ada", "org_ada");
+        // New to the server: finding out who it is has no span either, nor has fetching the key.
+        let token = world.token("user_ada", ["org_ada", "org_bob"][at]);
         let call = || {
             let name = "create_requirement";
             let call = client_of(&server).call(generation, name, &idea("a rough idea"));

@@ -4,8 +4,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use mcp_auth::{
-    AccessToken, IntrospectionConfig, IssuerConfig, TokenVerifier, UpstreamCredentials,
-    VerifierConfig,
+    AccessToken, IntrospectionConfig, IssuerConfig, SystemRoots, TokenVerifier,
+    UpstreamCredentials, VerifierConfig,
 };
 use mcp_core::{
     BrainGridClient, BrainGridConfig, Caller, FinishedRequest, Organization, RequestObserver,
@@ -30,6 +30,7 @@ use crate::config::{
 #[cfg(feature = "login")]
 pub(crate) use crate::login::callers as local_callers;
 use crate::project_file::default_project;
+use crate::roots;
 use crate::shutdown::Shutdown;
 use crate::telemetry::{self, Telemetry};
 
@@ -54,12 +55,17 @@ pub(crate) async fn run_stdio(
     options.default_project = std::env::current_dir()
         .ok()
         .and_then(|folder| default_project(&folder));
-    let (_, tools) = tool_set(api_config(api), options, telemetry)?;
+    let roots = SystemRoots::new();
+    let with_tls = roots::needed([api.base_url.as_str()]);
+    let mut api = api_config(api);
+    api.tls = Some(roots.tls_config()?);
+    let (_, tools) = tool_set(api, options, telemetry)?;
     let tools = tools.with_callers(move || callers());
     let tools = audited(tools, audit.as_ref(), None);
     tracing::debug!("serving one client over standard input and output");
-    mcp_transport_stdio::serve(tools, shutdown.requested()).await?;
-    Ok(())
+    let serving = mcp_transport_stdio::serve(tools, shutdown.requested());
+    let serving = Box::pin(async { Ok(serving.await?) });
+    roots::read_while(roots, with_tls, serving).await
 }
 
 /// Serves many users.
@@ -78,8 +84,9 @@ pub(crate) async fn run_http(
     let mut config = http_config(&http, address.port())?;
     config.scopes_supported = options.scopes.initial().to_vec();
     let resource = config.resource.clone();
-    // Read once for both: it is most of what a start takes.
-    let tls = mcp_auth::tls_config()?;
+    let roots = SystemRoots::new();
+    let tls = roots.tls_config()?;
+    let with_tls = roots::needed(peers(&http.auth).chain([api.base_url.as_str()]));
     let verifier = verifier(&http.auth, &resource, tls.clone())?;
     let redis = redis(&http.session)?;
     let sessions = sessions(&http.session, &http.auth, verifier.clone(), redis.clone());
@@ -127,7 +134,9 @@ pub(crate) async fn run_http(
     tracing::info!(%address, %resource, "listening");
     // Listening first: the keys arrive while the first connection is still being made.
     tokio::spawn(async move { verifier.warm_up().await });
-    server.serve(listener, shutdown.requested()).await?;
+    let serving = server.serve(listener, shutdown.requested());
+    let serving = Box::pin(async { Ok(serving.await?) });
+    roots::read_while(roots, with_tls, serving).await?;
     let unfinished = tools.drain(http.drain_timeout).await;
     let unsaved = sessions.flush(FLUSH_SESSIONS).await;
     tracing::info!(unfinished, unsaved, "stopped");
@@ -275,6 +284,18 @@ fn verifier(
     config.leeway = auth.leeway;
     let client = mcp_auth::http_client_over(tls)?;
     Ok(TokenVerifier::new(issuers.collect(), client, config)?)
+}
+
+/// Whom verification asks.
+fn peers(auth: &AuthSettings) -> impl Iterator<Item = &str> {
+    auth.issuers.iter().flat_map(|issuer| {
+        let keys = issuer.jwks_uri.as_deref();
+        let introspection = issuer.introspection.as_ref();
+        let introspection = introspection.map(|settings| settings.endpoint.as_str());
+        std::iter::once(issuer.issuer.as_str())
+            .chain(keys)
+            .chain(introspection)
+    })
 }
 
 fn introspection(settings: &IntrospectionSettings) -> IntrospectionConfig {

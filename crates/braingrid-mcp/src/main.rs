@@ -14,6 +14,7 @@ mod install;
 mod login;
 mod metrics;
 mod project_file;
+mod roots;
 mod shutdown;
 mod telemetry;
 mod version;

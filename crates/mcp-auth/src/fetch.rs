@@ -2,39 +2,24 @@
 
 use std::time::Duration;
 
-use rustls_platform_verifier::ConfigVerifierExt as _;
 use serde::de::DeserializeOwned;
 use url::{Host, Url};
 
-use crate::error::ConfigError;
+use crate::{error::ConfigError, roots::SystemRoots};
 
 /// Largest metadata document or key set that is read, in bytes. Real ones are below 20 KiB.
 const MAX_BODY: usize = 512 * 1024;
 
 /// An HTTP client fit for [`crate::TokenVerifier`]: no redirects, so that a document can only come
-/// from the host that was configured; connect and total timeouts.
-///
-/// TLS needs a process-wide rustls crypto provider: aws-lc-rs becomes it if there is none yet.
+/// from the host that was configured; connect and total timeouts. The system's root certificates
+/// are read at once.
 ///
 /// # Errors
-/// When the TLS stack cannot be set up.
+/// When there are none, or the TLS stack cannot be set up.
 pub fn http_client() -> Result<reqwest::Client, ConfigError> {
-    http_client_over(tls_config()?)
-}
-
-/// What connections with TLS trust, for several clients: reading the system's root certificates
-/// takes longer than everything else a start does.
-///
-/// # Errors
-/// When there are none.
-pub fn tls_config() -> Result<rustls::ClientConfig, ConfigError> {
-    // An error only says that the application chose one already, which is what we want.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let mut config = rustls::ClientConfig::with_platform_verifier()
-        .map_err(|error| ConfigError::Client(error.to_string()))?;
-    // What reqwest itself would offer.
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(config)
+    let roots = SystemRoots::new();
+    roots.read()?;
+    http_client_over(roots.tls_config()?)
 }
 
 /// [`http_client`] with this TLS.

@@ -125,6 +125,7 @@ async fn without_root_certificates_the_error_names_the_fix() {
     let world = World::small().await;
     for command in [world.command(), world.stdio_command()] {
         let command = command
+            .env("BRAINGRID_API_URL", "https://api.example.com")
             .env("SSL_CERT_FILE", "/nonexistent")
             .env("SSL_CERT_DIR", "/nonexistent");
         let mut server = command.spawn().unwrap();
@@ -132,4 +133,16 @@ async fn without_root_certificates_the_error_names_the_fix() {
         assert_eq!(status.code(), Some(70), "{}", server.text());
         assert!(server.text().contains("SSL_CERT_FILE"), "{}", server.text());
     }
+}
+
+#[tokio::test]
+async fn without_tls_no_root_certificates_are_needed() {
+    let world = World::small().await;
+    let command = world
+        .command()
+        .env("SSL_CERT_FILE", "/nonexistent")
+        .env("SSL_CERT_DIR", "/nonexistent");
+    let mut server = command.spawn().unwrap();
+    server.wait_ready(LIMIT).await.unwrap();
+    assert!(server.stop(LIMIT).await.unwrap().success());
 }

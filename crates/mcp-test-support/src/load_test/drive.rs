@@ -148,11 +148,12 @@ impl Driver {
             numbers: Arc::clone(&self.numbers),
         };
         let mut running = JoinSet::new();
+        let takers = self.workers.len();
         for worker in self.workers.drain(..) {
             running.spawn(worker.run(shared.clone()));
         }
         if let (Pace::Open(rate), Length::For(length)) = (self.load.pace, self.load.length) {
-            thread::spawn(move || set_the_pace(&due, begun, rate, length));
+            thread::spawn(move || set_the_pace(&due, takers, begun, rate, length));
         }
         let mut driven = Driven {
             latency: histogram()?,
@@ -198,7 +199,8 @@ impl Shared {
             Pace::Open(rate) => {
                 self.due.acquire().await.ok()?.forget();
                 let number = self.due_next.fetch_add(1, Ordering::Relaxed);
-                Some(self.begun + due_at(number, rate))
+                let due_at = due_at(number, rate);
+                (due_at < length).then(|| self.begun + due_at)
             }
         }
     }
@@ -213,18 +215,22 @@ fn due_at(number: u64, rate: f64) -> Duration {
 /// How long calls that are late may take to be begun.
 const BACKLOG: Duration = Duration::from_secs(30);
 
-/// Lets calls go when they are due. A thread of its own: timers of the runtime count milliseconds.
-fn set_the_pace(due: &Semaphore, begun: Instant, rate: f64, length: Duration) {
+/// Lets calls go when they are due, then tells each taker that there are no more. A thread of its own:
+/// timers of the runtime count milliseconds.
+fn set_the_pace(due: &Semaphore, takers: usize, begun: Instant, rate: f64, length: Duration) {
     let mut number = 0;
     while due_at(number, rate) < length {
         let now = begun.elapsed();
         let first = number;
-        while due_at(number, rate) <= now.min(length) {
+        while due_at(number, rate) <= now && due_at(number, rate) < length {
             number += 1;
         }
         due.add_permits(usize::try_from(number - first).unwrap_or_default());
         thread::sleep(due_at(number, rate).saturating_sub(begun.elapsed()));
     }
+    // A permit more for each ends it. To close at once would take back the permit of a taker that has
+    // been woken and does not run yet, and its call would never be made.
+    due.add_permits(takers);
     // What is due is still begun, unless the server has come to a stand.
     while due.available_permits() > 0 && begun.elapsed() < length + BACKLOG {
         thread::sleep(Duration::from_millis(5));
@@ -302,22 +308,33 @@ mod tests {
 
     #[test]
     fn every_call_of_an_open_loop_becomes_due() {
-        let due = Arc::new(Semaphore::new(0));
-        let taken = Arc::clone(&due);
-        let taking = thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .build()
-                .unwrap();
-            runtime.block_on(async {
-                let mut taken_so_far = 0;
-                while let Ok(permit) = taken.acquire().await {
-                    permit.forget();
-                    taken_so_far += 1;
-                }
-                taken_so_far
+        let (rate, length) = (2_000.0, Duration::from_millis(100));
+        let shared = Shared {
+            length: Length::For(length),
+            pace: Pace::Open(rate),
+            begun: Instant::now(),
+            due: Arc::new(Semaphore::new(0)),
+            due_next: Arc::default(),
+            numbers: Arc::default(),
+        };
+        let takers: Vec<_> = (0..2).map(|_| shared.clone()).collect();
+        let takers = takers.into_iter().map(|taker| {
+            thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .build()
+                    .unwrap();
+                runtime.block_on(async {
+                    let mut taken = 0;
+                    while taker.next().await.is_some() {
+                        taken += 1;
+                    }
+                    taken
+                })
             })
         });
-        set_the_pace(&due, Instant::now(), 2_000.0, Duration::from_millis(100));
-        assert_eq!(taking.join().unwrap(), 200);
+        let takers: Vec<_> = takers.collect();
+        set_the_pace(&shared.due, takers.len(), shared.begun, rate, length);
+        let taken = takers.into_iter().map(|taker| taker.join().unwrap());
+        assert_eq!(taken.sum::<u64>(), 200);
     }
 }

@@ -4,7 +4,8 @@
 use std::future::Future;
 use std::pin::pin;
 
-use mcp_auth::{ConfigError, SystemRoots};
+use anyhow::Context as _;
+use mcp_auth::SystemRoots;
 use url::Url;
 
 /// Whether one of these is reached with TLS.
@@ -38,8 +39,10 @@ pub(crate) async fn read_while<T>(
 }
 
 /// Reads them on a thread that serves nobody.
-async fn read(roots: SystemRoots) -> Result<(), ConfigError> {
+async fn read(roots: SystemRoots) -> anyhow::Result<()> {
     let reading = tokio::task::spawn_blocking(move || roots.read());
-    // It fails only when the runtime ends, and everything with it.
-    reading.await.unwrap_or(Ok(()))
+    reading
+        .await
+        .context("reading the system's root certificates failed")??;
+    Ok(())
 }

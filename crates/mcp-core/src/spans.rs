@@ -20,6 +20,7 @@ use rmcp::{
     model::{CallToolResponse, JsonObject, NumberOrString, ProtocolVersion},
     service::RequestContext,
 };
+use tokio::runtime::Handle;
 use tracing::{Instrument as _, Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
@@ -201,6 +202,7 @@ impl<'a> Failed<'a> {
 pub(crate) struct Place {
     span: Span,
     passing: Option<Context>,
+    runtime: Option<Handle>,
 }
 
 impl Place {
@@ -211,16 +213,16 @@ impl Place {
         Self {
             span,
             passing: passes.then(Context::current),
+            runtime: Handle::try_current().ok(),
         }
     }
 
-    /// Gives work a task of its own at this place.
+    /// Gives work a task of its own at this place. Where that is in no runtime, nothing runs.
     pub(crate) fn spawn<F>(&self, work: F)
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        // None only when the process ends.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+        let Some(runtime) = &self.runtime else {
             return;
         };
         match &self.passing {

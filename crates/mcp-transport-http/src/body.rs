@@ -80,10 +80,12 @@ pub(crate) fn empty(status: StatusCode) -> Response<BoxedBody> {
     response
 }
 
-/// A JSON answer.
+/// A JSON answer; 500 without a body if the value is none of JSON's.
 pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response<BoxedBody> {
-    // Only our own small structs come here, and they always serialize.
-    let mut response = Response::new(full(serde_json::to_vec(value).unwrap_or_default()));
+    let Ok(bytes) = serde_json::to_vec(value) else {
+        return empty(StatusCode::INTERNAL_SERVER_ERROR);
+    };
+    let mut response = Response::new(full(bytes));
     *response.status_mut() = status;
     response
         .headers_mut()

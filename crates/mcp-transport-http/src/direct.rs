@@ -105,12 +105,13 @@ impl<H: ServerHandler> Direct<H> {
         let revision = revision(headers, preview, &meta)?;
         let peer = self.peers().get(revision)?.clone();
         let mut context = RequestContext::new(decode(preview.id?.get())?, peer);
+        let modern = meta.protocol_version().is_some();
         context.meta = meta;
         // Boxed: it would be moved many times.
         Some(Box::new(DirectCall {
             request,
             context,
-            modern: preview.protocol_version.is_some(),
+            modern,
         }))
     }
 

@@ -21,6 +21,7 @@ where
     Finish {
         work: Some((Box::pin(work), left)),
         span: Span::current(),
+        runtime: Handle::try_current().ok(),
     }
 }
 
@@ -31,6 +32,8 @@ where
 {
     work: Option<(Pin<Box<F>>, L)>,
     span: Span,
+    /// Of where it was begun: it may be dropped outside any.
+    runtime: Option<Handle>,
 }
 
 impl<F, L> Future for Finish<F, L>
@@ -69,8 +72,7 @@ where
             return;
         };
         left();
-        // None only when the process ends.
-        if let Ok(runtime) = Handle::try_current() {
+        if let Some(runtime) = &self.runtime {
             runtime.spawn(work.instrument(self.span.clone()));
         }
     }

@@ -37,19 +37,18 @@ impl OriginRule {
         Self { origins, hosts }
     }
 
-    /// `Host` (or `:authority`) must be a name of this server.
+    /// `Host` and `:authority`, whichever are there, must be names of this server.
     pub(crate) fn check_host<B>(&self, request: &Request<B>) -> Result<(), Refused> {
         let mut header = request.headers().get_all(HOST).iter();
-        let host = match (request.uri().authority(), header.next(), header.next()) {
-            (Some(authority), _, None) => Some(authority.as_str()),
-            (None, Some(host), None) => host.to_str().ok(),
-            _ => None,
+        let is_own = |host: &HeaderValue| host.to_str().is_ok_and(|host| self.is_own(host));
+        let accepted = match (request.uri().authority(), header.next(), header.next()) {
+            (Some(authority), host, None) => {
+                self.is_own(authority.as_str()) && host.is_none_or(is_own)
+            }
+            (None, Some(host), None) => is_own(host),
+            _ => false,
         };
-        if host.is_some_and(|host| self.is_own(host)) {
-            Ok(())
-        } else {
-            Err(Refused::Host)
-        }
+        if accepted { Ok(()) } else { Err(Refused::Host) }
     }
 
     fn is_own(&self, host: &str) -> bool {
@@ -178,6 +177,16 @@ mod tests {
         );
         assert_eq!(
             rule().check_host(&request("https://evil.test/mcp", &[])),
+            Err(Refused::Host)
+        );
+        let both = |uri, host| rule().check_host(&request(uri, &[("host", host)]));
+        assert_eq!(both("https://mcp.test/mcp", "mcp.test"), Ok(()));
+        assert_eq!(
+            both("https://mcp.test/mcp", "evil.test"),
+            Err(Refused::Host)
+        );
+        assert_eq!(
+            both("https://evil.test/mcp", "mcp.test"),
             Err(Refused::Host)
         );
     }

@@ -51,10 +51,10 @@ struct Message<'a> {
     method: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     params: Option<&'a RawValue>,
-    #[serde(default)]
-    result: Option<IgnoredAny>,
-    #[serde(default)]
-    error: Option<IgnoredAny>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    result: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    error: Option<&'a RawValue>,
 }
 
 /// Raw, so that a strange `_meta` does not hide a `name`.
@@ -75,7 +75,7 @@ struct Meta<'a> {
     traceparent: Option<&'a RawValue>,
 }
 
-/// Tells an absent `id` from an `id` that is there and null.
+/// Tells what is absent from what is there and null.
 fn present<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<&'de RawValue>, D::Error> {
@@ -97,7 +97,7 @@ impl<'a> RequestPreview<'a> {
         Self::parse(body).ok()
     }
 
-    /// Reads what the gate needs to know; the SDK decodes the rest.
+    /// Reads what the gate needs to know; who answers decodes the rest.
     pub(crate) fn parse(body: &'a [u8]) -> Result<Self, PreviewError> {
         match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
             Some(b'{') => {}

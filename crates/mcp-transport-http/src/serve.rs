@@ -29,6 +29,10 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
     /// Serves until `shutdown` resolves; then `/ready` says 503, new calls are sent away, and what
     /// is in flight has [`crate::HttpConfig::drain_timeout`] to finish.
     ///
+    /// In flight is what a client waits for. A handler whose client has left goes on in a task of its
+    /// own and is not waited for: one that must not be cut keeps count of its work, and whoever calls
+    /// this waits for that, too.
+    ///
     /// # Errors
     /// Only when the listener itself fails for good.
     pub async fn serve(
@@ -67,7 +71,7 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
         {
             tracing::debug!("connections were still open and are cut");
         }
-        // Last: it would end calls that are still running.
+        // Last: it would end calls that the SDK is still running.
         self.inner.sdk.config.cancellation_token.cancel();
         Ok(())
     }

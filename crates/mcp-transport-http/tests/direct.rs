@@ -253,6 +253,8 @@ async fn strange_messages_are_answered_alike() {
         json!({ "id": 18_446_744_073_709_551_615_u64 }),
         json!({ "extra": [1] }),
         json!({ "result": {} }),
+        json!({ "result": null }),
+        json!({ "error": null }),
         json!({ "error": { "code": 1, "message": "x" } }),
         json!({ "params": { "extra": { "name": "refuse" }, "requestState": "s", "inputResponses": {} } }),
         json!({ "params": { "requestState": 7 } }),
@@ -289,7 +291,10 @@ async fn strange_messages_are_answered_alike() {
             };
             world.ask(listing).await;
         }
+        let said_twice = r#""name":"echo","_meta":{"V":"2026-07-28","V":"2026-07-28","C":{}}"#;
+        let said_twice = said_twice.replace('V', version).replace('C', capabilities);
         for twice in [
+            &*said_twice,
             r#""name":"echo","name":"refuse""#,
             r#""name":"echo","arguments":{},"arguments":{}"#,
         ] {

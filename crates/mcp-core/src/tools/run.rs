@@ -241,12 +241,13 @@ impl<F: Future<Output: Send> + Send + 'static> Future for Unstoppable<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let Some(work) = &mut self.work else {
+        let Some(mut work) = self.work.take() else {
             return Poll::Pending;
         };
+        // Not put back when it is done, nor when it panicked: there is nothing to go on with.
         let polled = work.as_mut().poll(context);
-        if polled.is_ready() {
-            self.work = None;
+        if polled.is_pending() {
+            self.work = Some(work);
         }
         polled
     }

@@ -1,38 +1,21 @@
-//! The HTTP client for BrainGrid: hyper with TLS, a pool, a proxy where the environment names one,
-//! and packed answers. No redirects: one would carry the credential elsewhere.
+//! The HTTP client for BrainGrid: hyper with a pool and packed answers. No redirects: one would
+//! carry the credential elsewhere.
 
-use std::{
-    error::Error,
-    io::Read as _,
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{error::Error as _, io::Read as _, time::Duration};
 
 use bytes::{Buf as _, Bytes};
 use flate2::bufread::MultiGzDecoder;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::{
-    client::{
-        legacy::{
-            self, Client,
-            connect::{HttpConnector, proxy::Tunnel},
-        },
-        proxy::matcher::Matcher,
-    },
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    client::legacy::{self, Client},
+    rt::{TokioExecutor, TokioTimer},
 };
 use rustls::ClientConfig;
 use rustls_platform_verifier::ConfigVerifierExt as _;
-use tokio::net::TcpStream;
-use tower_service::Service;
 
-use super::{ConfigError, Timeouts};
-
-type BoxError = Box<dyn Error + Send + Sync>;
+use super::{ConfigError, Timeouts, connect::Connector};
 
 const NO_TLS: ConfigError = ConfigError(
     "HTTP client: are root certificates installed (ca-certificates), or named in SSL_CERT_FILE?",
@@ -160,79 +143,4 @@ fn is_refused(error: &legacy::Error) -> bool {
         source = error.source();
     }
     false
-}
-
-/// Makes connections, TLS included, within a time.
-#[derive(Clone)]
-struct Connector {
-    way: Way,
-    limit: Duration,
-}
-
-#[derive(Clone)]
-enum Way {
-    Straight(HttpsConnector<HttpConnector>),
-    Tunnel(HttpsConnector<Tunnel<HttpConnector>>),
-}
-
-impl Connector {
-    fn new(base: &Uri, mut tls: ClientConfig, limit: Duration) -> Result<Self, ConfigError> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_keepalive(Some(Duration::from_secs(30)));
-        // Added below again, in the order the connector wants.
-        tls.alpn_protocols.clear();
-        let secure = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_all_versions();
-        let proxy = Matcher::from_env().intercept(base);
-        // A proxy for plain HTTP would read the credential.
-        let proxy = proxy.filter(|_| base.scheme_str() == Some("https"));
-        let way = match proxy {
-            None => Way::Straight(secure.wrap_connector(tcp)),
-            Some(proxy) if proxy.uri().scheme_str() == Some("http") => {
-                let mut tunnel = Tunnel::new(proxy.uri().clone(), tcp);
-                if let Some(credentials) = proxy.basic_auth() {
-                    tunnel = tunnel.with_auth(credentials.clone());
-                }
-                Way::Tunnel(secure.wrap_connector(tunnel))
-            }
-            Some(_) => {
-                return Err(ConfigError(
-                    "HTTPS_PROXY: only proxies with an http:// address are supported",
-                ));
-            }
-        };
-        Ok(Self { way, limit })
-    }
-}
-
-impl Service<Uri> for Connector {
-    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        match &mut self.way {
-            Way::Straight(way) => way.poll_ready(context),
-            Way::Tunnel(way) => way.poll_ready(context),
-        }
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let limit = self.limit;
-        match &mut self.way {
-            Way::Straight(way) => Box::pin(within(limit, way.call(uri))),
-            Way::Tunnel(way) => Box::pin(within(limit, way.call(uri))),
-        }
-    }
-}
-
-async fn within<T>(
-    limit: Duration,
-    connecting: impl Future<Output = Result<T, BoxError>>,
-) -> Result<T, BoxError> {
-    tokio::time::timeout(limit, connecting).await?
 }

@@ -2,6 +2,7 @@
 
 mod call;
 mod client;
+mod connect;
 mod decode;
 mod fetch;
 #[cfg(any(fuzzing, test))]

@@ -1,0 +1,104 @@
+//! Connections to BrainGrid: TCP, TLS, and a tunnel where the environment names a proxy.
+
+use std::{
+    error::Error,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::Uri;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::{
+    client::{
+        legacy::connect::{HttpConnector, proxy::Tunnel},
+        proxy::matcher::Matcher,
+    },
+    rt::TokioIo,
+};
+use rustls::ClientConfig;
+use tokio::net::TcpStream;
+use tower_service::Service;
+
+use super::ConfigError;
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Makes connections, TLS included, within a time.
+#[derive(Clone)]
+pub(super) struct Connector {
+    way: Way,
+    limit: Duration,
+}
+
+#[derive(Clone)]
+enum Way {
+    Straight(HttpsConnector<HttpConnector>),
+    Tunnel(HttpsConnector<Tunnel<HttpConnector>>),
+}
+
+impl Connector {
+    pub(super) fn new(
+        base: &Uri,
+        mut tls: ClientConfig,
+        limit: Duration,
+    ) -> Result<Self, ConfigError> {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_keepalive(Some(Duration::from_secs(30)));
+        // Added below again, in the order the connector wants.
+        tls.alpn_protocols.clear();
+        let secure = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_all_versions();
+        let proxy = Matcher::from_env().intercept(base);
+        // A proxy for plain HTTP would read the credential.
+        let proxy = proxy.filter(|_| base.scheme_str() == Some("https"));
+        let way = match proxy {
+            None => Way::Straight(secure.wrap_connector(tcp)),
+            Some(proxy) if proxy.uri().scheme_str() == Some("http") => {
+                let mut tunnel = Tunnel::new(proxy.uri().clone(), tcp);
+                if let Some(credentials) = proxy.basic_auth() {
+                    tunnel = tunnel.with_auth(credentials.clone());
+                }
+                Way::Tunnel(secure.wrap_connector(tunnel))
+            }
+            Some(_) => {
+                return Err(ConfigError(
+                    "HTTPS_PROXY: only proxies with an http:// address are supported",
+                ));
+            }
+        };
+        Ok(Self { way, limit })
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        match &mut self.way {
+            Way::Straight(way) => way.poll_ready(context),
+            Way::Tunnel(way) => way.poll_ready(context),
+        }
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let limit = self.limit;
+        match &mut self.way {
+            Way::Straight(way) => Box::pin(within(limit, way.call(uri))),
+            Way::Tunnel(way) => Box::pin(within(limit, way.call(uri))),
+        }
+    }
+}
+
+async fn within<T>(
+    limit: Duration,
+    connecting: impl Future<Output = Result<T, BoxError>>,
+) -> Result<T, BoxError> {
+    tokio::time::timeout(limit, connecting).await?
+}

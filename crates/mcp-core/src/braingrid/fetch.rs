@@ -91,20 +91,31 @@ impl Http {
 
     async fn read(&self, answer: Response<Incoming>) -> Result<Fetched, FetchError> {
         let (head, body) = answer.into_parts();
-        let body = match Limited::new(body, self.max_response_bytes).collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(error) if error.is::<LengthLimitError>() => return Err(FetchError::TooLarge),
-            Err(_) => return Err(FetchError::Broken),
-        };
-        let body = match head.headers.get(header::CONTENT_ENCODING) {
-            Some(coding) if coding.as_bytes().eq_ignore_ascii_case(b"gzip") => self.unpack(body)?,
-            _ => body,
+        let body = match self.body(&head.headers, body).await {
+            // Of a refusal the status is the meaning: its body only explains it.
+            Err(_) if !head.status.is_success() => Bytes::new(),
+            body => body?,
         };
         Ok(Fetched {
             status: head.status,
             headers: head.headers,
             body,
         })
+    }
+
+    async fn body(&self, headers: &HeaderMap, body: Incoming) -> Result<Bytes, FetchError> {
+        let body = match Limited::new(body, self.max_response_bytes).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) if error.is::<LengthLimitError>() => return Err(FetchError::TooLarge),
+            Err(_) => return Err(FetchError::Broken),
+        };
+        let coding = headers.get(header::CONTENT_ENCODING);
+        let packed = coding.is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"gzip"));
+        // Nothing at all, as with a 204, is not packed, whatever the header says.
+        if packed && !body.is_empty() {
+            return self.unpack(body);
+        }
+        Ok(body)
     }
 
     /// What was packed, up to the limit: a small answer may unpack to a huge one.

@@ -41,14 +41,15 @@ const LARGE: [u8; 87] = [
     0, 0, 0, 0, 0, 191, 144, 231, 5, 205, 132, 123, 196, 60, 78, 0, 0,
 ];
 
-/// Answers every request with these packed bytes, if the client said that it can unpack them.
+/// Answers every request with these bytes and says that they are packed, if the client said that it
+/// can unpack them.
 struct Packed {
     url: String,
     connections: Arc<AtomicUsize>,
 }
 
 impl Packed {
-    async fn start(body: &'static [u8]) -> Self {
+    async fn start(status: &'static str, body: &'static [u8]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let connections = Arc::new(AtomicUsize::new(0));
@@ -56,21 +57,21 @@ impl Packed {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 counted.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(answer(stream, body));
+                tokio::spawn(answer(stream, status, body));
             }
         });
         Self { url, connections }
     }
 }
 
-async fn answer(mut stream: TcpStream, body: &[u8]) {
+async fn answer(mut stream: TcpStream, status: &str, body: &[u8]) {
     let mut read = Vec::new();
     loop {
         match stream.read_buf(&mut read).await {
             Ok(0) | Err(_) => return,
             Ok(_) => {}
         }
-        // Reads have no body: a request ends with its head.
+        // Reads and deletions have no body: a request ends with its head.
         let head = String::from_utf8_lossy(&read).to_ascii_lowercase();
         if !head.ends_with("\r\n\r\n") {
             continue;
@@ -80,7 +81,7 @@ async fn answer(mut stream: TcpStream, body: &[u8]) {
             .lines()
             .any(|line| line.starts_with("accept-encoding:") && line.contains("gzip"));
         let (status, body) = if takes_gzip {
-            ("200 OK", body)
+            (status, body)
         } else {
             ("406 Not Acceptable", &[][..])
         };
@@ -114,9 +115,15 @@ async fn list_projects(client: &RunningService<RoleClient, Client>) -> CallToolR
     call.await.unwrap()
 }
 
+async fn delete_task(client: &RunningService<RoleClient, Client>) -> CallToolResult {
+    let task = json!({"project_id": 1, "requirement_id": 1, "task_id": 2, "confirm": true});
+    let call = client.call_tool(params("delete_project_task", task));
+    call.await.unwrap()
+}
+
 #[tokio::test]
 async fn answers_are_unpacked_and_connections_used_again() {
-    let api = Packed::start(&PACKED).await;
+    let api = Packed::start("200 OK", &PACKED).await;
     let client = client(&api.url, |_| {}).await;
     for _ in 0..5 {
         let result = list_projects(&client).await;
@@ -127,10 +134,46 @@ async fn answers_are_unpacked_and_connections_used_again() {
 
 #[tokio::test]
 async fn limit_counts_what_was_unpacked() {
-    let api = Packed::start(&LARGE).await;
+    let api = Packed::start("200 OK", &LARGE).await;
     let client = client(&api.url, |config| config.max_response_bytes = 10_000).await;
     let result = list_projects(&client).await;
     assert!(text(&result).contains("too large"), "{}", text(&result));
+}
+
+#[tokio::test]
+async fn write_that_is_answered_with_packed_nothing_is_done() {
+    for status in ["204 No Content", "200 OK"] {
+        let api = Packed::start(status, &[]).await;
+        let client = client(&api.url, |_| {}).await;
+        let result = delete_task(&client).await;
+        assert_ne!(result.is_error, Some(true), "{}", text(&result));
+        // It is not read back either.
+        assert!(!text(&result).contains("confirmed"), "{}", text(&result));
+    }
+}
+
+#[tokio::test]
+async fn refusal_that_cannot_be_unpacked_keeps_its_status() {
+    for (status, meaning) in [
+        ("402 Payment Required", "credits"),
+        ("404 Not Found", "There is no"),
+        ("409 Conflict", "409"),
+    ] {
+        for body in [&b"not packed"[..], PACKED.get(..40).unwrap(), &LARGE] {
+            let api = Packed::start(status, body).await;
+            let client = client(&api.url, |config| config.max_response_bytes = 10_000).await;
+            let error = text(&delete_task(&client).await);
+            assert!(error.contains(meaning), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn success_that_cannot_be_unpacked_is_outcome_unknown() {
+    let api = Packed::start("200 OK", b"not packed").await;
+    let client = client(&api.url, |_| {}).await;
+    let error = text(&delete_task(&client).await);
+    assert!(error.starts_with("Outcome unknown"), "{error}");
 }
 
 #[tokio::test]

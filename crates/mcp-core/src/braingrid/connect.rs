@@ -24,6 +24,9 @@ use super::ConfigError;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
+const NO_PROXY: ConfigError =
+    ConfigError("HTTPS_PROXY or ALL_PROXY: only proxies with an http:// address are supported");
+
 /// Makes connections, TLS included, within a time.
 #[derive(Clone)]
 pub(super) struct Connector {
@@ -38,9 +41,11 @@ enum Way {
 }
 
 impl Connector {
+    /// To `base`, by the proxy that `proxies` name for it.
     pub(super) fn new(
         base: &Uri,
         mut tls: ClientConfig,
+        proxies: &Matcher,
         limit: Duration,
     ) -> Result<Self, ConfigError> {
         let mut tcp = HttpConnector::new();
@@ -53,7 +58,7 @@ impl Connector {
             .with_tls_config(tls)
             .https_or_http()
             .enable_all_versions();
-        let proxy = Matcher::from_env().intercept(base);
+        let proxy = proxies.intercept(base);
         // A proxy for plain HTTP would read the credential.
         let proxy = proxy.filter(|_| base.scheme_str() == Some("https"));
         let way = match proxy {
@@ -65,11 +70,7 @@ impl Connector {
                 }
                 Way::Tunnel(secure.wrap_connector(tunnel))
             }
-            Some(_) => {
-                return Err(ConfigError(
-                    "HTTPS_PROXY: only proxies with an http:// address are supported",
-                ));
-            }
+            Some(_) => return Err(NO_PROXY),
         };
         Ok(Self { way, limit })
     }
@@ -102,3 +103,6 @@ async fn within<T>(
 ) -> Result<T, BoxError> {
     tokio::time::timeout(limit, connecting).await?
 }
+
+#[cfg(test)]
+mod tests;

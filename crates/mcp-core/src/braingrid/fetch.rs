@@ -9,7 +9,10 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper_util::{
-    client::legacy::{self, Client},
+    client::{
+        legacy::{self, Client},
+        proxy::matcher::Matcher,
+    },
     rt::{TokioExecutor, TokioTimer},
 };
 use rustls::ClientConfig;
@@ -56,15 +59,20 @@ impl Http {
             Some(tls) => tls,
             None => ClientConfig::with_platform_verifier().map_err(|_| NO_TLS)?,
         };
+        let connector = Connector::new(base, tls, &Matcher::from_env(), timeouts.connect)?;
+        Ok(Self::over(connector, max_response_bytes))
+    }
+
+    pub(super) fn over(connector: Connector, max_response_bytes: usize) -> Self {
         let mut client = Client::builder(TokioExecutor::new());
         client
             .pool_idle_timeout(Duration::from_mins(1))
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new());
-        Ok(Self {
-            client: client.build(Connector::new(base, tls, timeouts.connect)?),
+        Self {
+            client: client.build(connector),
             max_response_bytes,
-        })
+        }
     }
 
     /// Sends the request and reads the whole answer, within `limit`.

@@ -68,7 +68,11 @@ impl Http {
         client
             .pool_idle_timeout(Duration::from_mins(1))
             .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new());
+            .timer(TokioTimer::new())
+            // All calls share one connection of HTTP/2. When its far end is gone without a word,
+            // they learn it from a ping, in time for a read (30 s) to be repeated on a new one.
+            .http2_keep_alive_interval(Duration::from_secs(10))
+            .http2_keep_alive_timeout(Duration::from_secs(10));
         Self {
             client: client.build(connector),
             max_response_bytes,

@@ -1,9 +1,9 @@
-//! Against the API stand-in behind TLS, by way of a proxy.
+//! Against the API stand-in behind TLS, by way of a proxy that can go silent.
 
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use http::{Request, StatusCode, header};
+use http::{Request, StatusCode, Version, header};
 use http_body_util::Full;
 use mcp_test_support::{Api, api::TlsDoor};
 use rustls::{
@@ -11,8 +11,9 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject as _},
 };
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _, copy},
+    io::{AsyncReadExt as _, AsyncWriteExt as _, copy, sink},
     net::TcpListener,
+    sync::watch,
 };
 
 use super::{
@@ -28,6 +29,7 @@ struct Proxy {
     address: String,
     /// What each connection was sent by the client.
     heard: Arc<Mutex<Vec<Vec<u8>>>>,
+    silence: watch::Sender<()>,
 }
 
 impl Proxy {
@@ -36,11 +38,12 @@ impl Proxy {
         let proxy = Self {
             address: listener.local_addr().unwrap().to_string(),
             heard: Arc::default(),
+            silence: watch::Sender::new(()),
         };
-        let heard = proxy.heard.clone();
+        let (heard, silence) = (proxy.heard.clone(), proxy.silence.clone());
         tokio::spawn(async move {
             while let Ok((outer, _)) = listener.accept().await {
-                tokio::spawn(pass_on(outer, heard.clone()));
+                tokio::spawn(pass_on(outer, heard.clone(), silence.subscribe()));
             }
         });
         proxy
@@ -51,7 +54,11 @@ impl Proxy {
     }
 }
 
-async fn pass_on(mut outer: TcpStream, heard: Arc<Mutex<Vec<Vec<u8>>>>) {
+async fn pass_on(
+    mut outer: TcpStream,
+    heard: Arc<Mutex<Vec<Vec<u8>>>>,
+    mut silence: watch::Receiver<()>,
+) {
     let mut opening = Vec::new();
     while !opening.ends_with(b"\r\n\r\n") {
         assert_ne!(outer.read_buf(&mut opening).await.unwrap(), 0);
@@ -84,9 +91,14 @@ async fn pass_on(mut outer: TcpStream, heard: Arc<Mutex<Vec<Vec<u8>>>>) {
         }
     };
     tokio::select! {
-        () = inwards => {}
-        _ = copy(&mut from_inner, &mut to_outer) => {}
+        biased;
+        _ = silence.changed() => {}
+        () = inwards => return,
+        _ = copy(&mut from_inner, &mut to_outer) => return,
     }
+    // Nothing is answered and nothing is closed, until the client gives up.
+    let _ = copy(&mut from_outer, &mut sink()).await;
+    tokio::time::resume();
 }
 
 fn trusting(door: &TlsDoor) -> ClientConfig {
@@ -173,4 +185,23 @@ async fn other_proxies_are_refused_at_the_start() {
         let refused = refused.to_string();
         assert!(refused.contains("HTTPS_PROXY or ALL_PROXY"), "{refused}");
     }
+}
+
+#[tokio::test]
+async fn dead_connection_is_noticed_and_not_used_again() {
+    let (api, door) = api().await;
+    let proxy = Proxy::start().await;
+    let proxies = Matcher::builder().all(proxy.address.clone()).build();
+    let http = client(&door.url, &door, &proxies).unwrap();
+    let found = Ok(StatusCode::NOT_FOUND);
+    assert_eq!(ask(&http, &door.url, LIMIT).await, found);
+    proxy.silence.send_replace(());
+    // Time goes by on its own until the client gives the connection up.
+    tokio::time::pause();
+    let answer = ask(&http, &door.url, Duration::from_mins(5)).await;
+    assert_eq!(answer, Err(FetchError::Broken));
+    assert_eq!(ask(&http, &door.url, LIMIT).await, found);
+    assert_eq!(proxy.heard().len(), 2);
+    let arrived = api.requests().entries();
+    assert!(arrived.iter().all(|it| it.version == Version::HTTP_2));
 }

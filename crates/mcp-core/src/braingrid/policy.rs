@@ -17,11 +17,12 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 /// Why an attempt gave no answer to work with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// The request was not written: no connection could be made.
+    /// BrainGrid did not look at the request: no connection could be made, or it was refused as a
+    /// stream of HTTP/2.
     NotSent,
     /// 429, or 503 with `Retry-After`: BrainGrid says that nothing was done.
     TurnedAway(Option<Duration>),
-    /// Anything after the request may have been written.
+    /// Anything else: BrainGrid may have seen the request.
     Unclear,
 }
 

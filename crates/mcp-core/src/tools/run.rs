@@ -381,7 +381,11 @@ impl Default for InFlight {
 
 impl InFlight {
     fn begin(&self) -> Begun {
-        self.0.send_modify(|count| *count += 1);
+        // Nobody waits for more.
+        self.0.send_if_modified(|count| {
+            *count += 1;
+            false
+        });
         Begun(self.0.clone())
     }
 
@@ -405,7 +409,10 @@ struct Begun(Arc<watch::Sender<usize>>);
 
 impl Drop for Begun {
     fn drop(&mut self) {
-        self.0.send_modify(|count| *count = count.saturating_sub(1));
+        self.0.send_if_modified(|count| {
+            *count = count.saturating_sub(1);
+            *count == 0
+        });
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
     Config,
     call::Tool,
     drive::{Driver, Length, Load, Pace},
-    report::{Ratio, Row, count, per},
+    report::{Ratio, Row, count, per, ratios},
     stub::Stub,
     target::{Program, Recipe, Target},
     tenants::{self, Complaints, Tenant},
@@ -175,13 +175,14 @@ impl World {
         Ok(row)
     }
 
-    /// The same load on several servers in turn; the medians, in their order.
+    /// The same load on several servers in turn: the medians, in their order, and the first one
+    /// beside each of the others.
     pub(super) async fn alternate(
         &self,
         targets: &[&Target],
         load: &Load,
         label: &str,
-    ) -> anyhow::Result<Vec<Row>> {
+    ) -> anyhow::Result<(Vec<Row>, Vec<Ratio>)> {
         let mut rounds = vec![Vec::new(); targets.len()];
         for round in 0..self.config.rounds {
             // Every other round backwards, so that nobody is always the first.
@@ -196,7 +197,10 @@ impl World {
                 rounds[at].push(row);
             }
         }
-        Ok(rounds.iter().map(|rounds| Row::median(rounds)).collect())
+        let rows = rounds.iter().map(|rounds| Row::median(rounds)).collect();
+        let (ours, others) = rounds.split_first().context("nobody to measure")?;
+        let ratios = others.iter().flat_map(|theirs| ratios(ours, theirs));
+        Ok((rows, ratios.collect()))
     }
 
     /// Ours and everything it is compared with.
@@ -257,15 +261,4 @@ fn tiers(log: &str) -> BTreeMap<String, u64> {
         }
     }
     found
-}
-
-/// Ours, the first, beside each of the others.
-pub(super) fn ratios(rows: &[Row]) -> Vec<Ratio> {
-    let Some((ours, others)) = rows.split_first() else {
-        return Vec::new();
-    };
-    others
-        .iter()
-        .flat_map(|theirs| ours.ratios(theirs))
-        .collect()
 }

@@ -10,7 +10,7 @@ use crate::{
         drive::{Length, Pace},
         report::{Figure, Row, Section, per},
         target::Target,
-        world::{World, ratios},
+        world::World,
     },
 };
 
@@ -28,8 +28,8 @@ pub(super) async fn steady(world: &World) -> anyhow::Result<Shown> {
         for connections in world.config.connections.clone() {
             let load = world.closed(generation, connections);
             let label = format!("{}, {connections} connections", generation.version());
-            let rows = world.alternate(&targets, &load, &label).await?;
-            section.ratios.extend(ratios(&rows));
+            let (rows, ratios) = world.alternate(&targets, &load, &label).await?;
+            section.ratios.extend(ratios);
             found = rows.first().map_or(found, |row| row.calls_per_second);
             section.rows.extend(rows);
         }
@@ -37,9 +37,8 @@ pub(super) async fn steady(world: &World) -> anyhow::Result<Shown> {
         let mut load = world.closed(generation, OPEN_CONNECTIONS);
         load.pace = Pace::Open(rate);
         let label = format!("{}, open loop {rate:.0}/s", generation.version());
-        section
-            .rows
-            .extend(world.alternate(&targets, &load, &label).await?);
+        let (rows, _) = world.alternate(&targets, &load, &label).await?;
+        section.rows.extend(rows);
     }
     stop(all).await?;
     Ok((
@@ -89,7 +88,7 @@ pub(super) async fn upstream(world: &World) -> anyhow::Result<Shown> {
     for generation in world.config.generations.clone() {
         let load = world.closed(generation, OPEN_CONNECTIONS);
         let label = format!("{}, {OPEN_CONNECTIONS} connections", generation.version());
-        let rows = world.alternate(&targets, &load, &label).await?;
+        let (rows, _) = world.alternate(&targets, &load, &label).await?;
         for row in &rows {
             section.figures.push(Figure {
                 server: row.server.clone(),
@@ -112,7 +111,7 @@ pub(super) async fn mix(world: &World) -> anyhow::Result<Shown> {
         let mut load = world.closed(generation, CONNECTIONS);
         load.tools = vec![Tool::Create, Tool::List, Tool::List, Tool::ToolsList];
         let label = format!("{}, mix", generation.version());
-        let rows = world.alternate(&[&target], &load, &label).await?;
+        let (rows, _) = world.alternate(&[&target], &load, &label).await?;
         for row in &rows {
             section.figures.extend(row.cpu_per_1000.map(|cpu| Figure {
                 server: row.server.clone(),
@@ -142,15 +141,13 @@ pub(super) async fn telemetry(world: &World) -> anyhow::Result<Shown> {
     for generation in world.config.generations.clone() {
         let load = world.closed(generation, CONNECTIONS);
         let label = format!("{}, {CONNECTIONS} connections", generation.version());
-        let rows = world.alternate(&[&on, &off], &load, &label).await?;
-        section
-            .ratios
-            .extend(ratios(&rows).into_iter().map(|mut ratio| {
-                let is_throughput = ratio.figure == "calls/s";
-                ratio.goal = is_throughput.then_some("≥ 0.95");
-                ratio.reached = is_throughput.then_some(ratio.ratio >= BAR);
-                ratio
-            }));
+        let (rows, ratios) = world.alternate(&[&on, &off], &load, &label).await?;
+        section.ratios.extend(ratios.into_iter().map(|mut ratio| {
+            let is_throughput = ratio.figure == "calls/s";
+            ratio.goal = is_throughput.then_some("≥ 0.95");
+            ratio.reached = is_throughput.then_some(ratio.ratio >= BAR);
+            ratio
+        }));
         section.rows.extend(rows);
     }
     stop(vec![on, off]).await?;

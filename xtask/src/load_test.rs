@@ -51,7 +51,7 @@ Against what
                         --token-file <file>, one token a line; calls auth_status unless --tool
 
 How
-  --release             the binary that is shipped, instead of profile ci, which links faster
+  --release             the profile that is shipped, instead of ci, which links faster
   --unpinned            no core of their own for the servers
   --json                the report as JSON on stdout
   --json-file <file>    and to a file

@@ -21,22 +21,31 @@ use mcp_transport_http::{HttpConfig, HttpServer, RequestPreview};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ClientJsonRpcMessage, ContentBlock,
+        CallToolRequestParams, CallToolResponse, CallToolResult, ClientJsonRpcMessage,
+        ContentBlock, Tool,
     },
     service::RequestContext,
 };
 use serde_json::json;
-use tokio::runtime::Runtime;
-use tracing_subscriber::{layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tokio::runtime::{Builder, Runtime};
+use tracing_subscriber::{
+    filter::LevelFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 const BATCH: u32 = 200;
 const ROUNDS: usize = 60;
+
+const TOOL: &str = "create_requirement";
 
 /// A tool that does nothing.
 #[derive(Clone)]
 struct Idle;
 
 impl ServerHandler for Idle {
+    fn get_tool(&self, name: &str) -> Option<Tool> {
+        (name == TOOL).then(|| Tool::new(TOOL, TOOL, Arc::default()))
+    }
+
     async fn call_tool(
         &self,
         _: CallToolRequestParams,
@@ -47,25 +56,29 @@ impl ServerHandler for Idle {
 }
 
 fn main() {
-    // As the server does it without a collector: lines as JSON, no spans.
+    // Lines as JSON, of level `info`.
     tracing_subscriber::registry()
+        .with(LevelFilter::INFO)
         .with(
             tracing_subscriber::fmt::layer()
                 .json()
                 .with_writer(std::io::sink),
         )
         .init();
-    let runtime = Runtime::new().unwrap();
-    let issuer = runtime.block_on(Issuer::start()).unwrap();
-    let server = server(&issuer);
+    let elsewhere = Runtime::new().unwrap();
+    let issuer = elsewhere.block_on(Issuer::start()).unwrap();
+    // Of this thread alone: waking another one would be most of what is measured.
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let usual = server(&issuer);
+    let direct = server(&issuer).with_direct_tools([TOOL]);
     let token = issuer.token().mint();
     let message = |generation: Generation| {
         let arguments = json!({ "message": "let returning shoppers pay with a saved card" });
-        let params = json!({ "name": "create_requirement", "arguments": arguments });
+        let params = json!({ "name": TOOL, "arguments": arguments });
         Bytes::from(generation.message(1, "tools/call", params).to_string())
     };
     let [legacy, modern] = Generation::BOTH.map(message);
-    let call = |generation: Generation, body: &Bytes| {
+    let call = |server: &HttpServer<Idle>, generation: Generation, body: &Bytes| {
         let mut request = Request::post("http://127.0.0.1:8080/mcp")
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT, "application/json, text/event-stream")
@@ -73,7 +86,7 @@ fn main() {
             .header("mcp-protocol-version", generation.version());
         if generation == Generation::Modern {
             request = request.header("mcp-method", "tools/call");
-            request = request.header("mcp-name", "create_requirement");
+            request = request.header("mcp-name", TOOL);
         }
         let request = request.body(Full::new(body.clone())).unwrap();
         let response = runtime.block_on(server.handle(request));
@@ -84,10 +97,16 @@ fn main() {
     };
     let mut candidates: Vec<Candidate<'_>> = vec![
         Candidate::new("whole request in process, 2025-11-25", || {
-            call(Generation::Legacy, &legacy);
+            call(&direct, Generation::Legacy, &legacy);
         }),
         Candidate::new("whole request in process, 2026-07-28", || {
-            call(Generation::Modern, &modern);
+            call(&direct, Generation::Modern, &modern);
+        }),
+        Candidate::new("the same by the SDK's service, 2025-11-25", || {
+            call(&usual, Generation::Legacy, &legacy);
+        }),
+        Candidate::new("the same by the SDK's service, 2026-07-28", || {
+            call(&usual, Generation::Modern, &modern);
         }),
         Candidate::new("the SDK decodes the message, 2025-11-25", || {
             decode(&legacy);

@@ -36,7 +36,8 @@ use crate::{
 type AttachCaller = dyn Fn(&Session, &AccessToken, &mut Extensions) + Send + Sync;
 type ScopeRule = dyn Fn(&RequestPreview<'_>, &[String]) -> Result<(), Vec<String>> + Send + Sync;
 
-/// A hosted MCP server around an rmcp handler. Cheap to clone.
+/// A hosted MCP server around an rmcp handler. Cheap to clone, when it is set up: the clones share what
+/// the `with_` methods set, and those change nothing where there are clones.
 pub struct HttpServer<H> {
     pub(crate) inner: Arc<Inner<H>>,
 }
@@ -175,6 +176,8 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
     fn changed(mut self, change: impl FnOnce(&mut Inner<H>)) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.inner) {
             change(inner);
+        } else {
+            tracing::error!("a server of which there are clones is not changed any more");
         }
         self
     }

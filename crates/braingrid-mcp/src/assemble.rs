@@ -9,13 +9,13 @@ use mcp_auth::{
 };
 use mcp_core::{
     BrainGridClient, BrainGridConfig, Caller, FinishedRequest, Organization, RequestObserver,
-    ScopePolicy, ToolOptions, ToolSet,
+    ScopePolicy, ToolOptions, ToolSet, own_token,
 };
 use mcp_session::{
     Keyring, MemoryStore, RedisConfig, RedisStore, Session, SessionTiers, SharedStore,
 };
 use mcp_transport_http::{AdminServer, HttpConfig, HttpServer};
-use mcp_transport_stdio::{StaticToken, organization_claim};
+use mcp_transport_stdio::StaticToken;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use zeroize::Zeroizing;
@@ -241,7 +241,7 @@ pub(crate) fn token_caller(stdio: StdioSettings) -> anyhow::Result<Caller> {
     let organization = match stdio.organization {
         Some(id) => Organization::known(id.parse().context("BRAINGRID_ORGANIZATION_ID")?),
         None => {
-            let claim = stdio.token.as_ref().and_then(organization_claim);
+            let claim = stdio.token.as_ref().and_then(own_token::organization_claim);
             Organization::from_profile(claim.and_then(|id| id.parse().ok()))
         }
     };

@@ -8,9 +8,7 @@ use std::fmt::Display;
 use std::path::PathBuf;
 
 use clap::Args;
-use mcp_transport_stdio::login::{
-    self, CredentialStore, Keeping, LoginError, LoginRequest, Revocation, log_out,
-};
+use mcp_login::{CredentialStore, Keeping, LoginError, LoginRequest, Revocation, log_out};
 
 pub(crate) use callers::callers;
 
@@ -85,8 +83,8 @@ pub(crate) fn whoami(args: &ShowArgs, flags: &Flags, around: &Surroundings) -> R
 pub(crate) fn refresh(args: &RefreshArgs, flags: &Flags, around: &Surroundings) -> Result<(), u8> {
     let store = Local::load(flags, around)?.store()?;
     block_on(async {
-        let outcome = login::refresh(&store, &args.stamp, args.wait).await;
-        crate::print(&login::report(&outcome))
+        let outcome = mcp_login::refresh(&store, &args.stamp, args.wait).await;
+        crate::print(&mcp_login::report(&outcome))
     })
 }
 

@@ -33,10 +33,11 @@ use crate::config::{LogSettings, TelemetrySettings};
 use crate::metrics::{self, Metrics, names::LOG_LINES_DROPPED};
 
 /// Our crates, as targets.
-const OURS: [&str; 6] = [
+const OURS: [&str; 7] = [
     "braingrid_mcp",
     "mcp_auth",
     "mcp_core",
+    "mcp_login",
     "mcp_session",
     "mcp_transport_http",
     "mcp_transport_stdio",

@@ -25,6 +25,7 @@ mod braingrid;
 mod caller;
 mod error;
 mod ids;
+pub mod own_token;
 mod revisions;
 mod spans;
 pub mod tools;

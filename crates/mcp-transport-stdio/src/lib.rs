@@ -15,9 +15,7 @@
 
 mod credentials;
 mod drain;
-#[cfg(feature = "login")]
-pub mod login;
 mod serve;
 
-pub use credentials::{StaticToken, organization_claim};
+pub use credentials::StaticToken;
 pub use serve::{StdioError, serve, serve_over};

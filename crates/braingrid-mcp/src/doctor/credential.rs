@@ -97,11 +97,7 @@ fn login(stdio: &StdioSettings, now: SystemTime) -> Credential {
 }
 
 #[cfg(feature = "login")]
-fn about_login(
-    kept: &str,
-    login: &mcp_transport_stdio::login::StoredCredential,
-    now: SystemTime,
-) -> Finding {
+fn about_login(kept: &str, login: &mcp_login::StoredCredential, now: SystemTime) -> Finding {
     let what = format!("a login in {kept}");
     if login.refresh_token().is_some() {
         return Finding::good(
@@ -184,7 +180,7 @@ mod tests {
     #[cfg(feature = "login")]
     #[test]
     fn a_login_is_over_only_when_it_cannot_be_renewed() {
-        use mcp_transport_stdio::login::StoredCredential;
+        use mcp_login::StoredCredential;
         let now = UNIX_EPOCH + Duration::from_hours(100);
         let mut login = StoredCredential::new(SecretString::from("sesame"), now);
         let kept = "the system's keychain";

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 use mcp_core::{Caller, Credential, Organization, OrganizationId};
-use mcp_transport_stdio::login::{CredentialStore, Glance, Helper, LocalLogin};
+use mcp_login::{CredentialStore, Glance, Helper, LocalLogin};
 
 use crate::assemble::{Callers, token_caller};
 use crate::config::{LoginSettings, StdioSettings};

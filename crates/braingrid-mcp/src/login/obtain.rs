@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _, Read as _};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use mcp_transport_stdio::login::{
+use mcp_login::{
     BrowserLogin, CredentialStore, DeviceLogin, Kept, LoginError, LoginRequest, StoredCredential,
     log_in,
 };

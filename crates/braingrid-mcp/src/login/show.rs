@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use mcp_core::{ApiError, Profile};
-use mcp_transport_stdio::login::Loaded;
+use mcp_login::Loaded;
 use serde_json::{Value, json};
 
 use super::{Local, callers, fail};

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use mcp_core::own_token::claims;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
@@ -10,7 +11,6 @@ use serde_json::Value;
 use super::credential::StoredCredential;
 use super::error::LoginError;
 use super::issuer::{Answer, Issuer};
-use crate::credentials::claims;
 
 /// As whom and for what a login is asked.
 #[derive(Debug, Clone)]

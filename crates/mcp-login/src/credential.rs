@@ -3,12 +3,11 @@
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use mcp_core::own_token::organization_claim;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use zeroize::Zeroizing;
-
-use crate::credentials::organization_claim;
 
 /// A user's login.
 #[derive(Clone)]

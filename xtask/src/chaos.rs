@@ -1,5 +1,5 @@
 //! `cargo xtask chaos`: everything around a fleet of servers fails, again and again. What is done
-//! and counted stands in `crates/mcp-test-support/src/chaos.rs`.
+//! and counted stands in `crates/mcp-lab/src/chaos.rs`.
 
 use std::{ffi::OsString, process::Command};
 
@@ -32,7 +32,7 @@ pub(crate) fn run(flags: lexopt::Parser) -> anyhow::Result<()> {
     };
     let redis = redis::find_or_install()?;
     dev::build()?;
-    let mut program = Command::new(shell::built("mcp-test-support")?);
+    let mut program = Command::new(shell::built("lab")?);
     program
         .arg("chaos")
         .arg("--server")

@@ -1,12 +1,12 @@
 //! The clients' own command lines read what `braingrid-mcp install` wrote: the last part of
 //! `cargo xtask interop`. What is run and checked stands in
-//! `crates/mcp-test-support/interop/clients`.
+//! `crates/mcp-lab/interop/clients`.
 
 use std::{path::Path, process::Command};
 
 use crate::{node, shell};
 
-const SOURCE: &str = "crates/mcp-test-support/interop/clients";
+const SOURCE: &str = "crates/mcp-lab/interop/clients";
 
 /// Lets each client list the server, start it and lose it again.
 pub(crate) fn run(node: &Path) -> anyhow::Result<()> {

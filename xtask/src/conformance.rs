@@ -1,4 +1,4 @@
-//! `cargo xtask conformance`: the official suite of the protocol, by `mcp-test-support conformance`.
+//! `cargo xtask conformance`: the official suite of the protocol, by `lab conformance`.
 //! What is run, and how to read it: docs/conformance.md.
 
 use std::{ffi::OsString, process::Command};
@@ -13,7 +13,7 @@ Run the official MCP conformance suite.
 
 Two targets: a fixture with the suite's own tools on our transport, and the server itself. Both are
 behind real tokens; a proxy adds them, as the suite cannot. What may fail, and why, stands in
-crates/mcp-test-support/conformance. The suite and a Node.js for it are installed from npm below
+crates/mcp-lab/conformance. The suite and a Node.js for it are installed from npm below
 the target directory; its reports go to target/conformance/reports.
 
 Usage: cargo xtask conformance [options]
@@ -22,7 +22,7 @@ Usage: cargo xtask conformance [options]
 ";
 
 /// The suite's version, and the reviewed lists.
-const SOURCE: &str = "crates/mcp-test-support/conformance";
+const SOURCE: &str = "crates/mcp-lab/conformance";
 
 const MISSING: &str = "conformance needs npm: install Node.js with your package manager";
 
@@ -71,7 +71,7 @@ fn parse(mut flags: lexopt::Parser) -> anyhow::Result<Option<Vec<OsString>>> {
 fn conformance(passed_on: &[OsString]) -> anyhow::Result<()> {
     let dir = node::install(SOURCE, "conformance")?;
     build()?;
-    let mut program = Command::new(shell::built("mcp-test-support")?);
+    let mut program = Command::new(shell::built("lab")?);
     program
         .arg("conformance")
         .arg("--server")
@@ -95,8 +95,8 @@ fn build() -> anyhow::Result<()> {
         "--profile=ci",
         "--package=braingrid-mcp",
         "--bin=braingrid-mcp",
-        "--package=mcp-test-support",
-        "--bin=mcp-test-support",
+        "--package=mcp-lab",
+        "--bin=lab",
         "--package=mcp-transport-http",
         "--example=conformance_fixture",
     ]))

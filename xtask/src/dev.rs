@@ -1,5 +1,5 @@
 //! `cargo xtask dev`: builds the server and the stand-ins, and starts the stand-ins' program, which
-//! does the rest (`mcp-test-support dev`).
+//! does the rest (`lab dev`).
 
 use std::{ffi::OsString, process::Command};
 
@@ -42,7 +42,7 @@ pub(crate) fn run(flags: lexopt::Parser) -> anyhow::Result<()> {
         redis::Server::InPath
     };
     build()?;
-    let mut program = Command::new(shell::built("mcp-test-support")?);
+    let mut program = Command::new(shell::built("lab")?);
     program
         .arg("dev")
         .arg("--server")
@@ -94,8 +94,8 @@ pub(crate) fn build_command(profile: &str) -> Command {
         "build",
         "--package=braingrid-mcp",
         "--bin=braingrid-mcp",
-        "--package=mcp-test-support",
-        "--bin=mcp-test-support",
+        "--package=mcp-lab",
+        "--bin=lab",
     ]);
     build.args(["--profile", profile]);
     build

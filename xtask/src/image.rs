@@ -93,7 +93,7 @@ pub(crate) fn try_it(tag: &str) -> anyhow::Result<()> {
     let container = shell::output(&mut buildah(["from", tag]))?;
     let container = Container(container.trim().to_owned());
     dev::build()?;
-    let mut stand_ins = Command::new(shell::built("mcp-test-support")?)
+    let mut stand_ins = Command::new(shell::built("lab")?)
         .args(["dev", "--json", "--server"])
         .arg(container.program()?)
         .stdout(Stdio::piped())
@@ -194,7 +194,7 @@ impl Container {
             &shell::target_dir()?.join("image/run-read-only.sh"),
             &script,
         )?;
-        let mut demonstration = Command::new(shell::built("mcp-test-support")?);
+        let mut demonstration = Command::new(shell::built("lab")?);
         demonstration.args(["dev", "--once", "--json", "--server"]);
         shell::output(demonstration.arg(program))?;
         eprintln!("the image serves with a read-only root");

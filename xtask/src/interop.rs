@@ -1,5 +1,5 @@
 //! `cargo xtask interop`: real clients log in at a certified authorization server and work with the
-//! real server. What is run and checked stands in `crates/mcp-test-support/interop`.
+//! real server. What is run and checked stands in `crates/mcp-lab/interop`.
 
 use std::{
     fs,
@@ -27,7 +27,7 @@ Usage: cargo xtask interop [options]
 ";
 
 /// Where the clients and the authorization server are set up.
-const SOURCE: &str = "crates/mcp-test-support/interop";
+const SOURCE: &str = "crates/mcp-lab/interop";
 
 /// What the command was asked for.
 #[derive(Debug, Default, PartialEq)]
@@ -83,7 +83,7 @@ fn interop(options: &Options) -> anyhow::Result<()> {
         .arg("--server")
         .arg(shell::built("braingrid-mcp")?)
         .arg("--stand-ins")
-        .arg(shell::built("mcp-test-support")?)
+        .arg(shell::built("lab")?)
         .arg("--python")
         .arg(python)
         .arg("--logs")

@@ -1,5 +1,5 @@
 //! `cargo xtask load-test`: builds the servers and the generator and starts it. What is sent and
-//! counted stands in `crates/mcp-test-support/src/load_test.rs`.
+//! counted stands in `crates/mcp-lab/src/load_test.rs`.
 
 use std::{ffi::OsString, path::PathBuf, process::Command};
 
@@ -152,7 +152,7 @@ fn build(profile: &str) -> anyhow::Result<Built> {
     shell::run(cargo.arg("--example=bare-rmcp"))?;
     let dir = shell::target_dir()?.join(profile);
     let built = Built {
-        generator: dir.join("mcp-test-support"),
+        generator: dir.join("lab"),
         server: dir.join("braingrid-mcp"),
         bare: dir.join("examples/bare-rmcp"),
     };

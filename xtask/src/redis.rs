@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 
 use crate::{debian, shell};
 
-/// The variable by which `mcp-test-support` is told which program to start.
+/// The variable by which `lab` is told which program to start.
 const VARIABLE: &str = "REDIS_SERVER_BIN";
 
 /// A small, self-contained Valkey (the Redis fork) for machines where nothing may be installed.

@@ -16,11 +16,11 @@ use tokio::{
 };
 
 /// A whole answer.
-pub(crate) type Answer = Response<Full<Bytes>>;
+pub type Answer = Response<Full<Bytes>>;
 
 /// The connection is to be closed without an answer.
 #[derive(Debug)]
-pub(crate) struct Closed;
+pub struct Closed;
 
 impl std::fmt::Display for Closed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -31,14 +31,14 @@ impl std::fmt::Display for Closed {
 impl std::error::Error for Closed {}
 
 /// A running server; dropping it closes the listener and every connection.
-pub(crate) struct HttpServer {
+pub struct HttpServer {
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
 impl HttpServer {
     /// Answers with `handler` whoever connects to `listener`.
-    pub(crate) fn start<H, F>(listener: TcpListener, handler: H) -> Self
+    pub fn start<H, F>(listener: TcpListener, handler: H) -> Self
     where
         H: Fn(Request<Bytes>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Result<Answer, Closed>> + Send + 'static,
@@ -52,7 +52,7 @@ impl HttpServer {
     }
 
     /// Closes the listener and every connection before it returns.
-    pub(crate) async fn stop(mut self) {
+    pub async fn stop(mut self) {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
         }
@@ -67,7 +67,7 @@ impl Drop for HttpServer {
 }
 
 /// Binds `127.0.0.1:port` (0: any free port) and says which port it is.
-pub(crate) async fn listen(port: u16) -> io::Result<(TcpListener, u16)> {
+pub async fn listen(port: u16) -> io::Result<(TcpListener, u16)> {
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     let port = listener.local_addr()?.port();
     Ok((listener, port))
@@ -113,12 +113,12 @@ where
 }
 
 /// A JSON answer.
-pub(crate) fn json(status: StatusCode, body: &Value) -> Answer {
+pub fn json(status: StatusCode, body: &Value) -> Answer {
     with_type(status, "application/json", body.to_string())
 }
 
 /// An answer with a content type.
-pub(crate) fn with_type(status: StatusCode, content_type: &'static str, body: String) -> Answer {
+pub fn with_type(status: StatusCode, content_type: &'static str, body: String) -> Answer {
     let mut answer = Response::new(Full::new(Bytes::from(body)));
     *answer.status_mut() = status;
     answer.headers_mut().insert(

@@ -1,4 +1,4 @@
-//! The far ends of the wire, for tests and for `cargo xtask dev`. Development only.
+//! The far ends of the wire, for tests and for the lab. Development only.
 //!
 //! **What stands in for what.** [`Issuer`] is an OAuth issuer with keys made at start; [`Api`] is a
 //! stand-in for the BrainGrid API. The API's specification is not public: [`Api`] encodes *our
@@ -50,21 +50,19 @@
 )]
 
 pub mod api;
-pub mod chaos;
 pub mod client;
 pub mod collector;
 mod dogstatsd;
 mod exposition;
 mod gate;
-mod http;
+pub mod http;
 mod issuer;
 mod journal;
 mod keys;
-pub mod load_test;
 mod lock;
 mod process;
 mod redis;
-mod resp;
+pub mod resp;
 mod terminal;
 mod token;
 
@@ -76,7 +74,8 @@ pub use gate::Gate;
 pub use issuer::{Issuer, IssuerMode, Rotation};
 pub use journal::Journal;
 pub use keys::{Algorithm, SigningKey};
-pub use process::{Captured, ServerCommand, ServerProcess, Source, free_port};
+pub use lock::lock;
+pub use process::{Captured, ServerCommand, ServerProcess, Source, free_port, signal};
 pub use redis::RedisServer;
 pub use terminal::OnTerminal;
 pub use token::{TokenBuilder, payload_of};

@@ -290,7 +290,7 @@ impl ServerProcess {
 }
 
 /// Sends a signal to a child that has not been waited for, so its id is still its own.
-pub(crate) fn signal(pid: u32, signal: Signal) -> io::Result<()> {
+pub fn signal(pid: u32, signal: Signal) -> io::Result<()> {
     let pid = i32::try_from(pid).map_err(io::Error::other)?;
     nix::sys::signal::kill(Pid::from_raw(pid), signal).map_err(io::Error::from)
 }

@@ -204,7 +204,8 @@ impl RedisServer {
         self.command(&["FLUSHALL"]).await.map(drop)
     }
 
-    pub(crate) async fn command(&self, arguments: &[&str]) -> anyhow::Result<Reply> {
+    /// One command, with text as its arguments.
+    pub async fn command(&self, arguments: &[&str]) -> anyhow::Result<Reply> {
         let arguments: Vec<_> = arguments
             .iter()
             .map(|argument| argument.as_bytes())

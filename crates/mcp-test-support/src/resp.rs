@@ -9,23 +9,30 @@ use tokio::{
 
 /// One reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Reply {
+pub enum Reply {
+    /// Nothing there.
     Nil,
+    /// A number.
     Integer(i64),
+    /// A string.
     Bytes(Vec<u8>),
+    /// A refusal.
     Error(String),
+    /// Several.
     List(Vec<Reply>),
 }
 
 impl Reply {
-    pub(crate) fn into_bytes(self) -> Option<Vec<u8>> {
+    /// The bytes of a string reply.
+    pub fn into_bytes(self) -> Option<Vec<u8>> {
         match self {
             Self::Bytes(bytes) => Some(bytes),
             _ => None,
         }
     }
 
-    pub(crate) fn into_list(self) -> Vec<Self> {
+    /// The replies of a list; none of anything else.
+    pub fn into_list(self) -> Vec<Self> {
         match self {
             Self::List(items) => items,
             _ => Vec::new(),
@@ -33,22 +40,24 @@ impl Reply {
     }
 
     /// The text of a string reply, lossy.
-    pub(crate) fn into_text(self) -> String {
+    pub fn into_text(self) -> String {
         String::from_utf8_lossy(&self.into_bytes().unwrap_or_default()).into_owned()
     }
 }
 
 /// A connection of its own.
-pub(crate) struct Resp(BufReader<TcpStream>);
+pub struct Resp(BufReader<TcpStream>);
 
 impl Resp {
-    pub(crate) async fn connect(port: u16) -> io::Result<Self> {
+    /// To the server at this port of this machine.
+    pub async fn connect(port: u16) -> io::Result<Self> {
         Ok(Self(BufReader::new(
             TcpStream::connect(("127.0.0.1", port)).await?,
         )))
     }
 
-    pub(crate) async fn command(&mut self, arguments: &[&[u8]]) -> io::Result<Reply> {
+    /// Sends one command and reads its reply.
+    pub async fn command(&mut self, arguments: &[&[u8]]) -> io::Result<Reply> {
         let mut message = format!("*{}\r\n", arguments.len()).into_bytes();
         for argument in arguments {
             message.extend(format!("${}\r\n", argument.len()).into_bytes());

@@ -178,7 +178,7 @@ pub(super) fn try_it(environment: &str) -> anyhow::Result<()> {
         "the function does not stream its answers"
     );
     dev::build()?;
-    let mut demonstration = Command::new(shell::built("mcp-test-support")?);
+    let mut demonstration = Command::new(shell::built("lab")?);
     demonstration.args(["dev", "--once", "--json", "--server"]);
     shell::output(demonstration.arg(function.join("user-server")))?;
     eprintln!("the function serves: a real client called a tool of the server that Vercel built");

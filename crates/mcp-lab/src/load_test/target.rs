@@ -16,7 +16,7 @@ use super::{
     connection::Connection,
     machine::{ServerCore, processor_seconds, resident_mib},
 };
-use crate::process::{ServerCommand, free_port, signal};
+use mcp_test_support::{ServerCommand, free_port, signal};
 
 const START_LIMIT: Duration = Duration::from_secs(30);
 const STOP_LIMIT: Duration = Duration::from_secs(15);

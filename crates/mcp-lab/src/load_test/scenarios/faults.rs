@@ -5,17 +5,15 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 
 use super::Shown;
-use crate::{
-    client::Generation,
-    issuer::Issuer,
-    load_test::{
-        call::{Template, Tool},
-        connection::Connection,
-        drive::Length,
-        report::{Figure, Row, Section, count, median, per},
-        target::{Recipe, Target},
-        world::World,
-    },
+use mcp_test_support::{Issuer, client::Generation};
+
+use crate::load_test::{
+    call::{Template, Tool},
+    connection::Connection,
+    drive::Length,
+    report::{Figure, Row, Section, count, median, per},
+    target::{Recipe, Target},
+    world::World,
 };
 
 const CONNECTIONS: usize = 16;

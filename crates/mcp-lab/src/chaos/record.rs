@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::lock::lock;
+use mcp_test_support::lock;
 
 /// Complaints that are kept word for word.
 const COMPLAINTS: usize = 25;

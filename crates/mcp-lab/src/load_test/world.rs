@@ -18,10 +18,7 @@ use super::{
     target::{Program, Recipe, Target},
     tenants::{self, Complaints, Tenant},
 };
-use crate::{
-    client::Generation, issuer::Issuer, lock::lock, process::free_port, random_hex,
-    redis::RedisServer,
-};
+use mcp_test_support::{Issuer, RedisServer, client::Generation, free_port, lock, random_hex};
 
 /// How long a server has to write the log lines of what it has answered.
 const SETTLE: Duration = Duration::from_millis(150);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use mcp_test_support::chaos::{self, Config, Length};
+use mcp_lab::chaos::{self, Config, Length};
 
 /// What to run.
 #[derive(Args)]

@@ -10,7 +10,7 @@ use super::{
     schedule::{Event, Step},
     world::World,
 };
-use crate::issuer::IssuerMode;
+use mcp_test_support::IssuerMode;
 
 /// Between two changes of the issuer's keys. A server asks for keys it does not know once in ten
 /// seconds, so that forged key ids cannot be used to flood the issuer, and no issuer changes its

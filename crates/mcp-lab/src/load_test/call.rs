@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
 use super::tenants::{Tenant, named_in};
-use crate::client::Generation;
+use mcp_test_support::client::Generation;
 
 /// What is called.
 #[derive(Clone, Debug)]

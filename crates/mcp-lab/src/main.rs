@@ -1,4 +1,5 @@
-//! Starts the stand-ins for development: alone, or with the real server and a demonstration.
+//! What `cargo xtask` starts: the stand-ins alone, the demonstration, the load test, the chaos suite,
+//! the conformance suite.
 //!
 //! Both stand-ins say so wherever they are seen. The one for the BrainGrid API encodes this
 //! project's assumptions about an API whose specification is not public.
@@ -17,10 +18,11 @@ mod load_test_command;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use mcp_test_support::{Api, Issuer, load_test::ServerCore};
+use mcp_lab::load_test::ServerCore;
+use mcp_test_support::{Api, Issuer};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Stand-ins for the far ends of braingrid-mcp. Development only.
+/// braingrid-mcp among stand-ins, under load and in trouble. Development only.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {

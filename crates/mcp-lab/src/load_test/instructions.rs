@@ -14,7 +14,7 @@ use super::{
     target::Recipe,
     world::World,
 };
-use crate::client::Generation;
+use mcp_test_support::client::Generation;
 
 /// What a call may take, by revision, profile `ci`.
 ///

@@ -4,10 +4,8 @@ use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use mcp_test_support::{
-    client::Generation,
-    load_test::{self, Config, Scenario, ServerCore},
-};
+use mcp_lab::load_test::{self, Config, Scenario, ServerCore};
+use mcp_test_support::client::Generation;
 
 /// What to measure.
 #[derive(Args)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::Args;
-use mcp_test_support::load_test::{Config, count_instructions};
+use mcp_lab::load_test::{Config, count_instructions};
 
 use crate::load_test_command::variables;
 

@@ -16,7 +16,7 @@ use super::{
     record::{Recorder, count},
     tenant::{Login, Tenant},
 };
-use crate::client::{Generation, RawAnswer, RawHttp, RawRequest};
+use mcp_test_support::client::{Generation, RawAnswer, RawHttp, RawRequest};
 
 /// Nothing may take longer.
 const LIMIT: Duration = Duration::from_secs(15);

@@ -37,7 +37,7 @@ pub use report::{Figure, Ratio, Report, Row, Section};
 pub use scenarios::Scenario;
 use serde_json::Value;
 
-use crate::client::Generation;
+use mcp_test_support::client::Generation;
 
 /// What to run.
 #[derive(Clone, Debug, Default)]

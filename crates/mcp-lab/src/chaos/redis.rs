@@ -8,9 +8,8 @@ use std::{
 use anyhow::{Context, bail};
 use tokio::time::Instant;
 
-use crate::{
-    process::free_port,
-    redis::RedisServer,
+use mcp_test_support::{
+    RedisServer, free_port,
     resp::{Reply, Resp},
 };
 

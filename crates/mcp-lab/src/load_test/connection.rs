@@ -31,7 +31,7 @@ enum Way {
 impl Connection {
     pub(super) fn new(to: Endpoint) -> Self {
         let way = if to.url.scheme() == "https" {
-            Way::Tls(crate::http_client())
+            Way::Tls(mcp_test_support::http_client())
         } else {
             Way::Closed
         };

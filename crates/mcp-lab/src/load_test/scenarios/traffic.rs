@@ -3,15 +3,14 @@
 use std::time::{Duration, Instant};
 
 use super::Shown;
-use crate::{
-    client::Generation,
-    load_test::{
-        call::Tool,
-        drive::{Length, Pace},
-        report::{Figure, Row, Section, per},
-        target::Target,
-        world::World,
-    },
+use mcp_test_support::client::Generation;
+
+use crate::load_test::{
+    call::Tool,
+    drive::{Length, Pace},
+    report::{Figure, Row, Section, per},
+    target::Target,
+    world::World,
 };
 
 /// Connections of the open loop: enough that a call seldom waits for one.

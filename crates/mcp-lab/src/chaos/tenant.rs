@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::schedule::Random;
-use crate::{issuer::Issuer, lock::lock};
+use mcp_test_support::{Issuer, lock};
 
 /// Lifetime of a token by the issuer's clock. Longer than its error and its longest outage.
 const LIFETIME: i64 = 150;

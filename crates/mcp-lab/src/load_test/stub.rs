@@ -15,10 +15,9 @@ use http::{HeaderMap, Method, Request, StatusCode, header};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::{
-    http::{Answer, Closed, HttpServer, listen, with_type},
-    load_test::tenants::named_in,
-};
+use mcp_test_support::http::{Answer, Closed, HttpServer, listen, with_type};
+
+use super::tenants::named_in;
 
 /// The running stub.
 pub(super) struct Stub {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{record::percentile, schedule::Length, world::World};
-use crate::client::{Generation, RawHttp};
+use mcp_test_support::client::{Generation, RawHttp};
 
 /// Until the circuit is open for certain: three failures of at most 250 ms each, in a row.
 const CIRCUIT_OPENS: Duration = Duration::from_millis(1_500);

@@ -19,7 +19,7 @@ use super::{
     redis::RedisPair,
     tenant::{Login, Tenant},
 };
-use crate::{api::Api, client::Generation, issuer::Issuer, process::free_port};
+use mcp_test_support::{Api, Issuer, client::Generation, free_port};
 
 pub(super) const TENANTS: usize = 50;
 /// Between events: the fleet gets back on its feet.

@@ -21,7 +21,7 @@ use super::{
     connection::Connection,
     tenants::{Complaints, Tenant},
 };
-use crate::client::Generation;
+use mcp_test_support::client::Generation;
 
 /// What to send, and how.
 #[derive(Clone)]

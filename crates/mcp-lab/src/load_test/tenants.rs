@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::Value;
 
-use crate::{issuer::Issuer, token::TokenBuilder};
+use mcp_test_support::{Issuer, TokenBuilder};
 
 /// A user of an organization, and the token it calls with.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ impl Tenant {
 
     /// The owner of a token that was given to us.
     pub(super) fn of(token: &str) -> Self {
-        let claims = crate::payload_of(token);
+        let claims = mcp_test_support::payload_of(token);
         let subject = claims.as_ref().and_then(|claims| claims.get("sub"));
         let subject = subject.and_then(Value::as_str).unwrap_or("unknown");
         Self {

@@ -12,11 +12,7 @@ use std::{
 use anyhow::{Context, bail};
 
 use super::door::Door;
-use crate::{
-    client::RawHttp,
-    process::{ServerCommand, ServerProcess, free_port},
-    random_hex,
-};
+use mcp_test_support::{ServerCommand, ServerProcess, client::RawHttp, free_port, random_hex};
 
 /// How many instances there are.
 pub(super) const INSTANCES: usize = 3;

@@ -1,0 +1,11 @@
+//! Where the server is tried: among stand-ins, under load, and while everything around it fails.
+//! Development only.
+//!
+//! The program `lab` is what `cargo xtask` starts. Here is what its tests want too: [`chaos`], a
+//! fleet of servers and a schedule of outages, and [`load_test`], many tenants and a report.
+//!
+//! Apart from `mcp-test-support`, with which every crate is tested: a change here builds none of
+//! those tests again.
+
+pub mod chaos;
+pub mod load_test;

@@ -16,6 +16,7 @@ use rmcp::ServerHandler;
 use serde_json::json;
 
 use crate::{
+    access_log::AccessLine,
     authenticate::{Unauthenticated, authenticate},
     batch,
     body::{self, BoxedBody},
@@ -26,7 +27,6 @@ use crate::{
     preview::{PreviewError, RequestPreview},
     protocol,
     router::{Inner, method_not_allowed},
-    trace::AccessLine,
 };
 
 /// A request that may go on.

@@ -35,6 +35,7 @@
 //!
 //! [`ServerHandler`]: rmcp::ServerHandler
 
+mod access_log;
 mod admin;
 mod authenticate;
 mod batch;
@@ -58,7 +59,6 @@ mod request_id;
 mod router;
 mod serve;
 mod spans;
-mod trace;
 
 pub use admin::AdminServer;
 pub use config::{HttpConfig, HttpConfigError};

@@ -20,6 +20,7 @@ use serde_json::json;
 use tracing::Instrument as _;
 
 use crate::{
+    access_log::AccessLine,
     body::{self, BoxedBody},
     challenge::Challenger,
     config::HttpConfig,
@@ -30,7 +31,6 @@ use crate::{
     origin::{OriginRule, preflight},
     preview::RequestPreview,
     spans::HeadSampler,
-    trace::AccessLine,
 };
 
 type AttachCaller = dyn Fn(&Session, &AccessToken, &mut Extensions) + Send + Sync;

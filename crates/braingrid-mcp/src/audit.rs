@@ -1,18 +1,22 @@
 //! The audit log: who did what for which organization, and who was sent away.
 //!
-//! One record for each call of a tool that changes something and for each refusal, to a file, to
-//! standard output or to an OpenTelemetry collector. A request only puts its record into a queue:
-//! it never waits, and when the queue is full the record is lost, which is counted. Arguments are
-//! not in a record, only a keyed digest of them.
+//! One record of what a call is about to change, one of how it ended, and one for each refusal, to
+//! a file, to standard output or to an OpenTelemetry collector. Records go through a queue; when it
+//! is full a record is lost, which is counted. Only a write waits, for its intent to be written, and
+//! not for long: an audit log that takes nothing stops nobody. Arguments are not in a record, only a
+//! keyed digest of them.
 
 mod digest;
 mod export;
 mod hooks;
 mod lines;
 
+use std::collections::hash_map::RandomState;
+use std::future::Future;
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -20,6 +24,7 @@ use jiff::Timestamp;
 use opentelemetry::Context;
 use opentelemetry::trace::{TraceContextExt as _, TraceId};
 use serde::{Serialize, Serializer};
+use tokio::sync::oneshot;
 
 pub(crate) use digest::Digest;
 use export::Export;
@@ -36,16 +41,25 @@ const WAITING: usize = 8_192;
 /// not push out what was done.
 const WAITING_REFUSALS: usize = WAITING / 2;
 
+/// How long a write waits for its intent to be written. After that it is sent all the same.
+const INTENT_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Is told, or dropped, when a record is off the queue: written or lost.
+type Settled = oneshot::Sender<()>;
+
 /// One line of the audit log. The fields are documented in `docs/observability.md`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Record {
-    /// When it ended.
+    /// When it was about to be sent, or when it ended.
     #[serde(serialize_with = "as_text")]
     pub(crate) time: Timestamp,
     /// What kind of record this is.
     pub(crate) event: Event,
-    /// `ok`, or the name of what went wrong, or the reason of the refusal.
+    /// `pending`; or `ok`, or the name of what went wrong; or the reason of the refusal.
     pub(crate) outcome: &'static str,
+    /// The same in the intent and the outcome of a call, and in no other record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) call_id: Option<String>,
     /// Who, as the issuer names them; absent where nobody was authenticated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) subject: Option<String>,
@@ -75,7 +89,9 @@ fn as_text<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::E
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Event {
-    /// A call of a tool that changes something.
+    /// A call of a tool is about to change something.
+    Intent,
+    /// How a call of a tool that changes something ended.
     ToolCall,
     /// A request that was sent away.
     Refusal,
@@ -84,6 +100,7 @@ pub(crate) enum Event {
 impl Event {
     fn as_str(self) -> &'static str {
         match self {
+            Self::Intent => "intent",
             Self::ToolCall => "tool_call",
             Self::Refusal => "refusal",
         }
@@ -98,6 +115,7 @@ impl Record {
             time: Timestamp::now(),
             event,
             outcome,
+            call_id: None,
             subject: None,
             organization: None,
             tool: None,
@@ -106,6 +124,14 @@ impl Record {
             trace_id: (trace_id != TraceId::INVALID).then(|| trace_id.to_string()),
         }
     }
+}
+
+/// An id for a call that no other call has, of this process or of another.
+fn new_call_id() -> String {
+    static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().build_hasher().finish());
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("{:016x}-{number}", *PROCESS)
 }
 
 /// Takes records. A cheap handle.
@@ -134,7 +160,7 @@ impl Counts {
     /// A place in the queue, if there is one for this kind of record.
     fn enter(&self, event: Event) -> bool {
         let limit = match event {
-            Event::ToolCall => WAITING,
+            Event::Intent | Event::ToolCall => WAITING,
             Event::Refusal => WAITING_REFUSALS,
         };
         let entered = self.waiting.fetch_add(1, Ordering::Relaxed) < limit;
@@ -146,6 +172,9 @@ impl Counts {
 
     /// So many records are off the queue.
     fn leave(&self, records: usize, written: bool) {
+        if records == 0 {
+            return;
+        }
         self.waiting.fetch_sub(records, Ordering::Relaxed);
         let count = if written { &self.written } else { &self.lost };
         count.fetch_add(
@@ -173,10 +202,31 @@ impl Audit {
 
     /// Takes a record, or counts it as lost. Never waits.
     pub(crate) fn record(&self, record: Record) {
+        self.put(record, None);
+    }
+
+    /// Takes a record; completes when it is written through, or is lost, or takes too long.
+    pub(crate) fn write(&self, record: Record) -> impl Future<Output = ()> + Send + use<> {
+        let (settled, settles) = oneshot::channel();
+        self.put(record, Some(settled));
+        async move {
+            // What is lost is counted and complained of where it is lost.
+            if tokio::time::timeout(INTENT_PATIENCE, settles)
+                .await
+                .is_err()
+            {
+                tracing::error!(
+                    "the audit log is slow: a write is sent before its intent is written"
+                );
+            }
+        }
+    }
+
+    fn put(&self, record: Record, settled: Option<Settled>) {
         if self.0.counts.enter(record.event) {
             match &self.0.sink {
-                Sink::Lines(lines) => lines.record(&record),
-                Sink::Export(export) => export.record(record),
+                Sink::Lines(lines) => lines.record(&record, settled),
+                Sink::Export(export) => export.record(record, settled),
             }
         }
     }

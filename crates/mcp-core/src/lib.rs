@@ -43,6 +43,6 @@ pub use ids::{InvalidId, OrganizationId, ProjectRef, RequirementRef, TaskRef};
 pub use revisions::protocol_revisions;
 pub use spans::HeadSampler;
 pub use tools::{
-    AuditedCall, Auditor, CallEnd, FinishedOperation, OperationObserver, ScopePolicy, ToolOptions,
-    ToolSet, canonical_name,
+    AuditedCall, Auditor, CallAudit, FinishedOperation, OperationObserver, ScopePolicy,
+    ToolOptions, ToolSet, canonical_name,
 };

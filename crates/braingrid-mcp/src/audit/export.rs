@@ -1,6 +1,7 @@
 //! Audit records as OpenTelemetry log records, over OTLP.
 
 use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
@@ -14,7 +15,7 @@ use opentelemetry_sdk::logs::{
 };
 use url::Url;
 
-use super::{Counts, Record, WAITING};
+use super::{Counts, Record, Settled, WAITING};
 use crate::telemetry;
 
 /// The event name of a record.
@@ -24,6 +25,8 @@ const EVENT: &str = "mcp.audit";
 pub(super) struct Export {
     provider: SdkLoggerProvider,
     logger: SdkLogger,
+    /// Who waits for what was taken to be sent.
+    waiting: Sender<Settled>,
 }
 
 impl Export {
@@ -43,10 +46,18 @@ impl Export {
             .with_resource(telemetry::resource(environment))
             .build();
         let logger = provider.logger(EVENT);
-        Ok(Self { provider, logger })
+        let (waiting, waiters) = mpsc::channel();
+        let flushed = provider.clone();
+        let thread = std::thread::Builder::new().name("audit-flusher".to_owned());
+        thread.spawn(move || flush(&flushed, &waiters))?;
+        Ok(Self {
+            provider,
+            logger,
+            waiting,
+        })
     }
 
-    pub(super) fn record(&self, record: Record) {
+    pub(super) fn record(&self, record: Record, settled: Option<Settled>) {
         let mut log = self.logger.create_log_record();
         log.set_event_name(EVENT);
         log.set_severity_number(Severity::Info);
@@ -55,6 +66,7 @@ impl Export {
         let texts = [
             ("audit.event", Some(record.event.as_str().to_owned())),
             ("audit.outcome", Some(record.outcome.to_owned())),
+            ("audit.call_id", record.call_id),
             ("enduser.id", record.subject),
             ("audit.organization", record.organization),
             ("gen_ai.tool.name", record.tool),
@@ -68,11 +80,25 @@ impl Export {
         }
         // The trace is that of the current context, which the logger asks for itself.
         self.logger.emit(log);
+        if let Some(settled) = settled {
+            // Without the thread nobody waits: the other end is dropped with the error.
+            let _ = self.waiting.send(settled);
+        }
     }
 
     pub(super) fn finish(&self, patience: Duration) {
         // What was not sent is still counted as waiting.
         let _ = self.provider.shutdown_with_timeout(patience);
+    }
+}
+
+/// Has everything sent for those who wait, and does not let a second wait for its timer.
+fn flush(provider: &SdkLoggerProvider, waiters: &Receiver<Settled>) {
+    while let Ok(first) = waiters.recv() {
+        let all: Vec<_> = std::iter::once(first).chain(waiters.try_iter()).collect();
+        // What could not be sent is counted by the exporter.
+        let _ = provider.force_flush();
+        drop(all);
     }
 }
 

@@ -1,14 +1,16 @@
 //! What the tools and the HTTP edge tell of calls and refusals, as records.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use mcp_core::{Auditor, Caller};
+use mcp_core::{Auditor, CallAudit, Caller};
 use mcp_session::Session;
 use mcp_transport_http::{Refusal, RequestObserver};
 use serde_json::Map;
 
-use super::{Audit, Digest, Event, Record};
+use super::{Audit, Digest, Event, Record, new_call_id};
 
 impl Audit {
     /// For [`mcp_core::ToolSet::with_auditor`].
@@ -26,13 +28,11 @@ impl Audit {
             ));
             record.tool = Some(call.tool.to_owned());
             record.request_id = call.request_id.map(str::to_owned);
-            let (audit, caller) = (audit.clone(), call.caller.clone());
-            Box::new(move |outcome| {
-                record.time = Timestamp::now();
-                record.outcome = outcome;
-                // Over stdio, the call itself may have found out which it is.
-                record.organization = organization_of(&caller);
-                audit.record(record);
+            record.call_id = Some(new_call_id());
+            Box::new(Call {
+                audit: audit.clone(),
+                caller: call.caller.clone(),
+                record,
             })
         })
     }
@@ -48,6 +48,34 @@ impl Audit {
                 audit.record(refused(refusal));
             }
         })
+    }
+}
+
+/// A call under way, and what is known of it.
+struct Call {
+    audit: Audit,
+    caller: Caller,
+    record: Record,
+}
+
+impl Call {
+    fn now(&self, event: Event, outcome: &'static str) -> Record {
+        let mut record = self.record.clone();
+        record.time = Timestamp::now();
+        (record.event, record.outcome) = (event, outcome);
+        // Over stdio, the call itself may have found out which it is.
+        record.organization = organization_of(&self.caller);
+        record
+    }
+}
+
+impl CallAudit for Call {
+    fn intend(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(self.audit.write(self.now(Event::Intent, "pending")))
+    }
+
+    fn end(&self, outcome: &'static str) {
+        self.audit.record(self.now(Event::ToolCall, outcome));
     }
 }
 

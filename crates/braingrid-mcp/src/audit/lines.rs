@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Counts, Record};
+use super::{Counts, Record, Settled};
 
 /// Between two complaints about a place that cannot be written to.
 const BETWEEN_COMPLAINTS: Duration = Duration::from_secs(10);
@@ -27,9 +27,12 @@ pub(super) trait Target: Write + Send {
 
 impl Target for io::Stdout {}
 
+/// A record, and who waits for it.
+type Line = (Vec<u8>, Option<Settled>);
+
 /// The queue in front of the thread.
 pub(super) struct Lines {
-    queue: Mutex<Option<Sender<Vec<u8>>>>,
+    queue: Mutex<Option<Sender<Line>>>,
     done: Mutex<Receiver<()>>,
     counts: Arc<Counts>,
 }
@@ -55,12 +58,15 @@ impl Lines {
     }
 
     /// Puts a record, which has its place, into the queue.
-    pub(super) fn record(&self, record: &Record) {
+    pub(super) fn record(&self, record: &Record, settled: Option<Settled>) {
         // A struct of texts always serializes.
         let mut line = serde_json::to_vec(record).unwrap_or_default();
         line.push(b'\n');
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if queue.as_ref().is_none_or(|queue| queue.send(line).is_err()) {
+        if queue
+            .as_ref()
+            .is_none_or(|queue| queue.send((line, settled)).is_err())
+        {
             self.counts.leave(1, false);
         }
     }
@@ -76,20 +82,30 @@ impl Lines {
 }
 
 /// Until the queue is closed and empty. A batch is what waits when the last one is done.
-fn write(mut target: Box<dyn Target>, lines: &Receiver<Vec<u8>>, counts: &Counts) {
+fn write(mut target: Box<dyn Target>, lines: &Receiver<Line>, counts: &Counts) {
     let mut complained: Option<Instant> = None;
+    let mut torn = false;
     while let Ok(first) = lines.recv() {
-        let mut batch = first;
-        let mut records = 1;
-        for line in lines.try_iter().take(255) {
+        // What a full disk cut off is not to spoil the record that comes after it.
+        let mut batch = if torn { vec![b'\n'] } else { Vec::new() };
+        let mut waiting = Vec::new();
+        let mut records = 0;
+        for (line, settled) in std::iter::once(first).chain(lines.try_iter().take(255)) {
             batch.extend_from_slice(&line);
+            waiting.extend(settled);
             records += 1;
         }
-        let written = target
-            .begin()
-            .and_then(|()| target.write_all(&batch))
-            .and_then(|()| target.end());
+        let written = target.begin().and_then(|()| {
+            let mut rest = batch.as_slice();
+            let written = write_all(&mut *target, &mut rest);
+            let done = batch.len() - rest.len();
+            if done > 0 {
+                torn = batch.get(done - 1) != Some(&b'\n');
+            }
+            written.and_then(|()| target.end())
+        });
         counts.leave(records, written.is_ok());
+        drop(waiting);
         if let Err(error) = written
             && complained.is_none_or(|at| at.elapsed() >= BETWEEN_COMPLAINTS)
         {
@@ -97,6 +113,19 @@ fn write(mut target: Box<dyn Target>, lines: &Receiver<Vec<u8>>, counts: &Counts
             tracing::error!(kind = %error.kind(), records, "audit records could not be written and are lost");
         }
     }
+}
+
+/// Like [`Write::write_all`]; `rest` is what was not written.
+fn write_all(target: &mut dyn Target, rest: &mut &[u8]) -> io::Result<()> {
+    while !rest.is_empty() {
+        match target.write(rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => *rest = rest.get(written..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// A file that is only ever appended to. When it was moved away, as log rotation does, the next
@@ -162,7 +191,7 @@ mod tests {
 
     fn record(lines: &Lines, outcome: &'static str) {
         assert!(lines.counts.enter(Event::ToolCall));
-        lines.record(&Record::now(Event::ToolCall, outcome));
+        lines.record(&Record::now(Event::ToolCall, outcome), None);
     }
 
     const PATIENCE: Duration = Duration::from_secs(10);
@@ -193,6 +222,57 @@ mod tests {
         file.end().unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "two\n");
         assert!(!std::fs::read_to_string(&moved).unwrap().contains("two"));
+    }
+
+    /// A disk with room for so many bytes, and then for more.
+    struct Full {
+        room: usize,
+        file: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let taken = bytes.len().min(self.room);
+            if taken == 0 {
+                self.room = usize::MAX;
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.room -= taken;
+            self.file.lock().unwrap().extend_from_slice(&bytes[..taken]);
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Target for Full {}
+
+    #[test]
+    fn a_record_that_a_full_disk_cut_off_does_not_spoil_the_next() {
+        let file = Arc::<Mutex<Vec<u8>>>::default();
+        let full = Full {
+            room: 10,
+            file: Arc::clone(&file),
+        };
+        let lines = Lines::to(Box::new(full), Arc::default()).unwrap();
+        for outcome in ["lost", "kept"] {
+            let (settled, settles) = tokio::sync::oneshot::channel();
+            assert!(lines.counts.enter(Event::ToolCall));
+            lines.record(&Record::now(Event::ToolCall, outcome), Some(settled));
+            // Dropped: written or lost.
+            let _ = settles.blocking_recv();
+        }
+        lines.finish(PATIENCE);
+        let text = String::from_utf8(file.lock().unwrap().clone()).unwrap();
+        let (torn, whole) = text.split_once('\n').unwrap();
+        assert_eq!(torn.len(), 10, "{text}");
+        assert!(
+            whole.contains("\"kept\"") && serde_json::from_str::<serde_json::Value>(whole).is_ok(),
+            "{text}"
+        );
+        assert_eq!(lines.counts.lost.load(Ordering::Relaxed), 1);
     }
 
     /// Takes nothing until it is let, and then fails.

@@ -1,7 +1,8 @@
 //! The audit log: what is in it, where it goes, and that it cannot be had where it must not be.
 
 use mcp_test_support::{
-    Collector, ServerProcess, Source,
+    Collector, Gate, ServerProcess, Source,
+    api::{Fault, Operation, Recorded, Times},
     client::{Generation, RawStdio},
 };
 use serde_json::{Value, json};
@@ -47,8 +48,10 @@ fn outcome(record: &Value) -> (&str, &str) {
     (text("event"), text("outcome"))
 }
 
-const EXPECTED: [(&str, &str); 4] = [
+const EXPECTED: [(&str, &str); 6] = [
+    ("intent", "pending"),
     ("tool_call", "ok"),
+    ("intent", "pending"),
     ("tool_call", "not_found"),
     ("refusal", "insufficient_scope"),
     ("refusal", "no_token"),
@@ -74,9 +77,20 @@ async fn writes_and_refusals_are_appended_to_a_file() {
         let records = parsed(&text);
         assert_eq!(outcomes(&records), EXPECTED);
 
-        let [done, _, somebody, nobody] = records.as_slice() else {
+        let [intent, done, _, _, somebody, nobody] = records.as_slice() else {
             panic!("{text}");
         };
+        for same in [
+            "call_id",
+            "subject",
+            "organization",
+            "tool",
+            "arguments",
+            "request_id",
+        ] {
+            assert!(done[same].is_string(), "{same}: {done}");
+            assert_eq!(intent[same], done[same], "{same}");
+        }
         assert_eq!(done["subject"], "user_ada");
         assert_eq!(done["organization"], "org_ada");
         assert_eq!(done["tool"], "create_requirement");
@@ -86,7 +100,7 @@ async fn writes_and_refusals_are_appended_to_a_file() {
         assert_eq!(somebody["subject"], "user_ada");
         assert_eq!(somebody["tool"], "create_requirement");
         assert_eq!(nobody["request_id"], lines[4]["request_id"]);
-        for known in ["subject", "organization", "tool", "arguments"] {
+        for known in ["call_id", "subject", "organization", "tool", "arguments"] {
             assert!(nobody.get(known).is_none(), "{nobody}");
         }
     }
@@ -166,6 +180,124 @@ async fn a_local_call_names_the_organization_it_found_out() {
     assert!(answer.await.unwrap()["result"].is_object());
     assert!(stdio.close(LIMIT).await.unwrap().success());
     let records = parsed(&std::fs::read_to_string(&path).unwrap());
-    assert_eq!(outcomes(&records), [("tool_call", "ok")]);
-    assert_eq!(records[0]["organization"], "org_ada");
+    assert_eq!(
+        outcomes(&records),
+        [("intent", "pending"), ("tool_call", "ok")]
+    );
+    assert_eq!(records[1]["organization"], "org_ada");
+}
+
+/// Held for ever once the API has it.
+async fn hold_a_write(world: &World, server: &ServerProcess) {
+    let held = Fault::Held(Gate::closed());
+    world
+        .api
+        .inject(Operation::SpecifyRequirement, held, Times::Next(1));
+    let call = client_of(server).call(
+        Generation::Modern,
+        "create_requirement",
+        &idea("a rough idea"),
+    );
+    let token = world.token("user_ada", "org_ada");
+    tokio::spawn(call.bearer(&token).send());
+    wait_until_sent(world).await;
+}
+
+async fn wait_until_sent(world: &World) {
+    let sent = |seen: &[Recorded]| {
+        seen.iter()
+            .any(|it| it.operation == Some(Operation::SpecifyRequirement))
+    };
+    assert!(world.api.requests().wait_until(sent, LIMIT).await);
+}
+
+#[tokio::test]
+async fn a_killed_server_leaves_the_intent_of_a_write_that_was_sent() {
+    let world = World::small().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit");
+    let mut server = world.start(&world.command().env("AUDIT_LOG", &path)).await;
+    hold_a_write(&world, &server).await;
+    server.kill().await.unwrap();
+    let records = parsed(&std::fs::read_to_string(&path).unwrap());
+    assert_eq!(outcomes(&records), [("intent", "pending")]);
+    assert_eq!(records[0]["tool"], "create_requirement");
+    assert_eq!(records[0]["subject"], "user_ada");
+
+    let path = folder.path().join("local");
+    let world = World::small().await;
+    let held = Fault::Held(Gate::closed());
+    world
+        .api
+        .inject(Operation::SpecifyRequirement, held, Times::Next(1));
+    let command = world
+        .stdio_command()
+        .env("BRAINGRID_API_TOKEN", world.token("user_ada", "org_ada"))
+        .env("AUDIT_LOG", &path);
+    let mut stdio = RawStdio::start(&command).unwrap();
+    let params = json!({"name": "create_requirement", "arguments": idea("a rough idea")});
+    let call = Generation::Modern.message(7, "tools/call", params);
+    stdio.send_line(&call.to_string()).await.unwrap();
+    wait_until_sent(&world).await;
+    drop(stdio);
+    let records = parsed(&std::fs::read_to_string(&path).unwrap());
+    assert_eq!(outcomes(&records)[0], ("intent", "pending"));
+}
+
+#[tokio::test]
+async fn a_collector_has_the_intent_before_the_write_is_sent() {
+    let world = World::small().await;
+    let collector = Collector::start().await.unwrap();
+    let command = world
+        .command()
+        .env("AUDIT_LOG", "otlp")
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url());
+    let mut server = world.start(&command).await;
+    hold_a_write(&world, &server).await;
+    let logs = collector.logs().entries();
+    assert_eq!(logs.len(), 1);
+    assert_eq!(logs[0].attributes["audit.event"], "intent");
+    assert!(logs[0].attributes["audit.call_id"].is_string());
+    server.kill().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_audit_log_that_takes_nothing_stops_no_write_and_is_counted() {
+    let collector = Collector::start().await.unwrap();
+    collector.hang();
+    for (target, said) in [
+        ("/dev/full", "audit records could not be written"),
+        ("otlp", "the audit log is slow"),
+    ] {
+        let world = World::small().await;
+        let command = world
+            .command()
+            .env("AUDIT_LOG", target)
+            .env(
+                "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
+                format!("{}/v1/logs", collector.url()),
+            )
+            .env("ADMIN_BIND", "127.0.0.1:0");
+        let mut server = world.start(&command).await;
+        let token = world.token("user_ada", "org_ada");
+        let call = client_of(&server).call(
+            Generation::Modern,
+            "create_requirement",
+            &idea("a rough idea"),
+        );
+        let answer = call.bearer(&token).send().await.unwrap();
+        assert!(answer.structured().is_some(), "{target}: {}", answer.body);
+        assert_eq!(
+            world.api.writes().entries(),
+            [Operation::SpecifyRequirement],
+            "{target}"
+        );
+        assert!(server.text().contains(said), "{target}: {}", server.text());
+        assert!(server.stop(LIMIT).await.unwrap().success());
+        assert!(
+            server.text().contains("audit records are missing"),
+            "{target}: {}",
+            server.text()
+        );
+    }
 }

@@ -1,17 +1,29 @@
-//! Tells an auditor about every call that changes something, and every call refused for its scopes.
+//! Tells an auditor about every call that changes something, and every call refused for its scopes:
+//! what it is about to do before a write leaves, and how it ended.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
+use futures::future::BoxFuture;
 use rmcp::{RoleServer, model::JsonObject, service::RequestContext};
 
 use crate::Caller;
 
-/// Is told when a call begins, and gives what is to be told its outcome when it has ended. Both
-/// are on the path of the call: neither may wait for anything.
-pub type Auditor = Arc<dyn Fn(&AuditedCall<'_>) -> CallEnd + Send + Sync>;
+/// Is told when a call begins, and gives what is to be told of the rest. It is on the path of the
+/// call and may not wait for anything.
+pub type Auditor = Arc<dyn Fn(&AuditedCall<'_>) -> Box<dyn CallAudit> + Send + Sync>;
 
-/// Takes the outcome: `ok`, or the name of what went wrong.
-pub type CallEnd = Box<dyn FnOnce(&'static str) + Send>;
+/// What an auditor keeps of a call that is under way.
+pub trait CallAudit: Send + Sync {
+    /// A write is about to leave for BrainGrid; it leaves when this completes. Told once, and not at
+    /// all when nothing comes to be sent.
+    fn intend(&self) -> BoxFuture<'static, ()>;
+
+    /// The call is over: `ok`, or the name of what went wrong. Told once, however it ends.
+    fn end(&self, outcome: &'static str);
+}
 
 /// A call of a tool.
 #[derive(Debug)]
@@ -27,8 +39,15 @@ pub struct AuditedCall<'a> {
     pub request_id: Option<&'a str>,
 }
 
-/// A call that is under way. However it ends, the auditor hears of it.
-pub(super) struct Audited(Option<CallEnd>);
+/// A call that is under way. However it ends, the auditor hears of it. A cheap handle.
+#[derive(Clone, Default)]
+pub(super) struct Audited(Option<Arc<Trail>>);
+
+struct Trail {
+    audit: Box<dyn CallAudit>,
+    intended: AtomicBool,
+    ended: AtomicBool,
+}
 
 impl Audited {
     pub(super) fn begin(
@@ -43,25 +62,44 @@ impl Audited {
         };
         let parts = context.extensions.get::<http::request::Parts>();
         let request_id = parts.and_then(|parts| parts.headers.get("x-request-id")?.to_str().ok());
-        Self(Some(auditor(&AuditedCall {
-            caller,
-            tool,
-            arguments,
-            request_id,
+        Self(Some(Arc::new(Trail {
+            audit: auditor(&AuditedCall {
+                caller,
+                tool,
+                arguments,
+                request_id,
+            }),
+            intended: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
         })))
     }
 
-    pub(super) fn end(mut self, outcome: &'static str) {
-        if let Some(end) = self.0.take() {
-            end(outcome);
+    /// Completes when a write may leave.
+    pub(super) async fn intend(&self) {
+        if let Some(trail) = &self.0
+            && !trail.intended.swap(true, Ordering::Relaxed)
+        {
+            trail.audit.intend().await;
+        }
+    }
+
+    pub(super) fn end(&self, outcome: &'static str) {
+        if let Some(trail) = &self.0 {
+            trail.end(outcome);
         }
     }
 }
 
-impl Drop for Audited {
-    fn drop(&mut self) {
-        if let Some(end) = self.0.take() {
-            end("aborted");
+impl Trail {
+    fn end(&self, outcome: &'static str) {
+        if !self.ended.swap(true, Ordering::Relaxed) {
+            self.audit.end(outcome);
         }
+    }
+}
+
+impl Drop for Trail {
+    fn drop(&mut self) {
+        self.end("aborted");
     }
 }

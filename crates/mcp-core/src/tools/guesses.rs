@@ -114,7 +114,7 @@ async fn review(call: Call, wanted: Review) -> Result<(String, Raw), ToolError> 
         choose(&call, wanted.project_id, None).await?,
         &wanted.requirement_id,
     );
-    call.still_wanted()?;
+    call.before_write().await?;
     let sent = call
         .client()
         .review(call.caller(), &project, id, body.into())
@@ -139,7 +139,7 @@ async fn branch(call: Call, wanted: Branch) -> Result<(String, Raw), ToolError> 
         choose(&call, wanted.project_id, None).await?,
         &wanted.requirement_id,
     );
-    call.still_wanted()?;
+    call.before_write().await?;
     let sent = call
         .client()
         .create_branch(call.caller(), &project, id, body.into())
@@ -165,7 +165,7 @@ async fn tag(call: Call, wanted: Tag) -> Result<(String, Raw), ToolError> {
         choose(&call, wanted.project_id, None).await?,
         &wanted.requirement_id,
     );
-    call.still_wanted()?;
+    call.before_write().await?;
     let sent = call
         .client()
         .add_tag(call.caller(), &project, id, body.into())

@@ -31,7 +31,7 @@ use rmcp::{
 };
 
 pub use self::{
-    audit::{AuditedCall, Auditor, CallEnd},
+    audit::{AuditedCall, Auditor, CallAudit},
     names::canonical_name,
     observe::{FinishedOperation, OperationObserver},
     options::ToolOptions,

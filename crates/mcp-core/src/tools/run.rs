@@ -39,6 +39,7 @@ pub(crate) struct Call {
     shared: Arc<Shared>,
     caller: Caller,
     left: Arc<AtomicBool>,
+    audited: Audited,
 }
 
 impl Call {
@@ -61,11 +62,17 @@ impl Call {
             .map(|entry| entry.tool.name.as_ref())
     }
 
-    /// The last moment to stop: asked right before a write is sent.
+    /// The last moment to stop: right before a write is sent, which is then on record.
     ///
     /// # Errors
     /// When the client has left meanwhile.
-    pub(super) fn still_wanted(&self) -> Result<(), ToolError> {
+    pub(super) async fn before_write(&self) -> Result<(), ToolError> {
+        self.still_wanted()?;
+        self.audited.intend().await;
+        self.still_wanted()
+    }
+
+    fn still_wanted(&self) -> Result<(), ToolError> {
         if self.left.load(Ordering::Acquire) {
             Err(ToolError::Left)
         } else {
@@ -165,13 +172,18 @@ impl ToolSet {
             return done_with(&error);
         }
         let changes = entry.effect.changes_something();
-        let audited = changes.then(|| self.audited(entry, &caller, &params, &context));
+        let audited = if changes {
+            self.audited(entry, &caller, &params, &context)
+        } else {
+            Audited::default()
+        };
         let cancelled = context.ct.clone();
         let left = Leave(Arc::new(AtomicBool::new(false)));
         let call = Call {
             shared: self.shared.clone(),
             caller,
             left: left.0.clone(),
+            audited: audited.clone(),
         };
         let progress = keep_informed(entry.effect, &context);
         // Boxed: it is kilobytes, and would be moved with every future around it.
@@ -187,9 +199,7 @@ impl ToolSet {
             let work = Unstoppable::new(async move {
                 let _begun = begun;
                 let done = work.await;
-                if let Some(audited) = audited {
-                    audited.end(done.1);
-                }
+                audited.end(done.1);
                 done
             });
             tokio::select! {
@@ -291,6 +301,11 @@ async fn guarded(
                 (Ok(response(outcome, &sieve::remark(&ignored))), kind)
             }
             Run::Added(run) => {
+                if entry.effect.changes_something()
+                    && let Err(error) = call.before_write().await
+                {
+                    return done_with(&error);
+                }
                 let answer = run(ToolCallContext::new(&tools, params, context)).await;
                 let kind = kind_of(&answer);
                 (answer, kind)

@@ -57,7 +57,7 @@ pub(super) async fn create(
     let project = choose(&call, wanted.project_id, wanted.repositories.as_ref()).await?;
     let mut body = Map::from_iter([("prompt".to_owned(), json!(prompt))]);
     insert(&mut body, "tags", wanted.tags);
-    call.still_wanted()?;
+    call.before_write().await?;
     let begun = Timestamp::now();
     let sent = call
         .client()
@@ -115,7 +115,7 @@ pub(super) async fn capture(
     insert(&mut body, "content", Some(wanted.content));
     insert(&mut body, "tags", wanted.tags);
     insert(&mut body, "assigned_to", wanted.assignee_id);
-    call.still_wanted()?;
+    call.before_write().await?;
     let begun = Timestamp::now();
     let sent = call
         .client()
@@ -178,7 +178,7 @@ pub(super) async fn update(
             "Nothing to change: pass status, name, content or assignee_id.".into(),
         ));
     }
-    call.still_wanted()?;
+    call.before_write().await?;
     let sent = call
         .client()
         .update_requirement(call.caller(), &project, id, body.into())

@@ -44,7 +44,7 @@ pub(super) async fn breakdown(
             before.items.len()
         )));
     }
-    call.still_wanted()?;
+    call.before_write().await?;
     let sent = call
         .client()
         .breakdown(call.caller(), project, requirement)
@@ -108,7 +108,7 @@ pub(super) async fn create(call: Call, wanted: Create) -> Result<(String, OneTas
     insert(&mut body, "title", Some(&title));
     insert(&mut body, "content", wanted.content);
     insert(&mut body, "external_id", wanted.external_id);
-    call.still_wanted()?;
+    call.before_write().await?;
     let begun = Timestamp::now();
     let Place {
         project,
@@ -174,7 +174,7 @@ pub(super) async fn update(call: Call, wanted: Update) -> Result<(String, OneTas
             "Nothing to change: pass status, title, content or external_id.".into(),
         ));
     }
-    call.still_wanted()?;
+    call.before_write().await?;
     let Place {
         project,
         requirement,
@@ -247,7 +247,7 @@ pub(super) async fn delete(call: Call, wanted: Delete) -> Result<(String, Delete
         )));
     }
     let place = Place::find(&call, wanted.project_id, wanted.requirement_id).await?;
-    call.still_wanted()?;
+    call.before_write().await?;
     let Place {
         project,
         requirement,

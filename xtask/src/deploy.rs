@@ -15,6 +15,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use lexopt::prelude::{Long, Short, Value, ValueExt as _};
+use strum::{EnumString, IntoStaticStr, VariantNames};
 
 use self::environment::{Changes, Environment};
 use crate::shell;
@@ -40,13 +41,25 @@ Usage: cargo xtask deploy <cloud-run|kubernetes|vercel> [options]
 pub(crate) use environment::DIR as ENVIRONMENTS;
 pub(crate) use vercel::step as vercel_step;
 
-/// What can be deployed to.
-pub(crate) const PLATFORMS: [&str; 3] = ["cloud-run", "kubernetes", "vercel"];
+/// What can be deployed to. The names are those of the command line and of the sections of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, VariantNames, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
+pub(crate) enum Platform {
+    CloudRun,
+    Kubernetes,
+    Vercel,
+}
+
+impl Platform {
+    pub(crate) fn name(self) -> &'static str {
+        self.into()
+    }
+}
 
 /// What was asked for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Options {
-    platform: String,
+    platform: Platform,
     environment: String,
     changes: Changes,
     apply: bool,
@@ -62,33 +75,38 @@ pub(crate) fn run(flags: lexopt::Parser) -> anyhow::Result<()> {
     if options.try_it {
         return vercel::try_it(&options.environment);
     }
-    let environment = environment::read(&options.environment, &options.platform, options.changes)?;
-    let dir = folder(&environment, &options.platform)?;
-    match options.platform.as_str() {
-        "cloud-run" => cloud_run::deploy(&environment, &dir, options.build, options.apply)?,
-        "kubernetes" => kubernetes::deploy(&environment, &dir, options.apply)?,
-        _ => vercel::deploy(&environment, &dir, options.apply)?,
+    let environment = environment::read(&options.environment, options.platform, options.changes)?;
+    let dir = folder(&environment, options.platform)?;
+    match options.platform {
+        Platform::CloudRun => cloud_run::deploy(&environment, &dir, options.build, options.apply)?,
+        Platform::Kubernetes => kubernetes::deploy(&environment, &dir, options.apply)?,
+        Platform::Vercel => vercel::deploy(&environment, &dir, options.apply)?,
     }
     Ok(())
 }
 
 /// Renders an environment for Kubernetes and gives the manifests; asks no cluster.
 pub(crate) fn kubernetes_manifests(name: &str) -> anyhow::Result<PathBuf> {
-    let environment = environment::read(name, "kubernetes", Changes::default())?;
-    kubernetes::render(&environment, &folder(&environment, "kubernetes")?)
+    let environment = environment::read(name, Platform::Kubernetes, Changes::default())?;
+    kubernetes::render(&environment, &folder(&environment, Platform::Kubernetes)?)
 }
 
 /// Whether an environment can be rendered for Cloud Run; asks nobody.
 pub(crate) fn cloud_run_renders(name: &str) -> anyhow::Result<()> {
-    let environment = environment::read(name, "cloud-run", Changes::default())?;
+    let environment = environment::read(name, Platform::CloudRun, Changes::default())?;
     cloud_run::render(&environment).map(drop)
 }
 
 /// None when help was asked for.
 fn parse(mut flags: lexopt::Parser) -> anyhow::Result<Option<Options>> {
+    let mut platform = None;
     let mut options = Options {
+        platform: Platform::CloudRun,
         environment: "production".to_owned(),
-        ..Options::default()
+        changes: Changes::default(),
+        apply: false,
+        build: false,
+        try_it: false,
     };
     let mut plan = false;
     while let Some(flag) = flags.next()? {
@@ -107,23 +125,21 @@ fn parse(mut flags: lexopt::Parser) -> anyhow::Result<Option<Options>> {
             Long("apply") => options.apply = true,
             Long("build") => options.build = true,
             Long("try") => options.try_it = true,
-            Value(platform) if options.platform.is_empty() => {
-                options.platform = platform.string()?;
-            }
+            Value(name) if platform.is_none() => platform = Some(name.string()?),
             Value(_) => bail!("one platform at a time"),
             other => return Err(other.unexpected().into()),
         }
     }
-    if !PLATFORMS.contains(&options.platform.as_str()) {
-        bail!("deploy where? One of: {}", PLATFORMS.join(", "));
-    }
+    options.platform = platform
+        .and_then(|name| name.parse().ok())
+        .with_context(|| format!("deploy where? One of: {}", Platform::VARIANTS.join(", ")))?;
     if plan && options.apply {
         bail!("--plan changes nothing and --apply does: choose one");
     }
-    if options.build && options.platform != "cloud-run" {
+    if options.build && options.platform != Platform::CloudRun {
         bail!("--build is for cloud-run; elsewhere: cargo xtask build --image");
     }
-    if options.try_it && (options.platform != "vercel" || options.apply) {
+    if options.try_it && (options.platform != Platform::Vercel || options.apply) {
         bail!(
             "--try is for vercel, and applies nothing; for the image: cargo xtask build --image --try"
         );
@@ -132,11 +148,11 @@ fn parse(mut flags: lexopt::Parser) -> anyhow::Result<Option<Options>> {
 }
 
 /// A fresh folder for what is rendered.
-fn folder(environment: &Environment, platform: &str) -> anyhow::Result<PathBuf> {
+fn folder(environment: &Environment, platform: Platform) -> anyhow::Result<PathBuf> {
     let dir = shell::target_dir()?
         .join("deploy")
         .join(&environment.name)
-        .join(platform);
+        .join(platform.name());
     if dir.exists() {
         fs::remove_dir_all(&dir).with_context(|| format!("cannot empty {}", dir.display()))?;
     }

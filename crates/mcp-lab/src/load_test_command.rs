@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use mcp_lab::load_test::{self, Config, Scenario, ServerCore};
 use mcp_test_support::client::Generation;
+use strum::VariantArray as _;
 
 /// What to measure.
 #[derive(Args)]
@@ -83,7 +84,7 @@ pub(crate) struct Options {
 
 fn scenario_names() -> Vec<&'static str> {
     std::iter::once("all")
-        .chain(Scenario::ALL.map(Scenario::name))
+        .chain(Scenario::VARIANTS.iter().map(|it| it.name()))
         .collect()
 }
 
@@ -98,8 +99,9 @@ impl Options {
 
     fn config(&self, core: Option<ServerCore>) -> anyhow::Result<Config> {
         let named = |name: &str| self.scenario.iter().any(|it| it == name || it == "all");
-        let scenarios: Vec<_> = Scenario::ALL
-            .into_iter()
+        let scenarios: Vec<_> = Scenario::VARIANTS
+            .iter()
+            .copied()
             .filter(|it| named(it.name()))
             .collect();
         if let (Some(_), Some(other)) = (

@@ -37,7 +37,7 @@ impl BrowserLogin {
         let Some(mut url) = issuer.metadata.authorization_endpoint.clone() else {
             return Err(issuer.lacks("has no login in the browser: try --device"));
         };
-        // 256 bits of chance in 86 characters (RFC 7636 section 4.1: 43 to 128).
+        // RFC 7636 section 4.1 asks for 43 to 128 characters.
         let verifier = SecretString::from(unguessable());
         let state = unguessable();
         let callback = Callback::listen(&state).await?;
@@ -143,7 +143,7 @@ fn declined(issuer: &str, error: &str) -> LoginError {
     }
 }
 
-/// 244 random bits, in characters that need no escape.
+/// 64 characters that need no escape, with 244 random bits: two UUIDs of version 4.
 fn unguessable() -> String {
     format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
 }

@@ -38,11 +38,21 @@ use crate::{
 /// How a parameter of a tool says that a header repeats it (SEP-2243).
 const MIRRORED: &str = "x-mcp-header";
 
+/// The revisions whose header rules are known here. Calls of any other go the SDK's way, also when an
+/// update of the SDK brings a new one.
+const UNDERSTOOD: [ProtocolVersion; 5] = [
+    ProtocolVersion::V_2024_11_05,
+    ProtocolVersion::V_2025_03_26,
+    ProtocolVersion::V_2025_06_18,
+    ProtocolVersion::V_2025_11_25,
+    ProtocolVersion::V_2026_07_28,
+];
+
 /// The tools that are called the short way, and their handler.
 pub(crate) struct Direct<H> {
     handler: Arc<H>,
     tools: HashSet<Cow<'static, str>>,
-    /// One for each known revision. On none of them does anything ever arrive.
+    /// One for each revision that is understood. On none of them does anything ever arrive.
     peers: OnceLock<Vec<Peer<RoleServer>>>,
 }
 
@@ -152,8 +162,8 @@ impl<H: ServerHandler> Direct<H> {
 
     fn peers(&self) -> &[Peer<RoleServer>] {
         self.peers.get_or_init(|| {
-            let versions = ProtocolVersion::KNOWN_VERSIONS.iter();
-            versions
+            UNDERSTOOD
+                .iter()
                 .map(|version| peer_of(&self.handler, version))
                 .collect()
         })
@@ -203,7 +213,7 @@ fn revision(
     // What an absent header means.
     let version = named.unwrap_or(ProtocolVersion::V_2025_03_26.as_str());
     let place = |known: &ProtocolVersion| known.as_str() == version;
-    let place = ProtocolVersion::KNOWN_VERSIONS.iter().position(place)?;
+    let place = UNDERSTOOD.iter().position(place)?;
     let has_headers = version >= ProtocolVersion::STANDARD_HEADERS.as_str();
     let agreed = match meta.protocol_version() {
         None => !has_headers,
@@ -260,4 +270,16 @@ fn status_of(code: ErrorCode) -> StatusCode {
 
 fn decode<T: DeserializeOwned>(text: &str) -> Option<T> {
     serde_json::from_str(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A revision that the SDK learns is served by the SDK alone, until somebody has read its rules:
+    /// then it belongs into `UNDERSTOOD`, and its headers into `revision`.
+    #[test]
+    fn the_sdk_knows_no_revision_whose_rules_were_not_read_here() {
+        assert_eq!(ProtocolVersion::KNOWN_VERSIONS, &UNDERSTOOD);
+    }
 }

@@ -3,9 +3,10 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use anyhow::{Context as _, bail};
+use strum::VariantNames as _;
 use toml::{Table, Value};
 
-use super::secrets;
+use super::{Platform, secrets};
 use crate::shell;
 
 /// Where the files are.
@@ -33,7 +34,11 @@ pub(crate) struct Changes {
 }
 
 /// Reads `deploy/environments/<name>.toml`.
-pub(crate) fn read(name: &str, platform: &str, changes: Changes) -> anyhow::Result<Environment> {
+pub(crate) fn read(
+    name: &str,
+    platform: Platform,
+    changes: Changes,
+) -> anyhow::Result<Environment> {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
     if name.is_empty() || !name.chars().all(plain) {
         bail!("the name of an environment has letters, digits and '-' only");
@@ -46,7 +51,7 @@ pub(crate) fn read(name: &str, platform: &str, changes: Changes) -> anyhow::Resu
 /// All mistakes at once.
 pub(crate) fn parse(
     name: &str,
-    platform: &str,
+    platform: Platform,
     text: &str,
     changes: Changes,
 ) -> anyhow::Result<Environment> {
@@ -86,13 +91,13 @@ pub(crate) fn parse(
     }
     let mut settings = strings(file.remove("settings"), "settings", &mut wrong);
     settings.extend(changes.settings);
-    let section = match file.remove(platform) {
+    let section = match file.remove(platform.name()) {
         Some(Value::Table(table)) => table,
-        Some(_) => bail!("{platform} must be a table"),
+        Some(_) => bail!("{} must be a table", platform.name()),
         None => Table::new(),
     };
     for (key, value) in &file {
-        if !super::PLATFORMS.contains(&key.as_str()) || !value.is_table() {
+        if !Platform::VARIANTS.contains(&key.as_str()) || !value.is_table() {
             wrong.push(format!("unknown key {key}"));
         }
     }
@@ -170,7 +175,7 @@ pub(crate) fn strings(
 }
 
 /// Every text of the file, wherever it stands; below `secrets` names are secret and values are not.
-fn look_for_secrets(path: &str, table: &Table, platform: &str, wrong: &mut Vec<String>) {
+fn look_for_secrets(path: &str, table: &Table, platform: Platform, wrong: &mut Vec<String>) {
     for (key, value) in table {
         let here = if path.is_empty() {
             key.clone()
@@ -191,7 +196,7 @@ fn look_for_secrets(path: &str, table: &Table, platform: &str, wrong: &mut Vec<S
     }
 }
 
-fn refuse(here: &str, name: &str, value: &str, platform: &str, wrong: &mut Vec<String>) {
+fn refuse(here: &str, name: &str, value: &str, platform: Platform, wrong: &mut Vec<String>) {
     let reason = if secrets::name_is_secret(name) {
         "is a secret by its name"
     } else if let Some(shape) = secrets::shape(value) {
@@ -204,15 +209,15 @@ fn refuse(here: &str, name: &str, value: &str, platform: &str, wrong: &mut Vec<S
 }
 
 /// What to do instead.
-fn keep_it(platform: &str) -> &'static str {
+fn keep_it(platform: Platform) -> &'static str {
     match platform {
-        "cloud-run" => {
+        Platform::CloudRun => {
             "keep it in Secret Manager, and name that secret under [cloud-run.secrets], such as ENCRYPTION_KEY = \"braingrid-mcp-encryption-key:latest\""
         }
-        "kubernetes" => {
+        Platform::Kubernetes => {
             "keep it in a Secret of the cluster, and name that under [kubernetes], such as secret_name = \"braingrid-mcp\""
         }
-        _ => "keep it in the project: vercel env add NAME production --sensitive",
+        Platform::Vercel => "keep it in the project: vercel env add NAME production --sensitive",
     }
 }
 
@@ -225,7 +230,7 @@ mod tests {
                         image = 'registry.example.com/braingrid-mcp:1'\n";
 
     fn parsed(text: &str) -> anyhow::Result<Environment> {
-        parse("test", "cloud-run", text, Changes::default())
+        parse("test", Platform::CloudRun, text, Changes::default())
     }
 
     #[test]

@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
 
 use super::{
-    Step,
+    Platform, Step,
     environment::{Changes, Environment, read, strings},
     folder, next_steps, perform, write,
 };
@@ -155,8 +155,8 @@ pub(crate) fn step() -> anyhow::Result<()> {
 /// Vercel's own builder makes a function of this repository, without reaching Vercel, and what it
 /// made answers a real client.
 pub(super) fn try_it(environment: &str) -> anyhow::Result<()> {
-    let environment = read(environment, "vercel", Changes::default())?;
-    let dir = folder(&environment, "vercel")?;
+    let environment = read(environment, Platform::Vercel, Changes::default())?;
+    let dir = folder(&environment, Platform::Vercel)?;
     render(&section(&environment)?, &dir)?;
     let mut build = vercel(&dir)?;
     // Nobody listens there, so that no build depends on Vercel. What is built is thrown away: the

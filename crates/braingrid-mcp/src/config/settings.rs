@@ -663,7 +663,7 @@ pub(crate) static DOGSTATSD_PORT: Setting = Setting::new(
 pub(crate) static DOGSTATSD_ENV: Setting =
     Setting::new(Group::Logs, UsedBy::Both, "dogstatsd_env", &["DD_ENV"]).says(
         "Tag `env`",
-        "Default: the name of the environment, see `ENVIRONMENT`.",
+        "Default: the name of the environment, see `BRAINGRID_ENV`.",
     );
 
 pub(crate) static DOGSTATSD_SERVICE: Setting = Setting::new(

@@ -3,17 +3,20 @@
 mod faults;
 mod traffic;
 
+use strum::{IntoStaticStr, VariantArray};
+
 use super::{report::Section, world::World};
 
-/// One thing to find out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One thing to find out; they run in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Scenario {
     /// Known tokens, as fast as it goes and at a given rate, beside the servers compared with.
     Steady,
-    /// From one user to a thousand.
-    Ramp,
     /// From the start of the process to the first answer to a token.
     Cold,
+    /// From one user to a thousand.
+    Ramp,
     /// A token that nobody has seen with each call.
     NewToken,
     /// Several instances in turn.
@@ -33,37 +36,10 @@ pub enum Scenario {
 }
 
 impl Scenario {
-    /// All, in the order in which they are run.
-    pub const ALL: [Self; 11] = [
-        Self::Steady,
-        Self::Cold,
-        Self::Ramp,
-        Self::NewToken,
-        Self::Replicas,
-        Self::Redis,
-        Self::Rotation,
-        Self::Upstream,
-        Self::Mix,
-        Self::Telemetry,
-        Self::Soak,
-    ];
-
     /// On the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Steady => "steady",
-            Self::Ramp => "ramp",
-            Self::Cold => "cold",
-            Self::NewToken => "new-token",
-            Self::Replicas => "replicas",
-            Self::Redis => "redis",
-            Self::Rotation => "rotation",
-            Self::Upstream => "upstream",
-            Self::Mix => "mix",
-            Self::Telemetry => "telemetry",
-            Self::Soak => "soak",
-        }
+        self.into()
     }
 
     /// Whether it works against a server that somebody else started.

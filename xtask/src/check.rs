@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use lexopt::prelude::{Long, Short, Value};
 
-use crate::{dev, docs, layers, manifests, shell};
+use crate::{docs, lab, layers, manifests, shell};
 
 const HELP: &str = "\
 The repository's own rules.
@@ -118,7 +118,7 @@ fn report(name: &str, wrong: &[String]) -> anyhow::Result<()> {
 
 /// Writes the configuration reference as the program prints it.
 fn write_configuration() -> anyhow::Result<()> {
-    dev::build()?;
+    lab::build()?;
     let mut program = Command::new(shell::built("braingrid-mcp")?);
     let text = shell::output(program.args(["config", "--docs"]))?;
     std::fs::write(shell::root().join(CONFIGURATION), text)

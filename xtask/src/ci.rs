@@ -5,9 +5,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use lexopt::prelude::{Long, Short};
 
-use crate::{
-    build, check, conformance, deploy, interop, load_test, manifests, package, shell, test,
-};
+use crate::{build, check, deploy, interop, lab, manifests, package, shell, test};
 
 const HELP: &str = "\
 Everything the continuous integration runs, in its order.
@@ -72,12 +70,12 @@ const STEPS: [Step; 11] = [
     Step {
         name: "conformance",
         repeat: "cargo xtask conformance",
-        action: conformance::step,
+        action: lab::conformance_step,
     },
     Step {
         name: "instructions",
         repeat: "cargo xtask load-test instructions",
-        action: load_test::step,
+        action: lab::instructions_step,
     },
     Step {
         name: "tests",

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
-use crate::{build::Built, dev, python, shell};
+use crate::{build::Built, lab, python, shell};
 
 const RECIPE: &str = "deploy/docker/scratch.Dockerfile";
 
@@ -92,7 +92,7 @@ pub(crate) fn try_it(tag: &str) -> anyhow::Result<()> {
     check(&image)?;
     let container = shell::output(&mut buildah(["from", tag]))?;
     let container = Container(container.trim().to_owned());
-    dev::build()?;
+    lab::build()?;
     let mut stand_ins = Command::new(shell::built("lab")?)
         .args(["dev", "--json", "--server"])
         .arg(container.program()?)

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use lexopt::prelude::{Long, Short, ValueExt as _};
 
-use crate::{clients, dev, node, shell};
+use crate::{clients, lab, node, shell};
 
 const HELP: &str = "\
 Let real clients log in at a certified authorization server and work with the real server.
@@ -76,7 +76,7 @@ fn parse(mut flags: lexopt::Parser) -> anyhow::Result<Option<Options>> {
 fn interop(options: &Options) -> anyhow::Result<()> {
     let dir = node::install(SOURCE, "interop")?;
     let python = python(&dir)?;
-    dev::build()?;
+    lab::build()?;
     let mut suite = Command::new(node::program(&dir));
     suite
         .arg(dir.join("run.mjs"))

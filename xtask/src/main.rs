@@ -10,27 +10,24 @@
     reason = "a command-line tool talks to the terminal"
 )]
 
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
 
 use anyhow::bail;
 use lexopt::prelude::{Long, Short, Value};
 
 mod build;
-mod chaos;
 mod check;
 mod ci;
 mod clients;
-mod conformance;
 mod debian;
 mod deploy;
-mod dev;
 mod docs;
 mod elf;
 mod image;
 mod interop;
 mod keychain;
+mod lab;
 mod layers;
-mod load_test;
 mod manifests;
 mod node;
 mod package;
@@ -83,15 +80,15 @@ fn dispatch() -> anyhow::Result<()> {
     match flags.next()? {
         None | Some(Short('h') | Long("help")) => print!("{HELP}"),
         Some(Value(command)) => match command.to_string_lossy().as_ref() {
-            "dev" => dev::run(flags)?,
+            "dev" => lab::dev(&words(flags)?)?,
             "test" => test::run(flags)?,
             "ci" => ci::run(flags)?,
             "interop" => interop::run(flags)?,
-            "conformance" => conformance::run(flags)?,
+            "conformance" => lab::conformance(&words(flags)?)?,
             "build" => build::run(flags)?,
             "package" => package::run(flags)?,
-            "load-test" => load_test::run(flags)?,
-            "chaos" => chaos::run(flags)?,
+            "load-test" => lab::load_test(&words(flags)?)?,
+            "chaos" => lab::chaos(&words(flags)?)?,
             "deploy" => deploy::run(flags)?,
             "check" => check::run(flags)?,
             "help" => print!("{HELP}"),
@@ -100,4 +97,9 @@ fn dispatch() -> anyhow::Result<()> {
         Some(other) => return Err(other.unexpected().into()),
     }
     Ok(())
+}
+
+/// Flags that another program reads.
+fn words(mut flags: lexopt::Parser) -> anyhow::Result<Vec<OsString>> {
+    Ok(flags.raw_args()?.collect())
 }

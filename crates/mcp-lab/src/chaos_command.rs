@@ -9,7 +9,7 @@ use mcp_lab::chaos::{self, Config, Length};
 #[derive(Args)]
 pub(crate) struct Options {
     /// The server's binary
-    #[arg(long)]
+    #[arg(long, hide = true)]
     server: PathBuf,
     /// Decides which outage comes when
     #[arg(long, default_value_t = 1)]

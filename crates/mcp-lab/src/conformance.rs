@@ -24,19 +24,19 @@ const SUITE_LIMIT: Duration = Duration::from_mins(4);
 #[derive(Args)]
 pub(crate) struct Options {
     /// The server's binary
-    #[arg(long)]
+    #[arg(long, hide = true)]
     server: PathBuf,
     /// The fixture's binary
-    #[arg(long)]
+    #[arg(long, hide = true)]
     fixture: PathBuf,
     /// Folder in which npm installed the suite and Node.js
-    #[arg(long)]
+    #[arg(long, hide = true)]
     suite: PathBuf,
     /// Folder with the reviewed lists of expected failures, one per target
-    #[arg(long)]
+    #[arg(long, hide = true)]
     baselines: PathBuf,
     /// Folder for what the suite reports
-    #[arg(long)]
+    #[arg(long, hide = true)]
     reports: PathBuf,
     /// Only this target
     #[arg(long)]

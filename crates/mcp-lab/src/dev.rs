@@ -15,7 +15,7 @@ use self::world::World;
 #[derive(Args)]
 pub(crate) struct Options {
     /// The server's binary
-    #[arg(long)]
+    #[arg(long, hide = true)]
     server: PathBuf,
     /// End after the demonstration; the exit code says whether it worked
     #[arg(long)]

@@ -12,11 +12,14 @@ use crate::load_test_command::variables;
 #[derive(Args)]
 pub(crate) struct Options {
     /// The server's binary
-    #[arg(long)]
+    #[arg(long, hide = true)]
     server: PathBuf,
     /// The bare server's binary, to compare with
-    #[arg(long)]
+    #[arg(long, hide = true)]
     bare: Option<PathBuf>,
+    /// `bare`: beside the bare SDK; `none`: ours alone
+    #[arg(long, default_value = "bare", value_parser = ["bare", "none"])]
+    baseline: String,
     /// Let our server send spans and metrics to a collector
     #[arg(long)]
     exporting: bool,
@@ -34,7 +37,7 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     let config = Config {
         server: options.server.clone(),
-        bare: options.bare.clone(),
+        bare: options.bare.clone().filter(|_| options.baseline == "bare"),
         environment: variables(&options.environment)?,
         ..Config::default()
     };

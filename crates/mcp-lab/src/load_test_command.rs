@@ -1,6 +1,6 @@
 //! `load-test`: reads what to measure, runs it, prints the report.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fmt::Write as _, fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -12,9 +12,9 @@ use strum::VariantArray as _;
 #[derive(Args)]
 pub(crate) struct Options {
     /// The server's binary
-    #[arg(long, required_unless_present = "url")]
+    #[arg(long, hide = true, required_unless_present = "url")]
     server: Option<PathBuf>,
-    /// Measure a server that runs already, at this URL of its endpoint
+    /// Measure a server that runs already, at this URL of its endpoint (scenarios steady and soak)
     #[arg(long, requires = "token_file")]
     url: Option<String>,
     /// Tokens for --url, one a line
@@ -24,9 +24,10 @@ pub(crate) struct Options {
     #[arg(long, default_value = "bare", value_parser = ["bare", "none"])]
     baseline: String,
     /// The bare server's binary
-    #[arg(long)]
+    #[arg(long, hide = true)]
     bare: Option<PathBuf>,
-    /// Compare with another MCP server: its URL, or a command that listens on $PORT (repeatable)
+    /// Compare with another MCP server (repeatable): its URL, or a command that listens on $PORT and
+    /// reads `OAUTH_ISSUER`, `BRAINGRID_API_URL` and `REDIS_URL`
     #[arg(long)]
     compare: Vec<String>,
     /// The tool to call (default: `create_requirement`; with --url: `auth_status`)
@@ -36,7 +37,7 @@ pub(crate) struct Options {
     #[arg(long, default_value = "{}", requires = "tool")]
     arguments: String,
     /// What to measure (repeatable): a name from --help, or `all`
-    #[arg(long, default_value = "steady", value_parser = scenario_names())]
+    #[arg(long, default_value = "steady", value_parser = scenario_names(), long_help = scenarios_help())]
     scenario: Vec<String>,
     /// As clients of which revision: 2025-11-25, 2026-07-28, or both
     #[arg(long, default_value = "both", value_parser = ["both", "2025-11-25", "2026-07-28"])]
@@ -65,11 +66,14 @@ pub(crate) struct Options {
     /// Set a variable for our server, NAME=VALUE (repeatable)
     #[arg(long = "env", value_name = "NAME=VALUE")]
     environment: Vec<String>,
+    /// Measure the profile that is shipped, instead of ci, which links faster
+    #[arg(long)]
+    release: bool,
     /// Do not give the servers a core of their own
     #[arg(long)]
     unpinned: bool,
     /// Cargo's profile of the binaries, for the report
-    #[arg(long, default_value = "unknown")]
+    #[arg(long, hide = true, default_value = "unknown")]
     profile: String,
     /// Print the report as JSON
     #[arg(long)]
@@ -80,6 +84,14 @@ pub(crate) struct Options {
     /// Write the report as a page with charts to this file too
     #[arg(long)]
     html: Option<PathBuf>,
+}
+
+fn scenarios_help() -> String {
+    let mut text = "What to measure (repeatable), or `all`:".to_owned();
+    for scenario in Scenario::VARIANTS {
+        let _ = write!(text, "\n  {:<10} {}", scenario.name(), scenario.about());
+    }
+    text
 }
 
 fn scenario_names() -> Vec<&'static str> {
@@ -123,6 +135,9 @@ impl Options {
             }
             None => Vec::new(),
         };
+        if self.release {
+            bail!("--release is for cargo xtask, which builds what is measured");
+        }
         if self.users == 0
             || self.rounds == 0
             || self.replicas == 0

@@ -24,7 +24,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// braingrid-mcp among stand-ins, under load and in trouble. Development only.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, bin_name = "cargo xtask")]
 struct Arguments {
     #[command(subcommand)]
     what: What,
@@ -32,15 +32,47 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum What {
-    /// Start the stand-ins and the real server, show a call, print client set-ups, stay up
+    /// Build and start everything on this machine, with a demonstration
+    ///
+    /// The issuer and the BrainGrid API are stand-ins from crates/mcp-test-support; the server is the
+    /// real binary, over HTTP. A real MCP client makes one call; then the set-ups for your own client
+    /// are printed, and everything stays up until Ctrl-C.
+    #[command(override_usage = "cargo xtask dev [OPTIONS]")]
     Dev(dev::Options),
     /// Let everything around a fleet of servers fail, and count who noticed
+    ///
+    /// Three instances, 50 tenants who read and write all the time, a Redis with replica and Sentinel,
+    /// an issuer with a clock of its own. Restarts, kills, hangs, failovers, outages, key rotations and
+    /// wrong clocks come in an order that the seed decides. Fails when a good token is refused, a call
+    /// fails on two instances, or anybody meets somebody else's data. `cargo xtask test` runs a short
+    /// form of it.
+    #[command(override_usage = "cargo xtask chaos [OPTIONS]")]
     Chaos(chaos_command::Options),
     /// Measure the server under the load of many tenants, beside the bare SDK
+    ///
+    /// Starts a stand-in issuer, an API that answers at once, a real Redis and the servers, and sends
+    /// calls of many tenants in both protocol generations. Every answer is checked: whole, for this
+    /// call, and for nobody else. Servers take turns with a core of their own; ratios to the bare SDK
+    /// (the same tool on rmcp alone, without authentication, sessions and telemetry) end every run.
+    /// Takes about half a minute.
+    ///
+    /// Exit code 0: every answer was right, however slow. 1: one was not, or something did not start.
+    ///
+    /// `load-test instructions` counts the processor instructions of a warm call instead.
     LoadTest(Box<load_test_command::Options>),
     /// Count the processor instructions of a warm call, and hold them to their budget
+    ///
+    /// By callgrind; it does not depend on how busy the machine is. The alarm of the continuous
+    /// integration: over the budget in `load_test/instructions.rs` it fails.
+    #[command(override_usage = "cargo xtask load-test instructions [OPTIONS]")]
     Instructions(instructions_command::Options),
     /// Run the official conformance suite against the server and the fixture
+    ///
+    /// Two targets: a fixture with the suite's own tools on our transport, and the server itself. Both
+    /// are behind real tokens; a proxy adds them, as the suite cannot. What may fail, and why, stands in
+    /// crates/mcp-lab/conformance. The suite and a Node.js for it are installed from npm below the
+    /// target directory; its reports go to target/conformance/reports.
+    #[command(override_usage = "cargo xtask conformance [OPTIONS]")]
     Conformance(conformance::Options),
     /// Start the stand-in OAuth issuer alone
     Issuer {

@@ -15,7 +15,7 @@ use super::{
     environment::{Changes, Environment, read, strings},
     folder, next_steps, perform, write,
 };
-use crate::{build, dev, node, shell};
+use crate::{build, lab, node, shell};
 
 /// Vercel's command line, pinned.
 const CLI: &str = "deploy/vercel";
@@ -177,7 +177,7 @@ pub(super) fn try_it(environment: &str) -> anyhow::Result<()> {
         streams == Some(true),
         "the function does not stream its answers"
     );
-    dev::build()?;
+    lab::build()?;
     let mut demonstration = Command::new(shell::built("lab")?);
     demonstration.args(["dev", "--once", "--json", "--server"]);
     shell::output(demonstration.arg(function.join("user-server")))?;

@@ -7,35 +7,43 @@ use strum::{IntoStaticStr, VariantArray};
 
 use super::{report::Section, world::World};
 
-/// One thing to find out; they run in this order.
+/// One thing to find out, see [`Scenario::about`]; they run in this order.
+#[expect(missing_docs, reason = "`about` says it, to people too")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "kebab-case")]
 pub enum Scenario {
-    /// Known tokens, as fast as it goes and at a given rate, beside the servers compared with.
     Steady,
-    /// From the start of the process to the first answer to a token.
     Cold,
-    /// From one user to a thousand.
     Ramp,
-    /// A token that nobody has seen with each call.
     NewToken,
-    /// Several instances in turn.
     Replicas,
-    /// Redis hangs, then is gone.
     Redis,
-    /// The issuer signs with a new key.
     Rotation,
-    /// The API takes 20 ms.
     Upstream,
-    /// A mix of calls, for what a million of them costs.
     Mix,
-    /// Exporters on and off.
     Telemetry,
-    /// A steady rate for a long time.
     Soak,
 }
 
 impl Scenario {
+    /// What it finds out.
+    #[must_use]
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Steady => "known tokens: a closed loop, and an open loop at half its rate",
+            Self::Cold => "from the start of the process to the first answer to a token",
+            Self::Ramp => "from 1 user to 1,000",
+            Self::NewToken => "a token that nobody has seen with each call",
+            Self::Replicas => "every call of a tenant goes to the next instance",
+            Self::Redis => "Redis hangs, is gone, comes back",
+            Self::Rotation => "the issuer signs with a new key",
+            Self::Upstream => "the API takes 20 ms",
+            Self::Mix => "what a million mixed calls cost",
+            Self::Telemetry => "exporters on, beside off",
+            Self::Soak => "a steady rate for long",
+        }
+    }
+
     /// On the command line.
     #[must_use]
     pub fn name(self) -> &'static str {

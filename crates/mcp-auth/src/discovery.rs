@@ -3,17 +3,19 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::Value;
 use url::Url;
 
-use crate::fetch::{FetchError, get_json, parse_url};
+use crate::fetch::{FetchError, JSON, get_json, parse_url};
 
 /// The part of an authorization server's metadata that a resource server needs.
 #[derive(Debug, Deserialize)]
 struct Metadata {
     issuer: String,
     jwks_uri: String,
+    /// Only told to operators: whatever it holds spoils nothing.
     #[serde(default)]
-    code_challenge_methods_supported: Vec<String>,
+    code_challenge_methods_supported: Value,
 }
 
 /// What an issuer's metadata says.
@@ -35,12 +37,12 @@ pub(crate) async fn find(
 ) -> Result<Discovered, FetchError> {
     let mut outcome = FetchError::Refused("the issuer URL has no host");
     for url in metadata_urls(issuer) {
-        match get_json::<Metadata>(client, &url, timeout).await {
+        match get_json::<Metadata>(client, &url, JSON, timeout).await {
             Ok(metadata) if metadata.issuer == issuer => {
-                let methods = &metadata.code_challenge_methods_supported;
+                let methods = metadata.code_challenge_methods_supported.as_array();
                 return Ok(Discovered {
                     jwks_uri: checked(&metadata, &url)?,
-                    pkce: methods.iter().any(|method| method == "S256"),
+                    pkce: methods.is_some_and(|named| named.iter().any(|it| it == "S256")),
                 });
             }
             Ok(_) => outcome = FetchError::Refused("metadata names another issuer"),
@@ -52,16 +54,23 @@ pub(crate) async fn find(
     Err(outcome)
 }
 
-/// The key set must live on the issuer's own host; another host has to be configured explicitly,
-/// or a document under an attacker's control could point the server anywhere.
+/// The key set must live on the issuer's own host and port; others have to be configured
+/// explicitly, or a document under an attacker's control could point the server anywhere.
 fn checked(metadata: &Metadata, source: &Url) -> Result<Url, FetchError> {
     let uri = parse_url(&metadata.jwks_uri)
         .map_err(|_| FetchError::Refused("jwks_uri is not an https URL"))?;
-    if uri.host_str() == source.host_str() {
+    let place = |url: &Url| {
+        (
+            url.host_str().map(str::to_owned),
+            url.port_or_known_default(),
+        )
+    };
+    if place(&uri) == place(source) {
         Ok(uri)
     } else {
         Err(FetchError::Refused(
-            "jwks_uri is on another host: configure it explicitly",
+            "jwks_uri is on another host or port: if that is meant, name it in jwks_uri \
+             (OAUTH_JWKS_URI)",
         ))
     }
 }
@@ -126,11 +135,14 @@ mod tests {
         let metadata = |jwks_uri: &str| Metadata {
             issuer: "https://a.test".to_owned(),
             jwks_uri: jwks_uri.to_owned(),
-            code_challenge_methods_supported: Vec::new(),
+            code_challenge_methods_supported: Value::Null,
         };
-        assert!(checked(&metadata("https://a.test/keys"), &source).is_ok());
+        for uri in ["https://a.test/keys", "https://a.test:443/keys"] {
+            assert!(checked(&metadata(uri), &source).is_ok(), "{uri}");
+        }
         for uri in [
             "https://evil.test/keys",
+            "https://a.test:8443/keys",
             "http://a.test/keys",
             "file:///etc/passwd",
             "",

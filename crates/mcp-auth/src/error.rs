@@ -23,8 +23,8 @@ pub enum AuthError {
     /// Nobody can tell right now whether the token is good: try again, keep the token.
     #[error("the token cannot be checked right now: {reason}")]
     Unavailable {
-        /// What is missing, in words for an operator.
-        reason: &'static str,
+        /// What is missing.
+        reason: UnavailableReason,
         /// When it is worth trying again.
         retry_after: Duration,
     },
@@ -38,7 +38,7 @@ impl AuthError {
             Self::InvalidRequest(_) => "invalid_request",
             Self::InvalidToken(reason) => reason.label(),
             Self::Forbidden(reason) => reason.label(),
-            Self::Unavailable { .. } => "unavailable",
+            Self::Unavailable { reason, .. } => reason.label(),
         }
     }
 }
@@ -136,6 +136,55 @@ impl fmt::Display for InvalidReason {
     }
 }
 
+/// Why nobody can tell whether a token is good.
+///
+/// The [labels](Self::label) keep apart what strangers can bring about with tokens they made up
+/// from what only a fault can: alerts that wake people count the latter alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum UnavailableReason {
+    /// No key of the issuer is at hand, and none could be fetched.
+    Keys,
+    /// Its key is not among those at hand, and these were fetched a moment ago.
+    UnknownKeyCooldown,
+    /// Its key is not among those at hand, and newer ones could not be fetched.
+    UnknownKey,
+    /// The issuer could not be asked about it (RFC 7662).
+    Introspection,
+    /// The issuer answered that it does not like the question about it.
+    IntrospectionRefused,
+    /// Too many tokens wait for the issuer to be asked about them.
+    IntrospectionBusy,
+}
+
+impl UnavailableReason {
+    /// A short, stable label for counters.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Keys | Self::Introspection => "unavailable",
+            Self::UnknownKeyCooldown => "unknown_key_cooldown",
+            Self::UnknownKey => "unknown_key_unavailable",
+            Self::IntrospectionRefused => "introspection_refused",
+            Self::IntrospectionBusy => "introspection_busy",
+        }
+    }
+}
+
+impl fmt::Display for UnavailableReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Keys => "the issuer's keys could not be fetched",
+            Self::UnknownKeyCooldown => {
+                "its key is unknown, and the issuer's keys were fetched a moment ago"
+            }
+            Self::UnknownKey => "its key is unknown, and newer keys could not be fetched",
+            Self::Introspection => "the issuer could not be asked about it",
+            Self::IntrospectionRefused => "the issuer refused the question about it",
+            Self::IntrospectionBusy => "too many tokens wait for the issuer to be asked about them",
+        })
+    }
+}
+
 /// Why a good token is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -148,9 +197,21 @@ pub enum ForbiddenReason {
     UpstreamAudience,
     /// The issuer refused to exchange the token for the upstream API (RFC 8693 section 2.2.2).
     UpstreamDenied,
+    /// The issuer publishes the token's key in a form that this server cannot use: whether the
+    /// token is good cannot be told, and another login brings one of the same key.
+    UnusableKey,
 }
 
 impl ForbiddenReason {
+    /// Every label there is, so that a counter can begin at zero for each.
+    pub const LABELS: [&'static str; 5] = [
+        "no_organization",
+        "service_principal",
+        "upstream_audience",
+        "upstream_denied",
+        "unusable_key",
+    ];
+
     /// A short, stable label for counters.
     pub fn label(self) -> &'static str {
         match self {
@@ -158,6 +219,7 @@ impl ForbiddenReason {
             Self::ServicePrincipal => "service_principal",
             Self::UpstreamAudience => "upstream_audience",
             Self::UpstreamDenied => "upstream_denied",
+            Self::UnusableKey => "unusable_key",
         }
     }
 }
@@ -179,6 +241,10 @@ impl fmt::Display for ForbiddenReason {
             }
             Self::UpstreamDenied => {
                 "the authorization server does not let this user act on the upstream API"
+            }
+            Self::UnusableKey => {
+                "the authorization server signs with a key that this server cannot use: ask the \
+                 administrator, whose log says what is wrong with it"
             }
         })
     }

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use crate::{
     discovery,
-    fetch::{FetchError, get_json, parse_url},
-    jwks::{JwkSet, KeySet, algorithm_named},
+    fetch::{FetchError, KEY_SET, get_json, parse_url},
+    jwk::algorithm_named,
+    jwks::{JwkSet, KeySet},
     verifier::IssuerConfig,
 };
 
@@ -41,7 +42,7 @@ pub async fn examine(issuer: &IssuerConfig, client: &reqwest::Client) -> Examina
             keys: None,
         },
         Ok((uri, pkce)) => {
-            let keys = get_json::<JwkSet>(client, &uri, PATIENCE).await;
+            let keys = get_json::<JwkSet>(client, &uri, KEY_SET, PATIENCE).await;
             let keys = keys.map_err(|error| error.to_string());
             Examination {
                 metadata: Ok(pkce),

@@ -7,6 +7,13 @@ use url::{Host, Url};
 
 use crate::{error::ConfigError, roots::SystemRoots};
 
+/// What is taken for a document. Some servers answer 406 to a client that does not name the
+/// document's own media type, and not all mean the same one.
+pub(crate) const JSON: &str = "application/json, application/*+json;q=0.9, */*;q=0.1";
+
+/// The same for a key set (RFC 7517 section 8.5.1).
+pub(crate) const KEY_SET: &str = "application/jwk-set+json, application/json, */*;q=0.1";
+
 /// Largest metadata document or key set that is read, in bytes. Real ones are below 20 KiB.
 const MAX_BODY: usize = 512 * 1024;
 
@@ -79,18 +86,15 @@ impl FetchError {
 pub(crate) async fn get_json<T: DeserializeOwned>(
     client: &reqwest::Client,
     url: &Url,
+    accept: &'static str,
     timeout: Duration,
 ) -> Result<T, FetchError> {
-    read_json(
-        client
-            .get(url.clone())
-            .header("accept", "application/json")
-            .timeout(timeout),
-    )
-    .await
+    let request = client.get(url.clone()).header("accept", accept);
+    read_json(request.timeout(timeout)).await
 }
 
-/// Sends a request and decodes its answer, which must be a 200 of bounded size.
+/// Sends a request and decodes its answer, which must be a 200 of bounded size. Some issuers write
+/// a byte order mark before it, and some say 200 where they mean an error.
 pub(crate) async fn read_json<T: DeserializeOwned>(
     request: reqwest::RequestBuilder,
 ) -> Result<T, FetchError> {
@@ -105,7 +109,23 @@ pub(crate) async fn read_json<T: DeserializeOwned>(
         }
         body.extend_from_slice(&chunk);
     }
-    serde_json::from_slice(&body).map_err(|_| FetchError::Json)
+    decode(&body)
+}
+
+fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, FetchError> {
+    let json = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+    serde_json::from_slice(json).map_err(|_| match serde_json::from_slice(json) {
+        Ok(OAuthError { error: Some(_) }) => {
+            FetchError::Refused("an OAuth error with status 200, not the expected document")
+        }
+        _ => FetchError::Json,
+    })
+}
+
+/// RFC 6749 section 5.2.
+#[derive(serde::Deserialize)]
+struct OAuthError {
+    error: Option<String>,
 }
 
 fn no_answer(error: reqwest::Error) -> FetchError {

@@ -1,4 +1,5 @@
-//! Opaque tokens: the issuer is asked what they mean (RFC 7662).
+//! Opaque tokens: the issuer is asked what they mean (RFC 7662). Anybody can make up such tokens, so
+//! the questions are bounded, and those who cause them take turns.
 
 use std::{
     fmt,
@@ -6,18 +7,18 @@ use std::{
 };
 
 use serde_json::{Map, Value};
-use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 use url::Url;
 use zeroize::Zeroizing;
 
 use crate::{
     claims::Claims,
-    error::{AuthError, ConfigError, InvalidReason},
-    fetch::{FetchError, parse_url, read_json},
+    error::{AuthError, ConfigError, InvalidReason, UnavailableReason},
+    fetch::{FetchError, JSON, parse_url, read_json},
     spans,
     status::Outcomes,
     token::AccessToken,
+    turns::{Bounds, Turns},
 };
 
 /// Where and as whom to introspect. One issuer per server may have it: an opaque token does not
@@ -62,6 +63,21 @@ impl fmt::Debug for IntrospectionConfig {
     }
 }
 
+/// Who causes a question: requests of equal askers share their turns. It is no identity, and may be
+/// anything that one client cannot have many of, such as a network address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Asker(Option<u128>);
+
+impl Asker {
+    /// Nobody knows; all of these share their turns.
+    pub const UNKNOWN: Self = Self(None);
+
+    /// An asker by any number that stands for it.
+    pub const fn new(number: u128) -> Self {
+        Self(Some(number))
+    }
+}
+
 /// A configured introspection endpoint.
 #[derive(Debug)]
 pub(crate) struct Introspection {
@@ -69,13 +85,19 @@ pub(crate) struct Introspection {
     endpoint: Url,
     client: reqwest::Client,
     timeout: Duration,
-    /// Made-up tokens must not become a flood at the issuer.
-    permits: Semaphore,
+    /// Made-up tokens must not become a flood at the issuer, nor hold up good ones.
+    turns: Turns,
     pub(crate) questions: Outcomes,
 }
 
-/// Questions to the issuer at a time; more of them wait.
-const MAX_QUESTIONS: usize = 32;
+/// An issuer that needs 100 ms answers some 300 questions a second, so the line of one asker is
+/// worth less than a second.
+const BOUNDS: Bounds = Bounds {
+    at_work: 32,
+    waiting: 1_024,
+    waiting_of_one: 256,
+    patience: Duration::from_secs(3),
+};
 
 impl Introspection {
     pub(crate) fn new(
@@ -89,7 +111,7 @@ impl Introspection {
             endpoint,
             client,
             timeout,
-            permits: Semaphore::new(MAX_QUESTIONS),
+            turns: Turns::new(BOUNDS),
             questions: Outcomes::default(),
         })
     }
@@ -99,33 +121,39 @@ impl Introspection {
     pub(crate) async fn claims(
         &self,
         token: &AccessToken,
+        on_behalf_of: Asker,
         issuer: &str,
         now: SystemTime,
     ) -> Result<Claims, AuthError> {
+        let Ok(_turn) = self.turns.turn(on_behalf_of).await else {
+            return Err(unavailable(UnavailableReason::IntrospectionBusy));
+        };
         let span = spans::introspect(issuer);
         let asked = self.ask(token).instrument(span.clone()).await;
-        self.questions.count(asked.is_ok());
-        let answer = asked.map_err(|error| {
+        let asked = asked.and_then(|answer| Ok((is_active(&answer)?, answer)));
+        let refused = asked.as_ref().err().and_then(refusal);
+        self.questions.count(asked.is_ok() || refused.is_some());
+        let (active, answer) = asked.map_err(|error| {
             spans::failed(&span, error.kind());
-            tracing::error!(issuer, %error, "introspection failed");
-            AuthError::Unavailable {
-                reason: "the issuer could not be asked about the token",
-                retry_after: Duration::from_secs(2),
+            match refused {
+                Some(refused) => refused,
+                None => {
+                    tracing::error!(issuer, %error, "introspection failed");
+                    unavailable(UnavailableReason::Introspection)
+                }
             }
         })?;
-        if answer.get("active") != Some(&Value::Bool(true)) {
+        if !active {
             return Err(InvalidReason::Inactive.into());
         }
         Ok(Claims::introspected(
-            answer,
+            plain(answer),
             issuer,
             self.believed_until(now),
         ))
     }
 
     async fn ask(&self, token: &AccessToken) -> Result<Map<String, Value>, FetchError> {
-        // The semaphore is never closed, so this always succeeds.
-        let _permit = self.permits.acquire().await;
         let form = [
             ("token", token.expose()),
             ("token_type_hint", "access_token"),
@@ -137,7 +165,7 @@ impl Introspection {
                 form_encoded(&self.config.client_id),
                 Some(&*Zeroizing::new(form_encoded(&self.config.client_secret))),
             )
-            .header("accept", "application/json")
+            .header("accept", JSON)
             .timeout(self.timeout)
             .form(&form);
         read_json(request).await
@@ -155,4 +183,54 @@ impl Introspection {
 /// Client id and secret go form-encoded into HTTP Basic (RFC 6749 section 2.3.1).
 fn form_encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+fn unavailable(reason: UnavailableReason) -> AuthError {
+    AuthError::Unavailable {
+        reason,
+        retry_after: Duration::from_secs(2),
+    }
+}
+
+/// What an answer that is no success says about this one token, where it says nothing about the
+/// endpoint: a made-up token must not look like an outage.
+fn refusal(error: &FetchError) -> Option<AuthError> {
+    match error {
+        FetchError::Status(400 | 404 | 413 | 414 | 422 | 431) => {
+            Some(unavailable(UnavailableReason::IntrospectionRefused))
+        }
+        FetchError::Status(429) => Some(unavailable(UnavailableReason::IntrospectionBusy)),
+        _ => None,
+    }
+}
+
+/// `active`, which every answer has (RFC 7662 section 2.2); some issuers write it as text. What has
+/// none is no answer but an error in a 200, and proves nothing.
+fn is_active(answer: &Map<String, Value>) -> Result<bool, FetchError> {
+    match answer.get("active") {
+        Some(Value::Bool(active)) => Ok(*active),
+        Some(Value::String(text)) if text.eq_ignore_ascii_case("true") => Ok(true),
+        Some(Value::String(text)) if text.eq_ignore_ascii_case("false") => Ok(false),
+        _ => Err(FetchError::Refused(
+            "the answer does not say whether the token is active",
+        )),
+    }
+}
+
+/// The members of an answer as those of a JWT: what is null is not there, times are numbers, and an
+/// `exp` of zero or less means none, as issuers write it.
+fn plain(mut answer: Map<String, Value>) -> Map<String, Value> {
+    answer.retain(|_, value| !value.is_null());
+    for name in ["exp", "iat", "nbf"] {
+        let text = answer.get(name).and_then(Value::as_str);
+        let number = text.and_then(|text| text.trim().parse::<i64>().ok());
+        if let Some(number) = number {
+            answer.insert(name.to_owned(), number.into());
+        }
+        let time = answer.get(name).and_then(Value::as_f64);
+        if time.is_some_and(|time| time <= 0.0) {
+            answer.remove(name);
+        }
+    }
+    answer
 }

@@ -43,20 +43,23 @@ mod fetch;
 #[doc(hidden)]
 pub mod fuzzing;
 mod introspection;
+mod jwk;
 mod jwks;
 mod preset;
 mod principal;
 mod roots;
+mod sightings;
 mod spans;
 mod status;
 mod token;
+mod turns;
 mod verifier;
 
-pub use error::{AuthError, ConfigError, ForbiddenReason, InvalidReason};
+pub use error::{AuthError, ConfigError, ForbiddenReason, InvalidReason, UnavailableReason};
 pub use examine::{Examination, examine};
 pub use exchange::{UpstreamCredentials, UpstreamToken};
 pub use fetch::{http_client, http_client_over};
-pub use introspection::IntrospectionConfig;
+pub use introspection::{Asker, IntrospectionConfig};
 pub use jwks::KeyPolicy;
 pub use preset::{Preset, UnknownPreset};
 pub use principal::{Principal, PrincipalRecord};

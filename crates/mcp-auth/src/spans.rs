@@ -5,7 +5,7 @@ use tracing::{Span, field::Empty};
 
 /// The issuer as configured.
 const ISSUER: &str = "oauth.issuer";
-/// Why keys are fetched: `no_keys`, `age` or `unknown_key`.
+/// Why keys are fetched: `no_keys`, `age`, `unknown_key` or `mismatch`.
 const CAUSE: &str = "oauth.keys.cause";
 /// OpenTelemetry: what went wrong, as one of a few words.
 const ERROR_TYPE: &str = "error.type";

@@ -5,7 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{claims::Unverified, jwks::Verdict, token::AccessToken, verifier::TokenVerifier};
+use crate::{
+    claims::Unverified,
+    jwks::Verdict,
+    token::AccessToken,
+    verifier::{Issuer, TokenVerifier},
+};
 
 /// How it stands with one configured issuer, for metrics and for operators.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,17 +69,33 @@ impl TokenVerifier {
     /// Whether a configured issuer signed this token with a key that is in this process, for this
     /// server: all but its times. It was good once, then, though it may be over. Asks nobody.
     pub fn was_issued(&self, token: &AccessToken) -> bool {
-        let Ok(token) = Unverified::parse(token) else {
-            return false;
+        let for_us = |issuer: &Issuer, token: &Unverified<'_>| {
+            let meant = token.claims.audiences();
+            meant.is_ok_and(|audiences| issuer.accepts_audience(&audiences))
         };
-        let Ok(issuer) = self.issuer_of(&token.claims) else {
-            return false;
-        };
-        let meant = token.claims.audiences();
-        let for_us = meant.is_ok_and(|audiences| issuer.accepts_audience(&audiences));
-        let keys = issuer.keys.at_hand(Instant::now());
-        for_us
-            && keys.is_some_and(|keys| keys.check(&token, &issuer.algorithms) == Verdict::Verified)
+        self.signed(token, for_us).is_some()
+    }
+
+    /// The configured issuer that stands behind a token which was refused: it signed it with a key
+    /// that is in this process, for whomever. Of an opaque token it is the one that is asked; the
+    /// refusal must have followed its answer. Asks nobody.
+    pub fn issuer_behind(&self, token: &AccessToken) -> Option<&str> {
+        let asked = self.introspector_of(token).map(|(issuer, _)| issuer);
+        let issuer = asked.or_else(|| self.signed(token, |_, _| true))?;
+        Some(&issuer.config.issuer)
+    }
+
+    /// The issuer that signed a token which meets a condition.
+    fn signed(
+        &self,
+        token: &AccessToken,
+        condition: impl Fn(&Issuer, &Unverified<'_>) -> bool,
+    ) -> Option<&Issuer> {
+        let token = Unverified::parse(token).ok()?;
+        let issuer = self.issuer_of(&token.claims).ok()?;
+        let keys = issuer.keys.at_hand(Instant::now())?;
+        let signed = || keys.check(&token, &issuer.algorithms) == Verdict::Verified;
+        (condition(issuer, &token) && signed()).then_some(issuer)
     }
 }
 

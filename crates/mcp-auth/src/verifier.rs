@@ -11,8 +11,9 @@ use crate::{
     claims::{Claims, Unverified},
     error::{AuthError, ConfigError, ForbiddenReason, InvalidReason},
     fetch::parse_url,
-    introspection::{Introspection, IntrospectionConfig},
-    jwks::{ALGORITHMS, KeyPolicy, KeySource, Verdict, algorithm_named},
+    introspection::{Asker, Introspection, IntrospectionConfig},
+    jwk::{ALGORITHMS, algorithm_named},
+    jwks::{KeyPolicy, KeySource},
     principal::Principal,
     token::AccessToken,
 };
@@ -148,21 +149,21 @@ impl TokenVerifier {
             .all(|issuer| issuer.keys.at_hand(now).is_some())
     }
 
-    /// Whether the key this token names is in the process, so that [`TokenVerifier::verify`]
-    /// needs no I/O. `false` for anything that is no JWT.
+    /// Whether [`TokenVerifier::verify`] can tell a good token from a forged one without I/O: the
+    /// keys of its issuer are in the process, or it names no issuer of ours. `false` for anything
+    /// that is no JWT.
     pub fn keys_warm(&self, token: &AccessToken) -> bool {
-        let Ok(header) = Unverified::header_of(token) else {
+        if Unverified::header_of(token).is_err() {
             return false;
-        };
+        }
         let issuer = match &*self.issuers {
             [only] => Some(only),
             _ => Unverified::parse(token)
                 .ok()
                 .and_then(|token| self.issuer_of(&token.claims).ok()),
         };
-        issuer
-            .and_then(|issuer| issuer.keys.at_hand(Instant::now()))
-            .is_some_and(|keys| keys.knows(header.kid.as_deref()))
+        let now = Instant::now();
+        issuer.is_none_or(|issuer| issuer.keys.at_hand(now).is_some())
     }
 
     /// Everything that can be said without a key and without I/O: syntax, header, issuer,
@@ -190,10 +191,24 @@ impl TokenVerifier {
         token: &AccessToken,
         now: SystemTime,
     ) -> Result<Principal, AuthError> {
+        self.verify_for(token, Asker::UNKNOWN, now).await
+    }
+
+    /// [`TokenVerifier::verify`] for one of several clients, which take turns where the issuer has
+    /// to be asked about their tokens.
+    ///
+    /// # Errors
+    /// As for [`TokenVerifier::verify`]; [`AuthError::Unavailable`] also when too many wait.
+    pub async fn verify_for(
+        &self,
+        token: &AccessToken,
+        asker: Asker,
+        now: SystemTime,
+    ) -> Result<Principal, AuthError> {
         let arrived = Instant::now();
         if let Some((issuer, introspection)) = self.introspector_of(token) {
             let claims = introspection
-                .claims(token, &issuer.config.issuer, now)
+                .claims(token, asker, &issuer.config.issuer, now)
                 .await?;
             if claims.issuer()? != issuer.config.issuer {
                 return Err(InvalidReason::Issuer.into());
@@ -203,7 +218,8 @@ impl TokenVerifier {
         }
         let token = Unverified::parse(token)?;
         let issuer = self.checked_issuer(&token, now)?;
-        issuer.check_signature(&token, arrived).await?;
+        let keys = &issuer.keys;
+        keys.verify(&token, &issuer.algorithms, arrived).await?;
         issuer.admit(token.claims)
     }
 
@@ -331,35 +347,5 @@ impl Issuer {
         audiences
             .iter()
             .any(|audience| self.config.audiences.contains(audience))
-    }
-
-    /// A key this process does not have may have been published since: only a set that was asked
-    /// for after the token arrived proves that the issuer does not know it.
-    async fn check_signature(
-        &self,
-        token: &Unverified<'_>,
-        arrived: Instant,
-    ) -> Result<(), AuthError> {
-        let keys = self.keys.usable(arrived).await?;
-        let mut verdict = keys.check(token, &self.algorithms);
-        if verdict == Verdict::UnknownKey {
-            verdict = match self.keys.newer_than(arrived).await {
-                Ok(keys) => keys.check(token, &self.algorithms),
-                // A fetch that began just before may have brought the key: it proves that there is
-                // one, if not that there is none.
-                Err(error) => match self.keys.at_hand(arrived) {
-                    Some(keys) => match keys.check(token, &self.algorithms) {
-                        Verdict::UnknownKey => return Err(error),
-                        verdict => verdict,
-                    },
-                    None => return Err(error),
-                },
-            };
-        }
-        match verdict {
-            Verdict::Verified => Ok(()),
-            Verdict::Invalid(reason) => Err(reason.into()),
-            Verdict::UnknownKey => Err(InvalidReason::UnknownKey.into()),
-        }
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     listener::Listener,
     seal::Keyring,
     session::Session,
-    stats::{Seldom, TierStats},
+    stats::{Budget, Seldom, TierStats},
     store::SharedStore,
     tiers::{Denied, Inner, SessionTiers},
     writer::Writer,
@@ -92,7 +92,8 @@ impl SessionTiersBuilder {
     /// Puts the tiers together; no I/O.
     pub fn build(self) -> SessionTiers {
         let keyring = Arc::new(self.keyring);
-        let stats = Arc::new(TierStats::default());
+        let issuers = self.verifier.status().into_iter().map(|it| it.issuer);
+        let stats = Arc::new(TierStats::of(issuers));
         let writer = Writer::new(
             Arc::clone(&self.store),
             Arc::clone(&keyring),
@@ -113,6 +114,7 @@ impl SessionTiersBuilder {
             patience: self.patience,
             stats,
             warned: Seldom::default(),
+            unknown_keys: Budget::default(),
             warming: Arc::new(AtomicBool::new(false)),
             listener: Listener::default(),
         };

@@ -36,7 +36,8 @@
 //!
 //! 1. **Memory**: bounded by bytes, every entry until its session is over. No I/O.
 //! 2. Keys at hand: **verification** first. It takes microseconds, so a forged token never reaches
-//!    the store.
+//!    the store, be its key known or made up. (While the issuer is away, a few tokens of an unknown
+//!    key do: another instance may have seen that key.)
 //! 3. No keys, or an opaque token: the **store** first, after the checks that need no key. A store
 //!    that is slow does not hold up the verification: after a moment both are under way, and
 //!    whichever knows the answer gives it.
@@ -81,6 +82,6 @@ pub use key::SessionKey;
 pub use redis::{RedisConfig, RedisConfigError, RedisStore};
 pub use seal::{Keyring, KeyringError, OpenError, Opened, SealError, random_key, sub_key};
 pub use session::Session;
-pub use stats::{Counter, SignOuts, TierStats};
+pub use stats::{Counter, RefusedTokens, SignOuts, TierStats};
 pub use store::{MemoryStore, SharedStore, StoreError};
 pub use tiers::{Resolved, SessionTiers, Tier};

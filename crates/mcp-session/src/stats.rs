@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mcp_auth::InvalidReason;
+use mcp_auth::{ForbiddenReason, InvalidReason};
 
 use crate::tiers::Tier;
 
@@ -66,10 +66,20 @@ pub struct TierStats {
     pub writes_dropped: Counter,
     /// Users sent away with a token that had been good.
     pub signouts: SignOuts,
+    /// Tokens that an issuer did sign, and that are refused.
+    pub refused_tokens: RefusedTokens,
     resolved: [Counter; 3],
 }
 
 impl TierStats {
+    /// Counters for tokens of these issuers.
+    pub(crate) fn of(issuers: impl Iterator<Item = String>) -> Self {
+        Self {
+            refused_tokens: RefusedTokens::of(issuers),
+            ..Self::default()
+        }
+    }
+
     /// How many requests this tier answered; one that waited for another's work counts as memory.
     pub fn resolved(&self, tier: Tier) -> &Counter {
         let [memory, store, verification] = &self.resolved;
@@ -115,6 +125,64 @@ impl SignOuts {
     }
 }
 
+/// How many tokens were refused although a configured issuer signed them, by issuer and
+/// [reason](mcp_auth::AuthError::label); each token once.
+///
+/// Nobody can add to these numbers who has no token of the issuer: where they grow, issuer and
+/// configuration disagree.
+#[derive(Debug, Default)]
+pub struct RefusedTokens(Mutex<BTreeMap<(String, &'static str), u64>>);
+
+impl RefusedTokens {
+    fn of(issuers: impl Iterator<Item = String>) -> Self {
+        let reasons = InvalidReason::LABELS
+            .into_iter()
+            .chain(ForbiddenReason::LABELS);
+        let zeros = issuers.flat_map(|issuer| {
+            let zero = move |reason| ((issuer.clone(), reason), 0);
+            reasons.clone().map(zero)
+        });
+        Self(Mutex::new(zeros.collect()))
+    }
+
+    /// Every issuer and reason with its count, those that never happened included.
+    pub fn get(&self) -> Vec<(String, &'static str, u64)> {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts
+            .iter()
+            .map(|((issuer, reason), count)| (issuer.clone(), *reason, *count))
+            .collect()
+    }
+
+    pub(crate) fn increment(&self, issuer: &str, reason: &'static str) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry((issuer.to_owned(), reason)).or_default() += 1;
+    }
+}
+
+/// Lets a few through per interval.
+#[derive(Debug, Default)]
+pub(crate) struct Budget(Mutex<Option<(Instant, u32)>>);
+
+impl Budget {
+    const INTERVAL: Duration = Duration::from_secs(10);
+    const FEW: u32 = 20;
+
+    /// Whether one more may pass.
+    pub(crate) fn spend(&self) -> bool {
+        self.spend_at(Instant::now())
+    }
+
+    fn spend_at(&self, now: Instant) -> bool {
+        let mut spent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, count) = spent
+            .filter(|(since, _)| now.saturating_duration_since(*since) < Self::INTERVAL)
+            .unwrap_or((now, 0));
+        *spent = Some((since, count.saturating_add(1)));
+        count < Self::FEW
+    }
+}
+
 /// Lets a message through once per interval, so that an outage does not flood the log.
 #[derive(Debug, Default)]
 pub(crate) struct Seldom(Mutex<Option<Instant>>);
@@ -148,5 +216,14 @@ mod tests {
         assert!(!seldom.at(after(9)));
         assert!(seldom.at(after(10)));
         assert!(!seldom.at(after(11)));
+    }
+
+    #[test]
+    fn a_budget_lets_a_few_through_per_interval() {
+        let (budget, start) = (Budget::default(), Instant::now());
+        let passed = |at| (0..1_000).filter(|_| budget.spend_at(at)).count();
+        assert_eq!(passed(start), 20);
+        assert_eq!(passed(start + Duration::from_secs(9)), 0);
+        assert_eq!(passed(start + Duration::from_secs(10)), 20);
     }
 }

@@ -11,7 +11,8 @@ use std::{
 };
 
 use mcp_auth::{
-    AccessToken, AuthError, InvalidReason, Principal, TokenVerifier, UpstreamCredentials,
+    AccessToken, Asker, AuthError, ForbiddenReason, InvalidReason, Principal, TokenVerifier,
+    UnavailableReason, UpstreamCredentials,
 };
 use moka::future::Cache;
 use tracing::Instrument as _;
@@ -24,7 +25,7 @@ use crate::{
     seal::Keyring,
     session::Session,
     spans,
-    stats::{Seldom, TierStats},
+    stats::{Budget, Seldom, TierStats},
     store::{SharedStore, StoreError},
     writer::Writer,
 };
@@ -81,6 +82,8 @@ pub(crate) struct Inner {
     pub(crate) patience: Duration,
     pub(crate) stats: Arc<TierStats>,
     pub(crate) warned: Seldom,
+    /// Look-ups for tokens whose key is unknown while the issuer is away: anybody can make them up.
+    pub(crate) unknown_keys: Budget,
     pub(crate) warming: Arc<AtomicBool>,
     pub(crate) listener: Listener,
 }
@@ -121,7 +124,21 @@ impl SessionTiers {
     /// # Errors
     /// See [`SessionTiers::resolve_at`].
     pub async fn resolve(&self, token: &AccessToken) -> Result<Resolved, AuthError> {
-        self.resolve_at(token, SystemTime::now()).await
+        self.resolve_for(token, Asker::UNKNOWN).await
+    }
+
+    /// [`SessionTiers::resolve`] for one of several clients, which take turns where the issuer has
+    /// to be asked about their tokens.
+    ///
+    /// # Errors
+    /// See [`SessionTiers::resolve_at`].
+    pub async fn resolve_for(
+        &self,
+        token: &AccessToken,
+        asker: Asker,
+    ) -> Result<Resolved, AuthError> {
+        let now = SystemTime::now();
+        self.resolve_for_at(token, asker, now).await
     }
 
     /// The session of an access token at `now`. Requests with the same new token share one
@@ -135,6 +152,15 @@ impl SessionTiers {
         token: &AccessToken,
         now: SystemTime,
     ) -> Result<Resolved, AuthError> {
+        self.resolve_for_at(token, Asker::UNKNOWN, now).await
+    }
+
+    async fn resolve_for_at(
+        &self,
+        token: &AccessToken,
+        asker: Asker,
+        now: SystemTime,
+    ) -> Result<Resolved, AuthError> {
         let inner = &self.inner;
         let key = inner.keyring.session_key(token);
         let remembered = inner.remembered(&key, now).await;
@@ -144,20 +170,19 @@ impl SessionTiers {
                 tier: Tier::Memory,
             },
             ended => {
-                let established = inner.establish_once(key, token, now).await;
-                if let Err(AuthError::InvalidToken(reason)) = &established {
+                let established = inner.establish_once(key, token, asker, now).await;
+                if let Err(error) = &established {
                     let held = matches!(ended, Remembered::Ended);
-                    inner.sent_away(key, token, *reason, held).await;
+                    inner.sent_away(key, token, error, held).await;
                 }
                 established?
             }
         };
         // Asked last and on every path: a session must not outlive its revocation.
         if inner.is_denied(&resolved.session) {
-            inner
-                .sent_away(key, token, InvalidReason::Revoked, true)
-                .await;
-            return Err(InvalidReason::Revoked.into());
+            let revoked = InvalidReason::Revoked.into();
+            inner.sent_away(key, token, &revoked, true).await;
+            return Err(revoked);
         }
         inner.stats.resolved(resolved.tier).increment();
         Ok(resolved)
@@ -199,10 +224,9 @@ impl SessionTiers {
         if expires_at + RENEWAL <= now {
             let key = self.inner.keyring.session_key(token);
             let expired = AuthError::InvalidToken(InvalidReason::Expired);
-            self.inner.known_bad.insert(key, expired).await;
+            self.inner.known_bad.insert(key, expired.clone()).await;
             let held = self.inner.memory.remove(&key).await.is_some();
-            let reason = InvalidReason::Expired;
-            self.inner.sent_away(key, token, reason, held).await;
+            self.inner.sent_away(key, token, &expired, held).await;
         }
     }
 
@@ -247,22 +271,22 @@ impl Inner {
         Remembered::Live(session)
     }
 
-    /// Counts a refused token that had been good, see [`SignOuts`](crate::SignOuts): its session was
-    /// `held` here, or its issuer did issue it for this server.
-    async fn sent_away(
-        &self,
-        key: SessionKey,
-        token: &AccessToken,
-        reason: InvalidReason,
-        held: bool,
-    ) {
-        if !(held || may_be_genuine(reason)) || self.sent_away.contains_key(&key) {
+    /// Counts a refused token once: as a [sign-out](crate::SignOuts) if it had been good, because
+    /// its session was `held` here or its issuer did issue it for this server; and as a
+    /// [refusal](crate::RefusedTokens) of its issuer's, if that stands behind it.
+    async fn sent_away(&self, key: SessionKey, token: &AccessToken, error: &AuthError, held: bool) {
+        if !(held || may_be_genuine(error)) || self.sent_away.contains_key(&key) {
             return;
         }
         // Also when it turns out to be forged: that is not worth finding out twice.
         self.sent_away.insert(key, ()).await;
-        if held || self.verifier.was_issued(token) {
-            self.stats.signouts.increment(reason);
+        if let Some(issuer) = self.verifier.issuer_behind(token) {
+            self.stats.refused_tokens.increment(issuer, error.label());
+        }
+        if let AuthError::InvalidToken(reason) = error
+            && (held || (may_have_been_good(*reason) && self.verifier.was_issued(token)))
+        {
+            self.stats.signouts.increment(*reason);
         }
     }
 
@@ -271,10 +295,11 @@ impl Inner {
         &self,
         key: SessionKey,
         token: &AccessToken,
+        asker: Asker,
         now: SystemTime,
     ) -> Result<Resolved, AuthError> {
         let span = spans::resolve();
-        let work = self.establish_or_wait(key, token, now);
+        let work = self.establish_or_wait(key, token, asker, now);
         let result = work.instrument(span.clone()).await;
         spans::resolved(&span, &result);
         result
@@ -284,18 +309,19 @@ impl Inner {
         &self,
         key: SessionKey,
         token: &AccessToken,
+        asker: Asker,
         now: SystemTime,
     ) -> Result<Resolved, AuthError> {
         if let Some(error) = self.known_bad.get(&key).await {
             self.stats.known_bad_hits.increment();
             return Err(error);
         }
-        let (mut led, result) = self.lead_or_wait(key, token, now).await;
+        let (mut led, result) = self.lead_or_wait(key, token, asker, now).await;
         // "The issuer has no such key" was said of a key set that may have been asked for before
         // this request arrived. A second round is asked for after.
         let result = match result {
             Err(AuthError::InvalidToken(InvalidReason::UnknownKey)) if !led => {
-                let (led_again, result) = self.lead_or_wait(key, token, now).await;
+                let (led_again, result) = self.lead_or_wait(key, token, asker, now).await;
                 led = led_again;
                 result
             }
@@ -312,12 +338,13 @@ impl Inner {
         &self,
         key: SessionKey,
         token: &AccessToken,
+        asker: Asker,
         now: SystemTime,
     ) -> (bool, Result<Resolved, AuthError>) {
         let (mut led, mut found_in) = (false, Tier::Memory);
         let work = async {
             led = true;
-            let resolved = self.establish(key, token, now).await?;
+            let resolved = self.establish(key, token, asker, now).await?;
             found_in = resolved.tier;
             Ok(resolved.session)
         };
@@ -336,13 +363,15 @@ impl Inner {
         &self,
         key: SessionKey,
         token: &AccessToken,
+        asker: Asker,
         now: SystemTime,
     ) -> Result<Resolved, AuthError> {
         self.listener.start(self);
-        let found = if self.can_verify_first(token) {
-            self.verify_then_ask(token, now).await
+        // An opaque token can only be asked about, which costs more than the store does.
+        let found = if self.verifier.keys_warm(token) {
+            self.verify_then_ask(token, asker, now).await
         } else {
-            self.ask_then_verify(token, now).await
+            self.ask_then_verify(token, asker, now).await
         };
         match found {
             Ok(Found::Stored { session, stale }) => self.adopt(key, token, session, stale).await,
@@ -356,22 +385,22 @@ impl Inner {
         }
     }
 
-    /// An opaque token can only be asked about, which costs more than the store does. A token whose
-    /// key is unknown while keys are at hand is new or forged: a fetch tells, the store cannot.
-    fn can_verify_first(&self, token: &AccessToken) -> bool {
-        let is_jwt = token.expose().split('.').count() == 3;
-        self.verifier.keys_warm(token) || (is_jwt && self.verifier.is_warm())
-    }
-
-    /// Keys are at hand: a forged token never reaches the store. It is asked only when the
-    /// verifier cannot tell, as for a key published a moment ago by an issuer that went away.
+    /// Keys are at hand: a forged token never reaches the store, nor does one whose key is unknown
+    /// while the issuer can be asked for it. An issuer that went away may have published a key that
+    /// another instance has seen: then the store is asked, for a few.
     async fn verify_then_ask(
         &self,
         token: &AccessToken,
+        asker: Asker,
         now: SystemTime,
     ) -> Result<Found, AuthError> {
-        match self.verify(token, now).await {
-            Err(error @ AuthError::Unavailable { .. }) => {
+        match self.verify(token, asker, now).await {
+            Err(
+                error @ AuthError::Unavailable {
+                    reason: UnavailableReason::UnknownKey,
+                    ..
+                },
+            ) if self.unknown_keys.spend() => {
                 self.verifier.check_shape(token, now)?;
                 self.ask(token, now).await.ok_or(error)
             }
@@ -384,16 +413,17 @@ impl Inner {
     async fn ask_then_verify(
         &self,
         token: &AccessToken,
+        asker: Asker,
         now: SystemTime,
     ) -> Result<Found, AuthError> {
         self.verifier.check_shape(token, now)?;
         let mut asking = pin!(self.ask(token, now));
         match tokio::time::timeout(self.patience, &mut asking).await {
             Ok(Some(found)) => return Ok(found),
-            Ok(None) => return self.verify(token, now).await,
+            Ok(None) => return self.verify(token, asker, now).await,
             Err(_) => self.stats.store_errors.increment(),
         }
-        let mut verifying = pin!(self.verify(token, now));
+        let mut verifying = pin!(self.verify(token, asker, now));
         tokio::select! {
             found = &mut asking => match found {
                 Some(found) => Ok(found),
@@ -406,9 +436,15 @@ impl Inner {
         }
     }
 
-    async fn verify(&self, token: &AccessToken, now: SystemTime) -> Result<Found, AuthError> {
+    async fn verify(
+        &self,
+        token: &AccessToken,
+        asker: Asker,
+        now: SystemTime,
+    ) -> Result<Found, AuthError> {
         self.stats.verifications.increment();
-        self.verifier.verify(token, now).await.map(Found::Verified)
+        let verified = self.verifier.verify_for(token, asker, now).await;
+        verified.map(Found::Verified)
     }
 
     /// The usable record of a token, looked for under the current key's name, then under those of
@@ -550,7 +586,18 @@ impl Inner {
 }
 
 /// Whether a token that is refused for this may carry a good signature.
-fn may_be_genuine(reason: InvalidReason) -> bool {
+fn may_be_genuine(error: &AuthError) -> bool {
+    match error {
+        AuthError::InvalidToken(reason) => {
+            *reason == InvalidReason::Audience || may_have_been_good(*reason)
+        }
+        AuthError::Forbidden(reason) => *reason != ForbiddenReason::UnusableKey,
+        _ => false,
+    }
+}
+
+/// Whether a token that is refused for this may have been good here.
+fn may_have_been_good(reason: InvalidReason) -> bool {
     use InvalidReason::{Claim, Expired, KeyBound, NotYetValid, Type};
     matches!(reason, Expired | NotYetValid | Type | KeyBound | Claim(_))
 }

@@ -56,6 +56,8 @@ struct State {
     port: u16,
     /// The first of each algorithm signs; all are published.
     keys: Mutex<Vec<Arc<SigningKey>>>,
+    /// What is served in place of the keys.
+    published: Mutex<Option<String>>,
     audience: Mutex<Vec<String>>,
     /// Seconds by which its clock is ahead of ours.
     clock_offset: AtomicI64,
@@ -83,6 +85,7 @@ impl Issuer {
         let state = Arc::new(State {
             port,
             keys: Mutex::new(fresh_keys()),
+            published: Mutex::new(None),
             audience: Mutex::new(Vec::new()),
             clock_offset: AtomicI64::new(0),
             mode: Mutex::new(IssuerMode::Normal),
@@ -150,6 +153,11 @@ impl Issuer {
     pub fn rotate_with_overlap(&self) {
         let fresh = Arc::new(SigningKey::generate(Algorithm::Rs256));
         lock(&self.state.keys).insert(0, fresh);
+    }
+
+    /// The key set from now on, in whatever form; keys of the issuer's own sign as before.
+    pub fn publish(&self, key_set: impl Into<String>) {
+        *lock(&self.state.published) = Some(key_set.into());
     }
 
     /// The key that signs with this algorithm.
@@ -220,7 +228,10 @@ impl State {
             return Ok(answer);
         }
         let mut answer = match path {
-            Issuer::JWKS_PATH => json_answer(StatusCode::OK, &self.key_set()),
+            Issuer::JWKS_PATH => match lock(&self.published).clone() {
+                Some(text) => with_type(StatusCode::OK, "application/json", text),
+                None => json_answer(StatusCode::OK, &self.key_set()),
+            },
             Issuer::OPENID_PATH | Issuer::METADATA_PATH => {
                 json_answer(StatusCode::OK, &self.metadata())
             }

@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn cannot_tell_is_503_without_challenge() {
         let error = AuthError::Unavailable {
-            reason: "x",
+            reason: mcp_auth::UnavailableReason::Keys,
             retry_after: Duration::from_millis(1500),
         };
         let response = challenger().refuse(&error);

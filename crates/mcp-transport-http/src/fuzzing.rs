@@ -41,7 +41,7 @@ pub fn challenge(data: &[u8]) {
         assert!(names.iter().all(|name| known.contains(name)), "{value:?}");
     }
     let away = AuthError::Unavailable {
-        reason: "x",
+        reason: mcp_auth::UnavailableReason::Keys,
         retry_after: Duration::from_secs(1),
     };
     assert!(

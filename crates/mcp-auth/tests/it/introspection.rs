@@ -94,7 +94,7 @@ async fn what_is_not_active_or_not_ours_is_invalid() {
         refused(InvalidReason::Inactive)
     );
     assert_eq!(
-        ask(200, json!({"active": "true"})).await.0,
+        ask(200, json!({"active": "False", "error": null})).await.0,
         refused(InvalidReason::Inactive)
     );
     let mut foreign = active();
@@ -114,13 +114,54 @@ async fn an_endpoint_that_fails_is_no_verdict() {
         (500, active()),
         (401, json!({"error": "invalid_client"})),
         (200, json!([])),
+        (200, json!({"error": "invalid_client"})),
+        (200, json!({})),
+        (200, json!({"active": null})),
+        (200, json!({"active": 1})),
     ] {
-        let (verdict, _) = ask(status, answer).await;
-        assert!(
-            matches!(verdict, Err(AuthError::Unavailable { .. })),
-            "{verdict:?}"
-        );
+        let (verdict, _) = ask(status, answer.clone()).await;
+        let label = verdict.unwrap_err().label();
+        assert_eq!(label, "unavailable", "{status} {answer}");
     }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_dislikes_one_token_is_no_outage() {
+    let error = json!({"error": "invalid_request"});
+    for (status, label) in [
+        (400, "introspection_refused"),
+        (404, "introspection_refused"),
+        (429, "introspection_busy"),
+    ] {
+        let refused = ask(status, error.clone()).await.0.unwrap_err();
+        assert!(matches!(refused, AuthError::Unavailable { .. }));
+        assert_eq!(refused.label(), label, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn answers_are_read_as_issuers_write_them() {
+    for changes in [
+        json!({"active": "true"}),
+        json!({"exp": "4294967295", "iat": "1700000000", "nbf": null}),
+        json!({"exp": null, "iat": null, "iss": null, "cnf": null, "scope": null}),
+        json!({"exp": 0, "nbf": 0}),
+        json!({"exp": -1}),
+        json!({"username": [], "token_type": null, "jti": 7, "client_id": null}),
+        json!({"error": null}),
+    ] {
+        let mut answer = active();
+        let members = answer.as_object_mut().unwrap();
+        members.extend(changes.as_object().unwrap().clone());
+        let (principal, _) = ask(200, answer).await;
+        assert_eq!(principal.unwrap().subject(), "u", "{changes}");
+    }
+    let mut expired = active();
+    expired["exp"] = json!("1700000000");
+    assert_eq!(
+        ask(200, expired).await.0,
+        Err(InvalidReason::Expired.into())
+    );
 }
 
 #[tokio::test]

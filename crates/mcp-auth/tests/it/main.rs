@@ -5,10 +5,12 @@
     reason = "a test stops where something is not as it should be"
 )]
 
+mod documents;
 mod example;
 mod fetches;
 mod introspection;
 mod keys;
 mod presets;
 mod status;
+mod strangers;
 mod world;

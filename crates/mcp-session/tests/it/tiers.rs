@@ -5,9 +5,12 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use mcp_auth::{AuthError, ForbiddenReason, InvalidReason, UpstreamCredentials};
+use mcp_auth::{
+    AuthError, ForbiddenReason, InvalidReason, IssuerConfig, TokenVerifier, UpstreamCredentials,
+    VerifierConfig,
+};
 use mcp_session::{Keyring, MemoryStore, SessionTiers, SharedStore, Tier};
-use mcp_test_support::{Gate, Issuer, IssuerMode};
+use mcp_test_support::{Gate, Issuer, IssuerMode, http_client};
 
 use crate::world::{
     AUDIENCE, FIRST_KEY, Mood, SECOND_KEY, TestStore, access, eventually, first_ring, instance,
@@ -145,6 +148,54 @@ async fn with_keys_at_hand_no_forged_token_reaches_the_store() {
     let error = tiers.resolve(&other_key).await.unwrap_err();
     assert_eq!(error, InvalidReason::UnknownKey.into());
     assert_eq!(store.calls(), before);
+}
+
+#[tokio::test]
+async fn made_up_keys_reach_the_store_never_and_the_issuer_seldom() {
+    let (issuer, other, store) = (issuer().await, issuer().await, TestStore::new());
+    // A second issuer that is away keeps nothing of this from being true for the first.
+    other.stop().await;
+    let configs = [&issuer, &other].map(|it| IssuerConfig::new(it.url(), [AUDIENCE]));
+    let verifier = TokenVerifier::new(configs.into(), http_client(), VerifierConfig::default());
+    let ring = Keyring::from_hex(FIRST_KEY, &[SECOND_KEY]).unwrap();
+    let tiers = SessionTiers::builder(verifier.unwrap(), ring, store.clone()).build();
+    tiers.resolve(&token_of(&issuer, "ada")).await.unwrap();
+    tiers.flush(SOON).await;
+    let before = store.calls();
+    for n in 0..400 {
+        let forged = access(&issuer.token().header("kid", format!("made-up-{n}")));
+        let label = tiers.resolve(&forged).await.unwrap_err().label();
+        assert!(label.starts_with("unknown_key"), "{label}");
+    }
+    assert_eq!(store.calls(), before, "the store is not asked");
+    let fetched = issuer.count(Issuer::JWKS_PATH);
+    assert!(fetched <= 5, "{fetched} fetches");
+
+    // While it is away another instance may have seen a key of its: a few are looked up.
+    issuer.stop().await;
+    let before = store.gets.load(Ordering::SeqCst);
+    for n in 0..400 {
+        let forged = access(&issuer.token().header("kid", format!("later-{n}")));
+        tiers.resolve(&forged).await.unwrap_err();
+    }
+    let asked = store.gets.load(Ordering::SeqCst) - before;
+    assert!(asked <= 2 * 20 * 2, "{asked} look-ups");
+}
+
+#[tokio::test]
+async fn a_key_that_only_another_instance_has_seen_works_while_the_issuer_is_away() {
+    let (issuer, store) = (issuer().await, TestStore::new());
+    let (first, second) = (
+        instance(&issuer, &store).build(),
+        instance(&issuer, &store).build(),
+    );
+    second.resolve(&token_of(&issuer, "bob")).await.unwrap();
+    issuer.rotate();
+    let token = token_of(&issuer, "ada");
+    first.resolve(&token).await.unwrap();
+    first.flush(SOON).await;
+    issuer.stop().await;
+    assert_eq!(second.resolve(&token).await.unwrap().tier, Tier::Store);
 }
 
 #[tokio::test]
@@ -452,6 +503,14 @@ async fn a_token_that_had_been_good_is_a_signout_and_a_made_up_one_is_none() {
     let elsewhere = access(&issuer.token().audience("https://else.test"));
     tiers.resolve(&elsewhere).await.unwrap_err();
     assert_eq!(signouts(&tiers), [("expired", 1)]);
+    let refused = tiers.stats().refused_tokens.get().into_iter();
+    let refused: Vec<_> = refused.filter(|(_, _, count)| *count > 0).collect();
+    let url = issuer.url();
+    assert_eq!(
+        refused,
+        [(url.clone(), "audience", 1), (url, "expired", 1)],
+        "each once, forged ones never"
+    );
     assert_eq!(tiers.stats().resolved(Tier::Verification).get(), 1);
 }
 

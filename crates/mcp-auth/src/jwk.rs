@@ -1,0 +1,397 @@
+//! One published key (RFC 7517, RFC 7518 section 6): what it verifies, or why it verifies nothing.
+//!
+//! Issuers write keys in more ways than the standards have. What is the same number in another
+//! spelling is read; what is weak or of an unknown kind is kept as a [`RefusedKey`], so that a token
+//! that names it is not called bad for its issuer's fault.
+
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey,
+    VerificationAlgorithm,
+};
+use base64::{
+    Engine,
+    alphabet::URL_SAFE,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use jsonwebtoken::{Algorithm, DecodingKey};
+use serde_json::Value;
+
+use crate::claims::Unverified;
+
+/// A public key and the algorithms it may be used with.
+#[derive(Debug)]
+pub(crate) struct VerificationKey {
+    pub(crate) kid: Option<String>,
+    pub(crate) algorithms: Vec<Algorithm>,
+    key: DecodingKey,
+}
+
+/// A published key that verifies nothing here.
+#[derive(Debug)]
+pub(crate) struct RefusedKey {
+    kid: Option<String>,
+    family: Option<Family>,
+    pub(crate) fault: Fault,
+}
+
+/// Why a key is not used; for the operator's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Fault {
+    /// No fault: it is published for another purpose.
+    #[error("it is not for signatures (use, key_ops)")]
+    Purpose,
+    #[error("its type is not RSA, EC or OKP")]
+    Type,
+    #[error("its curve is not P-256, P-384 or Ed25519")]
+    Curve,
+    #[error("its algorithm (alg) is unknown, unsafe or of another type of key")]
+    Algorithm,
+    #[error("its numbers (n, e, x, y) are missing or no base64url")]
+    Encoding,
+    #[error("its modulus is shorter than 2048 bits or longer than 8192")]
+    Size,
+    #[error("its exponent is even or too small")]
+    Exponent,
+    #[error("its coordinates are too long, or no point of its curve")]
+    Point,
+}
+
+/// Types of keys that can sign, as `kty` names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Family {
+    Rsa,
+    Ec,
+    Okp,
+}
+
+impl Family {
+    fn named(kty: &str) -> Option<Self> {
+        match kty.to_ascii_uppercase().as_str() {
+            "RSA" => Some(Self::Rsa),
+            "EC" => Some(Self::Ec),
+            "OKP" => Some(Self::Okp),
+            _ => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Rsa => "RSA",
+            Self::Ec => "EC",
+            Self::Okp => "OKP",
+        }
+    }
+
+    fn of(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::ES256 | Algorithm::ES384 => Self::Ec,
+            Algorithm::EdDSA => Self::Okp,
+            _ => Self::Rsa,
+        }
+    }
+}
+
+impl VerificationKey {
+    /// Reads one member of `keys`.
+    pub(crate) fn from_json(jwk: &Value) -> Result<Self, RefusedKey> {
+        let family = text(jwk, "kty").and_then(Family::named);
+        let kid = kid(jwk);
+        match usable(jwk, family) {
+            Ok((key, algorithms)) => Ok(Self {
+                kid,
+                algorithms,
+                key,
+            }),
+            Err(fault) => Err(RefusedKey { kid, family, fault }),
+        }
+    }
+
+    pub(crate) fn verifies(&self, token: &Unverified<'_>, algorithm: Algorithm) -> bool {
+        let message = token.message.as_bytes();
+        jsonwebtoken::crypto::verify(token.signature, message, &self.key, algorithm)
+            .unwrap_or(false)
+    }
+}
+
+impl RefusedKey {
+    /// Whether a token with this `kid` and algorithm may be signed with this key, so that nobody
+    /// can call it bad.
+    pub(crate) fn may_have_signed(&self, kid: Option<&str>, algorithm: Algorithm) -> bool {
+        match kid {
+            Some(kid) => self.kid.as_deref() == Some(kid),
+            None => self.fault != Fault::Purpose && self.family == Some(Family::of(algorithm)),
+        }
+    }
+
+    /// Its `kid`, short and plain, for a log line.
+    pub(crate) fn name(&self) -> String {
+        let kid = self.kid.as_deref().unwrap_or("-");
+        kid.chars()
+            .filter(char::is_ascii_graphic)
+            .take(64)
+            .collect()
+    }
+}
+
+fn usable(jwk: &Value, family: Option<Family>) -> Result<(DecodingKey, Vec<Algorithm>), Fault> {
+    if !is_for_signatures(jwk) {
+        return Err(Fault::Purpose);
+    }
+    // A symmetric key (`oct`) is never used: anybody who reads the key set could sign with it.
+    let family = family.ok_or(Fault::Type)?;
+    let (key, mut algorithms) = match family {
+        Family::Rsa => (rsa(jwk)?, RSA.to_vec()),
+        Family::Ec => ec(jwk)?,
+        Family::Okp => okp(jwk)?,
+    };
+    // Some write the type once more, or nothing.
+    if let Some(named) = text(jwk, "alg").filter(|alg| !alg.eq_ignore_ascii_case(family.name())) {
+        algorithms.retain(|algorithm| algorithm_of_key(named) == Some(*algorithm));
+    }
+    if algorithms.is_empty() {
+        return Err(Fault::Algorithm);
+    }
+    Ok((key, algorithms))
+}
+
+/// `use` and `key_ops` (RFC 7517 sections 4.2 and 4.3). What is empty, null or of another type says
+/// nothing; `sign` is what the private half does.
+fn is_for_signatures(jwk: &Value) -> bool {
+    let means = |value: &str, words: &[&str]| words.iter().any(|it| it.eq_ignore_ascii_case(value));
+    let signs =
+        text(jwk, "use").is_none_or(|usage| means(usage, &["sig", "sign", "signing", "signature"]));
+    let ops = match jwk.get("key_ops") {
+        Some(Value::Array(ops)) => ops.iter().filter_map(Value::as_str).collect(),
+        Some(Value::String(op)) => vec![op.as_str()],
+        _ => Vec::new(),
+    };
+    let verifies = |op: &&str| means(op.trim(), &["verify", "sign"]);
+    signs && (ops.iter().all(|op| op.trim().is_empty()) || ops.iter().any(verifies))
+}
+
+/// An RSA key of 2,048 bits or more (RFC 7518 section 3.3), up to what the library takes.
+fn rsa(jwk: &Value) -> Result<DecodingKey, Fault> {
+    let (n, e) = (number(jwk, "n")?, number(jwk, "e")?);
+    let bits = n.len() * 8 - n.first().map_or(0, |byte| byte.leading_zeros() as usize);
+    if !(2048..=8192).contains(&bits) {
+        return Err(Fault::Size);
+    }
+    match e.as_slice() {
+        [] | [1] => return Err(Fault::Exponent),
+        [.., last] if last % 2 == 0 => return Err(Fault::Exponent),
+        _ => {}
+    }
+    Ok(DecodingKey::from_rsa_raw_components(&n, &e))
+}
+
+fn ec(jwk: &Value) -> Result<(DecodingKey, Vec<Algorithm>), Fault> {
+    let (algorithm, length, verifier): (_, usize, &'static dyn VerificationAlgorithm) =
+        match text(jwk, "crv") {
+            Some("P-256") => (Algorithm::ES256, 32, &ECDSA_P256_SHA256_FIXED),
+            Some("P-384") => (Algorithm::ES384, 48, &ECDSA_P384_SHA384_FIXED),
+            _ => return Err(Fault::Curve),
+        };
+    // Uncompressed: 0x04, x, y (SEC 1 section 2.3.3).
+    let mut point = vec![0x04];
+    for name in ["x", "y"] {
+        let coordinate = number(jwk, name)?;
+        let missing = length.checked_sub(coordinate.len()).ok_or(Fault::Point)?;
+        point.extend(std::iter::repeat_n(0, missing));
+        point.extend(coordinate);
+    }
+    let key = DecodingKey::from_ec_der(&point);
+    ParsedPublicKey::new(verifier, point).map_err(|_| Fault::Point)?;
+    Ok((key, vec![algorithm]))
+}
+
+fn okp(jwk: &Value) -> Result<(DecodingKey, Vec<Algorithm>), Fault> {
+    if text(jwk, "crv") != Some("Ed25519") {
+        return Err(Fault::Curve);
+    }
+    let x = bytes(jwk, "x")?;
+    let key = DecodingKey::from_ed_der(&x);
+    ParsedPublicKey::new(&ED25519, x).map_err(|_| Fault::Point)?;
+    Ok((key, vec![Algorithm::EdDSA]))
+}
+
+/// A member that is text and says something.
+fn text<'j>(jwk: &'j Value, name: &str) -> Option<&'j str> {
+    let text = jwk.get(name)?.as_str()?.trim();
+    (!text.is_empty()).then_some(text)
+}
+
+/// `kid` as text, if it has any; a number stands for its digits.
+fn kid(jwk: &Value) -> Option<String> {
+    match jwk.get("kid")? {
+        Value::String(kid) => Some(kid.clone()).filter(|kid| !kid.is_empty()),
+        Value::Number(kid) => Some(kid.to_string()),
+        _ => None,
+    }
+}
+
+/// An unsigned number without leading zeros: RFC 7518 section 6.3.1.1 warns of libraries that
+/// write one too many, and some leave out those of coordinates.
+fn number(jwk: &Value, name: &str) -> Result<Vec<u8>, Fault> {
+    let bytes = bytes(jwk, name)?;
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    Ok(bytes.into_iter().skip(zeros).collect())
+}
+
+/// base64url, with what is harmless beside it: padding, the plain alphabet, line breaks.
+fn bytes(jwk: &Value, name: &str) -> Result<Vec<u8>, Fault> {
+    const LENIENT: GeneralPurpose = GeneralPurpose::new(
+        &URL_SAFE,
+        GeneralPurposeConfig::new()
+            .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+            .with_decode_allow_trailing_bits(true),
+    );
+    let spelled = text(jwk, name).ok_or(Fault::Encoding)?;
+    let plain = spelled.chars().filter(|c| !c.is_ascii_whitespace());
+    let plain = plain.map(|c| match c {
+        '+' => '-',
+        '/' => '_',
+        other => other,
+    });
+    LENIENT
+        .decode(plain.collect::<String>())
+        .map_err(|_| Fault::Encoding)
+}
+
+const RSA: [Algorithm; 6] = [
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::PS512,
+];
+
+/// Every algorithm that may ever be configured: no `none`, no HMAC.
+pub(crate) const ALGORITHMS: [Algorithm; 9] = [
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::PS512,
+    Algorithm::ES256,
+    Algorithm::ES384,
+    Algorithm::EdDSA,
+];
+
+/// The algorithm a name stands for (RFC 7518 section 3.1, RFC 8037, RFC 9864), if it is a safe one.
+/// Names are case-sensitive.
+pub(crate) fn algorithm_named(name: &str) -> Option<Algorithm> {
+    Some(match name {
+        "RS256" => Algorithm::RS256,
+        "RS384" => Algorithm::RS384,
+        "RS512" => Algorithm::RS512,
+        "PS256" => Algorithm::PS256,
+        "PS384" => Algorithm::PS384,
+        "PS512" => Algorithm::PS512,
+        "ES256" => Algorithm::ES256,
+        "ES384" => Algorithm::ES384,
+        "EdDSA" | "Ed25519" => Algorithm::EdDSA,
+        _ => return None,
+    })
+}
+
+/// The algorithm that a key's `alg` names. It only narrows what the key's type allows, so its case
+/// is forgiven, which that of a token's `alg` is not.
+fn algorithm_of_key(name: &str) -> Option<Algorithm> {
+    let same = |known: &&Algorithm| format!("{known:?}").eq_ignore_ascii_case(name);
+    let known = ALGORITHMS.iter().find(same).copied();
+    known.or_else(|| algorithm_named(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::jwks::{KeySet, Verdict};
+
+    const N: &str = "sXchDaQebHnPiGvyDOAT4saGEUetSyo9MKLOoWFsueri23bOdgWp4Dy1WlUzewbgBHod5pcM9H95GQRV3JDXboIRROSBigeC5yjU1hGzHHyXss8UDprecbAYxknTcQkhslANGRUZmdTOQ5qTRsLAt6BTYuyvVRdhS8exSZEy_c4gs_7svlJJQ4H9_NxsiIoLwAEk7-Q3UXERGYw_75IDrGA84-lA_-Ct4eTlXHBIY2EaV7t7LjJaynVJCpkv4LKjTTAumiGUIuQhrNhZLuF_RJLqHpM2kgWFLU7-VTdL1VbC2tejvcI2BlMkEpk1BzBZI0KQB0GaDWFLN-aEAw3vRw";
+
+    fn algorithms(jwk: serde_json::Value) -> Option<Vec<Algorithm>> {
+        VerificationKey::from_json(&jwk)
+            .ok()
+            .map(|key| key.algorithms)
+    }
+
+    #[test]
+    fn a_key_is_bound_to_its_algorithms() {
+        let rsa = |extra: serde_json::Value| {
+            let mut jwk = json!({"kty": "RSA", "n": N, "e": "AQAB"});
+            jwk.as_object_mut()
+                .unwrap()
+                .extend(extra.as_object().unwrap().clone());
+            algorithms(jwk)
+        };
+        assert_eq!(rsa(json!({})), Some(RSA.to_vec()));
+        assert_eq!(rsa(json!({"alg": "PS256"})), Some(vec![Algorithm::PS256]));
+        assert_eq!(
+            rsa(json!({"use": "sig", "alg": "RS256"})),
+            Some(vec![Algorithm::RS256])
+        );
+        assert_eq!(rsa(json!({"use": "enc"})), None);
+        assert_eq!(rsa(json!({"key_ops": ["encrypt"]})), None);
+        assert_eq!(rsa(json!({"alg": "RSA-OAEP"})), None);
+        assert_eq!(rsa(json!({"alg": "HS256"})), None);
+    }
+
+    #[test]
+    fn symmetric_and_unknown_keys_are_never_used() {
+        assert_eq!(algorithms(json!({"kty": "oct", "k": "c2VjcmV0"})), None);
+        assert_eq!(
+            algorithms(json!({"kty": "oct", "k": "c2VjcmV0", "alg": "RS256"})),
+            None
+        );
+        assert_eq!(
+            algorithms(json!({"kty": "EC", "crv": "P-521", "x": "AA", "y": "AA"})),
+            None
+        );
+        assert_eq!(
+            algorithms(json!({"kty": "OKP", "crv": "X25519", "x": "AA"})),
+            None
+        );
+        assert_eq!(algorithms(json!({"kty": "RSA"})), None);
+        assert_eq!(algorithms(json!("RSA")), None);
+    }
+
+    #[test]
+    fn unsafe_algorithms_have_no_name_here() {
+        for name in [
+            "none", "None", "HS256", "HS384", "HS512", "rs256", "ES512", "ES256K", "",
+        ] {
+            assert_eq!(algorithm_named(name), None, "{name}");
+        }
+        for algorithm in ALGORITHMS {
+            assert_eq!(algorithm_named(&format!("{algorithm:?}")), Some(algorithm));
+        }
+    }
+
+    /// RFC 7518 section 3.3: a key of less than 2,048 bits is no key. Both signatures are good.
+    #[test]
+    fn a_short_rsa_key_verifies_nothing() {
+        const SHORT: (&str, &str) = (
+            "0rjvl1q0Gk00DOwpZAUailiYENanh1DSoeOt-svvFiYlrAAOPfJWRKlNIBcOGPBqVcBs_V4cFgttssDlBTo0YzDjwRCheg1nxIAQ9_XjK1G-Ob_dlZGIyTcrsd2J0ssjdCmvFWOTpnWg77I8JfqEFOOz1Fik6KpoFL6WpIvaGwc",
+            "eyJhbGciOiJSUzI1NiJ9.e30.nXF91Mc-Kx21c9I5CgDQV-kglY8y0QWkb63hK0o9r5Taa6D4w4ODEIR0jmjnvVuVKKt3qUkJjO8v15u92EH_De_qq-BZ0S_nnvxqtv2uPiuCaWLWITcCWgrJvWbSCCi3a-kTDtrOJMNFsDQ5XXbjxFIxZkcZR-CBk4P5Q8mFwP4",
+        );
+        const LONG: (&str, &str) = (
+            "pF9v45_mbEHqZpEWO0kOKPjF9FlR7gv8TOexAkFd6Oxj20h7Wa0JSEHeCWsf0twCtaSmWvk0MOAXsyWUN9yHoXpOCuZ6EGP8v5RFpwkR_TuCAwRToWF_XcHtzBaxaDSrNOtuOhny8UvZnVL7hH6U5td0eHcRVHLvI8dfqd6kcV2JVBWgCjGF4BcUvHjAkIub9Cwla-vMO6dBktD5YXDefd4085EXRoExMaYnZjFyypWroJNQWpaptFL9u7aTXp07-8ql18__RfayadGHwRXq5PbpA5cJiktkyabC1Tr0IsllXRQhpmNtZTfFKgbpUGwmjligetGj8FqoE3UsS_iJiQ",
+            "eyJhbGciOiJSUzI1NiJ9.e30.MeJz65CLfE6XUADKWefcMq0UyIIltyiOHYp_oNdRqv_ZzcWM2iFaPz-f4NtlZs6xsUdTGxcNd_1TGDJkTZNS38NCArY0sn5q9pKkiX-KFi3cOLuWv10eAhKBwBfG2TSz_ZIRKk85W2U8xgKAajr2D4uaBGppkYyqKN1aTstSKJ8NtwLI5yhoakwIG44s4SsShuIyoRPn3KGkCFdL44vV6GTigSZzO6gEeyjWgMdlo1efxRzue4GVaQH59EykqIA2RScAu3aBPtanRfkvfkWvSdiPUf3gp-h2Tyy3qJSNybCKOkRPpbKKepDpkA68RVS3woqvtckPCrFtoHGAvaVSrw",
+        );
+        let verdict = |(n, token): (&str, &str)| {
+            let set = json!({"keys": [{"kty": "RSA", "n": n, "e": "AQAB"}]});
+            let set = serde_json::from_value(set).unwrap();
+            let token = crate::AccessToken::parse(&format!("Bearer {token}")).unwrap();
+            let token = Unverified::parse(&token).unwrap();
+            KeySet::usable(&set, Instant::now()).check(&token, &ALGORITHMS)
+        };
+        assert_eq!(verdict(LONG), Verdict::Verified);
+        assert_ne!(verdict(SHORT), Verdict::Verified);
+    }
+}

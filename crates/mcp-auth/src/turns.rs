@@ -1,0 +1,239 @@
+//! A bounded queue that is fair between those who stand in it: each in turn, however many one sends.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::oneshot;
+
+use crate::introspection::Asker;
+
+/// How much is done at once, and how much may wait.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// At work at once.
+    pub(crate) at_work: usize,
+    /// Waiting in all.
+    pub(crate) waiting: usize,
+    /// Waiting of one.
+    pub(crate) waiting_of_one: usize,
+    /// How long anything waits.
+    pub(crate) patience: Duration,
+}
+
+/// The queue. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Turns {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    bounds: Bounds,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Debug)]
+struct Queue {
+    at_work: usize,
+    /// Whose turn is next; each stands here once while something of it waits.
+    order: VecDeque<Asker>,
+    waiting: HashMap<Asker, VecDeque<oneshot::Sender<Turn>>>,
+}
+
+/// No place is left, or none became free in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Full;
+
+/// The right to work, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    turns: Option<Turns>,
+}
+
+impl Turns {
+    pub(crate) fn new(bounds: Bounds) -> Self {
+        let queue = Mutex::new(Queue {
+            at_work: 0,
+            order: VecDeque::new(),
+            waiting: HashMap::new(),
+        });
+        Self {
+            shared: Arc::new(Shared { bounds, queue }),
+        }
+    }
+
+    /// Waits for a turn.
+    pub(crate) async fn turn(&self, of: Asker) -> Result<Turn, Full> {
+        let called = {
+            let mut queue = self.lock();
+            if queue.at_work < self.shared.bounds.at_work {
+                queue.at_work += 1;
+                return Ok(self.granted());
+            }
+            queue.stand_in_line(of, &self.shared.bounds)?
+        };
+        match tokio::time::timeout(self.shared.bounds.patience, called).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => Err(Full),
+        }
+    }
+
+    fn granted(&self) -> Turn {
+        Turn {
+            turns: Some(self.clone()),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        let queue = self.shared.queue.lock();
+        queue.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    fn stand_in_line(
+        &mut self,
+        of: Asker,
+        bounds: &Bounds,
+    ) -> Result<oneshot::Receiver<Turn>, Full> {
+        let line = |queue: &Self| queue.waiting.get(&of).map_or(0, VecDeque::len);
+        let full = |queue: &Self| {
+            line(queue) >= bounds.waiting_of_one
+                || queue.waiting.values().map(VecDeque::len).sum::<usize>() >= bounds.waiting
+        };
+        if full(self) {
+            self.forget_those_who_left();
+            if full(self) {
+                return Err(Full);
+            }
+        }
+        if line(self) == 0 {
+            self.order.push_back(of);
+        }
+        let (call, called) = oneshot::channel();
+        self.waiting.entry(of).or_default().push_back(call);
+        Ok(called)
+    }
+
+    fn forget_those_who_left(&mut self) {
+        self.waiting.retain(|_, line| {
+            line.retain(|call| !call.is_closed());
+            !line.is_empty()
+        });
+        let waiting = &self.waiting;
+        self.order.retain(|of| waiting.contains_key(of));
+    }
+
+    /// Whoever is next; its next one stands behind all others.
+    fn next(&mut self) -> Option<oneshot::Sender<Turn>> {
+        let of = self.order.pop_front()?;
+        let line = self.waiting.get_mut(&of)?;
+        let call = line.pop_front();
+        if line.is_empty() {
+            self.waiting.remove(&of);
+        } else {
+            self.order.push_back(of);
+        }
+        call
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // Taken: this turn was handed on by the loop below, or is over.
+        let Some(turns) = self.turns.take() else {
+            return;
+        };
+        loop {
+            let next = {
+                let mut queue = turns.lock();
+                let next = queue.next();
+                if next.is_none() {
+                    queue.at_work -= 1;
+                }
+                next
+            };
+            let Some(next) = next else { return };
+            match next.send(turns.granted()) {
+                Ok(()) => return,
+                // It left: the turn that comes back must not be given up a second time.
+                Err(mut turn) => turn.turns = None,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::future::join_all;
+
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds {
+        at_work: 1,
+        waiting: 12,
+        waiting_of_one: 10,
+        patience: Duration::from_mins(1),
+    };
+
+    const STRANGER: Asker = Asker::new(1);
+    const ADA: Asker = Asker::new(2);
+    const BOB: Asker = Asker::UNKNOWN;
+
+    #[tokio::test]
+    async fn turns_go_round_and_the_queue_is_bounded() {
+        let turns = Turns::new(BOUNDS);
+        let first = turns.turn(STRANGER).await.unwrap();
+        let served = Arc::new(Mutex::new(Vec::new()));
+        let stand = |of: Asker| {
+            let (turns, served) = (turns.clone(), Arc::clone(&served));
+            async move {
+                let turn = turns.turn(of).await?;
+                served.lock().unwrap().push(of);
+                drop(turn);
+                Ok::<_, Full>(())
+            }
+        };
+        let mut all: Vec<_> = (0..20).map(|_| stand(STRANGER)).collect();
+        all.extend([stand(ADA), stand(ADA), stand(BOB)]);
+        let waiting = join_all(all);
+        let (results, ()) = tokio::join!(waiting, async {
+            tokio::task::yield_now().await;
+            drop(first);
+        });
+        let refused = results.iter().filter(|it| it.is_err()).count();
+        assert_eq!(refused, 11, "ten strangers and Bob found no place");
+        let served = served.lock().unwrap();
+        assert_eq!(served[..4], [STRANGER, ADA, STRANGER, ADA]);
+        assert_eq!(served.len(), 12);
+        assert_eq!(turns.lock().at_work, 0);
+    }
+
+    #[tokio::test]
+    async fn who_leaves_takes_no_turn_and_no_place() {
+        let turns = Turns::new(BOUNDS);
+        let first = turns.turn(STRANGER).await.unwrap();
+        for _ in 0..30 {
+            let left = turns.turn(STRANGER);
+            let left = tokio::time::timeout(Duration::ZERO, left).await;
+            assert!(left.is_err(), "it had a place, and left");
+        }
+        let (second, ()) = tokio::join!(turns.turn(ADA), async { drop(first) });
+        drop(second.unwrap());
+        assert_eq!(turns.lock().at_work, 0);
+        assert!(turns.lock().waiting.is_empty());
+    }
+
+    #[tokio::test]
+    async fn nothing_waits_for_ever() {
+        let turns = Turns::new(Bounds {
+            patience: Duration::ZERO,
+            ..BOUNDS
+        });
+        let _first = turns.turn(STRANGER).await.unwrap();
+        assert_eq!(turns.turn(ADA).await.unwrap_err(), Full);
+    }
+}

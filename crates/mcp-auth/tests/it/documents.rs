@@ -1,0 +1,310 @@
+//! Key sets and metadata as issuers really write them: what is the same in another spelling is read,
+//! and what cannot be used is the issuer's fault, never the token's.
+
+use std::sync::{Arc, Mutex};
+
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD},
+};
+use mcp_auth::{AuthError, ForbiddenReason, InvalidReason, IssuerConfig, VerifierConfig};
+use mcp_test_support::{Algorithm, Issuer, SigningKey};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+use crate::world::{RESOURCE, issuer, verifier, verifier_with, verify};
+
+/// What a token signed by `key` gets when the issuer publishes these keys.
+async fn with_keys(issuer: &Issuer, key: &Arc<SigningKey>, keys: &Value) -> Option<AuthError> {
+    issuer.publish(json!({ "keys": keys }).to_string());
+    let token = issuer.token().signed_by(Arc::clone(key)).mint();
+    verify(&verifier(issuer), &token).await.err()
+}
+
+fn bytes(jwk: &Value, name: &str) -> Vec<u8> {
+    URL_SAFE_NO_PAD.decode(jwk[name].as_str().unwrap()).unwrap()
+}
+
+fn with(jwk: &Value, changes: &Value) -> Value {
+    let mut jwk = jwk.clone();
+    let members = jwk.as_object_mut().unwrap();
+    members.extend(changes.as_object().unwrap().clone());
+    members.retain(|_, value| *value != "absent");
+    jwk
+}
+
+/// A P-256 key with a coordinate that begins with a zero, and the name of that coordinate.
+fn short_coordinate() -> (Arc<SigningKey>, &'static str) {
+    loop {
+        let key = SigningKey::generate(Algorithm::Es256);
+        let jwk = key.jwk();
+        let short = ["x", "y"].into_iter().find(|it| bytes(&jwk, it)[0] == 0);
+        if let Some(name) = short {
+            return (Arc::new(key), name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn numbers_of_a_key_are_read_in_every_harmless_spelling() {
+    let issuer = issuer().await;
+    let rsa = issuer.key(Algorithm::Rs256);
+    let (ec, short) = short_coordinate();
+    let ed = issuer.key(Algorithm::EdDsa);
+    let zero = |bytes: &[u8]| URL_SAFE_NO_PAD.encode([&[0], bytes].concat());
+    let (n, e) = (bytes(&rsa.jwk(), "n"), bytes(&rsa.jwk(), "e"));
+    let (x, y) = (bytes(&ec.jwk(), "x"), bytes(&ec.jwk(), "y"));
+    let ed_x = bytes(&ed.jwk(), "x");
+    let lines = |text: String| format!("{}\n{}", &text[..40], &text[40..]);
+    let coordinate = bytes(&ec.jwk(), short);
+    for (key, changes) in [
+        (&rsa, json!({})),
+        (&rsa, json!({"n": zero(&n)})),
+        (&rsa, json!({"e": zero(&e)})),
+        (
+            &rsa,
+            json!({"n": zero(&n), "e": URL_SAFE_NO_PAD.encode([0, 0, 1, 0, 1])}),
+        ),
+        (&rsa, json!({"n": STANDARD.encode(&n)})),
+        (
+            &rsa,
+            json!({"n": URL_SAFE.encode(&n), "e": URL_SAFE.encode(&e)}),
+        ),
+        (&rsa, json!({"n": lines(STANDARD.encode(&n))})),
+        (&ec, json!({})),
+        (&ec, json!({"x": zero(&x), "y": zero(&y)})),
+        (
+            &ec,
+            json!({"x": STANDARD.encode(&x), "y": URL_SAFE.encode(&y)}),
+        ),
+        (
+            &ec,
+            json!({short: URL_SAFE_NO_PAD.encode(&coordinate[1..])}),
+        ),
+        (&ed, json!({})),
+        (&ed, json!({"x": STANDARD.encode(&ed_x)})),
+    ] {
+        let refused = with_keys(&issuer, key, &json!([with(&key.jwk(), &changes)])).await;
+        assert_eq!(refused, None, "{changes}");
+    }
+}
+
+#[tokio::test]
+async fn members_of_a_key_that_say_nothing_or_say_it_oddly_do_not_spoil_it() {
+    let issuer = issuer().await;
+    let key = issuer.key(Algorithm::Rs256);
+    for changes in [
+        json!({"use": null}),
+        json!({"use": ""}),
+        json!({"use": "SIG"}),
+        json!({"use": "signature"}),
+        json!({"use": 7}),
+        json!({"use": "absent", "key_ops": ["verify"]}),
+        json!({"key_ops": "verify"}),
+        json!({"key_ops": ["Verify", "sign"]}),
+        json!({"key_ops": ["sign"]}),
+        json!({"key_ops": []}),
+        json!({"key_ops": null}),
+        json!({"alg": null}),
+        json!({"alg": ""}),
+        json!({"alg": "rs256"}),
+        json!({"alg": "RSA"}),
+        json!({"alg": "absent"}),
+        json!({"kty": "rsa"}),
+        json!({"kid": "absent"}),
+        json!({"kid": ""}),
+        json!({"kid": null}),
+        json!({"x5c": 7, "x5t": null, "x": [], "crv": 1, "exp": "soon"}),
+    ] {
+        let refused = with_keys(&issuer, &key, &json!([with(&key.jwk(), &changes)])).await;
+        assert_eq!(refused, None, "{changes}");
+    }
+    let number = with(&key.jwk(), &json!({"kid": 7}));
+    issuer.publish(json!({ "keys": [number] }).to_string());
+    let token = issuer.token().header("kid", "7").mint();
+    verify(&verifier(&issuer), &token).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_of_a_key_that_cannot_be_used_is_not_called_bad() {
+    let issuer = issuer().await;
+    let (rsa, ec) = (issuer.key(Algorithm::Rs256), issuer.key(Algorithm::Es256));
+    let other = SigningKey::generate(Algorithm::EdDsa).jwk();
+    let short = URL_SAFE_NO_PAD.encode([0x81; 128]);
+    let long = URL_SAFE_NO_PAD.encode([0x81; 33]);
+    for (key, changes) in [
+        (&rsa, json!({"n": short})),
+        (&rsa, json!({"n": "!"})),
+        (&rsa, json!({"n": null})),
+        (&rsa, json!({"e": "AQAA"})),
+        (&rsa, json!({"e": "AQ"})),
+        (&rsa, json!({"alg": "RSA-OAEP"})),
+        (&rsa, json!({"alg": "HS256"})),
+        (&rsa, json!({"kty": "oct", "k": "c2VjcmV0"})),
+        (&rsa, json!({"kty": "absent"})),
+        (&rsa, json!({"use": "enc"})),
+        (&rsa, json!({"key_ops": ["encrypt"]})),
+        (&ec, json!({"crv": "P-521"})),
+        (&ec, json!({"x": long})),
+        (&ec, json!({"x": ec.jwk()["y"]})),
+    ] {
+        let keys = json!([other, with(&key.jwk(), &changes)]);
+        let refused = with_keys(&issuer, key, &keys).await;
+        let unusable = AuthError::Forbidden(ForbiddenReason::UnusableKey);
+        assert_eq!(refused, Some(unusable), "{changes}");
+    }
+    // Nor where the token does not say which key it is.
+    let broken = with(&rsa.jwk(), &json!({"n": short, "kid": "absent"}));
+    issuer.publish(json!({ "keys": [other, broken] }).to_string());
+    let token = issuer.token().without_header("kid").mint();
+    let refused = verify(&verifier(&issuer), &token).await.unwrap_err();
+    assert_eq!(refused, AuthError::Forbidden(ForbiddenReason::UnusableKey));
+    // And never where the key is fine and the signature is not.
+    issuer.publish(json!({ "keys": [rsa.jwk(), broken] }).to_string());
+    let forged = issuer.token().tampered().mint();
+    let refused = verify(&verifier(&issuer), &forged).await.unwrap_err();
+    assert_eq!(refused, InvalidReason::Signature.into());
+}
+
+#[tokio::test]
+async fn the_right_key_is_found_among_many_and_among_namesakes() {
+    let issuer = issuer().await;
+    let key = issuer.key(Algorithm::Es256);
+    let other = || SigningKey::generate(Algorithm::Es256).jwk();
+    let nameless = |jwk: Value| with(&jwk, &json!({"kid": "absent"}));
+    for others in [9, 40] {
+        let mut keys: Vec<_> = (0..others).map(|_| nameless(other())).collect();
+        keys.push(nameless(key.jwk()));
+        issuer.publish(json!({ "keys": keys }).to_string());
+        for token in [
+            issuer.token().signed_by(Arc::clone(&key)),
+            issuer
+                .token()
+                .signed_by(Arc::clone(&key))
+                .without_header("kid"),
+        ] {
+            verify(&verifier(&issuer), &token.mint()).await.unwrap();
+        }
+    }
+    let namesake = |jwk: Value| with(&jwk, &json!({"kid": key.kid()}));
+    let encrypts = with(&key.jwk(), &json!({"use": "enc"}));
+    let rsa = namesake(issuer.key(Algorithm::Rs256).jwk());
+    let keys = json!([namesake(other()), encrypts, rsa, 7, null, key.jwk()]);
+    assert_eq!(with_keys(&issuer, &key, &keys).await, None);
+}
+
+/// An issuer that answers by the path and the head of the request, and what it was asked. In its
+/// answers `SELF` is its address.
+async fn answering(
+    answer: impl Fn(&str, &str) -> (u16, String) + Send + 'static,
+) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (own, asked) = (url.clone(), Arc::new(Mutex::new(Vec::new())));
+    let paths = Arc::clone(&asked);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = vec![0; 4096];
+            let read = stream.read(&mut request).await.unwrap();
+            let head = String::from_utf8_lossy(&request[..read]).to_lowercase();
+            let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+            let (status, body) = answer(&path, &head);
+            let body = body.replace("SELF", &own);
+            let length = body.len();
+            let head = format!(
+                "HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
+            );
+            paths.lock().unwrap().push(path);
+            let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
+        }
+    });
+    (url, asked)
+}
+
+/// What a token of an issuer with these documents gets.
+async fn with_documents(
+    metadata: impl Fn(&str) -> (u16, String) + Send + 'static,
+    keys: impl Fn(&str, String) -> (u16, String) + Send + 'static,
+) -> Result<(), AuthError> {
+    let stand_in = issuer().await;
+    let key = stand_in.key(Algorithm::Rs256);
+    let set = json!({ "keys": [key.jwk()] }).to_string();
+    let answer = move |path: &str, head: &str| match path {
+        "/keys" => keys(head, set.clone()),
+        _ => metadata(head),
+    };
+    let (url, _) = answering(answer).await;
+    let token = stand_in.token().claim("iss", url.clone()).mint();
+    let config = IssuerConfig::new(url, [RESOURCE]);
+    let verifier = verifier_with(config, VerifierConfig::default());
+    verify(&verifier, &token).await.map(drop)
+}
+
+const METADATA: &str = r#"{"issuer":"SELF","jwks_uri":"SELF/keys"}"#;
+
+#[tokio::test]
+async fn documents_are_asked_for_by_the_types_that_issuers_have_for_them() {
+    let only = |head: &str, wanted: &str, body: &str| {
+        let accept = head.lines().find(|line| line.starts_with("accept:"));
+        if accept.unwrap_or_default().contains(wanted) {
+            (200, body.to_owned())
+        } else {
+            (406, "{}".to_owned())
+        }
+    };
+    for wanted in ["application/json", "*/*"] {
+        let metadata = move |head: &str| only(head, wanted, METADATA);
+        let keys = move |head: &str, set: String| only(head, wanted, &set);
+        with_documents(metadata, keys).await.unwrap();
+    }
+    let metadata = |_: &str| (200, METADATA.to_owned());
+    let keys = move |head: &str, set: String| only(head, "application/jwk-set+json", &set);
+    with_documents(metadata, keys).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_before_a_document_is_passed_over() {
+    let metadata = |_: &str| (200, format!("\u{feff}{METADATA}"));
+    let keys = |_: &str, set: String| (200, format!("\u{feff}{set}"));
+    with_documents(metadata, keys).await.unwrap();
+}
+
+#[tokio::test]
+async fn members_of_the_metadata_that_nobody_needs_may_be_anything() {
+    for odd in ["null", "7", "\"S256\"", "[null, 7]", "{}"] {
+        let metadata = move |_: &str| {
+            let odd = format!(
+                r#"{{"issuer":"SELF","jwks_uri":"SELF/keys","scopes_supported":{odd},
+                "authorization_endpoint":{odd},"code_challenge_methods_supported":{odd}}}"#
+            );
+            (200, odd)
+        };
+        let keys = |_: &str, set: String| (200, set);
+        with_documents(metadata, keys).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_error_in_a_200_is_an_outage_and_proves_nothing() {
+    for wrong in [
+        r#"{"error":"temporarily_unavailable"}"#,
+        r#"{"keys":null}"#,
+        r#"{"keys":{}}"#,
+        r#"{"keys":[]}"#,
+        "null",
+        "",
+        "<html>",
+    ] {
+        let metadata = |_: &str| (200, METADATA.to_owned());
+        let keys = move |_: &str, _| (200, wrong.to_owned());
+        let refused = with_documents(metadata, keys).await.unwrap_err();
+        assert_eq!(refused.label(), "unavailable", "{wrong}");
+        let metadata = move |_: &str| (200, wrong.to_owned());
+        let keys = |_: &str, set: String| (200, set);
+        let refused = with_documents(metadata, keys).await.unwrap_err();
+        assert_eq!(refused.label(), "unavailable", "{wrong}");
+    }
+}

@@ -110,6 +110,14 @@ metric!(
     "Users sent away with a token that had been good"
 );
 metric!(
+    REFUSED_TOKENS,
+    Counter,
+    "mcp.server.auth.refused_tokens",
+    "{token}",
+    [REASON, ISSUER],
+    "Tokens that an issuer did sign and that are refused, each once"
+);
+metric!(
     RESOLVED,
     Counter,
     "mcp.server.auth.resolutions",
@@ -344,12 +352,13 @@ metric!(
 
 /// Every metric, in the order of the documentation.
 #[cfg(test)]
-pub(crate) static METRICS: [&Metric; 34] = [
+pub(crate) static METRICS: [&Metric; 35] = [
     &OPERATIONS,
     &REQUESTS,
     &API_REQUESTS,
     &REFUSALS,
     &SIGNOUTS,
+    &REFUSED_TOKENS,
     &RESOLVED,
     &KEY_FETCHES,
     &KEYS_AGE,

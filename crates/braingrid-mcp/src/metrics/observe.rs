@@ -55,6 +55,18 @@ impl Observer {
             let labelled = |(reason, count)| (count, vec![KeyValue::new(names::REASON, reason)]);
             counts.map(labelled).collect()
         });
+        let stats = Arc::clone(tiers.stats());
+        self.counter(&names::REFUSED_TOKENS, move || {
+            let counts = stats.refused_tokens.get().into_iter();
+            let labelled = |(issuer, reason, count)| {
+                let labels = vec![
+                    KeyValue::new(names::ISSUER, issuer),
+                    KeyValue::new(names::REASON, reason),
+                ];
+                (count, labels)
+            };
+            counts.map(labelled).collect()
+        });
         let sessions = tiers.clone();
         self.gauge(&names::SESSIONS, move || {
             vec![(sessions.memory_usage().0, Vec::new())]

@@ -19,7 +19,9 @@ if [ ! -e "$policy" ]; then
 fi
 apt-get update -qq
 apt-get install --yes -qq --no-install-recommends "$@"
-if [ -d /run/systemd/system ]; then systemctl disable redis-server 2>/dev/null || true; fi
+if [ -d /run/systemd/system ]; then
+  systemctl disable redis-server prometheus 2>/dev/null || true
+fi
 "#;
 
 /// The command that installs these packages, if we may: as root, or by sudo without a password.

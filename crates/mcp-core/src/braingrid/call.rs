@@ -108,7 +108,8 @@ impl BrainGridClient {
             Err(
                 ApiError::NotFound(_)
                 | ApiError::Invalid { .. }
-                | ApiError::Failed(Unclear::Unreadable),
+                | ApiError::Foreign(404)
+                | ApiError::Failed(Unclear::Unreadable | Unclear::Page),
             ) => Ok(None),
             Err(error) => Err(error),
         }
@@ -156,9 +157,11 @@ pub(super) fn shown<T>(
     noun: &str,
     decode: impl Fn(Fields) -> Option<T>,
 ) -> Result<T, ApiError> {
-    json(answer)
-        .and_then(|body| decode(decode::entity(body, noun)?))
-        .ok_or_else(|| unclear(Class::Read, Unclear::Unreadable))
+    let body = readable(Class::Read, answer)?;
+    let refused = refused(&body);
+    decode::entity(body, noun)
+        .and_then(decode)
+        .ok_or_else(|| refused.unwrap_or_else(|| unclear(Class::Read, Unclear::Unreadable)))
 }
 
 pub(super) fn listed<T>(
@@ -166,9 +169,31 @@ pub(super) fn listed<T>(
     nouns: &str,
     decode: impl Fn(Fields) -> Option<T>,
 ) -> Result<Page<T>, ApiError> {
-    json(answer)
-        .and_then(|body| decode::list(body, nouns, decode))
-        .ok_or_else(|| unclear(Class::Read, Unclear::Unreadable))
+    let body = readable(Class::Read, answer)?;
+    let refused = refused(&body);
+    match decode::list(body, nouns, decode) {
+        Some(page) if refused.is_none() || !page.items.is_empty() => Ok(page),
+        _ => Err(refused.unwrap_or_else(|| unclear(Class::Read, Unclear::Unreadable))),
+    }
+}
+
+fn readable(class: Class, answer: &Answer) -> Result<Value, ApiError> {
+    json(answer).ok_or_else(|| {
+        let why = if !answer.event_stream && decode::is_page(&answer.body) {
+            Unclear::Page
+        } else {
+            Unclear::Unreadable
+        };
+        unclear(class, why)
+    })
+}
+
+/// The refusal that a body of a successful status is: some APIs answer everything with 200.
+fn refused(body: &Value) -> Option<ApiError> {
+    decode::names_error(body).then(|| ApiError::Invalid {
+        status: 200,
+        message: decode::message_in(body),
+    })
 }
 
 /// A 2xx with an empty body, or with JSON that shows no `noun` and no error, says "done".
@@ -180,15 +205,13 @@ pub(super) fn written<T>(
     if answer.body.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
     }
-    let unreadable = || unclear(Class::Write, Unclear::Unreadable);
-    let body = json(answer).ok_or_else(unreadable)?;
-    if body.get("success") == Some(&Value::Bool(false)) {
-        return Err(unreadable());
-    }
-    let names_error = body.get("error").is_some_and(|error| !error.is_null());
-    match decode::entity(body, noun).and_then(decode) {
-        Some(found) => Ok(Some(found)),
-        None if names_error => Err(unreadable()),
-        None => Ok(None),
+    let body = readable(Class::Write, answer)?;
+    let contradiction =
+        decode::names_error(&body).then(|| ApiError::Contradiction(decode::message_in(&body)));
+    let says_no = decode::says_no(&body);
+    match (decode::entity(body, noun).and_then(decode), contradiction) {
+        (Some(found), _) if !says_no => Ok(Some(found)),
+        (_, Some(contradiction)) => Err(contradiction),
+        (found, None) => Ok(found),
     }
 }

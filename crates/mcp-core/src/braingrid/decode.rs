@@ -17,10 +17,22 @@ impl Fields {
         self.0.contains_key(name)
     }
 
+    /// The first of the names that is there and not null, each also in camel case.
     fn take(&mut self, names: &[&str]) -> Option<Value> {
-        names.iter().find_map(|name| match self.0.get(*name) {
-            None | Some(Value::Null) => None,
-            Some(_) => self.0.remove(*name),
+        names.iter().find_map(|name| {
+            let there = |value: Option<&Value>| value.is_some_and(|value| !value.is_null());
+            if there(self.0.get(*name)) {
+                return self.0.remove(*name);
+            }
+            if !name.contains('_') {
+                return None;
+            }
+            let twin = camel_case(name);
+            if there(self.0.get(&twin)) {
+                self.0.remove(&twin)
+            } else {
+                None
+            }
         })
     }
 
@@ -51,6 +63,17 @@ impl Fields {
             _ => None,
         }
     }
+}
+
+/// `short_id` is `shortId` in an API that writes names like this.
+fn camel_case(name: &str) -> String {
+    let mut words = name.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |text, word| {
+        let mut letters = word.chars();
+        let initial = letters.next().map(|letter| letter.to_ascii_uppercase());
+        text + &initial.into_iter().chain(letters).collect::<String>()
+    })
 }
 
 /// A string, or a number or flag written as one; anything else is nothing.
@@ -135,8 +158,8 @@ pub(crate) fn list<T>(
 }
 
 fn page_facts(fields: &mut Fields, has_more: &mut Option<bool>, total: &mut Option<u64>) {
-    const MORE: [&str; 3] = ["has_more", "hasMore", "has_next"];
-    const TOTAL: [&str; 4] = ["total_count", "totalCount", "total", "count"];
+    const MORE: [&str; 3] = ["has_more", "has_next", "has_next_page"];
+    const TOTAL: [&str; 3] = ["total_count", "total", "count"];
     let flag = |fields: &mut Fields| fields.take(&MORE).and_then(|value| value.as_bool());
     let nested = fields.object(&["pagination", "page_info", "meta"]);
     *has_more = has_more.or(flag(fields));
@@ -149,9 +172,22 @@ fn page_facts(fields: &mut Fields, has_more: &mut Option<bool>, total: &mut Opti
 
 /// What an error body says, made fit to be shown: one line, limited, no control characters.
 pub(crate) fn error_message(body: &[u8]) -> Option<String> {
-    let value: Value = serde_json::from_slice(body).ok()?;
+    message_in(&serde_json::from_slice(without_mark(body)).ok()?)
+}
+
+/// The same of a body that was read.
+pub(crate) fn message_in(body: &Value) -> Option<String> {
     let mut parts = Vec::new();
-    collect_messages(&value, &mut parts, 0);
+    collect_messages(body, &mut parts, 0);
+    if parts.is_empty() {
+        // Better than nothing: `{"error": {"code": "quota_exceeded"}}`.
+        let codes = ["/error/code", "/error/type", "/code"].iter();
+        parts.extend(
+            codes
+                .filter_map(|at| body.pointer(at).cloned().and_then(text_of))
+                .take(1),
+        );
+    }
     parts.dedup();
     let text = parts.join("; ");
     let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -159,6 +195,20 @@ pub(crate) fn error_message(body: &[u8]) -> Option<String> {
     let text = text.trim_end_matches(['.', ' ']).to_owned();
     (!text.is_empty()).then_some(text)
 }
+
+/// Where errors say what is wrong.
+const MESSAGES: [&str; 10] = [
+    "message",
+    "error",
+    "error_description",
+    "errorDescription",
+    "error_message",
+    "errorMessage",
+    "detail",
+    "details",
+    "title",
+    "errors",
+];
 
 /// `{message}`, `{error: "…"}`, `{error: {message}}`, `{errors: "…" | […] | {field: […]}}`.
 fn collect_messages(value: &Value, parts: &mut Vec<String>, depth: usize) {
@@ -171,7 +221,7 @@ fn collect_messages(value: &Value, parts: &mut Vec<String>, depth: usize) {
             .iter()
             .for_each(|v| collect_messages(v, parts, depth + 1)),
         Value::Object(map) => {
-            for name in ["message", "error", "error_description", "detail", "errors"] {
+            for name in MESSAGES {
                 match map.get(name) {
                     Some(Value::Object(fields)) if name == "errors" => {
                         by_field(fields, parts, depth);
@@ -195,11 +245,52 @@ fn by_field(fields: &Map<String, Value>, parts: &mut Vec<String>, depth: usize) 
 
 /// The JSON of a body: plain, or the last readable `data` of an event stream.
 pub(crate) fn json(body: &[u8], event_stream: bool) -> Option<Value> {
+    let body = without_mark(body);
     if !event_stream {
         return serde_json::from_slice(body).ok();
     }
     let text = std::str::from_utf8(body).ok()?.replace("\r\n", "\n");
     text.split("\n\n").filter_map(event_data).last()
+}
+
+/// A body without the byte order mark that some servers put before it.
+fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
+}
+
+/// Whether a body is not JSON, and not the beginning of some either: a page, or a proxy's words.
+/// What counts is the body: a content type may be wrong.
+pub(crate) fn is_page(body: &[u8]) -> bool {
+    let body = without_mark(body).trim_ascii();
+    let opens = body.first().is_none_or(|first| b"{[\"".contains(first));
+    !opens && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_err()
+}
+
+/// Whether a body names an error, whatever its status says.
+pub(crate) fn names_error(body: &Value) -> bool {
+    let says = |name: &str| body.get(name).filter(|value| !value.is_null());
+    let error = |value: &Value| match value {
+        Value::Bool(flag) => *flag,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(all) => !all.is_empty(),
+        Value::Object(all) => !all.is_empty(),
+        Value::Null | Value::Number(_) => true,
+    };
+    ["error", "errors"].into_iter().filter_map(says).any(error) || says_no(body)
+}
+
+/// `{success: false}`, `{ok: false}`, `{status: "error"}`.
+pub(crate) fn says_no(body: &Value) -> bool {
+    let no = |name| body.get(name) == Some(&Value::Bool(false));
+    let status = body
+        .get("status")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let failed = ["error", "fail", "failed", "failure"];
+    // The status of a thing is its own affair.
+    let failed =
+        body.get("id").is_none() && failed.iter().any(|word| status.eq_ignore_ascii_case(word));
+    no("success") || no("ok") || failed
 }
 
 fn event_data(event: &str) -> Option<Value> {
@@ -288,6 +379,71 @@ mod tests {
         let fields = error_message(br#"{"errors": {"name": ["too short"]}}"#);
         assert_eq!(fields.as_deref(), Some("name: too short"));
         assert_eq!(error_message(b"<html>"), None);
+    }
+
+    #[test]
+    fn fields_have_twins_in_camel_case() {
+        let read = |body: Value| match body {
+            Value::Object(map) => Fields(map).text(&["short_id", "project_short_id"]),
+            _ => None,
+        };
+        for (body, found) in [
+            (json!({"short_id": "a"}), Some("a")),
+            (json!({"shortId": "a"}), Some("a")),
+            (json!({"projectShortId": "a"}), Some("a")),
+            (json!({"short_id": null, "shortId": "a"}), Some("a")),
+            (json!({"short_id": null, "shortId": null}), None),
+        ] {
+            assert_eq!(read(body.clone()).as_deref(), found, "{body}");
+        }
+    }
+
+    #[test]
+    fn code_of_an_error_stands_in_for_its_message() {
+        for (body, said) in [
+            (
+                r#"{"error":{"code":"quota","message":"too much"}}"#,
+                "too much",
+            ),
+            (r#"{"error":{"code":"quota"}}"#, "quota"),
+            ("\u{feff}{\"error\":{\"code\":4}}", "4"),
+            (r#"{"errorMessage":"too much","code":7}"#, "too much"),
+            (
+                r#"{"type":"about:blank","title":"Too much","status":403}"#,
+                "Too much",
+            ),
+        ] {
+            assert_eq!(
+                error_message(body.as_bytes()).as_deref(),
+                Some(said),
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn errors_are_found_whatever_the_status() {
+        for body in [
+            json!({"error": "x"}),
+            json!({"error": {"code": 1}}),
+            json!({"errors": ["x"]}),
+            json!({"success": false}),
+            json!({"ok": false}),
+            json!({"status": "Error"}),
+        ] {
+            assert!(names_error(&body), "{body}");
+        }
+        for body in [
+            json!({"error": null}),
+            json!({"errors": []}),
+            json!({"error": false}),
+            json!({"success": true}),
+            json!({"status": "PLANNED"}),
+            json!(["error"]),
+            json!("error"),
+        ] {
+            assert!(!names_error(&body), "{body}");
+        }
     }
 
     #[test]

@@ -52,7 +52,8 @@ pub struct FinishedRequest {
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct BrainGridConfig {
-    /// Where BrainGrid is, without the API's own path.
+    /// Where BrainGrid is. A path that ends with a version (`/api/v2`) is the API's whole prefix;
+    /// else `/api/v1` follows.
     pub base_url: Url,
     /// How long the operations may take.
     pub timeouts: Timeouts,

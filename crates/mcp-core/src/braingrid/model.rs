@@ -38,7 +38,7 @@ impl Project {
         let tells_repository = fields.has("repository");
         let project = Self {
             id: fields.text(&["id", "project_id", "uuid"]),
-            short_id: fields.text(&["short_id", "shortId", "project_short_id"]),
+            short_id: fields.text(&["short_id", "project_short_id"]),
             name: fields.text(&["name", "project_name", "title"]),
             description: fields.text(&["description"]),
             repository: fields.value(&["repository"]).and_then(repository),
@@ -67,7 +67,7 @@ fn repository(value: Value) -> Option<String> {
     let mut fields = Fields::new(map);
     let (owner, name) = (fields.text(&["owner"]), fields.text(&["name"]));
     fields
-        .text(&["full_name", "fullName"])
+        .text(&["full_name"])
         .or_else(|| Some(format!("{}/{}", owner?, name?)))
         .or_else(|| fields.text(&["url"]))
 }
@@ -120,7 +120,7 @@ impl Requirement {
     pub(crate) fn decode(mut fields: Fields) -> Option<Self> {
         let requirement = Self {
             id: fields.text(&["id", "requirement_id", "uuid"]),
-            short_id: fields.text(&["short_id", "shortId"]),
+            short_id: fields.text(&["short_id"]),
             name: fields.text(&["name", "title"]),
             status: fields.text(&["status"]),
             content: fields.text(&["content", "description"]),
@@ -134,12 +134,12 @@ impl Requirement {
                 .filter_map(tag)
                 .collect(),
             task_progress: fields
-                .object(&["task_progress", "taskProgress"])
+                .object(&["task_progress"])
                 .map(|mut progress| Progress {
                     total: progress.count(&["total"]).unwrap_or_default(),
                     completed: progress.count(&["completed"]).unwrap_or_default(),
                 }),
-            created_at: fields.text(&["created_at", "createdAt"]),
+            created_at: fields.text(&["created_at"]),
             tasks: fields
                 .array(&["tasks"])
                 .into_iter()
@@ -218,14 +218,14 @@ pub(crate) struct Task {
 impl Task {
     pub(crate) fn decode(mut fields: Fields) -> Option<Self> {
         let number = fields.text(&["number"]);
-        let short_id = fields.text(&["short_id", "shortId"]);
+        let short_id = fields.text(&["short_id"]);
         let task = Self {
             id: fields.text(&["id", "task_id", "uuid"]),
             short_id: short_id.or_else(|| number.map(|number| short_task_id(&number))),
             title: fields.text(&["title", "name"]),
             status: fields.text(&["status"]),
             content: fields.text(&["content", "description", "prompt"]),
-            external_id: fields.text(&["external_id", "externalId"]),
+            external_id: fields.text(&["external_id"]),
             assigned_to: person(&mut fields),
             blocked_by: fields
                 .array(&["blocked_by"])
@@ -234,7 +234,7 @@ impl Task {
                 .filter_map(blocker)
                 .collect(),
             url: fields.text(&["url"]),
-            created_at: fields.text(&["created_at", "createdAt"]),
+            created_at: fields.text(&["created_at"]),
         };
         task.reference().is_some().then_some(task)
     }
@@ -296,7 +296,7 @@ impl Profile {
             of_user(&["name", "full_name"]),
             of_user(&["email"]),
         );
-        let plain = of_user(&["organization_id", "organizationId", "org_id"]);
+        let plain = of_user(&["organization_id", "org_id"]);
         let mut of_organization =
             |names: &[&str]| organization.as_mut().and_then(|found| found.text(names));
         let profile = Self {
@@ -305,7 +305,7 @@ impl Profile {
             email,
             organization_id: plain.or_else(|| of_organization(&["id", "organization_id"])),
             organization_name: of_organization(&["name"])
-                .or_else(|| fields.text(&["organization_name", "organizationName"])),
+                .or_else(|| fields.text(&["organization_name"])),
         };
         (profile != Self::default()).then_some(profile)
     }

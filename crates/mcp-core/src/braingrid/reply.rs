@@ -5,7 +5,12 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 
-use super::{decode::error_message, fetch::FetchError, policy::Fault, routes::Class};
+use super::{
+    decode::{error_message, is_page},
+    fetch::FetchError,
+    policy::Fault,
+    routes::Class,
+};
 use crate::error::{ApiError, Unclear};
 
 /// A 2xx answer, whole.
@@ -60,7 +65,8 @@ pub(super) fn judge(class: Class, reply: Reply) -> Result<Answer, Failure> {
         (StatusCode::SERVICE_UNAVAILABLE, Some(RetryAfter(wait))) => {
             turned_away(wait, ApiError::Unavailable(wait))
         }
-        _ if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => Failure {
+        // Above 599 there is no meaning: as with 5xx, it may have been done.
+        _ if status.as_u16() >= 500 || status == StatusCode::REQUEST_TIMEOUT => Failure {
             fault: Some(Fault::Unclear),
             error: unclear(class, Unclear::Status(status.as_u16())),
         },
@@ -73,20 +79,26 @@ pub(super) fn judge(class: Class, reply: Reply) -> Result<Answer, Failure> {
 
 /// An answer by which BrainGrid says that it did nothing, and why.
 pub(super) fn refusal(status: StatusCode, body: &[u8]) -> ApiError {
+    if is_foreign(status, body) {
+        return ApiError::Foreign(status.as_u16());
+    }
     let message = error_message(body);
     match status {
         StatusCode::PAYMENT_REQUIRED => ApiError::PaymentRequired(message),
         StatusCode::FORBIDDEN => ApiError::Forbidden(message),
         StatusCode::NOT_FOUND | StatusCode::GONE => ApiError::NotFound(message),
-        _ if status.is_redirection() => ApiError::Invalid {
-            status: status.as_u16(),
-            message: Some("it redirects; the configured API address may be wrong".into()),
-        },
         _ => ApiError::Invalid {
             status: status.as_u16(),
             message,
         },
     }
+}
+
+/// Whether this is certainly not BrainGrid's word: its API answers in JSON or with nothing, and
+/// neither redirects nor asks for a login at a proxy.
+pub(super) fn is_foreign(status: StatusCode, body: &[u8]) -> bool {
+    const OF_A_PROXY: StatusCode = StatusCode::PROXY_AUTHENTICATION_REQUIRED;
+    status.is_redirection() || status == OF_A_PROXY || is_page(body)
 }
 
 /// BrainGrid, or what stands in front of it, is in trouble for everybody.
@@ -152,6 +164,92 @@ pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What a body may be, and whether it can be BrainGrid's.
+    const BODIES: [(&[u8], bool); 13] = [
+        (b"", true),
+        (b" \n", true),
+        (b"{\"error\":{\"code\":\"x\",\"message\":\"no\"}}", true),
+        (b"\xef\xbb\xbf{\"message\":\"no\"}", true),
+        (b"{\"message\":\"cut o", true),
+        (b"[]", true),
+        (b"\"no\"", true),
+        (b"null", true),
+        (b"<!DOCTYPE html><title>Blocked</title>", false),
+        (b"\xef\xbb\xbf  <html>", false),
+        (b"RBAC: access denied", false),
+        (b"error code: 1020", false),
+        (b"\x00\xff", false),
+    ];
+
+    fn judged(class: Class, status: u16, body: &'static [u8]) -> Result<Answer, ApiError> {
+        let reply = Reply {
+            status: StatusCode::from_u16(status).unwrap(),
+            retry_after: None,
+            answer: Answer {
+                body: Bytes::from_static(body),
+                event_stream: false,
+            },
+        };
+        judge(class, reply).map_err(|failure| failure.error)
+    }
+
+    #[test]
+    fn a_page_is_never_taken_for_what_braingrid_says() {
+        // Of permissions, plans, logins and ids only BrainGrid can speak.
+        let of_braingrid = [
+            "admin",
+            "credits",
+            "Log in again",
+            "under that id",
+            "BrainGrid refused",
+        ];
+        for class in [Class::Read, Class::Write, Class::Slow] {
+            for status in 300..700 {
+                for (body, may_be) in BODIES {
+                    let error = judged(class, status, body).unwrap_err();
+                    let text = error.to_string();
+                    if !may_be {
+                        let talks = of_braingrid.iter().find(|word| text.contains(**word));
+                        assert_eq!(talks, None, "{status} {body:?}: {text}");
+                    }
+                    let definite = status < 500 && status != 408;
+                    assert_eq!(
+                        error.is_unclear(),
+                        !definite && class != Class::Read,
+                        "{text}"
+                    );
+                    let passes = text.to_lowercase().contains("try again");
+                    assert!(
+                        !passes || status == 429 || status == 408 || status >= 500,
+                        "{text}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_in_json_or_without_a_body_is_braingrids() {
+        for (body, _) in BODIES.iter().filter(|(_, may_be)| *may_be) {
+            for (status, kind) in [
+                (402, "payment_required"),
+                (403, "forbidden"),
+                (404, "not_found"),
+                (422, "invalid"),
+            ] {
+                assert_eq!(
+                    judged(Class::Write, status, body).unwrap_err().kind(),
+                    kind,
+                    "{body:?}"
+                );
+            }
+        }
+        assert_eq!(
+            judged(Class::Read, 407, b"{}").unwrap_err(),
+            ApiError::Foreign(407)
+        );
+    }
 
     #[test]
     fn retry_after_is_read_as_seconds_and_as_a_date() {

@@ -19,7 +19,8 @@ use super::{
     fetch::Http,
     policy::{Breaker, jitter, retry_wait},
     reply::{
-        Answer, Failure, Reply, is_event_stream, is_outage, judge, retry_after, transport_failure,
+        Answer, Failure, Reply, is_event_stream, is_foreign, is_outage, judge, retry_after,
+        transport_failure,
     },
     routes::{Class, PREFIX, Route},
 };
@@ -147,7 +148,11 @@ impl Sender {
             counted.status = status.or(counted.status);
             let failure = match reply {
                 // A 401 proves that nothing was done: also a write may go again.
-                Ok(reply) if reply.status == StatusCode::UNAUTHORIZED => {
+                // But the page of a proxy says nothing about the credential.
+                Ok(reply)
+                    if reply.status == StatusCode::UNAUTHORIZED
+                        && !is_foreign(reply.status, &reply.answer.body) =>
+                {
                     credential.reject();
                     let fresh = credential.bearer().await?;
                     if renewed || fresh.expose_secret() == bearer.expose_secret() {
@@ -268,7 +273,8 @@ struct Base {
 }
 
 impl Base {
-    /// A path in the base is kept.
+    /// A path in the base is kept: a whole prefix, such as `/api/v2`, as it is; another one, such as
+    /// that of a gateway, with [`PREFIX`] behind it, of which nothing is written twice.
     fn new(mut base: Url) -> Result<Self, ConfigError> {
         const NO_BASE: ConfigError =
             ConfigError("the API address must be an http or https URL with a host");
@@ -281,7 +287,7 @@ impl Base {
         let _ = base.set_username("");
         let _ = base.set_password(None);
         Ok(Self {
-            path: format!("{}/{PREFIX}/", base.path().trim_end_matches('/')),
+            path: prefixed(base.path()),
             uri: base.as_str().parse().map_err(|_| NO_BASE)?,
         })
     }
@@ -299,6 +305,24 @@ impl Base {
         parts.path_and_query = Some(PathAndQuery::from_maybe_shared(Bytes::from(path)).ok()?);
         Uri::from_parts(parts).ok()
     }
+}
+
+/// The path that every request begins with, from the path of the configured address.
+fn prefixed(path: &str) -> String {
+    let given = path.split('/').filter(|part| !part.is_empty());
+    let mut parts: Vec<&str> = given.collect();
+    if !parts.last().is_some_and(|last| is_version(last)) {
+        let missing = PREFIX.split('/');
+        let twice = |part: &&str| parts.last() == Some(part);
+        parts.extend(missing.skip_while(twice).collect::<Vec<_>>());
+    }
+    format!("/{}/", parts.join("/"))
+}
+
+/// Whether a part of a path is a version, such as `v1`.
+fn is_version(part: &str) -> bool {
+    let number = part.strip_prefix(['v', 'V']).unwrap_or_default();
+    !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit())
 }
 
 fn unsendable() -> ApiError {
@@ -336,5 +360,24 @@ mod tests {
             "https://a.example:8443/x/api/v1/profile?page=a+b%26c"
         );
         assert!(uri("file:///tmp", vec![]).is_err());
+    }
+
+    #[test]
+    fn nothing_of_the_prefix_is_written_twice() {
+        for (path, whole) in [
+            ("", "/api/v1/"),
+            ("/", "/api/v1/"),
+            ("/api", "/api/v1/"),
+            ("/api/", "/api/v1/"),
+            ("/api/v1", "/api/v1/"),
+            ("//api//v1//", "/api/v1/"),
+            ("/api/v2", "/api/v2/"),
+            ("/gateway", "/gateway/api/v1/"),
+            ("/gateway/api/v1/", "/gateway/api/v1/"),
+            ("/v3", "/v3/"),
+            ("/vault", "/vault/api/v1/"),
+        ] {
+            assert_eq!(prefixed(path), whole, "{path}");
+        }
     }
 }

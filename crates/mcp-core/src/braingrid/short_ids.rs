@@ -53,7 +53,7 @@ pub(super) struct Ids {
 impl Ids {
     pub(super) fn decode(mut fields: Fields) -> Option<Self> {
         let uuid = fields.text(&["id", "uuid"])?;
-        let short = fields.text(&["short_id", "shortId"]).or_else(|| {
+        let short = fields.text(&["short_id"]).or_else(|| {
             let number = fields.text(&["number"])?;
             Some(format!("TASK-{number}"))
         })?;

@@ -24,6 +24,11 @@ impl fmt::Display for Confirmed {
     }
 }
 
+/// What is said when BrainGrid took a write and did not show what came of it.
+pub(super) fn accepted(list: &str, place: &impl fmt::Display) -> String {
+    format!("BrainGrid accepted it but did not show it: {list} of {place} does, when it is there.")
+}
+
 /// Whether what was wanted is what is there; `unsaid` when the thing does not tell.
 pub(super) fn shows(wanted: Option<&str>, found: Option<&str>, unsaid: bool) -> bool {
     match (wanted, found) {

@@ -10,6 +10,7 @@
 
 mod contract;
 mod faults;
+mod foreign;
 mod guard;
 mod happy;
 mod support;

@@ -9,7 +9,7 @@ use super::{
     super::{
         args::{Repositories, RequirementStatus, Text},
         projects::choose,
-        readback::{Confirmed, Lookalike, created_since, perhaps, shows, unknown},
+        readback::{Confirmed, Lookalike, accepted, created_since, perhaps, shows, unknown},
         render,
         run::{Call, ToolError},
     },
@@ -69,7 +69,7 @@ pub(super) async fn create(
             Ok((text, one(&project, found)))
         }
         Ok(None) => {
-            let text = format!("Created in {project}; list_project_requirements shows it.");
+            let text = accepted("list_project_requirements", &project);
             Ok((text, one(&project, Requirement::default())))
         }
         Err(error) if error.is_unclear() => {
@@ -122,7 +122,11 @@ pub(super) async fn capture(
         .create_requirement(call.caller(), &project, body.into())
         .await;
     let (found, how) = match sent {
-        Ok(found) => (found.unwrap_or_else(|| named(&name)), Confirmed::ByAnswer),
+        Ok(Some(found)) => (found, Confirmed::ByAnswer),
+        Ok(None) => {
+            let text = accepted("list_project_requirements", &project);
+            return Ok((text, one(&project, named(&name))));
+        }
         Err(error) if error.is_unclear() => {
             let mut same = all(&call, &project).await;
             same.retain(|item| item.name.as_deref() == Some(&name));

@@ -8,7 +8,7 @@ use serde_json::Map;
 use super::{
     super::{
         args::{TaskStatus, Text},
-        readback::{Confirmed, Lookalike, perhaps, shows, unknown},
+        readback::{Confirmed, Lookalike, accepted, perhaps, shows, unknown},
         render,
         requirements::insert,
         run::{Call, ToolError},
@@ -119,7 +119,11 @@ pub(super) async fn create(call: Call, wanted: Create) -> Result<(String, OneTas
         .create_task(call.caller(), project, requirement, body.into())
         .await;
     let (task, how) = match sent {
-        Ok(task) => (task.unwrap_or_else(|| titled(&title)), Confirmed::ByAnswer),
+        Ok(Some(task)) => (task, Confirmed::ByAnswer),
+        Ok(None) => {
+            let text = accepted("list_project_tasks", requirement);
+            return Ok((text, place.one(titled(&title))));
+        }
         Err(error) if error.is_unclear() => {
             let mut same = place
                 .all(&call)

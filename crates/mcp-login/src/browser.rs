@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
+use aws_lc_rs::digest::{self, SHA256};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret as _, SecretString};
-use sha2::{Digest as _, Sha256};
 use url::Url;
 use uuid::Uuid;
 
@@ -150,7 +150,7 @@ fn unguessable() -> String {
 
 /// RFC 7636 section 4.2.
 fn challenge(verifier: &SecretString) -> String {
-    BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.expose_secret()))
+    BASE64_URL_SAFE_NO_PAD.encode(digest::digest(&SHA256, verifier.expose_secret().as_bytes()))
 }
 
 #[cfg(test)]

@@ -6,14 +6,12 @@
 
 use std::fmt;
 
-use aes_gcm::{
-    Aes256Gcm, KeyInit, Nonce,
-    aead::{Aead, Generate, Payload, consts::U12},
+use aws_lc_rs::{
+    aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
+    hkdf::{HKDF_SHA256, KeyType, Prk, Salt},
+    hmac, rand,
 };
-use aws_lc_rs::hmac;
-use hkdf::Hkdf;
 use mcp_auth::AccessToken;
-use sha2::Sha256;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::key::SessionKey;
@@ -21,8 +19,9 @@ use crate::key::SessionKey;
 const VERSION: u8 = 1;
 const ID_LEN: usize = 8;
 const NONCE_LEN: usize = 12;
-/// Bytes that sealing adds to a plaintext: the header and the 16-byte tag.
-pub(crate) const OVERHEAD: usize = 1 + ID_LEN + NONCE_LEN + 16;
+const TAG_LEN: usize = 16;
+/// Bytes that sealing adds to a plaintext: the header and the tag.
+pub(crate) const OVERHEAD: usize = 1 + ID_LEN + NONCE_LEN + TAG_LEN;
 
 /// The encryption keys of a deployment. The current key seals; it and all previous keys open.
 ///
@@ -86,8 +85,9 @@ impl Keyring {
     /// [`SealError`] when the system has no randomness or the record is absurdly long.
     pub fn seal(&self, name: &str, plaintext: &[u8]) -> Result<Vec<u8>, SealError> {
         let key = &self.current;
-        let nonce = Nonce::<U12>::try_generate().map_err(|_| SealError)?;
-        let ciphertext = encrypt(&key.cipher, &nonce, &key.associated_data(name), plaintext)?;
+        let mut nonce = [0; NONCE_LEN];
+        rand::fill(&mut nonce).map_err(|_| SealError)?;
+        let ciphertext = encrypt(&key.cipher, nonce, &key.associated_data(name), plaintext)?;
         let mut sealed = Vec::with_capacity(plaintext.len() + OVERHEAD);
         sealed.push(VERSION);
         sealed.extend_from_slice(&key.id);
@@ -112,8 +112,7 @@ impl Keyring {
             return Err(OpenError::Format);
         }
         let (key, stale) = self.find(*id).ok_or(OpenError::UnknownKey)?;
-        let nonce = Nonce::<U12>::from(*nonce);
-        let plaintext = decrypt(&key.cipher, &nonce, &key.associated_data(name), ciphertext)?;
+        let plaintext = decrypt(&key.cipher, *nonce, &key.associated_data(name), ciphertext)?;
         Ok(Opened { plaintext, stale })
     }
 
@@ -143,18 +142,18 @@ impl fmt::Debug for Opened {
 /// The sub-keys of one configured key.
 struct Key {
     id: [u8; ID_LEN],
-    cipher: Aes256Gcm,
+    cipher: LessSafeKey,
     naming: hmac::Key,
 }
 
 impl Key {
     fn new(secret: &Zeroizing<[u8; 32]>) -> Self {
-        let hkdf = extract(secret);
-        let seal = expand::<32>(&hkdf, b"seal");
-        let naming = expand::<64>(&hkdf, b"session-key");
+        let root = extract(secret);
+        let seal = expand::<32>(&root, b"seal");
+        let naming = expand::<64>(&root, b"session-key");
         Self {
-            id: *expand::<ID_LEN>(&hkdf, b"key-id"),
-            cipher: Aes256Gcm::new((&*seal).into()),
+            id: *expand::<ID_LEN>(&root, b"key-id"),
+            cipher: cipher(&seal),
             naming: hmac::Key::new(hmac::HMAC_SHA256, naming.as_slice()),
         }
     }
@@ -172,32 +171,57 @@ impl Key {
     }
 }
 
+#[expect(
+    clippy::expect_used,
+    reason = "the only error is a length, and the length is in the type"
+)]
+fn cipher(key: &[u8; 32]) -> LessSafeKey {
+    LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).expect("a key of 256 bits"))
+}
+
 fn encrypt(
-    cipher: &Aes256Gcm,
-    nonce: &Nonce<U12>,
+    cipher: &LessSafeKey,
+    nonce: [u8; NONCE_LEN],
     aad: &[u8],
-    msg: &[u8],
+    plaintext: &[u8],
 ) -> Result<Vec<u8>, SealError> {
+    let mut sealed = Zeroizing::new(Vec::with_capacity(plaintext.len() + TAG_LEN));
+    sealed.extend_from_slice(plaintext);
+    let nonce = Nonce::assume_unique_for_key(nonce);
     cipher
-        .encrypt(nonce, Payload { msg, aad })
-        .map_err(|_| SealError)
+        .seal_in_place_append_tag(nonce, Aad::from(aad), &mut *sealed)
+        .map_err(|_| SealError)?;
+    Ok(std::mem::take(&mut *sealed))
 }
 
 fn decrypt(
-    cipher: &Aes256Gcm,
-    nonce: &Nonce<U12>,
+    cipher: &LessSafeKey,
+    nonce: [u8; NONCE_LEN],
     aad: &[u8],
-    msg: &[u8],
+    sealed: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
-    cipher
-        .decrypt(nonce, Payload { msg, aad })
-        .map(Zeroizing::new)
-        .map_err(|_| OpenError::Tampered)
+    let mut opened = Zeroizing::new(sealed.to_vec());
+    let nonce = Nonce::assume_unique_for_key(nonce);
+    let length = cipher
+        .open_in_place(nonce, Aad::from(aad), &mut opened)
+        .map_err(|_| OpenError::Tampered)?
+        .len();
+    opened.truncate(length);
+    Ok(opened)
 }
 
 /// A secret that nobody else has, where none is configured.
+///
+/// # Panics
+/// When the system has no randomness.
+#[expect(
+    clippy::expect_used,
+    reason = "without randomness nothing here is safe, and no caller could go on"
+)]
 pub fn random_key() -> Zeroizing<[u8; 32]> {
-    Zeroizing::new(<[u8; 32]>::generate())
+    let mut key = Zeroizing::new([0; 32]);
+    rand::fill(key.as_mut_slice()).expect("the system has randomness");
+    key
 }
 
 /// A key for another purpose than sessions, from the same secret. Whoever has it learns nothing
@@ -207,13 +231,17 @@ pub fn sub_key(secret: &Zeroizing<[u8; 32]>, purpose: &str) -> Zeroizing<[u8; 64
     expand(&extract(secret), format!("for {purpose}").as_bytes())
 }
 
-fn extract(secret: &Zeroizing<[u8; 32]>) -> Hkdf<Sha256> {
-    let (mut extracted, hkdf) = Hkdf::<Sha256>::extract(Some(b"mcp-session v1"), secret.as_slice());
-    extracted.as_mut_slice().zeroize();
-    hkdf
+fn extract(secret: &Zeroizing<[u8; 32]>) -> Prk {
+    Salt::new(HKDF_SHA256, b"mcp-session v1").extract(secret.as_slice())
 }
 
-fn expand<const N: usize>(hkdf: &Hkdf<Sha256>, purpose: &[u8]) -> Zeroizing<[u8; N]> {
+fn expand<const N: usize>(root: &Prk, purpose: &[u8]) -> Zeroizing<[u8; N]> {
+    struct Length(usize);
+    impl KeyType for Length {
+        fn len(&self) -> usize {
+            self.0
+        }
+    }
     const {
         assert!(
             N <= 255 * 32,
@@ -225,7 +253,8 @@ fn expand<const N: usize>(hkdf: &Hkdf<Sha256>, purpose: &[u8]) -> Zeroizing<[u8;
         clippy::expect_used,
         reason = "the only error is a length that is checked above"
     )]
-    hkdf.expand(purpose, key.as_mut_slice())
+    root.expand(&[purpose], Length(N))
+        .and_then(|filled| filled.fill(key.as_mut_slice()))
         .expect("a length that HKDF can give");
     key
 }
@@ -237,22 +266,12 @@ fn parse_hex(text: &str, position: usize) -> Result<Zeroizing<[u8; 32]>, Keyring
         return Err(wrong(KeyProblem::Length(text.len())));
     }
     let mut key = Zeroizing::new([0_u8; 32]);
-    let (pairs, _) = text.as_bytes().as_chunks::<2>();
-    for (byte, pair) in key.iter_mut().zip(pairs) {
-        let high = hex_digit(pair[0]).ok_or_else(|| wrong(KeyProblem::NotHex))?;
-        let low = hex_digit(pair[1]).ok_or_else(|| wrong(KeyProblem::NotHex))?;
-        *byte = high << 4 | low;
-    }
+    hex::decode_to_slice(text, key.as_mut_slice()).map_err(|_| wrong(KeyProblem::NotHex))?;
     if key.windows(2).all(|pair| pair.first() == pair.last()) {
         key.zeroize();
         return Err(wrong(KeyProblem::Weak));
     }
     Ok(key)
-}
-
-fn hex_digit(digit: u8) -> Option<u8> {
-    let value = char::from(digit).to_digit(16)?;
-    u8::try_from(value).ok()
 }
 
 /// A key of the ring cannot be used. Says which and what to do, never what it was.

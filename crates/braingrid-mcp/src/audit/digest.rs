@@ -1,21 +1,20 @@
 //! A digest of a call's arguments: equal ones are seen to be equal, and nothing else is seen.
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use aws_lc_rs::hmac;
 use serde_json::{Map, Value};
-use sha2::Sha256;
 use zeroize::Zeroizing;
 
 /// Makes digests. HMAC-SHA256 and no plain hash: arguments are short and guessable (`REQ-12`,
 /// `COMPLETED`), and whoever reads the log could try them all. The key is derived from
 /// `ENCRYPTION_KEY`, so all instances agree; without one it is random, and digests compare within
 /// one run of one process only.
-pub(crate) struct Digest(Hmac<Sha256>);
+pub(crate) struct Digest(hmac::Key);
 
 impl Digest {
     /// With a key made from this secret.
     pub(crate) fn new(secret: &Zeroizing<[u8; 32]>) -> Self {
         let key = mcp_session::sub_key(secret, "audit");
-        Self(Hmac::new((&*key).into()))
+        Self(hmac::Key::new(hmac::HMAC_SHA256, key.as_slice()))
     }
 
     /// `hmac-sha256:` and 64 hexadecimal digits. The organization and the tool are part of it:
@@ -26,7 +25,7 @@ impl Digest {
         tool: &str,
         arguments: &Map<String, Value>,
     ) -> String {
-        let mut mac = self.0.clone();
+        let mut mac = hmac::Context::with_key(&self.0);
         for part in [organization.unwrap_or_default(), tool] {
             mac.update(part.as_bytes());
             // No organization and no tool has one in its name.
@@ -36,14 +35,7 @@ impl Digest {
         mac.update(&Zeroizing::new(
             serde_json::to_vec(arguments).unwrap_or_default(),
         ));
-        let digest = mac.finalize().into_bytes();
-        digest
-            .iter()
-            .fold("hmac-sha256:".to_owned(), |mut text, byte| {
-                use std::fmt::Write as _;
-                let _ = write!(text, "{byte:02x}");
-                text
-            })
+        format!("hmac-sha256:{}", hex::encode(mac.sign()))
     }
 }
 

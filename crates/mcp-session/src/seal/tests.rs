@@ -92,11 +92,18 @@ fn bad_keys_are_refused_with_the_fix() {
 
 #[test]
 fn keys_are_wiped_when_they_are_dropped() {
-    fn wiped<T: zeroize::ZeroizeOnDrop>() {}
-    wiped::<Aes256Gcm>();
-    // An HMAC holds nothing but two states of its hash.
-    wiped::<Sha256>();
-    wiped::<Zeroizing<[u8; 32]>>();
+    fn wiped<T: zeroize::ZeroizeOnDrop>(_: &T) {}
+    // The contexts of the cipher and of the keyed hash are aws-lc's, which wipes whatever it frees
+    // (`OPENSSL_free`, `HMAC_CTX_cleanup`).
+    let root = extract(&random_key());
+    wiped(&expand::<32>(&root, b"seal"));
+    let ring = ring(1, &[]);
+    wiped(
+        &ring
+            .open(NAME, &ring.seal(NAME, b"x").unwrap())
+            .unwrap()
+            .plaintext,
+    );
 }
 
 #[test]
@@ -210,4 +217,17 @@ fn a_sub_key_is_its_own_for_each_purpose_and_secret() {
     assert_ne!(sub_key(&one, "audit"), sub_key(&one, "seal"));
     assert_ne!(sub_key(&one, "audit"), sub_key(&other, "audit"));
     assert!(!sub_key(&one, "audit").starts_with(&*one));
+}
+
+/// By HKDF as RFC 5869 has it, computed elsewhere: an instance of any version finds what another sealed.
+#[test]
+fn sub_keys_are_derived_as_the_standard_says() {
+    let secret = Zeroizing::new([1; 32]);
+    let id = expand::<ID_LEN>(&extract(&secret), b"key-id");
+    assert_eq!(hex::encode(*id), "e5ba712460f69747");
+    assert_eq!(
+        hex::encode(*sub_key(&secret, "audit")),
+        "fd6701c7c39c7b0b88dd89c60f4733717cd90c9f8678f434d78bf4bcf5024c1d\
+         31e15c49bd8d811eb58175bc16108fdda9894c4e0678501a82d031eb5a4e9418"
+    );
 }

@@ -1,0 +1,120 @@
+//! Strangers with tokens they made up, against the whole server: what they cost, what the operators
+//! see of it, and that nobody with a good token notices.
+
+use std::{sync::Arc, time::Instant};
+
+use mcp_test_support::{
+    Algorithm, Exposition, Issuer, ServerProcess, SigningKey,
+    client::{Generation, RawAnswer},
+};
+use serde_json::json;
+
+use crate::admin::Operators;
+use crate::world::{LIMIT, World, client_of};
+
+async fn list(server: &ServerProcess, token: &str) -> RawAnswer {
+    let call = client_of(server).call(Generation::Modern, "tools/list", &json!({}));
+    call.bearer(token).send().await.unwrap()
+}
+
+/// Calls until it works; nothing on the way may send the user to log in.
+async fn until_served(server: &ServerProcess, token: &str) {
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let answer = list(server, token).await;
+        if answer.status == 200 {
+            return;
+        }
+        assert_eq!(answer.status, 503, "{}", answer.body);
+        assert!(answer.header("retry-after").is_some());
+        assert!(answer.header("www-authenticate").is_none());
+        assert!(Instant::now() < deadline, "{}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn made_up_keys_cost_little_and_hold_up_no_rotation() {
+    let world = World::shared().await;
+    let key = mcp_test_support::random_hex(32);
+    let command = world.command().env("ENCRYPTION_KEYS_PREVIOUS", key);
+    let (server, operators) = Operators::start(&world, command).await;
+    let good = world.token("user_ada", "org_ada");
+    until_served(&server, &good).await;
+    world.redis().reset_stats().await.unwrap();
+    let fetched = world.issuer.count(Issuer::JWKS_PATH);
+
+    let stranger = Arc::new(SigningKey::generate(Algorithm::Es256));
+    for number in 0..400 {
+        let token = world.issuer.token().signed_by(Arc::clone(&stranger));
+        let token = token.header("kid", format!("made-up-{number}"));
+        let answer = list(&server, &token.mint()).await;
+        assert!(
+            [401, 503].contains(&answer.status.as_u16()),
+            "{}",
+            answer.body
+        );
+    }
+    let stats = world.redis().commandstats().await.unwrap();
+    assert_eq!(stats.get("get"), None, "{stats:?}");
+    let fetched = world.issuer.count(Issuer::JWKS_PATH) - fetched;
+    assert!((1..=12).contains(&fetched), "{fetched} fetches");
+    let text = operators.get("/metrics").await.text;
+    let metrics = Exposition::parse(&text).unwrap();
+    let refused =
+        |reason: &str| metrics.sum("mcp_server_auth_refusals_total", &[("reason", reason)]);
+    let (told, cooling) = (refused("unknown_key"), refused("unknown_key_cooldown"));
+    assert!(told >= 1.0 && cooling >= 1.0, "{told} {cooling}");
+    assert!((told + cooling - 400.0).abs() < 0.5, "{told} {cooling}");
+    assert!(refused("unavailable") < 0.5, "what pages");
+    assert!(metrics.sum("mcp_server_auth_refused_tokens_total", &[]) < 0.5);
+
+    // In the middle of it the issuer gets a new key.
+    world.issuer.rotate_with_overlap();
+    until_served(&server, &world.token("user_bob", "org_bob")).await;
+    assert_eq!(list(&server, &good).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_key_replaced_under_its_old_name_sends_nobody_to_log_in() {
+    let world = World::small().await;
+    let server = world.warm_server().await;
+    until_served(&server, &world.token("user_ada", "org_ada")).await;
+    let kid = world.issuer.key(Algorithm::Rs256).kid().to_owned();
+    let new = Arc::new(SigningKey::generate(Algorithm::Rs256));
+    let mut jwk = new.jwk();
+    jwk["kid"] = json!(kid);
+    world.issuer.publish(json!({ "keys": [jwk] }).to_string());
+    let token = world
+        .issuer
+        .token()
+        .subject("user_bob")
+        .organization("org_bob");
+    let token = token.signed_by(new).header("kid", kid);
+    until_served(&server, &token.mint()).await;
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_used_is_the_administrators_business() {
+    let world = World::small().await;
+    let key = world.issuer.key(Algorithm::Rs256);
+    let mut broken = key.jwk();
+    broken["e"] = json!("AQ");
+    let other = world.issuer.key(Algorithm::Es256).jwk();
+    let keys = json!({ "keys": [broken, other] });
+    world.issuer.publish(keys.to_string());
+    let server = world.warm_server().await;
+    let answer = list(&server, &world.token("user_ada", "org_ada")).await;
+    assert_eq!(answer.status, 403, "{}", answer.body);
+    assert!(answer.body.contains("administrator"), "{}", answer.body);
+    let challenge = answer.header("www-authenticate").unwrap_or_default();
+    assert!(!challenge.contains("invalid_token"), "{challenge}");
+    let log = server.text();
+    let line = log
+        .lines()
+        .find(|line| line.contains("issuer key cannot be used"));
+    let line = line.expect("the log names the key and its fault");
+    assert!(
+        line.contains(key.kid()) && line.contains("exponent"),
+        "{line}"
+    );
+}

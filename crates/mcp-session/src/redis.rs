@@ -5,15 +5,19 @@
 //! `SELECT` where the URL asks for them; with Sentinel also `SENTINEL GET-MASTER-ADDR-BY-NAME` and
 //! `ROLE`; with Cluster also `CLUSTER SLOTS` and `ASKING`. All of them touch one key at most.
 //!
-//! Nothing connects before the first command. Every command has a deadline; a connection that
+//! Nothing connects before the first command. An answer longer than a record can be ends the
+//! connection, whatever the server announces (but not with Cluster, whose connections redis-rs opens
+//! itself). Every command has a deadline; a connection that
 //! failed is replaced; after failures in a row the circuit opens and commands fail at once, while
 //! a background probe waits for Redis to come back.
 
+mod bounded;
 mod breaker;
 mod channel;
 mod config;
 mod lanes;
 mod manager;
+mod open;
 
 use std::{
     sync::{Arc, Weak},
@@ -117,6 +121,9 @@ impl SharedStore for RedisStore {
         let Ok(millis @ 1..) = u64::try_from(ttl.as_millis()) else {
             return Ok(());
         };
+        if value.len() > bounded::MAX_RECORD {
+            return Err(StoreError::Unreachable("the record is too long to be kept"));
+        }
         let mut command = cmd("SET");
         command.arg(key).arg(value).arg("PX").arg(millis);
         self.run("SET", &command).await

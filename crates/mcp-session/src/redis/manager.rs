@@ -10,15 +10,15 @@ use std::{
 
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
 use deadpool_redis::redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue,
-    RedisConnectionInfo, RedisError, RedisResult, TlsCertificates, Value,
-    aio::{MultiplexedConnection, PubSub},
-    cluster::ClusterClient,
-    cluster_async::ClusterConnection,
-    cmd,
+    Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue, RedisConnectionInfo, RedisError,
+    RedisResult, TlsCertificates, Value, aio::PubSub, cluster::ClusterClient,
+    cluster_async::ClusterConnection, cmd,
 };
 
-use super::config::{RedisConfig, RedisConfigError, Topology};
+use super::{
+    config::{RedisConfig, RedisConfigError, Topology},
+    open::{self, Opener, Server},
+};
 
 /// A way to Redis. Clones of its connection share one socket and any number of commands.
 pub(super) struct Lane {
@@ -30,14 +30,15 @@ pub(super) struct Lane {
 
 #[derive(Clone)]
 pub(super) enum Connection {
-    Server(MultiplexedConnection),
+    Server(Server),
+    /// redis-rs opens these itself: their answers are not measured.
     Cluster(ClusterConnection),
 }
 
 impl Connection {
     pub(super) async fn query<T: FromRedisValue>(&mut self, command: &Cmd) -> RedisResult<T> {
         match self {
-            Self::Server(connection) => command.query_async(connection).await,
+            Self::Server(server) => server.query(command).await,
             Self::Cluster(connection) => command.query_async(connection).await,
         }
     }
@@ -46,50 +47,49 @@ impl Connection {
 /// Opens lanes.
 pub(super) struct LaneManager {
     target: Target,
-    timeouts: AsyncConnectionConfig,
     next_id: AtomicU64,
 }
 
 enum Target {
-    Server(Client),
+    Server(Box<Opener>),
     Sentinel(Sentinel),
     Cluster {
         client: Box<ClusterClient>,
         /// What is published on one node is heard on all.
-        nodes: Vec<Client>,
+        nodes: Vec<Opener>,
     },
 }
 
 impl LaneManager {
     /// Checks the configuration; no I/O.
     pub(super) fn new(config: &RedisConfig) -> Result<Self, RedisConfigError> {
-        let certificates = certificates(config)?;
+        let tls = open::tls(config)?;
+        let opener = |server: &ConnectionInfo| Opener::new(server.clone(), tls.as_ref(), config);
         let target = match &config.topology {
-            Topology::Single(server) => Target::Server(client(server, certificates.as_ref())?),
+            Topology::Single(server) => Target::Server(Box::new(opener(server))),
             Topology::Sentinel {
                 sentinels,
                 service,
                 node,
-            } => Target::Sentinel(Sentinel::new(
-                sentinels,
-                service.clone(),
-                node.clone(),
-                certificates,
-            )?),
+            } => Target::Sentinel(Sentinel {
+                sentinels: sentinels.iter().map(opener).collect(),
+                service: service.clone(),
+                node: node.clone(),
+                preferred: AtomicUsize::new(0),
+            }),
             Topology::Cluster(nodes) => {
-                let clients = nodes.iter().map(|node| client(node, certificates.as_ref()));
+                let certificates = config.ca_pem.clone().map(|pem| TlsCertificates {
+                    client_tls: None,
+                    root_cert: Some(pem),
+                });
                 Target::Cluster {
-                    nodes: clients.collect::<Result<_, _>>()?,
+                    nodes: nodes.iter().map(opener).collect(),
                     client: Box::new(cluster_client(nodes, certificates, config)?),
                 }
             }
         };
-        let timeouts = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(config.connect_timeout))
-            .set_response_timeout(Some(config.command_timeout));
         Ok(Self {
             target,
-            timeouts,
             next_id: AtomicU64::new(0),
         })
     }
@@ -99,7 +99,7 @@ impl LaneManager {
         match &self.target {
             Target::Server(_) => 1,
             // Each Sentinel may have to be found dead, then the master is called.
-            Target::Sentinel(sentinel) => u32::try_from(sentinel.clients.len()).unwrap_or(1) + 1,
+            Target::Sentinel(sentinel) => u32::try_from(sentinel.sentinels.len()).unwrap_or(1) + 1,
             Target::Cluster { .. } => 2,
         }
     }
@@ -107,12 +107,12 @@ impl LaneManager {
     /// A connection that listens. Without timeouts of its own.
     pub(super) async fn pubsub(&self) -> RedisResult<PubSub> {
         match &self.target {
-            Target::Server(client) => client.get_async_pubsub().await,
-            Target::Sentinel(sentinel) => sentinel.pubsub(&self.timeouts).await,
+            Target::Server(server) => server.pubsub().await,
+            Target::Sentinel(sentinel) => sentinel.pubsub().await,
             Target::Cluster { nodes, .. } => {
                 let mut result = Err(unreachable_master());
                 for node in nodes {
-                    result = node.get_async_pubsub().await;
+                    result = node.pubsub().await;
                     if result.is_ok() {
                         break;
                     }
@@ -129,10 +129,8 @@ impl managed::Manager for LaneManager {
 
     async fn create(&self) -> Result<Lane, RedisError> {
         let connection = match &self.target {
-            Target::Server(client) => Connection::Server(connect(client, &self.timeouts).await?),
-            Target::Sentinel(sentinel) => {
-                Connection::Server(sentinel.connect(&self.timeouts).await?)
-            }
+            Target::Server(server) => Connection::Server(server.connect().await?),
+            Target::Sentinel(sentinel) => Connection::Server(sentinel.connect().await?),
             Target::Cluster { client, .. } => {
                 Connection::Cluster(client.get_async_connection().await?)
             }
@@ -151,34 +149,6 @@ impl managed::Manager for LaneManager {
             return Err(RecycleError::message("broken"));
         }
         Ok(())
-    }
-}
-
-/// The private CA. An empty list of certificates would trust nobody, and only show later.
-fn certificates(config: &RedisConfig) -> Result<Option<TlsCertificates>, RedisConfigError> {
-    let Some(pem) = config.ca_pem.clone() else {
-        return Ok(None);
-    };
-    if !config.is_tls() {
-        return Err(RedisConfigError::CaWithoutTls);
-    }
-    if !String::from_utf8_lossy(&pem).contains("-----BEGIN CERTIFICATE-----") {
-        return Err(RedisConfigError::Ca);
-    }
-    Ok(Some(TlsCertificates {
-        client_tls: None,
-        root_cert: Some(pem),
-    }))
-}
-
-fn client(
-    server: &ConnectionInfo,
-    certificates: Option<&TlsCertificates>,
-) -> Result<Client, RedisConfigError> {
-    match certificates {
-        Some(certificates) => Client::build_with_tls(server.clone(), certificates.clone())
-            .map_err(|_| RedisConfigError::Ca),
-        None => Client::open(server.clone()).map_err(|_| RedisConfigError::Url),
     }
 }
 
@@ -201,59 +171,21 @@ fn cluster_client(
     builder.build().map_err(|_| RedisConfigError::Ca)
 }
 
-async fn connect(
-    client: &Client,
-    timeouts: &AsyncConnectionConfig,
-) -> RedisResult<MultiplexedConnection> {
-    client
-        .get_multiplexed_async_connection_with_config(timeouts)
-        .await
-}
-
 /// Asks Sentinels where the master of a service is.
 struct Sentinel {
-    clients: Vec<Client>,
+    sentinels: Vec<Opener>,
     service: String,
     node: RedisConnectionInfo,
-    tls: bool,
-    certificates: Option<TlsCertificates>,
     /// The one that answered last is asked first.
     preferred: AtomicUsize,
 }
 
 impl Sentinel {
-    fn new(
-        sentinels: &[ConnectionInfo],
-        service: String,
-        node: RedisConnectionInfo,
-        certificates: Option<TlsCertificates>,
-    ) -> Result<Self, RedisConfigError> {
-        let clients: Result<Vec<_>, _> = sentinels
-            .iter()
-            .map(|server| client(server, certificates.as_ref()))
-            .collect();
-        let tls = sentinels
-            .iter()
-            .any(|server| matches!(server.addr(), ConnectionAddr::TcpTls { .. }));
-        let preferred = AtomicUsize::new(0);
-        Ok(Self {
-            clients: clients?,
-            service,
-            node,
-            tls,
-            certificates,
-            preferred,
-        })
-    }
-
-    async fn connect(
-        &self,
-        timeouts: &AsyncConnectionConfig,
-    ) -> RedisResult<MultiplexedConnection> {
+    async fn connect(&self) -> RedisResult<Server> {
         let mut last_error = unreachable_master();
         let first = self.preferred.load(Ordering::Relaxed);
         for (at, sentinel) in self.in_order_from(first) {
-            match self.master_by(sentinel, timeouts).await {
+            match self.master_by(sentinel).await {
                 Ok(connection) => {
                     self.preferred.store(at, Ordering::Relaxed);
                     return Ok(connection);
@@ -264,19 +196,15 @@ impl Sentinel {
         Err(last_error)
     }
 
-    fn in_order_from(&self, first: usize) -> impl Iterator<Item = (usize, &Client)> {
-        let clients = self.clients.iter().enumerate();
-        clients.cycle().skip(first).take(self.clients.len())
+    fn in_order_from(&self, first: usize) -> impl Iterator<Item = (usize, &Opener)> {
+        let sentinels = self.sentinels.iter().enumerate();
+        sentinels.cycle().skip(first).take(self.sentinels.len())
     }
 
-    async fn master_by(
-        &self,
-        sentinel: &Client,
-        timeouts: &AsyncConnectionConfig,
-    ) -> RedisResult<MultiplexedConnection> {
-        let mut server = connect(&self.named_by(sentinel, timeouts).await?, timeouts).await?;
+    async fn master_by(&self, sentinel: &Opener) -> RedisResult<Server> {
+        let mut server = self.named_by(sentinel).await?.connect().await?;
         // During a failover a Sentinel may still name the old master.
-        let role: Vec<Value> = cmd("ROLE").query_async(&mut server).await?;
+        let role: Vec<Value> = server.query(&cmd("ROLE")).await?;
         match role.first() {
             Some(Value::BulkString(role)) if role == b"master" => Ok(server),
             _ => Err(unreachable_master()),
@@ -284,11 +212,11 @@ impl Sentinel {
     }
 
     /// Without a look at its role: a replica hears everything too.
-    async fn pubsub(&self, timeouts: &AsyncConnectionConfig) -> RedisResult<PubSub> {
+    async fn pubsub(&self) -> RedisResult<PubSub> {
         let mut last_error = unreachable_master();
-        for sentinel in &self.clients {
-            match self.named_by(sentinel, timeouts).await {
-                Ok(server) => return server.get_async_pubsub().await,
+        for sentinel in &self.sentinels {
+            match self.named_by(sentinel).await {
+                Ok(server) => return server.pubsub().await,
                 Err(error) => last_error = error,
             }
         }
@@ -296,22 +224,12 @@ impl Sentinel {
     }
 
     /// The master, as a Sentinel names it.
-    async fn named_by(
-        &self,
-        sentinel: &Client,
-        timeouts: &AsyncConnectionConfig,
-    ) -> RedisResult<Client> {
-        let mut sentinel = connect(sentinel, timeouts).await?;
-        let (host, port): (String, u16) = cmd("SENTINEL")
-            .arg("GET-MASTER-ADDR-BY-NAME")
-            .arg(&self.service)
-            .query_async(&mut sentinel)
-            .await?;
-        self.server_at(host, port)
-    }
-
-    fn server_at(&self, host: String, port: u16) -> RedisResult<Client> {
-        let addr = if self.tls {
+    async fn named_by(&self, sentinel: &Opener) -> RedisResult<Opener> {
+        let mut command = cmd("SENTINEL");
+        command.arg("GET-MASTER-ADDR-BY-NAME").arg(&self.service);
+        let (host, port): (String, u16) = sentinel.connect().await?.query(&command).await?;
+        let tls = matches!(sentinel.info().addr(), ConnectionAddr::TcpTls { .. });
+        let addr = if tls {
             ConnectionAddr::TcpTls {
                 host,
                 port,
@@ -321,12 +239,8 @@ impl Sentinel {
         } else {
             ConnectionAddr::Tcp(host, port)
         };
-        let server = deadpool_redis::redis::IntoConnectionInfo::into_connection_info(addr)?
-            .set_redis_settings(self.node.clone());
-        match &self.certificates {
-            Some(certificates) => Client::build_with_tls(server, certificates.clone()),
-            None => Client::open(server),
-        }
+        let server = deadpool_redis::redis::IntoConnectionInfo::into_connection_info(addr)?;
+        Ok(sentinel.to(server.set_redis_settings(self.node.clone())))
     }
 }
 

@@ -1,9 +1,19 @@
 //! `RedisStore` against a real server that comes and goes.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use mcp_session::{RedisConfig, RedisStore, SharedStore, StoreError};
 use mcp_test_support::RedisServer;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
 
 use crate::world::eventually;
 
@@ -152,4 +162,51 @@ async fn a_store_that_is_dropped_leaves_nothing_running() {
         handle.metrics().num_alive_tasks() == 0
     })
     .await;
+}
+
+/// A server that answers every command with this and then with blanks without end; what it wrote.
+async fn talking(answer: &'static str) -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let written = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&written);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let count = Arc::clone(&count);
+            tokio::spawn(async move {
+                stream.read_u8().await.unwrap();
+                let blanks = vec![b' '; 64 * 1024];
+                let mut told = stream.write(answer.as_bytes()).await;
+                while let Ok(length) = told {
+                    count.fetch_add(length, Ordering::SeqCst);
+                    told = stream.write(&blanks).await;
+                }
+            });
+        }
+    });
+    (port, written)
+}
+
+#[tokio::test]
+async fn a_hostile_server_that_never_stops_talking_is_hung_up_on() {
+    // What both systems' socket buffers may take of four connections, and no more.
+    const BUFFERS: usize = 64 * 1024 * 1024;
+    for answer in [
+        "$536870912\r\n",
+        "*1\r\n$536870912\r\n",
+        "*100000000\r\n",
+        ">2\r\n+message\r\n$536870912\r\n",
+        "!536870912\r\n",
+        "+",
+    ] {
+        let (port, written) = talking(answer).await;
+        let patient = config(&format!("redis://127.0.0.1:{port}"));
+        let patient = patient.command_timeout(HOUR).connect_timeout(HOUR);
+        let store = RedisStore::new(patient).unwrap();
+        // It does not wait for the timeout: the connection ends.
+        let error = store.get("k").await.unwrap_err();
+        assert!(matches!(error, StoreError::Unreachable(_)), "{error:?}");
+        let written = written.load(Ordering::SeqCst);
+        assert!(written < BUFFERS, "{answer:?}: {written} bytes");
+    }
 }

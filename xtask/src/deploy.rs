@@ -97,6 +97,24 @@ pub(crate) fn cloud_run_renders(name: &str) -> anyhow::Result<()> {
     cloud_run::render(&environment).map(drop)
 }
 
+/// What the setting is there, unless it is the program's own default; asks nobody.
+pub(crate) fn cloud_run_drain_timeout(name: &str) -> anyhow::Result<Option<String>> {
+    let environment = environment::read(name, Platform::CloudRun, Changes::default())?;
+    Ok(environment.settings.get("DRAIN_TIMEOUT").cloned())
+}
+
+/// Like [`cloud_run_drain_timeout`].
+pub(crate) fn kubernetes_drain_timeout(name: &str) -> anyhow::Result<Option<String>> {
+    let environment = environment::read(name, Platform::Kubernetes, Changes::default())?;
+    Ok(kubernetes::settings(&environment).remove("DRAIN_TIMEOUT"))
+}
+
+/// Like [`cloud_run_drain_timeout`].
+pub(crate) fn vercel_drain_timeout(name: &str) -> anyhow::Result<Option<String>> {
+    let environment = environment::read(name, Platform::Vercel, Changes::default())?;
+    Ok(vercel::settings(&environment).remove("DRAIN_TIMEOUT"))
+}
+
 /// None when help was asked for.
 fn parse(mut flags: lexopt::Parser) -> anyhow::Result<Option<Options>> {
     let mut platform = None;

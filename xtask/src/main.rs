@@ -23,6 +23,7 @@ mod debian;
 mod deploy;
 mod docs;
 mod elf;
+mod grace;
 mod image;
 mod interop;
 mod keychain;

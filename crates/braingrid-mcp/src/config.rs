@@ -9,6 +9,7 @@ mod issuers;
 mod layers;
 mod model;
 mod parse;
+mod platform;
 mod print;
 mod problem;
 mod reader;

@@ -22,7 +22,6 @@ mod version;
 use std::fmt::Display;
 use std::io::Write as _;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use audit::Audit;
 use cli::{Action, Cli, exit};
@@ -31,9 +30,6 @@ use shutdown::Shutdown;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// How long the last audit records, and then the last spans, may take to get where they go.
-const FLUSH: Duration = Duration::from_secs(3);
 
 fn main() -> ExitCode {
     telemetry::install_panic_hook();
@@ -84,7 +80,13 @@ fn serve(flags: &Flags, around: &Surroundings) -> Result<(), u8> {
 }
 
 async fn run(config: Config) -> Result<(), u8> {
-    let telemetry =
+    let within = match &config.serve {
+        Serve::Stdio(_) => mcp_transport_stdio::STOP,
+        Serve::Http(http) => http.drain_timeout,
+    };
+    // First, so that a stop during the start is one, too.
+    let shutdown = Shutdown::listen(within).map_err(complain(exit::INTERNAL))?;
+    let mut telemetry =
         telemetry::start(&config.log, &config.telemetry).map_err(complain(exit::INTERNAL))?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
@@ -97,24 +99,27 @@ async fn run(config: Config) -> Result<(), u8> {
     if let (Some(audit), Some(metrics)) = (&audit, telemetry.metrics()) {
         audit.observed_by(&metrics.observer());
     }
-    let shutdown = Shutdown::listen().map_err(complain(exit::INTERNAL))?;
     let (audited, api, tools) = (audit.clone(), config.api, config.tools);
+    let stop = shutdown.clone();
     let outcome = match config.serve {
         Serve::Stdio(stdio) => {
-            assemble::run_stdio(stdio, api, tools, &telemetry, audited, shutdown).await
+            assemble::run_stdio(stdio, api, tools, &telemetry, audited, stop).await
         }
-        Serve::Http(http) => {
-            assemble::run_http(*http, api, tools, &telemetry, audited, shutdown).await
-        }
+        Serve::Http(http) => assemble::run_http(*http, api, tools, &telemetry, audited, stop).await,
     };
     if let Err(error) = &outcome {
         tracing::error!(error = format!("{error:#}"), "the server failed");
     }
-    if let Some(audit) = audit {
-        audit.finish(FLUSH).await;
-    }
-    telemetry.finish(FLUSH).await;
-    outcome.map_err(|_| exit::INTERNAL)
+    let left = shutdown.left();
+    let finish_audit = async {
+        if let Some(audit) = audit {
+            audit.finish(left).await;
+        }
+    };
+    tokio::join!(finish_audit, telemetry.finish(left));
+    drop(telemetry);
+    outcome.map_err(|_| exit::INTERNAL)?;
+    shutdown.hurried().map_or(Ok(()), Err)
 }
 
 /// Prints the settings in effect.

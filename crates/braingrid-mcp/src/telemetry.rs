@@ -116,9 +116,10 @@ impl Telemetry {
         self.metrics.as_ref()
     }
 
-    /// Sends the spans and metrics that are waiting, for at most `patience`, and then the log.
-    pub(crate) async fn finish(self, patience: Duration) {
-        let (provider, metrics) = (self.provider, self.metrics);
+    /// Sends the spans and metrics that are waiting, for at most `patience`. What is dropped after
+    /// that writes the rest of the log.
+    pub(crate) async fn finish(&mut self, patience: Duration) {
+        let (provider, metrics) = (self.provider.take(), self.metrics.take());
         // Each blocks until the collector has answered, hence threads of their own.
         let spans = tokio::task::spawn_blocking(move || {
             provider.is_none_or(|provider| provider.shutdown_with_timeout(patience).is_ok())
@@ -220,16 +221,15 @@ mod tests {
             filter: None,
             format: None,
         };
-        Telemetry {
+        let mut telemetry = Telemetry {
             head: None,
             provider: Some(provider),
             metrics: None,
             control: logs::filter(&log).unwrap().1,
             dropped: writer.error_counter(),
             _writer: guard,
-        }
-        .finish(Duration::from_secs(5))
-        .await;
+        };
+        telemetry.finish(Duration::from_secs(5)).await;
         let export = tokio::task::spawn_blocking(|| export.join().unwrap())
             .await
             .unwrap();

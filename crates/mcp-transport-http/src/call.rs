@@ -27,6 +27,7 @@ use crate::{
     preview::{PreviewError, RequestPreview},
     protocol,
     router::{Inner, method_not_allowed},
+    stop::{Phase, unless_over},
 };
 
 /// A request that may go on.
@@ -53,21 +54,31 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
             in_flight,
             resolved,
             token,
-        } = match self.admit(&head, line).await {
-            Ok(admitted) => admitted,
-            Err(refusal) => {
-                body::discard(head.headers(), body, self.config.max_body_bytes).await;
+        } = match self.admit_in_time(&head, line).await {
+            Some(Ok(admitted)) => admitted,
+            Some(Err(refusal)) => {
+                let discarding = body::discard(head.headers(), body, self.config.max_body_bytes);
+                unless_over(discarding, self.no_more_begins()).await;
                 return refusal;
+            }
+            None => {
+                line.refuse("draining");
+                return draining();
             }
         };
         let (mut parts, ()) = head.into_parts();
         // 6. What it wants.
         let limit = self.config.max_body_bytes;
-        let bytes = match body::read(body, limit, self.config.body_timeout).await {
-            Ok(bytes) => bytes,
-            Err(reason) => {
+        let reading = body::read(body, limit, self.config.body_timeout);
+        let bytes = match unless_over(reading, self.no_more_begins()).await {
+            Some(Ok(bytes)) => bytes,
+            Some(Err(reason)) => {
                 line.outcome = "body";
                 return protocol::unreadable(reason);
+            }
+            None => {
+                line.refuse("draining");
+                return draining();
             }
         };
         // 7. May it, and then the work. The token ends here: nothing behind this line sees it.
@@ -96,6 +107,17 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
             line.session = Some(Arc::clone(&resolved.session));
         }
         in_flight.until_sent(response)
+    }
+
+    /// [`Inner::admit`], unless the server has no time left.
+    async fn admit_in_time(
+        &self,
+        head: &Request<()>,
+        line: &mut AccessLine,
+    ) -> Option<Result<Admitted, Response<BoxedBody>>> {
+        // Pinned: it is large, and would be moved.
+        let admitting = pin!(self.admit(head, line));
+        unless_over(admitting, self.no_more_begins()).await
     }
 
     /// The first steps: all that can be said without the body.
@@ -167,15 +189,25 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         }
         let direct = self.direct.as_ref();
         let call = direct.and_then(|direct| direct.take(&parts.headers, preview));
-        let answer = match (direct, call) {
-            (Some(direct), Some(call)) => direct.answer(call, parts).await,
-            _ => {
-                let legacy = preview.protocol_version.is_none();
-                let request = Request::from_parts(parts, Full::new(bytes.clone()));
-                self.run(request, legacy).await
+        let work = pin!(async {
+            match (direct, call) {
+                (Some(direct), Some(call)) => direct.answer(call, parts).await,
+                _ => {
+                    let legacy = preview.protocol_version.is_none();
+                    let request = Request::from_parts(parts, Full::new(bytes.clone()));
+                    self.run(request, legacy).await
+                }
             }
-        };
-        protocol::mend(answer, preview.id)
+        });
+        match unless_over(work, self.drain.overdue()).await {
+            Some(answer) => protocol::mend(answer, preview.id),
+            None => protocol::unfinished(preview.id),
+        }
+    }
+
+    /// Completes when a stopping server has no time left for what has not come to its handler.
+    async fn no_more_begins(&self) {
+        self.drain.reached(Phase::Answering).await;
     }
 
     /// The messages of a batch, one after the other. A missing scope refuses the whole batch.

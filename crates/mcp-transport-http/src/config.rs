@@ -31,7 +31,8 @@ pub struct HttpConfig {
     pub idle_timeout: Duration,
     /// Time a client has to send its body. 30 s by default.
     pub body_timeout: Duration,
-    /// Time in-flight requests have after the stop signal. 10 s by default.
+    /// Time a stop takes as a whole, see [`crate::Phase::times`]. 8 s by default: shorter than the
+    /// shortest grace that platforms give.
     pub drain_timeout: Duration,
     public_url: Url,
 }
@@ -75,7 +76,7 @@ impl HttpConfig {
             header_timeout: Duration::from_secs(15),
             idle_timeout: Duration::from_mins(2),
             body_timeout: Duration::from_secs(30),
-            drain_timeout: Duration::from_secs(10),
+            drain_timeout: Duration::from_secs(8),
             public_url: url,
         })
     }

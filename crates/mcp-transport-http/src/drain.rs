@@ -7,20 +7,29 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
-use tokio::sync::Notify;
+use tokio::{
+    sync::{Notify, watch},
+    time::sleep,
+};
 
-use crate::body::BoxedBody;
+use crate::{body::BoxedBody, stop::Phase};
+
+/// A handler that knows of the stop answers better than we can in its place: so long it may take.
+const HANDLERS_ANSWER: Duration = Duration::from_millis(250);
 
 /// The requests in flight, and whether new ones are welcome.
 #[derive(Debug, Default)]
 pub(crate) struct Drain {
+    /// Whether `phase` is past the first one: asked for each request.
     draining: AtomicBool,
+    phase: watch::Sender<Phase>,
     in_flight: AtomicUsize,
     changed: Notify,
 }
@@ -42,9 +51,26 @@ impl Drain {
         (!self.is_draining()).then_some(guard)
     }
 
-    /// From now on nothing new comes in; waits until nothing is in flight.
-    pub(crate) async fn drain(&self) {
-        self.draining.store(true, Ordering::SeqCst);
+    /// From now on the server is in this phase.
+    pub(crate) fn enter_phase(&self, phase: Phase) {
+        self.draining
+            .store(phase >= Phase::Draining, Ordering::SeqCst);
+        self.phase.send_replace(phase);
+    }
+
+    /// Completes in this phase or a later one.
+    pub(crate) async fn reached(&self, phase: Phase) {
+        phase.reached(&self.phase.subscribe()).await;
+    }
+
+    /// Completes when a handler has had its time to answer for itself.
+    pub(crate) async fn overdue(&self) {
+        self.reached(Phase::Answering).await;
+        sleep(HANDLERS_ANSWER).await;
+    }
+
+    /// Waits until nothing is in flight.
+    pub(crate) async fn drained(&self) {
         loop {
             let changed = self.changed.notified();
             if self.in_flight.load(Ordering::SeqCst) == 0 {
@@ -128,7 +154,10 @@ mod tests {
         let first = drain.enter().unwrap();
         let waiting = tokio::spawn({
             let drain = Arc::clone(&drain);
-            async move { drain.drain().await }
+            async move {
+                drain.enter_phase(Phase::Draining);
+                drain.drained().await;
+            }
         });
         while !drain.is_draining() {
             tokio::task::yield_now().await;

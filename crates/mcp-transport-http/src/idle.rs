@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
 
 /// What a connection is doing.
 #[derive(Debug)]
@@ -16,11 +19,15 @@ pub(crate) struct Activity {
     /// How long it may take to the next one.
     next: Duration,
     state: Mutex<State>,
+    /// Told of the first request.
+    first_came: Notify,
 }
 
 #[derive(Debug)]
 struct State {
     in_flight: usize,
+    /// Whether there ever was a request.
+    used: bool,
     /// When it will have been without a request for too long, unless one is in flight then.
     deadline: Instant,
 }
@@ -33,16 +40,35 @@ impl Activity {
     pub(crate) fn new(first: Duration, next: Duration) -> Arc<Self> {
         let state = State {
             in_flight: 0,
+            used: false,
             deadline: Instant::now() + first,
         };
         let state = Mutex::new(state);
-        Arc::new(Self { first, next, state })
+        Arc::new(Self {
+            first,
+            next,
+            state,
+            first_came: Notify::new(),
+        })
     }
 
     /// Counts a request in, until the guard is dropped.
     pub(crate) fn begin(self: &Arc<Self>) -> Busy {
-        self.state().in_flight += 1;
+        let mut state = self.state();
+        state.in_flight += 1;
+        let first = !std::mem::replace(&mut state.used, true);
+        drop(state);
+        if first {
+            self.first_came.notify_one();
+        }
         Busy(Arc::clone(self))
+    }
+
+    /// Resolves when there was a request. For one task.
+    pub(crate) async fn used(&self) {
+        if !self.state().used {
+            self.first_came.notified().await;
+        }
     }
 
     /// Resolves when there has been no request for too long.
@@ -55,10 +81,12 @@ impl Activity {
                 State {
                     in_flight: 0,
                     deadline,
+                    ..
                 } if *deadline <= now => return,
                 State {
                     in_flight: 0,
                     deadline,
+                    ..
                 } => soon.min(*deadline),
                 _ => soon,
             };

@@ -59,6 +59,7 @@ mod request_id;
 mod router;
 mod serve;
 mod spans;
+mod stop;
 
 pub use admin::AdminServer;
 pub use config::{HttpConfig, HttpConfigError};
@@ -67,3 +68,4 @@ pub use preview::RequestPreview;
 pub use router::{HttpServer, ServerStatus};
 pub use serve::HttpBody;
 pub use spans::HeadSampler;
+pub use stop::Phase;

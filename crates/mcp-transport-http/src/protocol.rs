@@ -76,6 +76,17 @@ pub(crate) fn no_message(reason: PreviewError) -> Response<BoxedBody> {
     error(StatusCode::BAD_REQUEST, None, code, message)
 }
 
+/// A message that its handler did not answer before the server had to stop. Not an error of HTTP:
+/// clients of the older revisions would not hand the message on.
+pub(crate) fn unfinished(id: Option<&RawValue>) -> Response<BoxedBody> {
+    if id.is_none() {
+        return body::empty(StatusCode::ACCEPTED);
+    }
+    let message = "outcome unknown: this server stopped before the call was finished; check what it \
+         did before you repeat it";
+    error(StatusCode::OK, id, INTERNAL_ERROR, message)
+}
+
 /// A body of another media type than JSON.
 pub(crate) fn not_json() -> Response<BoxedBody> {
     error(

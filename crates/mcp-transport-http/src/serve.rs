@@ -1,20 +1,26 @@
 //! The accept loop, and how it ends: what was begun is finished, within a time.
 
-use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::Future, io, pin::pin, sync::Arc, time::Duration};
 
 use hyper::service::service_fn;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
+    server::conn::auto,
 };
 use rmcp::ServerHandler;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    time::{sleep, timeout},
+    sync::{Semaphore, mpsc, watch},
+    time::sleep,
 };
 
-use crate::{body::BoxedBody, drain::hold_until_sent, idle::Activity, router::HttpServer};
+use crate::{
+    body::BoxedBody,
+    drain::hold_until_sent,
+    idle::Activity,
+    router::HttpServer,
+    stop::{self, Phase},
+};
 
 /// The body of an answer.
 pub type HttpBody = BoxedBody;
@@ -26,12 +32,8 @@ const MAX_HEAD: usize = 96 * 1024;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
-    /// Serves until `shutdown` resolves; then `/ready` says 503, new calls are sent away, and what
-    /// is in flight has [`crate::HttpConfig::drain_timeout`] to finish.
-    ///
-    /// In flight is what a client waits for. A handler whose client has left goes on in a task of its
-    /// own and is not waited for: one that must not be cut keeps count of its work, and whoever calls
-    /// this waits for that, too.
+    /// Serves until `shutdown` resolves, and then stops within
+    /// [`crate::HttpConfig::drain_timeout`], in the phases of [`Phase::times`].
     ///
     /// # Errors
     /// Only when the listener itself fails for good.
@@ -40,18 +42,42 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
         listener: TcpListener,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
-        let connections = GracefulShutdown::new();
-        let permits = Arc::new(Semaphore::new(self.inner.config.max_connections));
-        let drained = async {
+        let within = self.inner.config.drain_timeout;
+        let (phase, phases) = watch::channel(Phase::Serving);
+        let mut serving = pin!(self.serve_in_phases(listener, phases));
+        let stopping = async {
             shutdown.await;
-            self.drained().await;
+            Phase::run(within, &phase).await;
         };
+        tokio::select! {
+            served = &mut serving => served,
+            () = stopping => serving.await,
+        }
+    }
+
+    /// Serves until `phases` says otherwise, and stops as it says; sooner when nothing is left to do.
+    ///
+    /// In flight is what a client waits for. A handler whose client has left goes on in a task of its
+    /// own and is not waited for: one that must not be cut keeps count of its work, and whoever calls
+    /// this waits for that, too. A handler that knows of [`Phase::Answering`] has a moment to answer
+    /// for itself; for one that does not, a JSON-RPC error says that the outcome is unknown.
+    ///
+    /// # Errors
+    /// Only when the listener itself fails for good.
+    pub async fn serve_in_phases(
+        self,
+        listener: TcpListener,
+        phases: watch::Receiver<Phase>,
+    ) -> io::Result<()> {
+        let permits = Arc::new(Semaphore::new(self.inner.config.max_connections));
+        // Closed when the last connection is gone.
+        let (open, mut closed) = mpsc::channel::<Infallible>(1);
         let accepting = async {
             loop {
                 // Closing the semaphore never happens, so this always succeeds.
                 let permit = Arc::clone(&permits).acquire_owned().await.ok();
                 match listener.accept().await {
-                    Ok((stream, _)) => self.connect(stream, permit, &connections),
+                    Ok((stream, _)) => self.connect(stream, (permit, open.clone())),
                     // Out of file descriptors, or a peer that is gone already: neither ends us.
                     Err(error) => {
                         tracing::warn!(%error, "a connection could not be accepted");
@@ -61,38 +87,46 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
             }
         };
         tokio::select! {
-            () = drained => {}
+            () = self.drained(&phases) => {}
             () = accepting => {}
         }
-        drop(listener);
-        if timeout(CLOSE_TIMEOUT, connections.shutdown())
-            .await
-            .is_err()
-        {
-            tracing::debug!("connections were still open and are cut");
+        drop((listener, open));
+        tokio::select! {
+            _ = closed.recv() => {}
+            () = sleep(CLOSE_TIMEOUT) => {}
+            () = Phase::Closing.reached(&phases) => {}
         }
+        self.inner.drain.enter_phase(Phase::Closing);
         // Last: it would end calls that the SDK is still running.
         self.inner.sdk.config.cancellation_token.cancel();
         Ok(())
     }
 
-    async fn drained(&self) {
-        let limit = self.inner.config.drain_timeout;
-        tracing::info!(in_flight = self.inner.drain.in_flight(), ?limit, "draining");
-        if timeout(limit, self.inner.drain.drain()).await.is_err() {
-            tracing::warn!(
-                in_flight = self.inner.drain.in_flight(),
-                "the drain time is over, calls in flight are cut"
-            );
+    /// From the begin of the stop to the last answer.
+    async fn drained(&self, phases: &watch::Receiver<Phase>) {
+        let drain = &self.inner.drain;
+        Phase::Draining.reached(phases).await;
+        drain.enter_phase(Phase::Draining);
+        tracing::info!(in_flight = drain.in_flight(), "draining");
+        tokio::select! {
+            () = drain.drained() => return,
+            () = Phase::Answering.reached(phases) => {}
+        }
+        tracing::warn!(
+            in_flight = drain.in_flight(),
+            "the time is over, calls in flight are answered as unfinished"
+        );
+        drain.enter_phase(Phase::Answering);
+        tokio::select! {
+            () = drain.drained() => {}
+            () = Phase::Closing.reached(phases) => tracing::warn!(
+                in_flight = drain.in_flight(),
+                "calls in flight are cut"
+            ),
         }
     }
 
-    fn connect<P: Send + 'static>(
-        &self,
-        stream: TcpStream,
-        permit: P,
-        connections: &GracefulShutdown,
-    ) {
+    fn connect<P: Send + 'static>(&self, stream: TcpStream, permit: P) {
         // Answers are small and complete: waiting to fill a packet only delays them.
         let _ = stream.set_nodelay(true);
         let config = &self.inner.config;
@@ -119,17 +153,9 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
         let connection = builder
             .serve_connection(TokioIo::new(stream), service)
             .into_owned();
-        let connection = connections.watch(connection);
+        let drain = Arc::clone(&self.inner.drain);
         tokio::spawn(async move {
-            tokio::select! {
-                ended = connection => {
-                    if let Err(error) = ended {
-                        tracing::debug!(%error, "connection ended");
-                    }
-                }
-                // The library waits for the first bytes, and between HTTP/2 requests, for ever.
-                () = activity.stopped() => tracing::debug!("an idle connection is closed"),
-            }
+            stop::serve(connection, &activity, &drain).await;
             drop(permit);
         });
     }

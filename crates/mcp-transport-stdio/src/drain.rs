@@ -9,7 +9,9 @@ use std::future::Future;
 use std::time::Duration;
 
 use rmcp::RoleServer;
-use rmcp::model::{ClientNotification, ClientRequest, JsonRpcMessage, RequestId};
+use rmcp::model::{
+    ClientNotification, ClientRequest, ErrorData, JsonRpcMessage, RequestId, ServerJsonRpcMessage,
+};
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use tokio::sync::watch;
@@ -18,8 +20,14 @@ use tokio::time::Instant;
 /// After the end of the input: longer than the longest call, which has a limit of its own.
 const AFTER_END: Duration = Duration::from_mins(6);
 
-/// After a stop signal.
-const AFTER_STOP: Duration = Duration::from_secs(10);
+/// After a stop signal: clients kill what has not ended after two seconds.
+const AFTER_STOP: Duration = Duration::from_millis(1_300);
+
+/// To tell the client of what is not answered, should it not read.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
+const UNFINISHED: &str = "outcome unknown: this server stopped before the call was finished; check \
+    what it did before you repeat it";
 
 /// Wraps a transport.
 pub(crate) struct Draining<T> {
@@ -100,10 +108,31 @@ impl<T: Transport<RoleServer>> Draining<T> {
                 }
             }
         };
-        tokio::select! {
-            _ = open.wait_for(HashSet::is_empty) => {}
-            () = deadline => tracing::warn!("calls are left without an answer"),
+        let over = tokio::select! {
+            _ = open.wait_for(HashSet::is_empty) => false,
+            () = deadline => true,
+        };
+        if over {
+            self.give_up().await;
         }
+    }
+
+    /// Answers what is still open: that nothing is known of it.
+    async fn give_up(&mut self) {
+        let open: Vec<_> = self.open.borrow().iter().cloned().collect();
+        tracing::warn!(calls = open.len(), "calls are not finished");
+        // From here on, whatever the handler still answers comes too late.
+        self.open.send_replace(HashSet::new());
+        let error = ErrorData::internal_error(UNFINISHED, None);
+        let last_words = async {
+            for id in open {
+                let answer = ServerJsonRpcMessage::error(error.clone(), Some(id));
+                if self.inner.send(answer).await.is_err() {
+                    return;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(LAST_WORDS, last_words).await;
     }
 }
 
@@ -135,8 +164,13 @@ impl<T: Transport<RoleServer>> Transport<RoleServer> for Draining<T> {
             _ => None,
         };
         let open = self.open.clone();
-        let sent = self.inner.send(item);
+        let late = matches!(self.phase, Phase::Ending(_))
+            && answered
+                .as_ref()
+                .is_some_and(|id| !open.borrow().contains(id));
+        let sent = (!late).then(|| self.inner.send(item));
         async move {
+            let Some(sent) = sent else { return Ok(()) };
             let outcome = sent.await;
             if let Some(id) = answered {
                 close(&open, &id);

@@ -18,4 +18,4 @@ mod drain;
 mod serve;
 
 pub use credentials::StaticToken;
-pub use serve::{StdioError, serve, serve_over};
+pub use serve::{STOP, StdioError, serve, serve_over};

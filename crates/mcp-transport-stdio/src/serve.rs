@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::time::Duration;
 
 use rmcp::ServerHandler;
 use rmcp::service::{QuitReason, ServerInitializeError, serve_server};
@@ -10,6 +11,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 use crate::drain::Draining;
+
+/// What a process that serves over stdio has for its whole stop: clients end theirs with a signal, and
+/// kill it two seconds later.
+pub const STOP: Duration = Duration::from_millis(1_500);
 
 /// Why serving failed. The end of the input and a stop signal are no failures.
 #[derive(Debug, thiserror::Error)]
@@ -28,8 +33,8 @@ pub enum StdioError {
 
 /// Serves one client over standard input and output until the input ends or `shutdown` completes.
 ///
-/// Calls that are under way are answered first: for five minutes after the end of the input, for
-/// ten seconds after a stop signal.
+/// Calls that are under way are answered first: for six minutes after the end of the input, for 1.3
+/// seconds after a stop signal. What is not answered then gets an error that says so.
 ///
 /// # Errors
 /// When the connection is not opened as MCP demands, or breaks.

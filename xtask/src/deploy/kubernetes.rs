@@ -19,6 +19,9 @@ use crate::{shell, yaml};
 
 const BASE: &str = "deploy/kubernetes/base";
 
+/// Pods have 30 seconds, of which they spend the first five waiting.
+const DRAIN: &str = "20s";
+
 /// The section `[kubernetes]`.
 #[derive(Debug)]
 struct Cluster {
@@ -171,12 +174,19 @@ fn copy_base(to: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn overlay(environment: &Environment, cluster: &Cluster) -> Value {
+/// What the server is told.
+pub(crate) fn settings(environment: &Environment) -> BTreeMap<String, String> {
     let mut settings = environment.settings.clone();
+    for (name, value) in [("PORT", "8080"), ("DRAIN_TIMEOUT", DRAIN)] {
+        settings
+            .entry(name.to_owned())
+            .or_insert_with(|| value.to_owned());
+    }
     settings
-        .entry("PORT".to_owned())
-        .or_insert_with(|| "8080".to_owned());
-    let literals: Vec<_> = settings
+}
+
+fn overlay(environment: &Environment, cluster: &Cluster) -> Value {
+    let literals: Vec<_> = settings(environment)
         .iter()
         .map(|(name, value)| format!("{name}={value}"))
         .collect();

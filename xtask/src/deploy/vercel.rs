@@ -2,6 +2,7 @@
 //! starts on `$PORT`.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -37,7 +38,7 @@ pub(crate) fn deploy(environment: &Environment, dir: &Path, apply: bool) -> anyh
         project.id
     );
     println!("with these settings, and the secrets that the project holds:");
-    for (name, value) in &environment.settings {
+    for (name, value) in &settings(environment) {
         println!("  {name} = {value}");
     }
     if apply {
@@ -55,12 +56,21 @@ pub(crate) fn deploy(environment: &Environment, dir: &Path, apply: bool) -> anyh
     Ok(())
 }
 
+/// What the server is told. Vercel kills half a second after it asks to stop.
+pub(crate) fn settings(environment: &Environment) -> BTreeMap<String, String> {
+    let mut settings = environment.settings.clone();
+    settings
+        .entry("DRAIN_TIMEOUT".to_owned())
+        .or_insert_with(|| "0".to_owned());
+    settings
+}
+
 fn steps(environment: &Environment, dir: &Path) -> anyhow::Result<Vec<Step>> {
     let mut build = vercel(dir)?;
     build.args(["build", "--prod", "--yes"]);
     let mut send = vercel(dir)?;
     send.args(["deploy", "--prebuilt", "--prod", "--yes"]);
-    for (name, value) in &environment.settings {
+    for (name, value) in &settings(environment) {
         send.arg("--env").arg(format!("{name}={value}"));
     }
     Ok(vec![

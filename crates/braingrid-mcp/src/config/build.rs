@@ -16,7 +16,7 @@ use super::model::{
 };
 use super::parse::{self, AuditChoice, LoginStore, Propagator, TraceSampler, Transport};
 use super::reader::{self, Reader};
-use super::{issuers, settings};
+use super::{issuers, platform, settings};
 
 /// Reads every part before it gives up, so that nothing wrong stays unsaid.
 pub(super) fn read_config(
@@ -26,7 +26,7 @@ pub(super) fn read_config(
 ) -> Option<Config> {
     let serve = match transport {
         Transport::Stdio => Serve::Stdio(read_stdio(reader, around)),
-        Transport::Http => Serve::Http(Box::new(read_http(reader))),
+        Transport::Http => Serve::Http(Box::new(read_http(reader, around))),
     };
     let base_url = reader.optional(&settings::API_URL, parse::base_url);
     let tools = read_tools(reader);
@@ -71,7 +71,7 @@ fn read_login(reader: &mut Reader, around: &Surroundings) -> LoginSettings {
     }
 }
 
-fn read_http(reader: &mut Reader) -> HttpSettings {
+fn read_http(reader: &mut Reader, around: &Surroundings) -> HttpSettings {
     let listen = read_listen(reader);
     let public_url = reader.optional(&settings::PUBLIC_URL, parse::public_url);
     if public_url.is_none() && !listen.ip().is_loopback() {
@@ -85,14 +85,21 @@ fn read_http(reader: &mut Reader) -> HttpSettings {
         listen,
         allowed_origins: reader.list(&settings::ALLOWED_ORIGINS, parse::origin),
         allowed_hosts: reader.list(&settings::ALLOWED_HOSTS, parse::host),
-        drain_timeout: reader.value(&settings::DRAIN_TIMEOUT, Duration::from_secs(10), |value| {
-            parse::duration_within(value, 0, 3_600)
-        }),
+        drain_timeout: read_drain_timeout(reader, around),
         auth: read_auth(reader, public_url.as_deref(), listen.port()),
         session: read_session(reader),
         admin: read_admin(reader),
         public_url,
     }
+}
+
+fn read_drain_timeout(reader: &mut Reader, around: &Surroundings) -> Duration {
+    let within = reader.value(&settings::DRAIN_TIMEOUT, Duration::from_secs(8), |value| {
+        parse::duration_within(value, 0, 3_600)
+    });
+    let warning = platform::kills_before(within, around);
+    reader.warnings.extend(warning);
+    within
 }
 
 pub(super) fn read_listen(reader: &mut Reader) -> SocketAddr {

@@ -95,7 +95,7 @@ pub(crate) struct HttpSettings {
     pub(crate) allowed_origins: Vec<String>,
     /// `Host` names admitted beside the public one.
     pub(crate) allowed_hosts: Vec<String>,
-    /// How long calls under way may take at shutdown.
+    /// How long a stop may take as a whole.
     pub(crate) drain_timeout: Duration,
     /// Who may call.
     pub(crate) auth: AuthSettings,

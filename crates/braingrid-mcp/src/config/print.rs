@@ -199,5 +199,5 @@ the rest of its standard variables itself, among them `OTEL_EXPORTER_OTLP_HEADER
 | 70 | The server could not start or failed; the log says why |
 | 77 | There is no login, or it was refused |
 | 78 | The configuration is wrong |
-| 130, 143 | A second SIGINT or SIGTERM stopped it at once |
+| 130, 143 | A second SIGINT or SIGTERM stopped it at once, or something that hung kept it from ending in time |
 ";

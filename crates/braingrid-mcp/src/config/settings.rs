@@ -263,10 +263,12 @@ pub(crate) static DRAIN_TIMEOUT: Setting = Setting::new(
     "drain_timeout",
     &["DRAIN_TIMEOUT"],
 )
-.default("10s")
+.default("8s")
 .says(
-    "Time to finish calls at shutdown",
-    "Calls that are under way when the stop signal comes get this long.",
+    "Time for a stop as a whole",
+    "From the signal to the end of the process. The last quarter of it, at most two seconds, is for \
+     answering calls that are not finished, and for what is still to be saved or sent. Keep it shorter \
+     than the time after which the platform kills. `0` stops at once.",
 );
 
 pub(crate) static OAUTH_ISSUER: Setting = Setting::new(

@@ -128,7 +128,7 @@ fn the_defaults_of_a_hosted_server() {
     let http = http(load_http(&[]));
     assert_eq!(http.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(http.public_url_at(8080), "http://127.0.0.1:8080");
-    assert_eq!(http.drain_timeout, Duration::from_secs(10));
+    assert_eq!(http.drain_timeout, Duration::from_secs(8));
     assert_eq!(http.auth.leeway, Duration::from_secs(90));
     assert_eq!(http.auth.issuers.len(), 1);
     assert_eq!(http.auth.issuers[0].issuer, "https://auth.braingrid.ai");
@@ -715,4 +715,24 @@ fn a_sampler_by_name_replaces_our_own() {
         ("OTEL_TRACES_SAMPLER_ARG", "5%"),
     ];
     assert!(problems(load_env(&wrong))[0].contains("from 0 to 1"));
+}
+
+#[test]
+fn a_stop_that_the_platform_would_cut_short_gets_a_warning() {
+    let warns = |environment: &[(&str, &str)]| {
+        let warnings = load_http(environment).unwrap().config.warnings;
+        warnings
+            .iter()
+            .any(|warning| warning.contains("DRAIN_TIMEOUT"))
+    };
+    for (sign, fits, too_long) in [
+        ("K_SERVICE", "9s", "10s"),
+        ("VERCEL", "0", "1s"),
+        ("KUBERNETES_SERVICE_HOST", "29s", "30s"),
+    ] {
+        assert!(!warns(&[(sign, "x"), ("DRAIN_TIMEOUT", fits)]), "{sign}");
+        assert!(warns(&[(sign, "x"), ("DRAIN_TIMEOUT", too_long)]), "{sign}");
+    }
+    assert!(!warns(&[("DRAIN_TIMEOUT", "1h")]));
+    assert!(warns(&[("VERCEL", "1")]), "the default is too long there");
 }

@@ -28,6 +28,7 @@ mod secrets;
 mod sessions;
 mod shutdown;
 mod stdio;
+mod stop;
 mod strangers;
 mod telemetry;
 mod tools;

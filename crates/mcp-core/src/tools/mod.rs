@@ -21,6 +21,7 @@ mod requirements;
 mod run;
 mod scopes;
 mod sieve;
+mod stopped;
 mod tasks;
 
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
@@ -40,6 +41,7 @@ pub use self::{
 use self::{
     definition::{Definition, Effect, RunTool},
     run::InFlight,
+    stopped::Cut,
 };
 use crate::{HeadSampler, braingrid::BrainGridClient, caller::Caller};
 
@@ -64,6 +66,7 @@ struct Shared {
     /// Goes into the `_meta` of every result of the modern revisions.
     stamp: MetaObject,
     in_flight: InFlight,
+    cut: Cut,
 }
 
 struct Entry {
@@ -143,6 +146,7 @@ impl ToolSet {
         );
         self.shared = Arc::new(Shared {
             in_flight: self.shared.in_flight.clone(),
+            cut: self.shared.cut.clone(),
             ..shared
         });
         self
@@ -159,6 +163,12 @@ impl ToolSet {
     /// How many writes were sent and are not finished.
     pub fn in_flight(&self) -> usize {
         self.shared.in_flight.count()
+    }
+
+    /// The server stops, and no call may go on: those under way, and all that come after, are
+    /// answered at once with what is known of them.
+    pub fn cut(&self) {
+        self.shared.cut.now();
     }
 
     /// Waits until no write is in flight, at most for `deadline`; how many are left then.
@@ -213,6 +223,7 @@ impl Shared {
             stamp: handler::stamp(),
             options,
             in_flight: InFlight::default(),
+            cut: Cut::default(),
         }
     }
 }

@@ -30,6 +30,7 @@ use super::{
     audit::Audited,
     definition::{Effect, Outcome},
     sieve::{self, Sifted},
+    stopped::stopped,
 };
 use crate::{ApiError, BrainGridClient, Caller, CredentialError, ProjectRef, spans};
 
@@ -40,6 +41,8 @@ pub(crate) struct Call {
     caller: Caller,
     left: Arc<AtomicBool>,
     audited: Audited,
+    /// Whether a write may have left.
+    sent: Arc<AtomicBool>,
 }
 
 impl Call {
@@ -69,7 +72,9 @@ impl Call {
     pub(super) async fn before_write(&self) -> Result<(), ToolError> {
         self.still_wanted()?;
         self.audited.intend().await;
-        self.still_wanted()
+        self.still_wanted()?;
+        self.sent.store(true, Ordering::Release);
+        Ok(())
     }
 
     fn still_wanted(&self) -> Result<(), ToolError> {
@@ -95,6 +100,8 @@ pub(crate) enum ToolError {
     Explained(ApiError, String),
     /// The client left before anything was changed.
     Left,
+    /// The server stops; `sent` is whether a write may have reached BrainGrid.
+    Stopped { sent: bool, text: String },
     /// Our fault.
     Internal,
 }
@@ -104,9 +111,11 @@ impl ToolError {
         Self::Internal
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         match self {
-            Self::Refused(text) | Self::Explained(_, text) => text.clone(),
+            Self::Refused(text) | Self::Explained(_, text) | Self::Stopped { text, .. } => {
+                text.clone()
+            }
             Self::Api(error) => sentence(&error.to_string()),
             Self::Left => "Cancelled; nothing was changed.".into(),
             Self::Internal => INTERNAL.into(),
@@ -119,6 +128,8 @@ impl ToolError {
             Self::Refused(_) => "refused",
             Self::Api(error) | Self::Explained(error, _) => error.kind(),
             Self::Left => "cancelled",
+            Self::Stopped { sent: true, .. } => "outcome_unknown",
+            Self::Stopped { sent: false, .. } => "stopped",
             Self::Internal => "internal",
         }
     }
@@ -177,14 +188,23 @@ impl ToolSet {
         } else {
             Audited::default()
         };
+        let tool = entry.tool.name.clone();
+        if self.shared.cut.is_over() {
+            let error = stopped(&tool, false);
+            audited.end(error.kind());
+            return done_with(&error);
+        }
         let cancelled = context.ct.clone();
+        let cut = self.shared.cut.clone();
         let left = Leave(Arc::new(AtomicBool::new(false)));
         let call = Call {
             shared: self.shared.clone(),
             caller,
             left: left.0.clone(),
             audited: audited.clone(),
+            sent: Arc::default(),
         };
+        let sent = call.sent.clone();
         let progress = keep_informed(entry.effect, &context);
         // Boxed: it is kilobytes, and would be moved with every future around it.
         let work = Box::pin(guarded(
@@ -198,7 +218,11 @@ impl ToolSet {
             let begun = self.shared.in_flight.begin();
             let work = Unstoppable::new(async move {
                 let _begun = begun;
-                let done = work.await;
+                let done = tokio::select! {
+                    biased;
+                    done = work => done,
+                    () = cut.over() => done_with(&stopped(&tool, sent.load(Ordering::Acquire))),
+                };
                 audited.end(done.1);
                 done
             });
@@ -213,6 +237,7 @@ impl ToolSet {
                 biased;
                 done = work => done,
                 () = cancelled.cancelled() => done_with(&ToolError::Left),
+                () = cut.over() => done_with(&stopped(&tool, false)),
             }
         };
         drop(left);

@@ -3,6 +3,7 @@
 use std::{process::ExitStatus, process::Stdio, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tokio::{
     io::AsyncWriteExt,
@@ -12,7 +13,7 @@ use tokio::{
 use super::Generation;
 use crate::{
     journal::Journal,
-    process::{Captured, ServerCommand, Source, capture},
+    process::{Captured, ServerCommand, Source, capture, signal},
 };
 
 /// A server started over stdio; killed on drop.
@@ -111,10 +112,35 @@ impl RawStdio {
 
     /// Closes standard input and waits for the process to end.
     pub async fn close(&mut self, limit: Duration) -> anyhow::Result<ExitStatus> {
+        self.end_input();
+        self.wait(limit).await
+    }
+
+    /// Closes standard input.
+    pub fn end_input(&mut self) {
         drop(self.input.take());
+    }
+
+    /// SIGTERM: asks it to finish.
+    pub fn terminate(&self) -> std::io::Result<()> {
+        self.signal(Signal::SIGTERM)
+    }
+
+    /// SIGINT, as a terminal sends it and some clients do.
+    pub fn interrupt(&self) -> std::io::Result<()> {
+        self.signal(Signal::SIGINT)
+    }
+
+    fn signal(&self, sent: Signal) -> std::io::Result<()> {
+        let pid = self.child.id().ok_or(std::io::ErrorKind::NotFound)?;
+        signal(pid, sent)
+    }
+
+    /// Waits for its end.
+    pub async fn wait(&mut self, limit: Duration) -> anyhow::Result<ExitStatus> {
         match tokio::time::timeout(limit, self.child.wait()).await {
             Ok(status) => Ok(status?),
-            Err(_) => bail!("the server still runs {limit:?} after its input ended"),
+            Err(_) => bail!("the server still runs after {limit:?}"),
         }
     }
 }

@@ -10,9 +10,6 @@ use crate::deploy::environment::{Environment, strings};
 /// The port that the server is told; Cloud Run sets `PORT` to it.
 const PORT: u16 = 8080;
 
-/// Cloud Run kills ten seconds after it asks; the last spans need up to three.
-const DRAIN: &str = "7s";
-
 /// The section `[cloud-run]`.
 #[derive(Debug)]
 pub(super) struct CloudRun {
@@ -180,11 +177,8 @@ fn probe(period: u32, failures: u32) -> Value {
 }
 
 fn variables(environment: &Environment, run: &CloudRun) -> Vec<Value> {
-    let mut settings = environment.settings.clone();
-    settings
-        .entry("DRAIN_TIMEOUT".to_owned())
-        .or_insert_with(|| DRAIN.to_owned());
-    let plain = settings
+    let plain = environment
+        .settings
         .iter()
         .map(|(name, value)| json!({ "name": name, "value": value }));
     let secret = run.secrets.iter().map(|(variable, (name, version))| {

@@ -275,6 +275,12 @@ fn http_config(http: &HttpSettings, port: u16) -> anyhow::Result<HttpConfig> {
     config.resource_name = Some("BrainGrid".to_owned());
     config.allowed_origins = http.allowed_origins.clone();
     config.allowed_hosts = http.allowed_hosts.clone();
+    for proxy in &http.trusted_proxies {
+        config
+            .trusted_proxies
+            .add(proxy)
+            .context("TRUSTED_PROXIES")?;
+    }
     Ok(config)
 }
 

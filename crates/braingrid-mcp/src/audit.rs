@@ -14,6 +14,7 @@ mod lines;
 use std::collections::hash_map::RandomState;
 use std::future::Future;
 use std::hash::{BuildHasher as _, Hasher as _};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -75,6 +76,12 @@ pub(crate) struct Record {
     /// The id of the access line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) request_id: Option<String>,
+    /// What the client called the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) client_request_id: Option<String>,
+    /// From where it came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) client_address: Option<IpAddr>,
     /// The trace it happened in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) trace_id: Option<String>,
@@ -121,6 +128,8 @@ impl Record {
             tool: None,
             arguments: None,
             request_id: None,
+            client_request_id: None,
+            client_address: None,
             trace_id: (trace_id != TraceId::INVALID).then(|| trace_id.to_string()),
         }
     }

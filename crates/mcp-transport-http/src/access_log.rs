@@ -1,4 +1,5 @@
-//! One access line per request. It tells what happened, never who: no user, organization or token.
+//! One access line per request. It tells what happened and from which address, never who: no user,
+//! organization or token.
 //! Every word in it is one of ours or of a standard; what a client makes up becomes `-`.
 
 use std::{
@@ -13,14 +14,18 @@ use opentelemetry::trace::TraceId;
 use rmcp::model::ProtocolVersion;
 
 use crate::{
+    client_address::ClientAddress,
     observe::{AnsweredRequest, Refusal},
     preview::RequestPreview,
     request_id,
     spans::{self, HeadSampler, Trace},
 };
 
-/// Longest request id that is taken over from a client.
+/// Longest request id of a client that is written down.
 const MAX_ID: usize = 64;
+
+/// What the handler finds the client's own request id under.
+const CLIENT_REQUEST_ID: &str = "x-client-request-id";
 
 /// In place of a name that a client made up.
 const UNKNOWN: &str = "-";
@@ -29,6 +34,9 @@ const UNKNOWN: &str = "-";
 pub(crate) struct AccessLine {
     started: Instant,
     request_id: HeaderValue,
+    /// What the client calls the request, where that is plain.
+    client_request_id: Option<HeaderValue>,
+    address: Option<ClientAddress>,
     http_method: &'static str,
     /// The route, never the path as sent: a path may hold anything.
     route: &'static str,
@@ -61,7 +69,7 @@ impl AccessLine {
         headers: &HeaderMap,
     ) -> Self {
         let http_method = name_of(http_method);
-        let request_id = request_id(headers);
+        let request_id = new_request_id();
         let trace = match path {
             Some(path) => Trace::begin(head, http_method, path, text(&request_id), headers),
             None => Trace::none(),
@@ -69,6 +77,11 @@ impl AccessLine {
         Self {
             started: Instant::now(),
             request_id,
+            client_request_id: headers
+                .get("x-request-id")
+                .filter(|id| is_plain(id))
+                .cloned(),
+            address: None,
             http_method,
             route,
             trace,
@@ -91,6 +104,11 @@ impl AccessLine {
 
     pub(crate) fn request_id(&self) -> &str {
         text(&self.request_id)
+    }
+
+    /// Where the request comes from.
+    pub(crate) fn from(&mut self, address: ClientAddress) {
+        self.address = Some(address);
     }
 
     /// It is known who calls, or that it is not.
@@ -128,11 +146,18 @@ impl AccessLine {
         }
     }
 
-    /// What the handler will find of this in the request: its id and its trace.
+    /// What the handler will find of this in the request: its id and, as `x-client-request-id`, the
+    /// client's own; the client's address, as an [`IpAddr`](std::net::IpAddr); and the trace.
     pub(crate) fn attach(&self, parts: &mut Parts) {
-        parts
-            .headers
-            .insert("x-request-id", self.request_id.clone());
+        let headers = &mut parts.headers;
+        headers.insert("x-request-id", self.request_id.clone());
+        match &self.client_request_id {
+            Some(id) => drop(headers.insert(CLIENT_REQUEST_ID, id.clone())),
+            None => drop(headers.remove(CLIENT_REQUEST_ID)),
+        }
+        if let Some(address) = self.address {
+            parts.extensions.insert(address.ip());
+        }
         self.trace.attach(parts);
     }
 
@@ -157,6 +182,8 @@ impl AccessLine {
                 .as_ref()
                 .and_then(|agent| agent.to_str().ok()),
             request_id: self.request_id(),
+            client_request_id: self.client_request_id.as_ref().map(text),
+            client_address: self.address.map(|address| address.ip()),
             session: self.session.as_deref(),
             tool: self.tool.as_deref(),
         };
@@ -181,9 +208,16 @@ impl AccessLine {
         }
         self.trace.end(status, self.outcome);
         let trace_id = self.trace_id.or_else(|| self.trace.id());
+        let proxy = self
+            .address
+            .filter(|address| address.peer() != address.ip());
+        let proxy = proxy.map(|address| address.peer());
         tracing::info!(
             target: "access",
             request_id = self.request_id(),
+            client_request_id = self.client_request_id.as_ref().map(text),
+            client_address = self.address.map(|address| tracing::field::display(address.ip())),
+            peer_address = proxy.map(tracing::field::display),
             trace_id = trace_id.map(tracing::field::display),
             http_method = self.http_method,
             route = self.route,
@@ -274,15 +308,14 @@ fn name_of(method: &Method) -> &'static str {
         .unwrap_or("other")
 }
 
-/// The caller's request id when it is a plain one, else a new one.
-fn request_id(headers: &HeaderMap) -> HeaderValue {
-    let plain = |id: &&HeaderValue| {
-        let fits = |b: &u8| b.is_ascii_alphanumeric() || *b == b'-' || *b == b'_';
-        (8..=MAX_ID).contains(&id.len()) && id.as_bytes().iter().all(fits)
-    };
-    if let Some(given) = headers.get("x-request-id").filter(plain) {
-        return given.clone();
-    }
+/// Whether a client's request id can be written down.
+fn is_plain(id: &HeaderValue) -> bool {
+    let fits = |b: &u8| b.is_ascii_alphanumeric() || *b == b'-' || *b == b'_';
+    (1..=MAX_ID).contains(&id.len()) && id.as_bytes().iter().all(fits)
+}
+
+/// Ours, always: an id that a client may choose could be another request's.
+fn new_request_id() -> HeaderValue {
     let mut buffer = uuid::Uuid::encode_buffer();
     let made = request_id::new().hyphenated().encode_lower(&mut buffer);
     // Hexadecimal digits and hyphens are fit for a header.
@@ -311,14 +344,13 @@ mod tests {
     }
 
     #[test]
-    fn a_request_id_is_kept_when_it_is_plain() {
-        let id = |value: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert("x-request-id", HeaderValue::from_static(value));
-            request_id(&headers)
-        };
-        assert_eq!(id("abcdef-123"), "abcdef-123");
-        assert_ne!(id("a b c d e f"), "a b c d e f");
-        assert_ne!(id("short"), "short");
+    fn a_request_id_of_a_client_is_written_down_when_it_is_plain() {
+        for plain in ["abcdef-123", "7", "A_b"] {
+            assert!(is_plain(&HeaderValue::from_static(plain)), "{plain}");
+        }
+        let long = "a".repeat(MAX_ID + 1);
+        for other in ["", "a b", "a\"b", "{}", long.as_str()] {
+            assert!(!is_plain(&HeaderValue::from_str(other).unwrap()), "{other}");
+        }
     }
 }

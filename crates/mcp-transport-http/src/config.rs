@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::client_address::TrustedProxies;
+
 /// Settings of an [`crate::HttpServer`]. Times and sizes have defaults that suit a hosted server.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -20,6 +22,8 @@ pub struct HttpConfig {
     pub allowed_origins: Vec<String>,
     /// `Host` values to accept, besides the public URL's own.
     pub allowed_hosts: Vec<String>,
+    /// Proxies in front whose word about a client's address is taken. None by default.
+    pub trusted_proxies: TrustedProxies,
     /// Largest request body, in bytes. 1 MiB by default.
     pub max_body_bytes: usize,
     /// Open connections at a time. 10,000 by default.
@@ -71,6 +75,7 @@ impl HttpConfig {
             resource_name: None,
             allowed_origins: Vec::new(),
             allowed_hosts: Vec::new(),
+            trusted_proxies: TrustedProxies::default(),
             max_body_bytes: 1024 * 1024,
             max_connections: 10_000,
             header_timeout: Duration::from_secs(15),
@@ -79,6 +84,11 @@ impl HttpConfig {
             drain_timeout: Duration::from_secs(8),
             public_url: url,
         })
+    }
+
+    /// Whether clients reach this server by TLS, which somebody in front of it takes off.
+    pub(crate) fn has_tls(&self) -> bool {
+        self.public_url.scheme() == "https"
     }
 
     /// Path of the MCP endpoint.

@@ -42,6 +42,7 @@ mod batch;
 mod body;
 mod call;
 mod challenge;
+mod client_address;
 mod config;
 mod direct;
 mod drain;
@@ -62,6 +63,7 @@ mod spans;
 mod stop;
 
 pub use admin::AdminServer;
+pub use client_address::{AddressBucket, ClientAddress, InvalidProxy, PeerAddress, TrustedProxies};
 pub use config::{HttpConfig, HttpConfigError};
 pub use observe::{AnsweredRequest, Refusal, RequestObserver};
 pub use preview::RequestPreview;

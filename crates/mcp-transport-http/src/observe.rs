@@ -1,6 +1,6 @@
 //! Tells an observer about every request that was answered, for metrics.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use mcp_session::Session;
 
@@ -35,6 +35,10 @@ pub struct Refusal<'a> {
     pub user_agent: Option<&'a str>,
     /// The id of the access line.
     pub request_id: &'a str,
+    /// What the client calls the request, where that is plain. Its word: another may say the same.
+    pub client_request_id: Option<&'a str>,
+    /// Where it came from, see [`crate::ClientAddress`]. For an audit log: no metric.
+    pub client_address: Option<IpAddr>,
     /// Who it was, for one that is known and may not do this. For an audit log: no metric.
     pub session: Option<&'a Session>,
     /// The tool that was asked for.

@@ -1,32 +1,35 @@
-//! The id of a request: the caller's, when it is a plain one, else a new one.
+//! The id of a request: new for each, and not to be guessed.
 
 use std::{
     collections::hash_map::RandomState,
-    hash::{BuildHasher as _, Hasher as _},
+    hash::BuildHasher as _,
     sync::{
         LazyLock,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use uuid::{Builder, Uuid};
 
-/// Different in every process. Ids need to differ, not to be guessed at with difficulty: asking the
-/// system for random bytes would be two system calls a request.
-static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().build_hasher().finish());
+/// Keys of this process, from the system's random numbers. The numbers of requests hashed with them
+/// (`SipHash`) tell whoever has seen some ids nothing of another one, and cost no system call each.
+static KEYS: LazyLock<[RandomState; 2]> = LazyLock::new(Default::default);
 
-static NEXT: AtomicU32 = AtomicU32::new(0);
+static NEXT: AtomicU64 = AtomicU64::new(0);
 
-/// A new id: a UUID of version 7 (RFC 9562), so that ids sort by time. Its random part is a number of
-/// this process (48 bits) and the number of the request (32 bits).
+/// A new id: a UUID of version 7 (RFC 9562), so that ids sort by time.
 pub(crate) fn new() -> Uuid {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let millis = u64::try_from(now.unwrap_or_default().as_millis()).unwrap_or(u64::MAX);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let [first, second] = KEYS
+        .each_ref()
+        .map(|key| key.hash_one(number).to_be_bytes());
     let mut bytes = [0; 10];
-    let (process, number) = bytes.split_at_mut(6);
-    process.copy_from_slice(PROCESS.to_be_bytes().split_at(2).1);
-    number.copy_from_slice(&NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    let (most, rest) = bytes.split_at_mut(8);
+    most.copy_from_slice(&first);
+    rest.copy_from_slice(second.split_at(2).0);
     Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid()
 }
 
@@ -37,10 +40,18 @@ mod tests {
     use uuid::Version;
 
     #[test]
-    fn ids_are_uuids_of_version_7_and_never_the_same() {
-        let ids: HashSet<_> = (0..100_000).map(|_| new()).collect();
-        assert_eq!(ids.len(), 100_000);
-        let id = ids.iter().next().unwrap();
-        assert_eq!(id.get_version(), Some(Version::SortRand));
+    fn ids_are_uuids_of_version_7_and_have_no_part_in_common() {
+        let ids: Vec<_> = (0..100_000).map(|_| new()).collect();
+        let random = ids.iter().map(|id| id.as_u128() & u128::from(u64::MAX));
+        assert_eq!(random.collect::<HashSet<_>>().len(), 100_000);
+        assert_eq!(ids[0].get_version(), Some(Version::SortRand));
+        // Of a constant part or a counter, at least 32 bits would hardly ever change.
+        let changed: Vec<u32> = ids
+            .windows(2)
+            .map(|pair| {
+                ((pair[0].as_u128() ^ pair[1].as_u128()) & u128::from(u64::MAX)).count_ones()
+            })
+            .collect();
+        assert!(changed.iter().sum::<u32>() / 99_999 > 25);
     }
 }

@@ -23,6 +23,7 @@ use crate::{
     access_log::AccessLine,
     body::{self, BoxedBody},
     challenge::Challenger,
+    client_address::{AddressRule, PeerAddress},
     config::HttpConfig,
     direct::Direct,
     drain::Drain,
@@ -62,6 +63,7 @@ pub(crate) struct Inner<H> {
     pub(crate) scope_rule: Box<ScopeRule>,
     pub(crate) challenger: Challenger,
     pub(crate) origin_rule: OriginRule,
+    pub(crate) address_rule: AddressRule,
     pub(crate) head: Option<HeadSampler>,
     pub(crate) observer: Option<RequestObserver>,
     metadata: Bytes,
@@ -218,6 +220,7 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
             scope_rule,
             challenger: Challenger::new(config.metadata_url(), &config.scopes_supported),
             origin_rule: OriginRule::new(config.origins(), config.hosts()),
+            address_rule: AddressRule::new(config.trusted_proxies.clone(), config.has_tls()),
             head: None,
             observer: None,
             metadata: metadata::render(&config),
@@ -232,7 +235,7 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
 
     /// Answers one request. [`HttpServer::serve`] does this for every request of its listener; a
     /// host that brings its own server calls it from there.
-    pub async fn handle<B>(&self, request: Request<B>) -> Response<BoxedBody>
+    pub async fn handle<B>(&self, mut request: Request<B>) -> Response<BoxedBody>
     where
         B: Body<Data: Send> + Send + 'static,
         B::Error: Display + Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -242,8 +245,15 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
             Route::Endpoint => Some(self.inner.endpoint_path.as_str()),
             _ => None,
         };
+        let peer = request.extensions().get();
+        let address =
+            peer.map(|PeerAddress(peer)| self.inner.address_rule.request(*peer, request.headers()));
         let (head, headers) = (self.inner.head.as_ref(), request.headers());
         let mut line = AccessLine::start(head, request.method(), route.label(), path, headers);
+        if let Some(address) = address {
+            line.from(address);
+            request.extensions_mut().insert(address);
+        }
         if self.inner.observer.is_some() {
             line.user_agent = request.headers().get(USER_AGENT).cloned();
         }

@@ -2,7 +2,8 @@
 
 use std::{convert::Infallible, future::Future, io, pin::pin, sync::Arc, time::Duration};
 
-use hyper::service::service_fn;
+use http::Request;
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
@@ -16,6 +17,7 @@ use tokio::{
 
 use crate::{
     body::BoxedBody,
+    client_address::PeerAddress,
     drain::hold_until_sent,
     idle::Activity,
     router::HttpServer,
@@ -77,7 +79,9 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
                 // Closing the semaphore never happens, so this always succeeds.
                 let permit = Arc::clone(&permits).acquire_owned().await.ok();
                 match listener.accept().await {
-                    Ok((stream, _)) => self.connect(stream, (permit, open.clone())),
+                    Ok((stream, peer)) => {
+                        self.connect(stream, PeerAddress(peer), (permit, open.clone()));
+                    }
                     // Out of file descriptors, or a peer that is gone already: neither ends us.
                     Err(error) => {
                         tracing::warn!(%error, "a connection could not be accepted");
@@ -126,13 +130,14 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
         }
     }
 
-    fn connect<P: Send + 'static>(&self, stream: TcpStream, permit: P) {
+    fn connect<P: Send + 'static>(&self, stream: TcpStream, peer: PeerAddress, permit: P) {
         // Answers are small and complete: waiting to fill a packet only delays them.
         let _ = stream.set_nodelay(true);
         let config = &self.inner.config;
         let activity = Activity::new(config.header_timeout, config.idle_timeout);
         let (server, requests) = (self.clone(), Arc::clone(&activity));
-        let service = service_fn(move |request| {
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
             let (server, busy) = (server.clone(), requests.begin());
             async move {
                 let response = server.handle(request).await;

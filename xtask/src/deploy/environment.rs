@@ -117,6 +117,10 @@ pub(crate) fn parse(
         platform: section,
     };
     environment.settings = defaults(&environment);
+    let proxies = proxies_of(platform).to_owned();
+    environment
+        .settings
+        .insert("TRUSTED_PROXIES".to_owned(), proxies);
     environment.settings.extend(settings);
     Ok(environment)
 }
@@ -148,6 +152,16 @@ fn defaults(environment: &Environment) -> BTreeMap<String, String> {
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into()
+}
+
+/// Who is in front of the server and says from where a request comes.
+fn proxies_of(platform: Platform) -> &'static str {
+    match platform {
+        // Ingress controllers and gateways have addresses of the cluster or of its network.
+        Platform::Kubernetes => "private",
+        // Nobody but the platform's own front end reaches the port.
+        Platform::CloudRun | Platform::Vercel => "peer",
+    }
 }
 
 /// Texts, numbers and truth values as the texts that variables hold.
@@ -241,6 +255,8 @@ mod tests {
         let resource = Some("https://mcp.example.com/mcp");
         assert_eq!(setting("UPSTREAM_AUDIENCE"), resource);
         assert_eq!(setting("LOG_FORMAT"), Some("pretty"));
+        assert_eq!(setting("TRUSTED_PROXIES"), Some("peer"));
+        assert_eq!(proxies_of(Platform::Kubernetes), "private");
         assert_eq!(environment.host(), "mcp.example.com");
     }
 

@@ -72,6 +72,11 @@ impl Export {
             ("gen_ai.tool.name", record.tool),
             ("audit.arguments", record.arguments),
             ("http.request.id", record.request_id),
+            ("http.request.client_id", record.client_request_id),
+            (
+                "client.address",
+                record.client_address.map(|ip| ip.to_string()),
+            ),
         ];
         for (name, text) in texts {
             if let Some(text) = text {

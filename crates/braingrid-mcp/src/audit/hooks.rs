@@ -28,6 +28,8 @@ impl Audit {
             ));
             record.tool = Some(call.tool.to_owned());
             record.request_id = call.request_id.map(str::to_owned);
+            record.client_request_id = call.client_request_id.map(str::to_owned);
+            record.client_address = call.client_address;
             record.call_id = Some(new_call_id());
             Box::new(Call {
                 audit: audit.clone(),
@@ -42,8 +44,9 @@ impl Audit {
         let audit = self.clone();
         Arc::new(move |request| {
             if let Some(refusal) = &request.refusal
-                // Stopping is nobody's fault, and no decision about anybody.
-                && refusal.reason != "draining"
+                // Stopping is nobody's fault, and no decision about anybody; and without a token
+                // nobody asked for anything yet: every client's first request is like that.
+                && !matches!(refusal.reason, "draining" | "no_token")
             {
                 audit.record(refused(refusal));
             }
@@ -88,6 +91,8 @@ fn refused(refusal: &Refusal<'_>) -> Record {
     }
     record.tool = refusal.tool.map(str::to_owned);
     record.request_id = Some(refusal.request_id.to_owned());
+    record.client_request_id = refusal.client_request_id.map(str::to_owned);
+    record.client_address = refusal.client_address;
     record
 }
 

@@ -85,6 +85,7 @@ fn read_http(reader: &mut Reader, around: &Surroundings) -> HttpSettings {
         listen,
         allowed_origins: reader.list(&settings::ALLOWED_ORIGINS, parse::origin),
         allowed_hosts: reader.list(&settings::ALLOWED_HOSTS, parse::host),
+        trusted_proxies: read_proxies(reader, public_url.as_deref()),
         drain_timeout: read_drain_timeout(reader, around),
         auth: read_auth(reader, public_url.as_deref(), listen.port()),
         session: read_session(reader),
@@ -100,6 +101,21 @@ fn read_drain_timeout(reader: &mut Reader, around: &Surroundings) -> Duration {
     let warning = platform::kills_before(within, around);
     reader.warnings.extend(warning);
     within
+}
+
+/// This server does not speak TLS, so under an https URL something is in front.
+fn read_proxies(reader: &mut Reader, public_url: Option<&str>) -> Vec<String> {
+    let proxies = reader.list(&settings::TRUSTED_PROXIES, parse::proxy);
+    let unset = reader.origin(&settings::TRUSTED_PROXIES) == Origin::Default;
+    if unset && public_url.is_some_and(|url| url.starts_with("https:")) {
+        reader.warnings.push(
+            "TRUSTED_PROXIES is not set, and a proxy is in front, for MCP_HOST is https: limits per \
+             address are off, and logs name the proxy instead of clients; name its addresses or \
+             networks, such as 10.0.0.0/8, or write private or peer"
+                .to_owned(),
+        );
+    }
+    proxies
 }
 
 pub(super) fn read_listen(reader: &mut Reader) -> SocketAddr {
@@ -237,7 +253,7 @@ fn read_telemetry(reader: &mut Reader) -> (TelemetrySettings, Option<Url>) {
 /// programs with the same environment.
 fn read_sampler(reader: &mut Reader) -> TraceSampler {
     let per_second = reader.value(&settings::TRACES_PER_SECOND, 100, parse::number);
-    let own = TraceSampler::ParentBased(Box::new(TraceSampler::AtMost(per_second)));
+    let own = TraceSampler::AtMost(per_second);
     let Some(name) = reader.optional(&settings::OTEL_SAMPLER, parse::word) else {
         return own;
     };

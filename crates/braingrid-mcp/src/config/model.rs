@@ -95,6 +95,8 @@ pub(crate) struct HttpSettings {
     pub(crate) allowed_origins: Vec<String>,
     /// `Host` names admitted beside the public one.
     pub(crate) allowed_hosts: Vec<String>,
+    /// Proxies whose word about clients is taken.
+    pub(crate) trusted_proxies: Vec<String>,
     /// How long a stop may take as a whole.
     pub(crate) drain_timeout: Duration,
     /// Who may call.

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mcp_transport_http::TrustedProxies;
 use tracing_subscriber::EnvFilter;
 use url::{Host, Url};
 use zeroize::Zeroizing;
@@ -468,6 +469,18 @@ pub(crate) fn host(value: &str) -> Parsed<String> {
         _ => refuse(
             format!("{} is no host", quoted(value)),
             "write a host name such as mcp.example.com, without https:// and path",
+        ),
+    }
+}
+
+/// A proxy whose word about clients is taken.
+pub(crate) fn proxy(value: &str) -> Parsed<String> {
+    let word = value.to_ascii_lowercase();
+    match TrustedProxies::default().add(&word) {
+        Ok(()) => Ok(word),
+        Err(_) => refuse(
+            format!("{} is no proxy", quoted(value)),
+            "write addresses or networks such as 10.0.0.0/8, or loopback, private, peer, none",
         ),
     }
 }

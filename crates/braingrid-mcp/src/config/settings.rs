@@ -257,6 +257,22 @@ pub(crate) static ALLOWED_HOSTS: Setting = Setting::new(
      service. Without a port, every port is meant.",
 );
 
+pub(crate) static TRUSTED_PROXIES: Setting = Setting::new(
+    Group::Http,
+    UsedBy::Http,
+    "trusted_proxies",
+    &["TRUSTED_PROXIES"],
+)
+.kind(Kind::List)
+.says(
+    "Proxies in front",
+    "Whose `X-Forwarded-For` (or `Forwarded`) is believed, so that logs and limits know clients apart: \
+     addresses and networks such as `10.0.0.0/8`, or `private` (every address that is not on the \
+     internet), `loopback`, `peer` (whoever connects, where only the platform's proxy can), `none`. \
+     `forwarded` besides where they write `Forwarded` only. Unset behind a proxy: limits per address \
+     are off.",
+);
+
 pub(crate) static DRAIN_TIMEOUT: Setting = Setting::new(
     Group::Http,
     UsedBy::Http,
@@ -720,9 +736,9 @@ pub(crate) static TRACES_PER_SECOND: Setting = Setting::new(
 )
 .default("100")
 .says(
-    "Traces that begin here",
-    "At most so many a second; requests that the caller traces are traced besides. Ordinary load \
-     stays below, and a busy instance spends its time on requests. Not read where \
+    "Traced requests a second",
+    "At most so many, whoever asks for it; those that the caller does not trace (`traceparent`) are \
+     not. Ordinary load stays below, and a busy instance spends its time on requests. Not read where \
      `OTEL_TRACES_SAMPLER` is set.",
 );
 
@@ -771,7 +787,7 @@ pub(crate) static AUDIT_LOG: Setting =
         );
 
 /// Every setting, in the order in which they are printed.
-pub(crate) static SETTINGS: [&Setting; 53] = [
+pub(crate) static SETTINGS: [&Setting; 54] = [
     &CONFIG_FILE,
     &TRANSPORT,
     &ENVIRONMENT,
@@ -780,6 +796,7 @@ pub(crate) static SETTINGS: [&Setting; 53] = [
     &PUBLIC_URL,
     &ALLOWED_ORIGINS,
     &ALLOWED_HOSTS,
+    &TRUSTED_PROXIES,
     &DRAIN_TIMEOUT,
     &OAUTH_ISSUER,
     &OAUTH_JWKS_URI,

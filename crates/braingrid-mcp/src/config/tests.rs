@@ -681,9 +681,9 @@ fn a_sampler_by_name_replaces_our_own() {
     let by_parent = |root| ParentBased(Box::new(root));
     let argument = ("OTEL_TRACES_SAMPLER_ARG", "0.25");
     for (environment, expected) in [
-        (vec![], by_parent(AtMost(100))),
-        (vec![argument], by_parent(AtMost(100))),
-        (vec![("TRACES_PER_SECOND", "7")], by_parent(AtMost(7))),
+        (vec![], AtMost(100)),
+        (vec![argument], AtMost(100)),
+        (vec![("TRACES_PER_SECOND", "7")], AtMost(7)),
         (vec![("OTEL_TRACES_SAMPLER", "always_on")], AlwaysOn),
         (
             vec![("OTEL_TRACES_SAMPLER", "parentbased_always_off")],
@@ -708,7 +708,7 @@ fn a_sampler_by_name_replaces_our_own() {
         ("OTEL_TRACES_SAMPLER_ARG", "endpoint=http://localhost:14250"),
     ];
     let config = load_env(&foreign).unwrap().config;
-    assert_eq!(config.telemetry.sampler, by_parent(AtMost(100)));
+    assert_eq!(config.telemetry.sampler, AtMost(100));
     assert!(config.warnings[0].contains("jaeger_remote"));
     let wrong = [
         ("OTEL_TRACES_SAMPLER", "traceidratio"),

@@ -96,7 +96,8 @@ fn sampler(configured: &TraceSampler) -> Box<dyn ShouldSample> {
 }
 
 /// Samples so many a second. What was not used is kept for a second, so that a few calls at once are
-/// traced as well.
+/// traced as well. A request whose caller says that it is not traced is not; one whose caller says
+/// that it is has to find a place like any other, for callers may be strangers.
 #[derive(Debug, Clone)]
 struct Limited {
     step: Option<u64>,
@@ -139,7 +140,13 @@ impl ShouldSample for Limited {
         _: &[KeyValue],
         _: &[Link],
     ) -> SamplingResult {
-        decision(self.has_place(self.begun.elapsed()), parent)
+        let parent_span = parent.map(|parent| parent.span().span_context().clone());
+        let sampled = match parent_span.filter(SpanContext::is_valid) {
+            Some(ours) if !ours.is_remote() => ours.is_sampled(),
+            Some(callers) if !callers.is_sampled() => false,
+            _ => self.has_place(self.begun.elapsed()),
+        };
+        decision(sampled, parent)
     }
 }
 
@@ -247,8 +254,8 @@ mod tests {
             (AlwaysOff, false, false, false),
             (by_parent(AlwaysOn), true, true, false),
             (by_parent(AlwaysOff), false, true, false),
-            (by_parent(AtMost(1)), true, true, false),
-            (by_parent(AtMost(0)), false, true, false),
+            (AtMost(2), true, true, false),
+            (AtMost(0), false, false, false),
             (by_parent(Ratio(0.0)), false, true, false),
             (Ratio(1.0), true, true, true),
         ] {
@@ -277,8 +284,7 @@ mod tests {
 
     #[test]
     fn a_message_has_the_decision_of_its_http_request() {
-        let at_most = TraceSampler::ParentBased(Box::new(TraceSampler::AtMost(1)));
-        let head = Sampling::new(&at_most).head();
+        let head = Sampling::new(&TraceSampler::AtMost(1)).head();
         assert!(head(Context::new()).get::<Decided>().is_some());
         let around = head(Context::new());
         let within = head(around.clone());
@@ -287,6 +293,28 @@ mod tests {
             around.span().span_context(),
             "as it was"
         );
+    }
+
+    #[test]
+    fn callers_who_trace_have_no_more_places_than_others() {
+        let head = Sampling::new(&TraceSampler::AtMost(10)).head();
+        let traced = |context: &Context| head(context.clone()).get::<Decided>().is_some();
+        let named = remote(true);
+        let sampled = (0..1_000).filter(|_| traced(&named)).count();
+        assert!((10..500).contains(&sampled), "{sampled}");
+        // Whose spans belong to a traced request are with it.
+        let ours = SpanContext::new(
+            TraceId::from(7),
+            SpanId::from(7),
+            TraceFlags::SAMPLED,
+            false,
+            TraceState::default(),
+        );
+        let parent = Context::new().with_remote_span_context(ours);
+        let limited = Limited::to(0);
+        let kind = &SpanKind::Internal;
+        let below = limited.should_sample(Some(&parent), TraceId::from(7), "", kind, &[], &[]);
+        assert_eq!(below.decision, SamplingDecision::RecordAndSample);
     }
 
     #[test]

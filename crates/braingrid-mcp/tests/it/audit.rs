@@ -16,7 +16,7 @@ fn parsed(text: &str) -> Vec<Value> {
         .collect()
 }
 
-/// A write, a read, a write that fails, a refusal of somebody and one of nobody.
+/// A write, a read, a write that fails, a refusal of somebody, one of nobody, and a first request.
 async fn traffic(world: &World, server: &ServerProcess) {
     let token = |scope: &str| {
         let token = world.issuer.token().subject("user_ada");
@@ -28,12 +28,15 @@ async fn traffic(world: &World, server: &ServerProcess) {
         ("list_projects", json!({}), Some("w")),
         ("update_project_requirement", missing, Some("w")),
         ("create_requirement", idea("a rough idea"), Some("r")),
+        ("create_requirement", idea("a rough idea"), Some("")),
         ("create_requirement", idea("a rough idea"), None),
     ];
     for (tool, arguments, scope) in calls {
         let mut call = client_of(server).call(Generation::Modern, tool, &arguments);
         if let Some(scope) = scope {
-            call = call.bearer(&token(scope));
+            let good = (!scope.is_empty()).then(|| token(scope));
+            call = call.bearer(good.as_deref().unwrap_or("not-a-token"));
+            call = call.header("x-request-id", "chosen-by-a-client");
         }
         call.send().await.unwrap();
     }
@@ -54,7 +57,7 @@ const EXPECTED: [(&str, &str); 6] = [
     ("intent", "pending"),
     ("tool_call", "not_found"),
     ("refusal", "insufficient_scope"),
-    ("refusal", "no_token"),
+    ("refusal", "malformed"),
 ];
 
 #[tokio::test]
@@ -70,7 +73,7 @@ async fn writes_and_refusals_are_appended_to_a_file() {
             .env("TOOL_SCOPES", "write=w");
         let mut server = world.start(&command).await;
         traffic(&world, &server).await;
-        let lines = server.wait_access_log(5, LIMIT).await;
+        let lines = server.wait_access_log(6, LIMIT).await;
         assert!(server.stop(LIMIT).await.unwrap().success());
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(!text.contains("a rough idea"), "{text}");
@@ -95,6 +98,13 @@ async fn writes_and_refusals_are_appended_to_a_file() {
         assert_eq!(done["organization"], "org_ada");
         assert_eq!(done["tool"], "create_requirement");
         assert_eq!(done["request_id"], lines[0]["request_id"]);
+        for record in &records {
+            assert_eq!(
+                record["client_request_id"], "chosen-by-a-client",
+                "{record}"
+            );
+            assert_eq!(record["client_address"], "127.0.0.1", "{record}");
+        }
         assert!(done["time"].as_str().unwrap().ends_with('Z'), "{done}");
         digests.push(done["arguments"].as_str().unwrap().to_owned());
         assert_eq!(somebody["subject"], "user_ada");

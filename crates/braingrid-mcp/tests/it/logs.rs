@@ -39,6 +39,8 @@ async fn a_request_has_one_access_line_with_the_documented_fields() {
     };
     let all = [
         "auth_us",
+        "client_address",
+        "client_request_id",
         "duration_us",
         "handler_us",
         "http_method",
@@ -60,7 +62,8 @@ async fn a_request_has_one_access_line_with_the_documented_fields() {
         ("mcp_method", json!("tools/call")),
         ("outcome", json!("ok")),
         ("protocol_version", json!("2026-07-28")),
-        ("request_id", json!("given-by-a-proxy")),
+        ("client_request_id", json!("given-by-a-proxy")),
+        ("client_address", json!("127.0.0.1")),
         ("route", json!("mcp")),
         ("status", json!(200)),
         ("tier", json!("verification")),
@@ -72,8 +75,11 @@ async fn a_request_has_one_access_line_with_the_documented_fields() {
     let micros = |name: &str| called[name].as_u64().unwrap();
     assert!(micros("auth_us") + micros("handler_us") <= micros("duration_us"));
 
+    assert_eq!(called["request_id"].as_str().unwrap().len(), 36);
+
     let known = [
         "auth_us",
+        "client_address",
         "duration_us",
         "http_method",
         "outcome",

@@ -8,6 +8,7 @@
 )]
 
 mod about;
+mod addresses;
 mod admin;
 mod audit;
 mod cancellation;

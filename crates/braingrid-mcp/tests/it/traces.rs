@@ -497,13 +497,14 @@ async fn a_request_that_is_not_traced_has_no_span_and_its_trace_travels_on() {
 }
 
 #[tokio::test]
-async fn a_client_that_traces_decides_unless_the_sampler_does() {
+async fn a_client_that_traces_decides_within_what_the_sampler_allows() {
     let world = World::small().await;
     let token = world.token("user_ada", "org_ada");
     let (yes, no) = (Named::new(0xa8), Named::new(0xa9));
     let whole = ["POST /mcp", "list_projects", "tools/call list_projects"];
     for (variable, value, expected) in [
-        ("TRACES_PER_SECOND", "0", vec![&yes]),
+        ("TRACES_PER_SECOND", "0", vec![]),
+        ("TRACES_PER_SECOND", "100", vec![&yes]),
         ("OTEL_TRACES_SAMPLER", "parentbased_always_off", vec![&yes]),
         ("OTEL_TRACES_SAMPLER", "always_on", vec![&yes, &no]),
     ] {
@@ -533,7 +534,8 @@ async fn a_client_that_traces_decides_unless_the_sampler_does() {
 async fn a_message_decides_for_itself_where_it_names_a_trace() {
     let world = World::small().await;
     let collector = Collector::start().await.unwrap();
-    let command = traced(world.command(), &collector).env("TRACES_PER_SECOND", "0");
+    let command =
+        traced(world.command(), &collector).env("OTEL_TRACES_SAMPLER", "parentbased_always_off");
     let mut server = world.start(&command).await;
     let token = world.token("user_ada", "org_ada");
     let (inside, around) = (Named::new(0xe1), Named::new(0xe2));
@@ -561,4 +563,24 @@ async fn a_message_decides_for_itself_where_it_names_a_trace() {
     let api = span(&spans, &inside.trace, "list_projects");
     assert_eq!(api.parent_span_id, tool.span_id);
     assert_eq!(spans.len(), 2);
+}
+
+#[tokio::test]
+async fn a_stranger_who_says_that_he_traces_fills_no_collector() {
+    let world = World::small().await;
+    let collector = Collector::start().await.unwrap();
+    let command = traced(world.command(), &collector).env("TRACES_PER_SECOND", "0");
+    let mut server = world.start(&command).await;
+    let named = Named::new(0xb1);
+    for token in [None, Some("not-a-token")] {
+        let call = client_of(&server).call(Generation::Modern, "list_projects", &json!({}));
+        let call = call.header("traceparent", &named.header());
+        let call = match token {
+            Some(token) => call.bearer(token),
+            None => call,
+        };
+        assert_eq!(call.send().await.unwrap().status, 401);
+    }
+    server.stop(LIMIT).await.unwrap();
+    assert!(collector.spans().entries().is_empty());
 }

@@ -1,9 +1,12 @@
 //! Tells an auditor about every call that changes something, and every call refused for its scopes:
 //! what it is about to do before a write leaves, and how it ended.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use futures::future::BoxFuture;
@@ -37,6 +40,10 @@ pub struct AuditedCall<'a> {
     pub arguments: Option<&'a JsonObject>,
     /// The id of the HTTP request, where there is one.
     pub request_id: Option<&'a str>,
+    /// What the client called that request: its word, in the header `x-client-request-id`.
+    pub client_request_id: Option<&'a str>,
+    /// The client's address, where the transport put one into the extensions of the request.
+    pub client_address: Option<IpAddr>,
 }
 
 /// A call that is under way. However it ends, the auditor hears of it. A cheap handle.
@@ -61,13 +68,15 @@ impl Audited {
             return Self(None);
         };
         let parts = context.extensions.get::<http::request::Parts>();
-        let request_id = parts.and_then(|parts| parts.headers.get("x-request-id")?.to_str().ok());
+        let header = |name| parts.and_then(|parts| parts.headers.get(name)?.to_str().ok());
         Self(Some(Arc::new(Trail {
             audit: auditor(&AuditedCall {
                 caller,
                 tool,
                 arguments,
-                request_id,
+                request_id: header("x-request-id"),
+                client_request_id: header("x-client-request-id"),
+                client_address: parts.and_then(|parts| parts.extensions.get().copied()),
             }),
             intended: AtomicBool::new(false),
             ended: AtomicBool::new(false),

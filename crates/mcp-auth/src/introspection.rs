@@ -90,13 +90,12 @@ pub(crate) struct Introspection {
     pub(crate) questions: Outcomes,
 }
 
-/// An issuer that needs 100 ms answers some 300 questions a second, so the line of one asker is
-/// worth less than a second.
+/// An issuer that needs a second for a question answers the whole line of one asker in eight.
 const BOUNDS: Bounds = Bounds {
     at_work: 32,
     waiting: 1_024,
     waiting_of_one: 256,
-    patience: Duration::from_secs(3),
+    patience: Duration::from_secs(10),
 };
 
 impl Introspection {

@@ -1,17 +1,18 @@
 //! From the `Authorization` header to a session.
 
 use http::{HeaderMap, header::AUTHORIZATION};
-use mcp_auth::{AccessToken, AuthError};
+use mcp_auth::{AccessToken, Asker, AuthError};
 use mcp_session::{Resolved, SessionTiers};
 
 /// Reads the one bearer token of a request (RFC 6750 section 2.1: the header only, never the query
-/// string) and asks the tiers who it speaks for.
+/// string) and asks the tiers who it speaks for. Where the issuer has to be asked, askers take turns.
 pub(crate) async fn authenticate(
     sessions: &SessionTiers,
     headers: &HeaderMap,
+    asker: Asker,
 ) -> Result<(Resolved, AccessToken), Unauthenticated> {
     let token = bearer_token(headers).map_err(|error| Unauthenticated { error, token: None })?;
-    match sessions.resolve(&token).await {
+    match sessions.resolve_for(&token, asker).await {
         Ok(resolved) => Ok((resolved, token)),
         Err(error) => Err(Unauthenticated {
             error,

@@ -10,7 +10,7 @@ use http::{
 };
 use http_body::Body;
 use http_body_util::Full;
-use mcp_auth::AccessToken;
+use mcp_auth::{AccessToken, Asker};
 use mcp_session::Resolved;
 use rmcp::ServerHandler;
 use serde_json::json;
@@ -21,6 +21,7 @@ use crate::{
     batch,
     body::{self, BoxedBody},
     challenge::unavailable,
+    client_address::ClientAddress,
     drain::InFlight,
     finish::finish,
     origin::{Refused, is_preflight, preflight},
@@ -144,7 +145,9 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
             return Err(draining());
         };
         // 4. Who it is: before the body is kept, so strangers cost little.
-        let asking = pin!(authenticate(&self.sessions, head.headers()));
+        let client = ClientAddress::of(head.extensions()).and_then(|client| client.bucket());
+        let asker = client.map_or(Asker::UNKNOWN, Asker::from);
+        let asking = pin!(authenticate(&self.sessions, head.headers(), asker));
         let (resolved, token) = match line.trace.within(asking).await {
             Ok(authenticated) => authenticated,
             Err(Unauthenticated { error, token }) => {

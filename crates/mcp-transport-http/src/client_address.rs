@@ -12,6 +12,7 @@ use std::{
 
 use http::{Extensions, HeaderMap, HeaderValue};
 use ipnet::IpNet;
+use mcp_auth::Asker;
 
 const FORWARDED: &str = "forwarded";
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
@@ -64,6 +65,15 @@ impl From<IpAddr> for AddressBucket {
         Self(match address.to_canonical() {
             IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << u64::BITS)).into(),
             ip @ IpAddr::V4(_) => ip,
+        })
+    }
+}
+
+impl From<AddressBucket> for Asker {
+    fn from(AddressBucket(address): AddressBucket) -> Self {
+        Self::new(match address {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
+            IpAddr::V6(ip) => ip.to_bits(),
         })
     }
 }

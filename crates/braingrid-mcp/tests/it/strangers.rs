@@ -1,13 +1,20 @@
 //! Strangers with tokens they made up, against the whole server: what they cost, what the operators
 //! see of it, and that nobody with a good token notices.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, Mutex},
+    time::Instant,
+};
 
 use mcp_test_support::{
-    Algorithm, Exposition, Issuer, ServerProcess, SigningKey,
+    Algorithm, Exposition, Gate, Issuer, ServerProcess, SigningKey,
     client::{Generation, RawAnswer},
 };
 use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
 
 use crate::admin::Operators;
 use crate::world::{LIMIT, World, client_of};
@@ -117,4 +124,102 @@ async fn a_key_that_cannot_be_used_is_the_administrators_business() {
         line.contains(key.kid()) && line.contains("exponent"),
         "{line}"
     );
+}
+
+/// An introspection endpoint that answers once the gate is open, and the tokens it was asked about.
+async fn held_endpoint(resource: String, gate: &Gate) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/introspect", listener.local_addr().unwrap());
+    let questions = Arc::new(Mutex::new(Vec::new()));
+    let (seen, gate) = (Arc::clone(&questions), gate.clone());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(introspect(
+                stream,
+                resource.clone(),
+                gate.clone(),
+                Arc::clone(&seen),
+            ));
+        }
+    });
+    (url, questions)
+}
+
+async fn introspect(
+    mut stream: TcpStream,
+    resource: String,
+    gate: Gate,
+    seen: Arc<Mutex<Vec<String>>>,
+) {
+    let mut request = Vec::new();
+    while !String::from_utf8_lossy(&request).contains("token_type_hint=") {
+        stream.read_buf(&mut request).await.unwrap();
+    }
+    let request = String::from_utf8_lossy(&request).into_owned();
+    let token = request.rsplit("token=").next().unwrap();
+    let token = token.split('&').next().unwrap().to_owned();
+    let active = token == "good";
+    seen.lock().unwrap().push(token);
+    gate.passed().await;
+    let body = json!({"active": active, "sub": "user_ada", "org_id": "org_ada", "aud": resource});
+    let body = body.to_string();
+    let length = body.len();
+    let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {length}");
+    let answer = format!("{head}\r\n\r\n{body}");
+    stream.write_all(answer.as_bytes()).await.unwrap();
+}
+
+#[tokio::test]
+async fn opaque_tokens_of_one_address_hold_up_none_of_another() {
+    let world = World::small().await;
+    let gate = Gate::closed();
+    let (endpoint, questions) = held_endpoint(world.resource(), &gate).await;
+    let (folder, issuer) = (tempfile::tempdir().unwrap(), world.issuer.url());
+    let file = folder.path().join("config");
+    let config = format!(
+        "[[issuers]]\nissuer = \"{issuer}\"\nintrospection_endpoint = \"{endpoint}\"\n\
+         introspection_client_id = \"us\"\nintrospection_client_secret = \"a secret\"\n",
+    );
+    std::fs::write(&file, config).unwrap();
+    let command = world.command().without_env("OAUTH_ISSUER");
+    let command = command.env("BRAINGRID_CONFIG", &file);
+    let command = command.env("TRUSTED_PROXIES", "loopback");
+    let (server, operators) = Operators::start(&world, command).await;
+    let ask = |token: String, address: &str| {
+        let call = client_of(&server).call(Generation::Modern, "tools/list", &json!({}));
+        let call = call.bearer(&token).header("x-forwarded-for", address);
+        tokio::spawn(async move { call.send().await.unwrap().status })
+    };
+    let waiting = async |requests: f64| {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let text = operators.get("/metrics").await.text;
+            let metrics = Exposition::parse(&text).unwrap();
+            let in_flight = metrics.sum("mcp_server_requests_in_flight", &[]);
+            if (in_flight - requests).abs() < 0.5 {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{requests} requests wait");
+        }
+    };
+    // One network of IPv6 is one client.
+    let strangers: Vec<_> = (0..100)
+        .map(|number| {
+            ask(
+                format!("made-up-{number}"),
+                &format!("2001:db8::{number:x}"),
+            )
+        })
+        .collect();
+    waiting(100.0).await;
+    let good = ask("good".to_owned(), "203.0.113.7");
+    waiting(101.0).await;
+    gate.open();
+    assert_eq!(good.await.unwrap(), 200);
+    for stranger in strangers {
+        assert_eq!(stranger.await.unwrap(), 401);
+    }
+    let questions = questions.lock().unwrap();
+    let before = questions.iter().position(|token| token == "good").unwrap();
+    assert!(before < 32 + 8, "{before} were asked about before it");
 }

@@ -52,9 +52,11 @@ pub(crate) async fn run_stdio(
 ) -> anyhow::Result<()> {
     let callers = local_callers(stdio)?;
     let mut options = tool_options(tools);
-    options.default_project = std::env::current_dir()
-        .ok()
-        .and_then(|folder| default_project(&folder));
+    let folder = std::env::current_dir().ok();
+    if let Some(named) = folder.and_then(|folder| default_project(&folder)) {
+        options.default_project = Some(named.project);
+        options.default_project_from = Some(named.file.display().to_string());
+    }
     let roots = SystemRoots::new();
     let with_tls = roots::needed([api.base_url.as_str()]);
     let mut api = api_config(api);

@@ -160,25 +160,47 @@ pub(crate) fn listen_address(flags: &Flags, around: &Surroundings) -> Result<Soc
 /// `PORT` or `REDIS_URL` may be meant for another program.
 fn read_layers(flags: &Flags, around: &Surroundings) -> Result<Reader, Problems> {
     let mut problems = Vec::new();
-    let file = layers::file(config_file(flags, around), &around.directory, &mut problems);
-    let stack = |wanted: &dyn Fn(&Setting) -> bool, problems: &mut _, warnings: &mut _| {
-        let environment = layers::environment(&around.environment, wanted, problems, warnings);
-        vec![
-            layers::defaults(),
-            file.clone(),
-            environment,
-            layers::flags(flags),
-        ]
-    };
-    let transport_only = |setting: &Setting| setting.key == settings::TRANSPORT.key;
-    let http = transport_of(stack(&transport_only, &mut Vec::new(), &mut Vec::new()))?;
-    let http = http == Transport::Http;
     let mut warnings = layers::near_misses(&around.environment);
-    let all = stack(
-        &|setting| setting.read_by(http),
+    let transport_only = |setting: &Setting| setting.key == settings::TRANSPORT.key;
+    let asked = layers::environment(
+        &around.environment,
+        transport_only,
+        false,
+        &mut Vec::new(),
+        &mut Vec::new(),
+    );
+    let stack = |file: &Layer, environment: Layer| {
+        let flags = layers::flags(flags);
+        vec![layers::defaults(), file.clone(), environment, flags]
+    };
+    // Whoever reads the file has to know it already: the file cannot say that it may be trusted.
+    let hosted = transport_of(stack(&Layer::default(), asked.clone()))? == Transport::Http;
+    let user_folder = around.user_folder();
+    let named = config_file(flags, around).filter(|(path, origin)| {
+        let stray = !hosted && path.is_relative() && matches!(origin, Origin::Environment { .. });
+        if stray {
+            problems.push(layers::relative(settings::CONFIG_FILE.name(), path));
+        }
+        !stray
+    });
+    if named.is_none() {
+        warnings.extend(layers::unread(&around.directory, user_folder.as_deref()));
+    }
+    let file = layers::file(
+        named,
+        &around.directory,
+        user_folder.as_deref(),
+        &mut problems,
+    );
+    let http = transport_of(stack(&file, asked))? == Transport::Http;
+    let environment = layers::environment(
+        &around.environment,
+        |setting| setting.read_by(http),
+        !http,
         &mut problems,
         &mut warnings,
     );
+    let all = stack(&file, environment);
     let merged = layers::merge(all).map_err(|problem| Problems(vec![problem]))?;
     Ok(Reader::new(merged, problems, warnings))
 }

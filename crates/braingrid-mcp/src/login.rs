@@ -168,9 +168,9 @@ async fn end(local: Local) -> Result<(), u8> {
 /// The exit code that tells a script who must act.
 fn code(error: &LoginError) -> u8 {
     match error {
-        LoginError::Unreachable { .. } => exit::UNAVAILABLE,
+        LoginError::Unreachable { .. } | LoginError::Unusable { .. } => exit::UNAVAILABLE,
         LoginError::Unsupported(_) => exit::CONFIGURATION,
-        LoginError::Local(_) | LoginError::Store(_) => exit::INTERNAL,
+        LoginError::Local(_) | LoginError::Store(_) | LoginError::Told { .. } => exit::INTERNAL,
         _ => exit::NOT_LOGGED_IN,
     }
 }

@@ -13,10 +13,12 @@ mod install;
 #[cfg(feature = "login")]
 mod login;
 mod metrics;
+mod owner;
 mod project_file;
 mod roots;
 mod shutdown;
 mod telemetry;
+mod text;
 mod version;
 
 use std::fmt::Display;

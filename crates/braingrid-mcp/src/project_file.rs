@@ -1,45 +1,107 @@
 //! The project of the checkout this process was started in, as BrainGrid's own tools record it.
+//!
+//! Anybody may have written a checkout. Its file may name a project, and nothing else of it counts;
+//! it is never a way to another file.
 
+use std::fs::{self, Metadata};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use mcp_core::ProjectRef;
-use serde::Deserialize;
+use serde_json::Value;
 
-/// `.braingrid/project.json`, as far as it matters here. Its spellings differ between versions.
-#[derive(Deserialize)]
-struct ProjectFile {
-    #[serde(alias = "projectId")]
-    project_id: Option<String>,
-    project_short_id: Option<String>,
+use crate::{owner, text};
+
+/// The largest file that is read, in bytes: a hundred times what BrainGrid's tools write.
+const LARGEST: u64 = 64 * 1024;
+
+/// How many folders above the first are looked into.
+const HIGHEST: usize = 64;
+
+/// A project, and the file that names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) project: ProjectRef,
+    pub(crate) file: PathBuf,
 }
 
 /// The project that the nearest `.braingrid/project.json` names, from `start` up to the root of
 /// the checkout. A file that names none is no error: a call then says how to name one.
-pub(crate) fn default_project(start: &Path) -> Option<ProjectRef> {
+pub(crate) fn default_project(start: &Path) -> Option<Named> {
     let file = find(start)?;
-    let text = std::fs::read_to_string(&file).ok()?;
-    let project = parse(&text);
-    if project.is_none() {
-        tracing::warn!(file = %file.display(), "the project file names no project");
+    match read(&file, start) {
+        Ok(project) => Some(Named { project, file }),
+        Err(why) => {
+            tracing::warn!(file = %file.display(), "the project file is not used: {why}");
+            None
+        }
     }
-    project
 }
 
-/// The UUID names one project everywhere; the short id does so within its organization.
-fn parse(text: &str) -> Option<ProjectRef> {
-    let file: ProjectFile = serde_json::from_str(text).ok()?;
-    let named = [file.project_id, file.project_short_id];
-    named.into_iter().flatten().find_map(|id| id.parse().ok())
+fn read(file: &Path, start: &Path) -> Result<ProjectRef, &'static str> {
+    let folder = file.parent().unwrap_or(file);
+    for place in [folder, file] {
+        let metadata = fs::symlink_metadata(place).map_err(|_| "it cannot be read")?;
+        check(&metadata, start)?;
+    }
+    let metadata = fs::symlink_metadata(file).map_err(|_| "it cannot be read")?;
+    if !metadata.is_file() {
+        return Err("it is no plain file");
+    }
+    let mut bytes = Vec::new();
+    let open = fs::File::open(file).map_err(|_| "it cannot be read")?;
+    open.take(LARGEST + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|_| "it cannot be read")?;
+    if bytes.len() as u64 > LARGEST {
+        return Err("it is larger than 64 KiB");
+    }
+    let text = text::decode(&bytes).ok_or("it is no text")?;
+    parse(&text)
+}
+
+/// A link leads to somebody else's file, and another user's folder is not this checkout.
+fn check(metadata: &Metadata, start: &Path) -> Result<(), &'static str> {
+    if metadata.is_symlink() {
+        return Err("it is a symbolic link, and none is followed");
+    }
+    let of_the_checkout = start
+        .metadata()
+        .is_ok_and(|start| owner::same(metadata, &start));
+    if owner::is_mine(metadata) || of_the_checkout {
+        Ok(())
+    } else {
+        Err("it belongs to another user")
+    }
+}
+
+/// The UUID names one project everywhere; the short id does so within its organization. Spellings
+/// differ between versions, and a file may have both. What else is in the file does not matter.
+fn parse(text: &str) -> Result<ProjectRef, &'static str> {
+    let file: Value = serde_json::from_str(text).map_err(|_| "it is not JSON")?;
+    let named = |keys: [&str; 2]| {
+        let mut ids = keys
+            .into_iter()
+            .filter_map(|key| file.get(key)?.as_str()?.trim().parse::<ProjectRef>().ok());
+        match (ids.next(), ids.next()) {
+            (Some(one), Some(other)) if one != other => Err("it names two projects"),
+            (id, _) => Ok(id),
+        }
+    };
+    let id = named(["project_id", "projectId"])?;
+    let short = named(["project_short_id", "projectShortId"])?;
+    id.or(short).ok_or("it names no project")
 }
 
 fn find(start: &Path) -> Option<PathBuf> {
-    for folder in start.ancestors() {
+    for folder in start.ancestors().take(HIGHEST) {
         let file = folder.join(".braingrid/project.json");
-        if file.is_file() {
+        // Whatever it is: a file that is not used hides those above it.
+        if fs::symlink_metadata(&file).is_ok() {
             return Some(file);
         }
         // Beyond the checkout begins somebody else's project.
-        if folder.join(".git").exists() {
+        if fs::symlink_metadata(folder.join(".git")).is_ok() {
             return None;
         }
     }
@@ -50,31 +112,47 @@ fn find(start: &Path) -> Option<PathBuf> {
 mod tests {
     use super::*;
 
+    const ID: &str = "0b0f7a4e-94d3-4a2b-8f4e-1c5f0c7b9d11";
+
     #[test]
     fn every_known_form_names_its_project() {
-        let id = "0b0f7a4e-94d3-4a2b-8f4e-1c5f0c7b9d11";
-        let named = |text: &str| parse(text).map(|project| project.to_string());
-        assert_eq!(
-            named(&format!(r#"{{"projectId":"{id}"}}"#)).as_deref(),
-            Some(id)
-        );
-        let full = format!(
-            r#"{{"organization_id":"default","project_id":"{id}","project_short_id":"PROJ-3",
-                "project_description":null,"repository":null}}"#
-        );
-        assert_eq!(named(&full).as_deref(), Some(id));
-        assert_eq!(
-            named(r#"{"project_short_id":"PROJ-3"}"#).as_deref(),
-            Some("PROJ-3")
-        );
-        for text in [
-            "",
-            "{}",
-            "[]",
-            r#"{"project_id":""}"#,
-            r#"{"project_id":7}"#,
-        ] {
-            assert_eq!(named(text), None, "{text}");
+        let other = "1b0f7a4e-94d3-4a2b-8f4e-1c5f0c7b9d11";
+        let cases = [
+            (format!(r#"{{"projectId":"{ID}"}}"#), Ok(ID)),
+            (
+                format!(
+                    r#"{{"organization_id":"default","project_id":"{ID}","project_short_id":"PROJ-3",
+                    "project_description":null,"repository":null}}"#
+                ),
+                Ok(ID),
+            ),
+            (r#"{"project_short_id":"PROJ-3"}"#.to_owned(), Ok("PROJ-3")),
+            (r#"{"projectShortId":"PROJ-3"}"#.to_owned(), Ok("PROJ-3")),
+            (
+                format!(r#"{{"project_id":"{ID}","projectId":"{ID}"}}"#),
+                Ok(ID),
+            ),
+            (
+                r#"{"project_id":null,"projectId":7,"project_short_id":"PROJ-3","projectShortId":"PROJ-3"}"#
+                    .to_owned(),
+                Ok("PROJ-3"),
+            ),
+            (
+                r#"{"project_id":"","project_short_id":" PROJ-3 ","repository":[{"a":1}]}"#.to_owned(),
+                Ok("PROJ-3"),
+            ),
+            (
+                format!(r#"{{"project_id":"{ID}","projectId":"{other}"}}"#),
+                Err("it names two projects"),
+            ),
+            (String::new(), Err("it is not JSON")),
+            ("{}".to_owned(), Err("it names no project")),
+            ("[]".to_owned(), Err("it names no project")),
+            (r#"{"project_id":7}"#.to_owned(), Err("it names no project")),
+        ];
+        for (text, expected) in cases {
+            let named = parse(&text).map(|project| project.to_string());
+            assert_eq!(named, expected.map(str::to_owned), "{text}");
         }
     }
 
@@ -82,23 +160,95 @@ mod tests {
     fn the_nearest_file_within_the_checkout_counts() {
         let root = tempfile::tempdir().unwrap();
         let inner = root.path().join("checkout/crates/a");
-        std::fs::create_dir_all(&inner).unwrap();
+        fs::create_dir_all(&inner).unwrap();
         let write = |folder: &str, id: &str| {
             let folder = root.path().join(folder).join(".braingrid");
-            std::fs::create_dir_all(&folder).unwrap();
+            fs::create_dir_all(&folder).unwrap();
             let text = format!(r#"{{"project_short_id":"{id}"}}"#);
-            std::fs::write(folder.join("project.json"), text).unwrap();
+            fs::write(folder.join("project.json"), text).unwrap();
         };
-        let found = || default_project(&inner).map(|project| project.to_string());
+        let found = || default_project(&inner).map(|named| named.project.to_string());
         write(".", "PROJ-1");
         assert_eq!(
             found().as_deref(),
             Some("PROJ-1"),
             "without a checkout, any parent"
         );
-        std::fs::create_dir_all(root.path().join("checkout/.git")).unwrap();
+        fs::create_dir_all(root.path().join("checkout/.git")).unwrap();
         assert_eq!(found(), None, "another checkout's file does not count");
         write("checkout", "PROJ-2");
         assert_eq!(found().as_deref(), Some("PROJ-2"));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_file() {
+        let root = tempfile::tempdir().unwrap();
+        let file = project_file(root.path(), "\u{feff}{\"project_short_id\":\"PROJ-3\"}");
+        let named = default_project(root.path()).unwrap();
+        assert_eq!(
+            (named.project.to_string().as_str(), named.file),
+            ("PROJ-3", file)
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_a_small_plain_file_of_the_checkouts_user_is_read() {
+        use std::os::unix::fs::{chown, symlink};
+        type Trick = fn(&Path, &Path);
+        let good = r#"{"project_short_id":"PROJ-3"}"#;
+        let elsewhere = tempfile::tempdir().unwrap();
+        project_file(elsewhere.path(), good);
+        let tricks: [(&str, Trick); 6] = [
+            ("a link to a file", |file, elsewhere| {
+                symlink(elsewhere.join(".braingrid/project.json"), file).unwrap();
+            }),
+            ("a link to nothing", |file, _| {
+                symlink("/nonexistent", file).unwrap();
+            }),
+            ("a link to a device", |file, _| {
+                symlink("/dev/zero", file).unwrap();
+            }),
+            ("a folder", |file, _| fs::create_dir(file).unwrap()),
+            ("a pipe", |file, _| {
+                let made = std::process::Command::new("mkfifo").arg(file).status();
+                assert!(made.unwrap().success());
+            }),
+            ("a huge file", |file, _| {
+                fs::write(file, " ".repeat(1 << 20) + "{}").unwrap();
+            }),
+        ];
+        for (what, trick) in tricks {
+            let root = tempfile::tempdir().unwrap();
+            let folder = root.path().join(".braingrid");
+            fs::create_dir(&folder).unwrap();
+            trick(&folder.join("project.json"), elsewhere.path());
+            assert_eq!(default_project(root.path()), None, "{what}");
+        }
+        let linked = tempfile::tempdir().unwrap();
+        symlink(
+            elsewhere.path().join(".braingrid"),
+            linked.path().join(".braingrid"),
+        )
+        .unwrap();
+        assert_eq!(default_project(linked.path()), None, "a link to a folder");
+        // Only root can give a file away.
+        let root = tempfile::tempdir().unwrap();
+        let file = project_file(root.path(), good);
+        if chown(&file, Some(12_345), None).is_ok() {
+            assert_eq!(default_project(root.path()), None, "another user's file");
+            chown(root.path(), Some(12_345), None).unwrap();
+            assert!(
+                default_project(root.path()).is_some(),
+                "of the checkout's user"
+            );
+        }
+    }
+
+    fn project_file(root: &Path, text: &str) -> PathBuf {
+        fs::create_dir_all(root.join(".braingrid")).unwrap();
+        let file = root.join(".braingrid/project.json");
+        fs::write(&file, text).unwrap();
+        file
     }
 }

@@ -1,10 +1,10 @@
 //! Who this client is at the issuer: configured, described by a document, or registered now.
 
-use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::error::LoginError;
 use super::issuer::Issuer;
+use super::lenient::text;
 use super::token::{Client, LoginRequest};
 
 /// The name that the issuer shows to the user.
@@ -42,11 +42,6 @@ impl Client {
 }
 
 async fn register(issuer: &Issuer, way: Way<'_>) -> Result<String, LoginError> {
-    #[derive(Deserialize)]
-    struct Registered {
-        client_id: String,
-        token_endpoint_auth_method: Option<String>,
-    }
     let Some(endpoint) = &issuer.metadata.registration_endpoint else {
         return Err(issuer.lacks(
             "lets no client register itself: set BRAINGRID_CLIENT_ID to the id of a public client \
@@ -71,12 +66,16 @@ async fn register(issuer: &Issuer, way: Way<'_>) -> Result<String, LoginError> {
         "response_types": responses,
         "token_endpoint_auth_method": "none",
     });
-    let registered: Registered = issuer.accept(issuer.post_json(endpoint, &body).await)?;
-    match registered.token_endpoint_auth_method.as_deref() {
-        None | Some("none") => Ok(registered.client_id),
-        Some(_) => Err(issuer.lacks(
-            "registers only clients with a secret, which a program on a laptop cannot keep: set \
-             BRAINGRID_CLIENT_ID to the id of a public client that is registered there",
-        )),
+    let registered: Value = issuer.accept(issuer.post_json(endpoint, &body).await)?;
+    match text(&registered, "token_endpoint_auth_method") {
+        None | Some("none") => {}
+        Some(_) => {
+            return Err(issuer.lacks(
+                "registers only clients with a secret, which a program on a laptop cannot keep: \
+                 set BRAINGRID_CLIENT_ID to the id of a public client that is registered there",
+            ));
+        }
     }
+    let id = text(&registered, "client_id").map(str::to_owned);
+    id.ok_or_else(|| issuer.strange("client id"))
 }

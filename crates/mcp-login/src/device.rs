@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::client::Way;
 use super::credential::StoredCredential;
 use super::error::LoginError;
 use super::issuer::{Answer, Issuer};
+use super::lenient::{seconds, text};
 use super::token::{Client, LoginRequest};
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -25,16 +25,8 @@ pub struct DeviceLogin {
     deadline: Instant,
 }
 
-/// RFC 8628 section 3.2.
-#[derive(Deserialize)]
-struct Granted {
-    device_code: String,
-    user_code: String,
-    verification_uri: String,
-    verification_uri_complete: Option<String>,
-    expires_in: u64,
-    interval: Option<u64>,
-}
+/// How long a code is good where the issuer does not say.
+const LIFE: u64 = 900;
 
 impl DeviceLogin {
     /// Asks the issuer for a code, and registers the client where it has no id.
@@ -58,15 +50,25 @@ impl DeviceLogin {
             form.push(("resource", resource));
         }
         let answer = client.issuer.post(&endpoint, &form).await;
-        let granted: Granted = client.issuer.accept(answer)?;
+        let granted = client.issuer.accept(answer)?;
+        let needed = |name: &str| {
+            let found = text(&granted, name);
+            found.ok_or_else(|| client.issuer.strange(name))
+        };
+        let number = |name: &str| granted.get(name).and_then(seconds).filter(|it| *it > 0);
+        let life = number("expires_in").unwrap_or(LIFE).min(3_600);
         Ok(Self {
+            device_code: SecretString::from(needed("device_code")?),
+            user_code: shown(needed("user_code")?),
+            // Its name before the standard.
+            verification_uri: shown(match text(&granted, "verification_url") {
+                Some(page) => page,
+                None => needed("verification_uri")?,
+            }),
+            verification_uri_complete: text(&granted, "verification_uri_complete").map(shown),
+            interval: Duration::from_secs(number("interval").unwrap_or(5).clamp(1, 60)),
+            deadline: Instant::now() + Duration::from_secs(life),
             client,
-            device_code: SecretString::from(granted.device_code),
-            user_code: shown(granted.user_code),
-            verification_uri: shown(granted.verification_uri),
-            verification_uri_complete: granted.verification_uri_complete.map(shown),
-            interval: Duration::from_secs(granted.interval.unwrap_or(5).clamp(1, 60)),
-            deadline: Instant::now() + Duration::from_secs(granted.expires_in.min(3_600)),
         })
     }
 
@@ -114,6 +116,6 @@ impl DeviceLogin {
 }
 
 /// The issuer's words go to a terminal: nothing that could move its cursor.
-fn shown(text: String) -> String {
+fn shown(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(512).collect()
 }

@@ -15,6 +15,14 @@ pub enum LoginError {
         /// What happened.
         problem: String,
     },
+    /// Change something, here or there: the issuer answers, and not as the standards say.
+    #[error("{issuer} cannot be used for a login: {problem}")]
+    Unusable {
+        /// Who.
+        issuer: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// Change the configuration: the issuer does not offer what is needed.
     #[error("{0}")]
     Unsupported(String),
@@ -28,12 +36,20 @@ pub enum LoginError {
     #[error("the answer does not belong to this login: {0}")]
     Forged(&'static str),
     /// The issuer refused, with this OAuth error code.
-    #[error("{issuer} refused: {code}")]
+    #[error("{issuer} refused: {code}{}", remedy(code))]
     Refused {
         /// Who.
         issuer: String,
         /// RFC 6749 section 5.2, RFC 7591 section 3.2.2, RFC 8628 section 3.5.
         code: String,
+    },
+    /// What another process of this program said.
+    #[error("{text}")]
+    Told {
+        /// Its words.
+        text: String,
+        /// Whether it passes by itself.
+        passing: bool,
     },
     /// This machine could not do its part.
     #[error("{0}")]
@@ -41,4 +57,39 @@ pub enum LoginError {
     /// The login cannot be kept or read.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl LoginError {
+    /// Whether it gets better without anybody doing something.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused { code, .. } => is_passing(code),
+            Self::Told { passing, .. } => *passing,
+            _ => false,
+        }
+    }
+}
+
+/// Whether a refusal with this code passes by itself (RFC 6749 section 4.1.2.1, RFC 8628 section
+/// 3.5). Every other one is there again the next time.
+pub(crate) fn is_passing(code: &str) -> bool {
+    matches!(
+        code,
+        "temporarily_unavailable" | "server_error" | "slow_down"
+    )
+}
+
+/// Whether the issuer does not know the client, as when it has pruned a registration.
+pub(crate) fn is_of_the_client(code: &str) -> bool {
+    matches!(code, "invalid_client" | "unauthorized_client")
+}
+
+fn remedy(code: &str) -> &'static str {
+    if is_of_the_client(code) {
+        " (it does not know this client: correct BRAINGRID_CLIENT_ID, or unset it, so that `login` \
+         registers a new one)"
+    } else {
+        ""
+    }
 }

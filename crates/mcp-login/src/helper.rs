@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
 use super::error::LoginError;
-use super::refresh::{RefreshError, refresh};
+use super::refresh::{Over, RefreshError, refresh};
 use super::store::{CredentialStore, Loaded};
 
 /// A program that calls [`refresh`](super::refresh()) on the same store, and prints the
@@ -31,8 +31,8 @@ enum Report {
     Done,
     None,
     Busy,
-    Over { interrupted: bool },
-    Failed(String),
+    Over(Over),
+    Failed { text: String, passing: bool },
 }
 
 /// What a helper prints.
@@ -41,10 +41,11 @@ pub fn report(outcome: &Result<Loaded, RefreshError>) -> String {
         Ok(_) => Report::Done,
         Err(RefreshError::None) => Report::None,
         Err(RefreshError::Busy) => Report::Busy,
-        Err(RefreshError::Over { interrupted }) => Report::Over {
-            interrupted: *interrupted,
+        Err(RefreshError::Over(over)) => Report::Over(over.clone()),
+        Err(RefreshError::Failed(error)) => Report::Failed {
+            text: error.to_string(),
+            passing: error.is_passing(),
         },
-        Err(RefreshError::Failed(error)) => Report::Failed(error.to_string()),
     };
     serde_json::to_string(&report).unwrap_or_default()
 }
@@ -64,8 +65,8 @@ impl Helper {
             Report::Done => store.loaded().await?.ok_or(RefreshError::None),
             Report::None => Err(RefreshError::None),
             Report::Busy => Err(RefreshError::Busy),
-            Report::Over { interrupted } => Err(RefreshError::Over { interrupted }),
-            Report::Failed(text) => Err(LoginError::Local(text).into()),
+            Report::Over(over) => Err(RefreshError::Over(over)),
+            Report::Failed { text, passing } => Err(LoginError::Told { text, passing }.into()),
         }
     }
 

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use reqwest::{RequestBuilder, StatusCode};
-use serde::de::{DeserializeOwned, Error as _};
-use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use url::{Host, Url};
 use zeroize::Zeroizing;
 
 use super::error::LoginError;
+use super::lenient::{text, without_mark};
 
 /// Largest answer that is read, in bytes.
 const MAX_BODY: usize = 512 * 1024;
@@ -21,24 +21,17 @@ pub(crate) struct Issuer {
 }
 
 /// The part of the metadata that a client needs (RFC 8414 section 2).
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone)]
 pub(crate) struct Metadata {
     pub(crate) issuer: String,
-    #[serde(default, deserialize_with = "optional_url")]
     pub(crate) authorization_endpoint: Option<Url>,
-    #[serde(deserialize_with = "url")]
     pub(crate) token_endpoint: Url,
-    #[serde(default, deserialize_with = "optional_url")]
     pub(crate) registration_endpoint: Option<Url>,
     /// RFC 8628 section 4.
-    #[serde(default, deserialize_with = "optional_url")]
     pub(crate) device_authorization_endpoint: Option<Url>,
-    #[serde(default, deserialize_with = "optional_url")]
     pub(crate) revocation_endpoint: Option<Url>,
     /// RFC 9207 section 3.
-    #[serde(default)]
     pub(crate) authorization_response_iss_parameter_supported: bool,
-    #[serde(default)]
     pub(crate) client_id_metadata_document_supported: bool,
 }
 
@@ -48,6 +41,8 @@ pub(crate) enum Answer {
     Good(Zeroizing<Vec<u8>>),
     /// An OAuth error with its code.
     Error(String),
+    /// A refusal of this status without a reason, as a proxy or a firewall gives it.
+    Refusal(u16),
     /// Nothing that can be understood. Whether the request was acted upon is not known.
     Lost(String),
     /// The request never got there.
@@ -55,28 +50,31 @@ pub(crate) enum Answer {
 }
 
 impl Issuer {
-    /// Reads the metadata of the issuer, which must name exactly this one (RFC 8414 section 3.3).
+    /// Reads the metadata of the issuer, which must name this one (RFC 8414 section 3.3). A slash
+    /// at the end makes no other: both spellings have their metadata in the same place.
     pub(crate) async fn discover(issuer: &str) -> Result<Self, LoginError> {
         let http = client()?;
-        let mut problem = "it has no metadata".to_owned();
+        let mut problem = unusable(
+            issuer,
+            "it has no OAuth or OpenID Connect metadata: check OAUTH_ISSUER",
+        );
         for url in metadata_urls(issuer) {
-            let request = http.get(url).header("accept", "application/json");
-            match send(request).await {
-                Answer::Good(body) => match serde_json::from_slice::<Metadata>(&body) {
-                    Ok(metadata) if metadata.issuer == issuer => {
+            match send(http.get(url)).await {
+                Answer::Good(body) => match Metadata::read(&body) {
+                    Ok(metadata) if is_same(&metadata.issuer, issuer) => {
                         metadata.check()?;
                         return Ok(Self { metadata, http });
                     }
-                    Ok(_) => "its metadata names another issuer".clone_into(&mut problem),
-                    Err(_) => "its metadata is incomplete".clone_into(&mut problem),
+                    Ok(metadata) => problem = unusable(issuer, another(&metadata.issuer)),
+                    Err(what) => problem = unusable(issuer, what),
                 },
-                Answer::Error(_) => {}
+                Answer::Error(_) | Answer::Refusal(_) => {}
                 // An issuer that does not answer will not answer the next path either.
                 Answer::Unsent(what) => return Err(unreachable(issuer, what)),
-                Answer::Lost(what) => problem = what,
+                Answer::Lost(what) => problem = unreachable(issuer, what),
             }
         }
-        Err(unreachable(issuer, problem))
+        Err(problem)
     }
 
     /// Posts a form to one of its endpoints.
@@ -89,12 +87,13 @@ impl Issuer {
         send(self.http.post(endpoint.clone()).json(body)).await
     }
 
-    /// The good answer, decoded; everything else as an error.
-    pub(crate) fn accept<T: DeserializeOwned>(&self, answer: Answer) -> Result<T, LoginError> {
+    /// The good answer, as JSON; everything else as an error.
+    pub(crate) fn accept(&self, answer: Answer) -> Result<Value, LoginError> {
         match answer {
-            Answer::Good(body) => {
-                serde_json::from_slice(&body).map_err(|_| self.unreachable("its answer is strange"))
-            }
+            Answer::Good(body) => serde_json::from_slice(&body)
+                .ok()
+                .filter(Value::is_object)
+                .ok_or_else(|| self.strange("JSON")),
             answer => Err(self.refusal(answer)),
         }
     }
@@ -107,13 +106,21 @@ impl Issuer {
                 issuer: self.metadata.issuer.clone(),
                 code,
             },
-            Answer::Lost(what) | Answer::Unsent(what) => self.unreachable(what),
-            Answer::Good(_) => self.unreachable("its answer is strange"),
+            Answer::Refusal(status) => {
+                let what = format!("it answered {status} and gave no reason");
+                unusable(&self.metadata.issuer, what)
+            }
+            Answer::Lost(what) | Answer::Unsent(what) => unreachable(&self.metadata.issuer, what),
+            Answer::Good(_) => self.strange("what was asked for"),
         }
     }
 
-    pub(crate) fn unreachable(&self, what: impl Into<String>) -> LoginError {
-        unreachable(&self.metadata.issuer, what)
+    /// Says that a good answer lacks something.
+    pub(crate) fn strange(&self, lacking: &str) -> LoginError {
+        unusable(
+            &self.metadata.issuer,
+            format!("its answer holds no {lacking}"),
+        )
     }
 
     /// Says that the issuer lacks something, and what else can be done.
@@ -123,6 +130,35 @@ impl Issuer {
 }
 
 impl Metadata {
+    /// Reads the fields that count. One that is null or of another type is not there.
+    fn read(body: &[u8]) -> Result<Self, &'static str> {
+        let document: Value =
+            serde_json::from_slice(body).map_err(|_| "its metadata is no JSON")?;
+        let url = |name: &str| text(&document, name)?.parse::<Url>().ok();
+        // Where it is announced in whatever way, the stricter rule holds.
+        let announced = |name: &str| match document.get(name) {
+            Some(Value::Bool(announced)) => *announced,
+            Some(Value::String(text)) => text.eq_ignore_ascii_case("true"),
+            _ => false,
+        };
+        Ok(Self {
+            issuer: text(&document, "issuer")
+                .ok_or("its metadata names no issuer")?
+                .to_owned(),
+            authorization_endpoint: url("authorization_endpoint"),
+            token_endpoint: url("token_endpoint").ok_or("its metadata names no token endpoint")?,
+            registration_endpoint: url("registration_endpoint"),
+            device_authorization_endpoint: url("device_authorization_endpoint"),
+            revocation_endpoint: url("revocation_endpoint"),
+            authorization_response_iss_parameter_supported: announced(
+                "authorization_response_iss_parameter_supported",
+            ),
+            client_id_metadata_document_supported: announced(
+                "client_id_metadata_document_supported",
+            ),
+        })
+    }
+
     /// Codes and tokens travel to these.
     fn check(&self) -> Result<(), LoginError> {
         let endpoints = [
@@ -136,7 +172,7 @@ impl Metadata {
             return Ok(());
         }
         let what = "its metadata names an endpoint without https";
-        Err(unreachable(&self.issuer, what))
+        Err(unusable(&self.issuer, what))
     }
 }
 
@@ -144,6 +180,35 @@ fn unreachable(issuer: &str, problem: impl Into<String>) -> LoginError {
     LoginError::Unreachable {
         issuer: issuer.to_owned(),
         problem: problem.into(),
+    }
+}
+
+fn unusable(issuer: &str, problem: impl Into<String>) -> LoginError {
+    LoginError::Unusable {
+        issuer: issuer.to_owned(),
+        problem: problem.into(),
+    }
+}
+
+/// Whether two texts name the same issuer.
+pub(crate) fn is_same(one: &str, other: &str) -> bool {
+    one.strip_suffix('/').unwrap_or(one) == other.strip_suffix('/').unwrap_or(other)
+}
+
+/// What to do about metadata of another name. That name is shown only where it can be one.
+fn another(named: &str) -> String {
+    match Url::parse(named) {
+        Ok(url)
+            if is_safe(&url)
+                && named.len() <= 200
+                && named.bytes().all(|b| b.is_ascii_graphic()) =>
+        {
+            format!(
+                "its metadata names another issuer, {named}: if that is the one you mean, set \
+                 OAUTH_ISSUER to exactly this text"
+            )
+        }
+        _ => "its metadata names another issuer".to_owned(),
     }
 }
 
@@ -159,6 +224,8 @@ fn client() -> Result<reqwest::Client, LoginError> {
 }
 
 async fn send(request: RequestBuilder) -> Answer {
+    // Some answer in the encoding of forms unless they are asked.
+    let request = request.header("accept", "application/json");
     let mut response = match request.send().await {
         Ok(response) => response,
         Err(error) if error.is_connect() => {
@@ -181,41 +248,50 @@ async fn send(request: RequestBuilder) -> Answer {
             Err(_) => return Answer::Lost("the connection broke".to_owned()),
         }
     }
-    if status.is_success() {
-        return Answer::Good(body);
-    }
+    answer(status, Zeroizing::new(without_mark(&body).to_vec()))
+}
+
+/// What a status and a body mean. Some issuers answer an error with status 200.
+fn answer(status: StatusCode, body: Zeroizing<Vec<u8>>) -> Answer {
+    let passing = [
+        StatusCode::REQUEST_TIMEOUT,
+        StatusCode::TOO_EARLY,
+        StatusCode::TOO_MANY_REQUESTS,
+    ];
+    let definite = status.is_client_error() && !passing.contains(&status);
     match error_code(&body) {
-        Some(code) if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => {
-            Answer::Error(code)
-        }
+        Some(code) if definite || status.is_success() => Answer::Error(code),
+        None if status.is_success() => Answer::Good(body),
+        None if definite => Answer::Refusal(status.as_u16()),
         _ => Answer::Lost(format!("it answered {}", status.as_u16())),
     }
 }
 
-/// The `error` of an OAuth error answer, where it looks like one.
+/// The `error` of an OAuth error answer: its code, also where it is the member of an object, or
+/// that there is one.
 fn error_code(body: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Refusal {
-        error: String,
-    }
-    let code = serde_json::from_slice::<Refusal>(body).ok()?.error;
-    is_code(&code).then_some(code)
+    let document: Value = serde_json::from_slice(body).ok()?;
+    let code = match document.get("error")? {
+        Value::String(code) => code.trim(),
+        Value::Object(error) => {
+            let named = |name: &str| error.get(name)?.as_str();
+            named("code").or_else(|| named("type")).unwrap_or("?")
+        }
+        Value::Bool(true) | Value::Number(_) | Value::Array(_) => "?",
+        Value::Bool(false) | Value::Null => "",
+    };
+    let code = match code {
+        "" => return None,
+        code if is_code(code) => code,
+        _ => "an error without a known code",
+    };
+    Some(code.to_owned())
 }
 
 /// Error codes are shown: nothing but what standards call their codes.
 pub(crate) fn is_code(code: &str) -> bool {
     let legal = |c: char| c.is_ascii_lowercase() || c == '_';
     (1..=40).contains(&code.len()) && code.chars().all(legal)
-}
-
-fn url<'de, D: Deserializer<'de>>(text: D) -> Result<Url, D::Error> {
-    String::deserialize(text)?.parse().map_err(D::Error::custom)
-}
-
-fn optional_url<'de, D: Deserializer<'de>>(text: D) -> Result<Option<Url>, D::Error> {
-    let text = Option::<String>::deserialize(text)?;
-    let parsed = text.map(|text| text.parse().map_err(D::Error::custom));
-    parsed.transpose()
 }
 
 fn is_safe(url: &Url) -> bool {
@@ -261,7 +337,7 @@ mod tests {
         assert_eq!(metadata_urls("https://auth.test/tenant/").len(), 3);
         let metadata = |token_endpoint: &str| -> Metadata {
             let json = serde_json::json!({"issuer": "x", "token_endpoint": token_endpoint});
-            serde_json::from_value(json).unwrap()
+            Metadata::read(json.to_string().as_bytes()).unwrap()
         };
         assert!(metadata("https://auth.test/token").check().is_ok());
         assert!(metadata("http://auth.test/token").check().is_err());
@@ -275,14 +351,74 @@ mod tests {
             code(r#"{"error":"invalid_grant","error_description":"secret"}"#).as_deref(),
             Some("invalid_grant")
         );
-        for text in [
-            "",
-            "{}",
-            r#"{"error":""}"#,
-            r#"{"error":"<script>"}"#,
-            r#"{"error":7}"#,
+        let unknown = "an error without a known code";
+        for (text, expected) in [
+            ("", None),
+            ("{}", None),
+            (r#"{"error":""}"#, None),
+            (r#"{"error":null}"#, None),
+            (r#"{"error":false}"#, None),
+            (r#"{"error":"<script>"}"#, Some(unknown)),
+            (r#"{"error":7}"#, Some(unknown)),
+            (r#"{"error":{"message":"x"}}"#, Some(unknown)),
+            (
+                r#"{"error":{"code":"invalid_grant"}}"#,
+                Some("invalid_grant"),
+            ),
         ] {
-            assert_eq!(code(text), None, "{text}");
+            assert_eq!(code(text).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_one_whatever_its_status_and_passes_only_where_it_can() {
+        let told = |status: u16, body: &str| {
+            let body = Zeroizing::new(body.as_bytes().to_vec());
+            match answer(StatusCode::from_u16(status).unwrap(), body) {
+                Answer::Good(_) => "good".to_owned(),
+                Answer::Error(code) => code,
+                Answer::Refusal(status) => format!("refusal {status}"),
+                Answer::Lost(_) => "lost".to_owned(),
+                Answer::Unsent(_) => "unsent".to_owned(),
+            }
+        };
+        let pending = r#"{"error":"authorization_pending"}"#;
+        assert_eq!(told(200, pending), "authorization_pending");
+        assert_eq!(told(400, pending), "authorization_pending");
+        assert_eq!(told(200, r#"{"access_token":"x","error":null}"#), "good");
+        assert_eq!(told(503, pending), "lost");
+        assert_eq!(told(429, r#"{"error":"slow"}"#), "lost");
+        assert_eq!(told(403, "<html>"), "refusal 403");
+        assert_eq!(told(502, "<html>"), "lost");
+        assert_eq!(told(302, ""), "lost");
+    }
+
+    #[test]
+    fn fields_that_nobody_needs_may_be_anything() {
+        let odd = r#"{"issuer":"https://a.test","token_endpoint":"https://a.test/t",
+            "authorization_endpoint":"https://a.test/a","registration_endpoint":"",
+            "device_authorization_endpoint":null,"revocation_endpoint":7,
+            "authorization_response_iss_parameter_supported":null,
+            "client_id_metadata_document_supported":"true","scopes_supported":{}}"#;
+        let read = Metadata::read(odd.as_bytes()).unwrap();
+        assert!(read.authorization_endpoint.is_some() && read.registration_endpoint.is_none());
+        assert!(read.device_authorization_endpoint.is_none() && read.revocation_endpoint.is_none());
+        assert!(!read.authorization_response_iss_parameter_supported);
+        assert!(read.client_id_metadata_document_supported);
+        for needed in ["{}", "[]", "", r#"{"issuer":"x","token_endpoint":null}"#] {
+            assert!(Metadata::read(needed.as_bytes()).is_err(), "{needed}");
+        }
+    }
+
+    #[test]
+    fn an_issuer_of_another_name_is_shown_as_it_has_to_be_written() {
+        assert!(is_same("https://a.test/", "https://a.test"));
+        assert!(is_same("https://a.test", "https://a.test/"));
+        assert!(!is_same("https://a.test//", "https://a.test"));
+        assert!(!is_same("https://A.test", "https://a.test"));
+        assert!(another("https://A.test").contains("https://A.test"));
+        for hidden in ["http://a.test", "\u{1b}[2J", "javascript:x"] {
+            assert!(!another(hidden).contains(hidden), "{hidden}");
         }
     }
 }

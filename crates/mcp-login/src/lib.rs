@@ -12,6 +12,7 @@ mod device;
 mod error;
 mod helper;
 mod issuer;
+mod lenient;
 mod lifecycle;
 mod local;
 mod lock;
@@ -26,7 +27,7 @@ pub use error::LoginError;
 pub use helper::{Helper, report};
 pub use lifecycle::{Revocation, log_in, log_out};
 pub use local::LocalLogin;
-pub use refresh::{RefreshError, refresh};
+pub use refresh::{Over, RefreshError, refresh};
 
 pub use store::{CredentialStore, Glance, Keeping, Kept, Loaded, StoreError};
 pub use token::LoginRequest;

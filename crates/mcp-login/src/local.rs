@@ -133,7 +133,13 @@ impl LocalLogin {
         match self.next(loaded, true).await {
             Ok(next) => Ok(next.credential.access_token().clone()),
             Err(RefreshError::None) => Err(CredentialError::new(MISSING)),
-            Err(error @ RefreshError::Over { .. }) => Err(over(ended, &error.to_string())),
+            Err(RefreshError::Over(why)) => Err(over(ended, &why.to_string())),
+            Err(RefreshError::Failed(error)) if !error.is_passing() => {
+                Err(CredentialError::new(format!(
+                    "{ended}, and it cannot be refreshed: {error}. Where that cannot be mended, run \
+                     `braingrid-mcp login` in a terminal."
+                )))
+            }
             Err(error) => Err(CredentialError::new(format!(
                 "{ended}, and it cannot be refreshed right now: {error}. Try again in a moment; \
                  you do not have to log in again."

@@ -12,7 +12,7 @@ use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 
 use super::credential::StoredCredential;
-use super::error::LoginError;
+use super::error::{LoginError, is_of_the_client, is_passing};
 use super::issuer::{Answer, Issuer};
 use super::lock::Patience;
 use super::store::{CredentialStore, Loaded, StoreError};
@@ -29,17 +29,41 @@ pub enum RefreshError {
     #[error("another process is refreshing the login")]
     Busy,
     /// The login is over: only logging in again helps.
-    #[error("{}", match .interrupted {
-        true => "an earlier refresh was interrupted, and the issuer takes each refresh token once",
-        false => "the issuer takes its refresh token no more: it ended or was revoked",
-    })]
-    Over {
-        /// Whether a refresh was cut short before.
-        interrupted: bool,
-    },
-    /// Nobody can tell right now.
+    #[error("{0}")]
+    Over(Over),
+    /// It did not work this time.
     #[error(transparent)]
     Failed(#[from] LoginError),
+}
+
+/// Why only logging in again helps.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Over {
+    /// The refresh token is taken no more.
+    #[error("the issuer takes its refresh token no more: it ended or was revoked")]
+    Ended,
+    /// The same, after an answer that nobody got.
+    #[error("an earlier refresh was interrupted, and the issuer takes each refresh token once")]
+    Interrupted,
+    /// The issuer has forgotten the client that the login belongs to, as when it prunes
+    /// registrations; with its error code.
+    #[error("the issuer does not know the client any more that you logged in with ({0})")]
+    Forgotten(String),
+    /// The issuer refuses for another reason, which is there again the next time.
+    #[error("the issuer refuses to renew it ({0})")]
+    Refused(String),
+}
+
+impl Over {
+    /// What a refusal with this code means for the login.
+    fn by(code: String) -> Self {
+        if is_of_the_client(&code) {
+            Self::Forgotten(code)
+        } else {
+            Self::Refused(code)
+        }
+    }
 }
 
 impl From<StoreError> for RefreshError {
@@ -85,7 +109,7 @@ pub async fn refresh(
     let interrupted = was_interrupted(store, seen);
     let before = loaded.credential;
     let Some((client, token)) = client_of(&before).await? else {
-        return Err(RefreshError::Over { interrupted: false });
+        return Err(RefreshError::Over(Over::Ended));
     };
     let note = serde_json::to_string(&Note {
         stamp: seen.to_owned(),
@@ -99,10 +123,23 @@ pub async fn refresh(
             over.refresh_token = None;
             store.saved(over).await?;
             store.remove_note()?;
-            Err(RefreshError::Over { interrupted })
+            Err(RefreshError::Over(if interrupted {
+                Over::Interrupted
+            } else {
+                Over::Ended
+            }))
         }
         // It may have been acted upon: the note stays, and the next one asks at once.
         lost @ Answer::Lost(_) => Err(client.issuer.refusal(lost).into()),
+        // The refresh token stays: the client may be known again one day.
+        Answer::Error(code) if !is_passing(&code) => {
+            store.remove_note()?;
+            Err(RefreshError::Over(Over::by(code)))
+        }
+        Answer::Refusal(status) => {
+            store.remove_note()?;
+            Err(RefreshError::Over(Over::Refused(status.to_string())))
+        }
         answer @ (Answer::Error(_) | Answer::Unsent(_)) => {
             store.remove_note()?;
             Err(client.issuer.refusal(answer).into())

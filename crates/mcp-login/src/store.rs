@@ -54,7 +54,10 @@ impl fmt::Display for Kept {
 #[non_exhaustive]
 pub enum StoreError {
     /// The file cannot be read or written.
-    #[error("{}: {problem}", path.display())]
+    #[error(
+        "{}: {problem} (this user has to be able to read and write it)",
+        path.display()
+    )]
     File {
         /// Which one.
         path: PathBuf,

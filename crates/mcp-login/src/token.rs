@@ -1,16 +1,17 @@
 //! The token endpoint: from a grant to a login (RFC 6749 sections 4.1.3, 5 and 6).
 
-use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mcp_core::own_token::claims;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::credential::StoredCredential;
 use super::error::LoginError;
 use super::issuer::{Answer, Issuer};
+use super::lenient::{seconds, secret, words};
 
 /// As whom and for what a login is asked.
 #[derive(Debug, Clone)]
@@ -49,10 +50,13 @@ impl Client {
             return Err(self.issuer.refusal(answer));
         };
         let tokens: Option<Tokens<'_>> = serde_json::from_slice(&body).ok();
-        let tokens = tokens.filter(|tokens| tokens.token_type.eq_ignore_ascii_case("bearer"));
-        let strange = || self.issuer.unreachable("its answer holds no bearer token");
-        let tokens = tokens.ok_or_else(strange)?;
-        let access_token = SecretString::from(&*tokens.access_token);
+        let tokens = tokens.filter(Tokens::is_bearer);
+        let access_token = tokens
+            .as_ref()
+            .and_then(|tokens| secret(tokens.access_token));
+        let (Some(tokens), Some(access_token)) = (tokens, access_token) else {
+            return Err(self.issuer.strange("bearer token"));
+        };
         let now = SystemTime::now();
         let mut login = StoredCredential::new(access_token, now);
         login.expires_at = tokens.end(now).or_else(|| expiry(login.access_token()));
@@ -60,11 +64,9 @@ impl Client {
         login.client_id = Some(self.id.clone());
         login.resource = self.resource.clone();
         // Left out, it is what was asked for (RFC 6749 section 5.1).
-        login.scopes = tokens.scope.map_or_else(
-            || self.scopes.clone(),
-            |scope| scope.split_whitespace().map(str::to_owned).collect(),
-        );
-        login.refresh_token = tokens.refresh_token.as_deref().map(SecretString::from);
+        let granted = tokens.scope.as_ref().and_then(words);
+        login.scopes = granted.unwrap_or_else(|| self.scopes.clone());
+        login.refresh_token = secret(tokens.refresh_token);
         Ok(login)
     }
 }
@@ -73,23 +75,26 @@ impl Client {
 #[derive(Deserialize)]
 struct Tokens<'a> {
     #[serde(borrow)]
-    access_token: Cow<'a, str>,
+    access_token: Option<&'a RawValue>,
+    token_type: Option<Value>,
     #[serde(borrow)]
-    token_type: Cow<'a, str>,
-    #[serde(borrow)]
-    refresh_token: Option<Cow<'a, str>>,
-    scope: Option<String>,
-    /// A number; some issuers write it as text.
+    refresh_token: Option<&'a RawValue>,
+    scope: Option<Value>,
     expires_in: Option<Value>,
 }
 
 impl Tokens<'_> {
+    /// One whose type is not said is taken for the only type that is asked for.
+    fn is_bearer(&self) -> bool {
+        self.token_type.as_ref().is_none_or(|kind| {
+            let kind = kind.as_str().unwrap_or("another");
+            kind.trim().eq_ignore_ascii_case("bearer")
+        })
+    }
+
     fn end(&self, now: SystemTime) -> Option<SystemTime> {
-        let seconds = match self.expires_in.as_ref()? {
-            Value::String(text) => text.parse().ok()?,
-            number => number.as_u64()?,
-        };
-        now.checked_add(Duration::from_secs(seconds))
+        let left = seconds(self.expires_in.as_ref()?)?;
+        now.checked_add(Duration::from_secs(left))
     }
 }
 
@@ -108,6 +113,44 @@ impl StoredCredential {
 
 /// The end that a JWT names.
 fn expiry(token: &SecretString) -> Option<SystemTime> {
-    let seconds = claims(token)?.get("exp")?.as_u64()?;
-    UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+    let end = seconds(claims(token)?.get("exp")?)?;
+    UNIX_EPOCH.checked_add(Duration::from_secs(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_may_be_odd_where_it_does_not_count() {
+        let cases = [
+            (r#"{"access_token":"a","token_type":"Bearer"}"#, true),
+            (
+                r#"{"access_token":"a","token_type":"bearer","expires_in":"60","scope":["a"],"refresh_token":null,"id_token":7}"#,
+                true,
+            ),
+            (
+                r#"{"access_token":"a","expires_in":{},"scope":7,"refresh_token":""}"#,
+                true,
+            ),
+            (
+                r#"{"access_token":"a","token_type":null,"refresh_token":[]}"#,
+                true,
+            ),
+            (r#"{"access_token":"a","token_type":"DPoP"}"#, false),
+            (r#"{"access_token":"a","token_type":7}"#, false),
+            (r#"{"access_token":"","token_type":"bearer"}"#, false),
+            (r#"{"access_token":"a b","token_type":"bearer"}"#, false),
+            (r#"{"access_token":null,"token_type":"bearer"}"#, false),
+            (r#"{"token_type":"bearer"}"#, false),
+            ("[]", false),
+        ];
+        for (body, good) in cases {
+            let tokens = serde_json::from_str::<Tokens<'_>>(body).ok();
+            let token = tokens
+                .filter(Tokens::is_bearer)
+                .and_then(|tokens| secret(tokens.access_token));
+            assert_eq!(token.is_some(), good, "{body}");
+        }
+    }
 }

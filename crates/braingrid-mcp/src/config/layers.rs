@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 
 use config::{ConfigError, FileFormat, Map, Source, Value, ValueKind};
 use secrecy::{ExposeSecret, SecretString};
-use zeroize::Zeroizing;
 
 use super::problem::{Problem, nearest};
-use super::settings::{Kind, SETTINGS, Setting};
+use super::settings::{AUDIT_LOG, Kind, LOGIN_DIR, REDIS_CA, SETTINGS, Setting};
+use crate::{owner, text};
 
-/// The file that is read when none is named.
+/// The file that is read when none is named, in the user's own folder.
 pub(crate) const DEFAULT_FILE: &str = "braingrid-mcp.toml";
 
 /// Where a value came from.
@@ -170,16 +170,18 @@ pub(crate) fn flags(given: &BTreeMap<&'static str, String>) -> Layer {
     layer
 }
 
-/// The layer of the environment, as far as its settings are `wanted`.
+/// The layer of the environment, as far as its settings are `wanted`. A `local` server is started
+/// in whatever folder its client has open, so that a relative path would mean a stranger's file.
 pub(crate) fn environment(
     environment: &Environment,
     wanted: impl Fn(&Setting) -> bool,
+    local: bool,
     problems: &mut Vec<Problem>,
     warnings: &mut Vec<String>,
 ) -> Layer {
     let mut layer = Layer::default();
     for setting in SETTINGS.into_iter().filter(|setting| wanted(setting)) {
-        let given = variables(setting, environment, problems);
+        let given = variables(setting, environment, local, problems);
         let Some((name, value)) = given.first() else {
             continue;
         };
@@ -191,6 +193,13 @@ pub(crate) fn environment(
             }
         }
         let origin = Origin::Environment { name: name.clone() };
+        if let Some(path) = path_of(setting, value.expose_secret())
+            && local
+            && path.is_relative()
+        {
+            problems.push(relative(name, path));
+            continue;
+        }
         if setting.secret {
             layer.put_secret(setting, value.clone(), origin);
         } else {
@@ -204,6 +213,7 @@ pub(crate) fn environment(
 fn variables(
     setting: &Setting,
     environment: &Environment,
+    local: bool,
     problems: &mut Vec<Problem>,
 ) -> Vec<(String, SecretString)> {
     let mut given = Vec::new();
@@ -218,6 +228,9 @@ fn variables(
         match (value, path) {
             (Some(_), Some(_)) => problems.push(both_given(name, &file_name)),
             (Some(value), None) => given.push(((*name).to_owned(), value)),
+            (None, Some(path)) if local && Path::new(path.expose_secret()).is_relative() => {
+                problems.push(relative(&file_name, Path::new(path.expose_secret())));
+            }
             (None, Some(path)) => {
                 let secret = secret_file(&file_name, Path::new(path.expose_secret()), problems);
                 given.extend(secret.map(|secret| (file_name, secret)));
@@ -248,6 +261,26 @@ fn variable(
     }
 }
 
+/// The path that a setting is, where it is one.
+fn path_of<'a>(setting: &Setting, value: &'a str) -> Option<&'a Path> {
+    let is_path = setting.key == LOGIN_DIR.key
+        || setting.key == REDIS_CA.key
+        || (setting.key == AUDIT_LOG.key && value.contains(['/', std::path::MAIN_SEPARATOR]));
+    is_path.then(|| Path::new(value))
+}
+
+pub(super) fn relative(name: &str, path: &Path) -> Problem {
+    Problem::new(
+        name,
+        format!(
+            "{} is a relative path, and a local server is started in whatever folder its client \
+             has open",
+            path.display()
+        ),
+        "write the whole path, from the root on",
+    )
+}
+
 fn both_given(name: &str, file_name: &str) -> Problem {
     Problem::new(
         name,
@@ -262,8 +295,8 @@ pub(crate) fn secret_file(
     path: &Path,
     problems: &mut Vec<Problem>,
 ) -> Option<SecretString> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => Zeroizing::new(text),
+    let text = match text::read(path) {
+        Ok(text) => text,
         Err(error) => {
             problems.push(Problem::new(
                 name,
@@ -285,18 +318,31 @@ pub(crate) fn secret_file(
     Some(SecretString::from(secret))
 }
 
-/// The layer of the configuration file.
+/// The layer of the configuration file: the one that is named, else the one in the user's own
+/// folder. The working directory is nobody's word: clients start servers in cloned repositories.
 pub(crate) fn file(
     named: Option<(PathBuf, Origin)>,
     directory: &Path,
+    user_folder: Option<&Path>,
     problems: &mut Vec<Problem>,
 ) -> Layer {
-    let (path, label, required) = match named {
-        Some((path, origin)) => (directory.join(path), origin.to_string(), true),
-        None => (directory.join(DEFAULT_FILE), DEFAULT_FILE.to_owned(), false),
+    let required = named.is_some();
+    let (path, label) = match (named, user_folder) {
+        (Some((path, origin)), _) => (directory.join(path), origin.to_string()),
+        (None, Some(folder)) => {
+            let path = folder.join(DEFAULT_FILE);
+            let label = path.display().to_string();
+            (path, label)
+        }
+        (None, None) => return Layer::default(),
     };
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => Zeroizing::new(text),
+    if !required && let Err(what) = owner::check(&path) {
+        let fix = "make it yours, and writable by nobody else, or name it with --config";
+        problems.push(Problem::new(label, what, fix));
+        return Layer::default();
+    }
+    let text = match text::read(&path) {
+        Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => {
             return Layer::default();
         }
@@ -358,7 +404,10 @@ fn file_layer(path: &Path, values: Map<String, Value>, problems: &mut Vec<Proble
             (Some(_), Some(_)) => {
                 problems.push(both_given(setting.key, &file_key));
             }
-            (Some(value), None) => layer.put(setting, value.kind, origin(setting.key)),
+            (Some(value), None) => {
+                let value = beside(path, setting, value.kind);
+                layer.put(setting, value, origin(setting.key));
+            }
             (None, Some(at)) => {
                 let base = path.parent().unwrap_or_else(|| Path::new("."));
                 let at = base.join(at.into_string().unwrap_or_default());
@@ -374,6 +423,22 @@ fn file_layer(path: &Path, values: Map<String, Value>, problems: &mut Vec<Proble
     layer
 }
 
+/// A relative path in the file means a place beside the file.
+fn beside(file: &Path, setting: &Setting, value: ValueKind) -> ValueKind {
+    match value {
+        ValueKind::String(text) => match path_of(setting, &text) {
+            Some(path) if !text.is_empty() => {
+                let folder = file.parent().unwrap_or(Path::new("."));
+                let whole = std::path::absolute(folder.join(path));
+                let whole = whole.unwrap_or_else(|_| folder.join(path));
+                ValueKind::String(whole.to_string_lossy().into_owned())
+            }
+            _ => ValueKind::String(text),
+        },
+        other => other,
+    }
+}
+
 fn unknown_key(path: &Path, key: &str) -> Problem {
     let keys = SETTINGS
         .iter()
@@ -387,6 +452,26 @@ fn unknown_key(path: &Path, key: &str) -> Problem {
         "there is no such setting",
         fix,
     )
+}
+
+/// Says that a file in the working directory is not read, to somebody who may count on it. It is
+/// neither opened nor followed.
+pub(crate) fn unread(directory: &Path, user_folder: Option<&Path>) -> Option<String> {
+    std::fs::symlink_metadata(directory.join(DEFAULT_FILE)).ok()?;
+    let same = |folder: &Path| match (folder.canonicalize(), directory.canonicalize()) {
+        (Ok(folder), Ok(directory)) => folder == directory,
+        _ => false,
+    };
+    if user_folder.is_some_and(same) {
+        return None;
+    }
+    let own = user_folder.map_or_else(String::new, |folder| {
+        format!(", or move it to {}", folder.join(DEFAULT_FILE).display())
+    });
+    Some(format!(
+        "{DEFAULT_FILE} in the working directory is not read, because whoever wrote this folder \
+         could have written it; if it is yours, name it with --config or BRAINGRID_CONFIG{own}"
+    ))
 }
 
 /// Warns of variables that look like ours and are not.

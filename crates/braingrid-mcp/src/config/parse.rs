@@ -660,7 +660,9 @@ pub(crate) fn audit_target(value: &str) -> Parsed<AuditChoice> {
 /// A file with certificates in PEM form.
 pub(crate) fn certificates(value: &str) -> Parsed<Vec<u8>> {
     match std::fs::read(value) {
-        Ok(pem) if pem.windows(10).any(|text| text == b"-----BEGIN") => Ok(pem),
+        Ok(pem) if pem.windows(10).any(|text| text == b"-----BEGIN") => {
+            Ok(crate::text::without_mark(&pem).to_vec())
+        }
         Ok(_) => refuse(
             format!("{} holds no certificate", quoted(value)),
             "name a PEM file, which has -----BEGIN CERTIFICATE----- in it",

@@ -122,8 +122,15 @@ const INTRODUCTION: &str = "\
 Every setting can stand in a file, in the environment, and many on the command line. The stronger
 one wins: **defaults < file < environment < flags**.
 
-- The **file** is TOML: `braingrid-mcp.toml` in the working directory, or the one that `--config`
-  names. Keys stand at the top level. An unknown key is an error.
+- The **file** is TOML: the one that `--config` or `BRAINGRID_CONFIG` names, else `braingrid-mcp.toml`
+  in your own folder: `braingrid-mcp` in `$XDG_CONFIG_HOME` or `~/.config`; on macOS in
+  `~/Library/Application Support`, on Windows in `%APPDATA%`. Keys stand at the top level. An unknown
+  key is an error.
+- **No file of the working directory** is read unasked, for clients start servers in whatever
+  repository is open. (`.braingrid/project.json` may name a project there, and nothing else; see
+  [login](login.md#the-project-of-a-checkout).) A `braingrid-mcp.toml` there is pointed out and not
+  opened.
+- A **relative path** in the file is relative to the file. In a variable a local server refuses it.
 - An **environment variable** that is empty counts as not set. Where a setting has two variables,
   the first named wins. Variables that only the other transport reads are not looked at.
 - **Secrets** have no flag, for command lines are visible to other users. Each can be read from a
@@ -195,7 +202,7 @@ the rest of its standard variables itself, among them `OTEL_EXPORTER_OTLP_HEADER
 | 1 | `healthcheck`: the server is not ready. `doctor`: something has to be fixed. `install`, `uninstall`: you said no |
 | 64 | The command line is wrong |
 | 65 | `install`, `uninstall`: the client's file cannot be read, understood or written; it is as it was |
-| 69 | The issuer or BrainGrid cannot be reached: try again |
+| 69 | The issuer or BrainGrid cannot be reached (try again), or does not answer as it should |
 | 70 | The server could not start or failed; the log says why |
 | 77 | There is no login, or it was refused |
 | 78 | The configuration is wrong |

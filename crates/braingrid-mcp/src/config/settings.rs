@@ -178,8 +178,8 @@ pub(crate) static CONFIG_FILE: Setting = Setting::new(
 .kind(Kind::FilePath)
 .says(
     "Configuration file",
-    "Without it, `braingrid-mcp.toml` in the working directory is read when it is there. \
-             A file named here has to be there.",
+    "Without it, `braingrid-mcp.toml` in your own configuration folder is read when it is there; \
+             never one in the working directory. A file named here has to be there.",
 );
 
 pub(crate) static TRANSPORT: Setting = Setting::new(

@@ -1,5 +1,6 @@
 //! What the settings promise, by loading them.
 
+mod places;
 mod secrets;
 
 use super::*;
@@ -32,6 +33,13 @@ fn around(directory: &Path, environment: &[(&str, &str)]) -> Surroundings {
     }
 }
 
+/// The same with a configuration file that is named.
+fn around_file(file: &Path, environment: &[(&str, &str)]) -> Surroundings {
+    let mut environment = environment.to_vec();
+    environment.push(("BRAINGRID_CONFIG", file.to_str().unwrap()));
+    around(EMPTY.path(), &environment)
+}
+
 fn flags(given: &[(&'static str, &str)]) -> Flags {
     given
         .iter()
@@ -57,8 +65,9 @@ fn load_http(environment: &[(&str, &str)]) -> Result<Loaded, Problems> {
 /// Loads a configuration file with a few variables.
 fn load_file(toml: &str, environment: &[(&str, &str)]) -> Result<Loaded, Problems> {
     let directory = tempfile::tempdir().unwrap();
-    std::fs::write(directory.path().join("braingrid-mcp.toml"), toml).unwrap();
-    load(&Flags::new(), &around(directory.path(), environment))
+    let file = directory.path().join("braingrid-mcp.toml");
+    std::fs::write(&file, toml).unwrap();
+    load(&Flags::new(), &around_file(&file, environment))
 }
 
 fn http(loaded: Result<Loaded, Problems>) -> HttpSettings {
@@ -144,7 +153,7 @@ fn flags_over_environment_over_file_over_defaults() {
         std::fs::write(&file, toml).unwrap();
         let mut environment = environment.to_vec();
         environment.extend([("MCP_TRANSPORT", "http"), ("UPSTREAM_AUDIENCE", "api")]);
-        http(load(&flags(given), &around(directory.path(), &environment)))
+        http(load(&flags(given), &around_file(&file, &environment)))
             .listen
             .port()
     };
@@ -599,8 +608,9 @@ fn the_example_in_the_documentation_works() {
     let toml = format!("{example}\n[[issuers]]{issuers}")
         .replace("/run/secrets/encryption-key", "key")
         .replace("/run/secrets/redis-url", "redis");
-    std::fs::write(directory.path().join("braingrid-mcp.toml"), toml).unwrap();
-    let settings = http(load(&Flags::new(), &around(directory.path(), &[])));
+    let file = directory.path().join("braingrid-mcp.toml");
+    std::fs::write(&file, toml).unwrap();
+    let settings = http(load(&Flags::new(), &around_file(&file, &[])));
     assert_eq!(settings.auth.issuers.len(), 2);
     assert!(settings.session.keys.is_some());
 }

@@ -15,6 +15,7 @@ use super::show::{describe, profile};
 use super::{Local, LoginArgs, code, fail, tell};
 use crate::cli::exit;
 use crate::config::{self, LoginStore};
+use crate::text;
 
 /// Long enough to find a password and a second factor.
 const PATIENCE: Duration = Duration::from_mins(10);
@@ -51,7 +52,9 @@ async fn in_a_browser(
 ) -> Result<StoredCredential, LoginError> {
     let issuer = request.issuer.clone();
     let login = BrowserLogin::start(request).await?;
-    let opened = !no_browser && webbrowser::open(login.url().as_str()).is_ok();
+    // Away from a folder that others may have written: a relative entry of PATH leads nowhere then.
+    let away = std::env::set_current_dir(std::path::MAIN_SEPARATOR_STR).is_ok();
+    let opened = !no_browser && away && webbrowser::open(login.url().as_str()).is_ok();
     let what = if opened {
         format!("Your browser opens {issuer}. If it does not, open this address:")
     } else {
@@ -137,7 +140,7 @@ fn read_token(source: &Path) -> Result<SecretString, u8> {
 }
 
 fn read(source: impl io::Read) -> io::Result<Zeroizing<String>> {
-    let mut text = Zeroizing::new(String::new());
-    source.take(LONGEST).read_to_string(&mut text)?;
-    Ok(text)
+    let mut bytes = Zeroizing::new(Vec::new());
+    source.take(LONGEST).read_to_end(&mut bytes)?;
+    text::decode(&bytes).ok_or_else(|| io::Error::other("it is no text"))
 }

@@ -359,8 +359,10 @@ async fn an_issuer_with_keys_elsewhere_or_of_another_kind() {
     let home = home();
     let issuer = world.issuer.url();
     let file = format!("[[issuers]]\nissuer = \"{issuer}\"\nalgorithms = [\"ES384\"]\n");
-    fs::write(home.path().join("braingrid-mcp.toml"), file).unwrap();
-    let report = doctor_in(&world.command().without_env("OAUTH_ISSUER"), home.path()).await;
+    let path = home.path().join("braingrid-mcp.toml");
+    fs::write(&path, file).unwrap();
+    let command = world.command().without_env("OAUTH_ISSUER");
+    let report = doctor_in(&command.env("BRAINGRID_CONFIG", path), home.path()).await;
     report.needs_fix("issuer keys", &["configured algorithms", "accepted here"]);
 }
 

@@ -375,6 +375,40 @@ async fn flags_choose_the_tools_and_the_checkout_the_project() {
     );
 }
 
+/// The folder that names the project may be anybody's: whoever writes there is told, once.
+#[tokio::test]
+async fn the_project_of_the_checkout_is_shown_in_info_and_in_the_first_writing_answer() {
+    let world = World::small().await;
+    let token = world.token("user_ada", "org_ada");
+    let checkout = tempfile::tempdir().unwrap();
+    let folder = checkout.path().join(".braingrid");
+    std::fs::create_dir(&folder).unwrap();
+    // As Windows PowerShell saves it, with both spellings.
+    let text = "\u{feff}{\"project_short_id\":\"PROJ-1\",\"projectShortId\":\"PROJ-1\"}";
+    std::fs::write(folder.join("project.json"), text).unwrap();
+    let command = world.stdio_command().env("BRAINGRID_API_TOKEN", token);
+    let mut command = command.command();
+    command.current_dir(checkout.path());
+    let client = connect_stdio(command, Generation::Modern).await.unwrap();
+    let text = async |tool: &str, arguments: Value| {
+        let answer = call(&client, tool, arguments).await.unwrap();
+        assert_ne!(answer.is_error, Some(true), "{answer:#?}");
+        serde_json::to_value(&answer.content).unwrap()[0]["text"].to_string()
+    };
+    let names = |text: &str| text.contains("PROJ-1 (") || text.contains("project PROJ-1, the");
+    assert!(names(&text("info", json!({})).await));
+    assert!(!names(&text("list_project_requirements", json!({})).await));
+    let first = text("create_requirement", json!({ "message": "the first idea" })).await;
+    assert!(names(&first), "{first}");
+    assert!(first.contains("project.json"), "{first}");
+    let second = text(
+        "create_requirement",
+        json!({ "message": "the second idea" }),
+    )
+    .await;
+    assert!(!names(&second), "{second}");
+}
+
 #[tokio::test]
 async fn the_list_is_small_on_the_wire() {
     let world = World::small().await;

@@ -34,10 +34,11 @@ async fn info(call: Call, _: NoArguments) -> Result<(String, Info), ToolError> {
         default_project: call.default_project().map(ToString::to_string),
         tools: call.tool_names().map(str::to_owned).collect(),
     };
-    let project = info
-        .default_project
-        .as_deref()
-        .unwrap_or("none; pass project_id");
+    let project = match (&info.default_project, call.default_project_from()) {
+        (Some(project), Some(from)) => format!("{project} ({from} names it)"),
+        (Some(project), None) => project.clone(),
+        (None, _) => "none; pass project_id".to_owned(),
+    };
     let text = format!(
         "braingrid-mcp {}\nDefault project: {project}\nTools: {}",
         info.version,

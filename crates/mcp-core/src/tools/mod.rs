@@ -24,7 +24,12 @@ mod sieve;
 mod stopped;
 mod tasks;
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use rmcp::{
     handler::server::{router::tool::ToolRoute, tool::DynCallToolHandler},
@@ -67,6 +72,8 @@ struct Shared {
     stamp: MetaObject,
     in_flight: InFlight,
     cut: Cut,
+    /// Whether somebody was told that the default project was changed.
+    project_told: AtomicBool,
 }
 
 struct Entry {
@@ -224,6 +231,7 @@ impl Shared {
             options,
             in_flight: InFlight::default(),
             cut: Cut::default(),
+            project_told: AtomicBool::new(false),
         }
     }
 }

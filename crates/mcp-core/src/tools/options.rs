@@ -17,6 +17,8 @@ pub struct ToolOptions {
     pub experimental: bool,
     /// The project to use when a call names none.
     pub default_project: Option<ProjectRef>,
+    /// Where that project is named, for whoever wonders: the path of a file.
+    pub default_project_from: Option<String>,
     /// Which scopes calls need.
     pub scopes: ScopePolicy,
 }

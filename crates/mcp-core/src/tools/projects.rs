@@ -120,7 +120,7 @@ pub(super) async fn choose(
     named: Option<ProjectRef>,
     repositories: Option<&Repositories>,
 ) -> Result<ProjectRef, ToolError> {
-    if let Some(project) = named.or_else(|| call.default_project().cloned()) {
+    if let Some(project) = named.or_else(|| call.taken_by_default()) {
         return Ok(project);
     }
     let Some(repositories) = repositories.filter(|list| list.first().is_some()) else {

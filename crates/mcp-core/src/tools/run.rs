@@ -43,6 +43,8 @@ pub(crate) struct Call {
     audited: Audited,
     /// Whether a write may have left.
     sent: Arc<AtomicBool>,
+    /// Whether it went to the project that nobody named in the call.
+    by_default: Arc<AtomicBool>,
 }
 
 impl Call {
@@ -56,6 +58,33 @@ impl Call {
 
     pub(super) fn default_project(&self) -> Option<&ProjectRef> {
         self.shared.options.default_project.as_ref()
+    }
+
+    /// The default project, for a call that goes there.
+    pub(super) fn taken_by_default(&self) -> Option<ProjectRef> {
+        let project = self.default_project()?;
+        self.by_default.store(true, Ordering::Relaxed);
+        Some(project.clone())
+    }
+
+    /// Where the default project is named.
+    pub(super) fn default_project_from(&self) -> Option<&str> {
+        self.shared.options.default_project_from.as_deref()
+    }
+
+    /// What to say, once, after something was changed in a project that the call did not name: the
+    /// folder that names it may be anybody's.
+    fn remark_on_project(&self) -> String {
+        let by_default = self.by_default.load(Ordering::Relaxed);
+        let (Some(project), true) = (self.default_project(), by_default) else {
+            return String::new();
+        };
+        if self.shared.project_told.swap(true, Ordering::Relaxed) {
+            return String::new();
+        }
+        let from = self.default_project_from();
+        let from = from.map_or_else(String::new, |from| format!(" ({from} names it)"));
+        format!("\n\nDone in project {project}, the default here{from}.")
     }
 
     pub(super) fn tool_names(&self) -> impl Iterator<Item = &str> {
@@ -203,6 +232,7 @@ impl ToolSet {
             left: left.0.clone(),
             audited: audited.clone(),
             sent: Arc::default(),
+            by_default: Arc::default(),
         };
         let sent = call.sent.clone();
         let progress = keep_informed(entry.effect, &context);
@@ -318,12 +348,17 @@ async fn guarded(
         match &entry.run {
             Run::BuiltIn(run) => {
                 let arguments = params.arguments.unwrap_or_default();
+                let asked = call.clone();
                 let (outcome, ignored) = match sieve::sift(arguments, &entry.tool.input_schema) {
                     Ok(Sifted { known, ignored }) => (run(call, known).await, ignored),
                     Err(error) => (Err(error), Vec::new()),
                 };
                 let kind = outcome.as_ref().map_or_else(ToolError::kind, |_| "ok");
-                (Ok(response(outcome, &sieve::remark(&ignored))), kind)
+                let mut remark = sieve::remark(&ignored);
+                if outcome.is_ok() && entry.effect.changes_something() {
+                    remark += &asked.remark_on_project();
+                }
+                (Ok(response(outcome, &remark)), kind)
             }
             Run::Added(run) => {
                 if entry.effect.changes_something()

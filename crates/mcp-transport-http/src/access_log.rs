@@ -55,6 +55,8 @@ pub(crate) struct AccessLine {
     pub(crate) issuer: Option<String>,
     pub(crate) user_agent: Option<HeaderValue>,
     pub(crate) session: Option<Arc<Session>>,
+    /// A header of the message that was sent with two values.
+    pub(crate) contradicted: Option<&'static str>,
     refused: bool,
     finished: bool,
 }
@@ -96,6 +98,7 @@ impl AccessLine {
             issuer: None,
             user_agent: None,
             session: None,
+            contradicted: None,
             refused: false,
             // Probes come every few seconds and say nothing new.
             finished: matches!(route, "health" | "ready"),

@@ -62,14 +62,14 @@ pub(crate) async fn join(answers: Vec<Response<BoxedBody>>) -> Response<BoxedBod
     response
 }
 
-fn is_event_stream(answer: &Response<BoxedBody>) -> bool {
+pub(crate) fn is_event_stream(answer: &Response<BoxedBody>) -> bool {
     let kind = answer.headers().get(CONTENT_TYPE);
     kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
 }
 
 /// The final message of a call that reported progress on the way: within a batch, only the result
 /// has a place.
-fn last_event(stream: &[u8]) -> &[u8] {
+pub(crate) fn last_event(stream: &[u8]) -> &[u8] {
     let data = stream
         .split(|byte| *byte == b'\n')
         .filter_map(|line| line.strip_prefix(b"data:"));

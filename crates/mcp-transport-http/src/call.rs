@@ -4,18 +4,18 @@ use std::{fmt::Display, pin::pin, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, Method, Request, Response, StatusCode,
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
     header::{AUTHORIZATION, CONTENT_TYPE},
     request::Parts,
 };
 use http_body::Body;
 use http_body_util::Full;
-use mcp_auth::{AccessToken, Asker};
+use mcp_auth::{AccessToken, Asker, AuthError};
 use mcp_session::Resolved;
 use rmcp::ServerHandler;
-use serde_json::json;
 
 use crate::{
+    accept::Accept,
     access_log::AccessLine,
     authenticate::{Unauthenticated, authenticate},
     batch,
@@ -27,7 +27,8 @@ use crate::{
     origin::{Refused, is_preflight, preflight},
     preview::{PreviewError, RequestPreview},
     protocol,
-    router::{Inner, method_not_allowed},
+    refusal::{method_not_allowed, refusal},
+    router::Inner,
     stop::{Phase, unless_over},
 };
 
@@ -84,21 +85,33 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         };
         // 7. May it, and then the work. The token ends here: nothing behind this line sees it.
         parts.headers.remove(AUTHORIZATION);
+        let accept = Accept::of(&parts.headers);
+        Accept::settle(&mut parts.headers);
+        let json = HeaderValue::from_static("application/json");
+        parts.headers.insert(CONTENT_TYPE, json);
         (self.attach_caller)(&resolved.session, &token, &mut parts.extensions);
         line.attach(&mut parts);
         let granted = resolved.session.principal().scopes();
         let response = match RequestPreview::parse(&bytes) {
             Ok(preview) => {
                 line.message(&preview, &parts.headers, |name| self.tool_name(name));
-                let begun = Instant::now();
-                let response = self.message(parts, &bytes, &preview, granted).await;
-                line.handled(begun.elapsed());
-                response
+                if let Some(header) = line.contradicted {
+                    protocol::contradiction(header, preview.id)
+                } else if preview.is_request && accept.is_nothing() {
+                    protocol::not_acceptable(preview.id)
+                } else {
+                    let begun = Instant::now();
+                    let response = self.message(parts, &bytes, &preview, granted).await;
+                    let response = accept.give(response).await;
+                    line.handled(begun.elapsed());
+                    response
+                }
             }
             Err(PreviewError::Batch) if batch::is_offered(&parts.headers) => {
-                self.batch(parts, &bytes, granted).await
+                let answers = self.batch(parts, &bytes, granted).await;
+                accept.give(answers).await
             }
-            Err(reason) => protocol::no_message(reason),
+            Err(reason) => protocol::no_message(reason, &bytes),
         };
         line.outcome = outcome_of(response.status());
         if response.status() == StatusCode::FORBIDDEN {
@@ -129,6 +142,16 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
     ) -> Result<Admitted, Response<BoxedBody>> {
         // 1. Where it comes from: a page that may not call us learns nothing else.
         if let Err(refused) = self.check_origin(head) {
+            // Hosted connectors name the origin of their vendor, and a 403 hides the way to the login.
+            // Where nothing is done and everybody may know what is said, they are shown it; a server on
+            // a user's machine keeps every foreign page out.
+            let only_asks = !head.headers().contains_key(AUTHORIZATION)
+                && !is_preflight(head)
+                && self.origin_rule.check_host(head).is_ok();
+            if refused == Refused::Origin && only_asks && self.config.is_hosted() {
+                line.refuse("no_token");
+                return Err(self.challenger.refuse(&AuthError::NoToken));
+            }
             line.refuse(match refused {
                 Refused::Origin => "origin",
                 Refused::Host => "host",
@@ -167,7 +190,7 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
             line.outcome = "method_not_allowed";
             return Err(method_not_allowed("POST, OPTIONS"));
         }
-        if !is_json(head.headers().get(CONTENT_TYPE)) {
+        if !is_json(head.headers()) {
             line.outcome = "media_type";
             return Err(protocol::not_json());
         }
@@ -203,7 +226,7 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
             }
         });
         match unless_over(work, self.drain.overdue()).await {
-            Some(answer) => protocol::mend(answer, preview.id),
+            Some(answer) => protocol::mend(answer, preview),
             None => protocol::unfinished(preview.id),
         }
     }
@@ -216,7 +239,7 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
     /// The messages of a batch, one after the other. A missing scope refuses the whole batch.
     async fn batch(&self, parts: Parts, bytes: &Bytes, granted: &[String]) -> Response<BoxedBody> {
         let Some(messages) = batch::split(bytes) else {
-            return protocol::no_message(PreviewError::Batch);
+            return protocol::no_message(PreviewError::Batch, &[]);
         };
         let previews: Vec<_> = messages
             .iter()
@@ -237,8 +260,8 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
                 Ok(preview) if preview.method != "initialize" => {
                     self.message(parts.clone(), message, preview, granted).await
                 }
-                Ok(_) => protocol::no_message(PreviewError::Invalid),
-                Err(reason) => protocol::no_message(*reason),
+                Ok(_) => protocol::no_message(PreviewError::Invalid, message),
+                Err(reason) => protocol::no_message(*reason, message),
             });
         }
         batch::join(answers).await
@@ -271,22 +294,31 @@ fn outcome_of(status: StatusCode) -> &'static str {
     }
 }
 
-fn is_json(content_type: Option<&HeaderValue>) -> bool {
-    let essence = content_type
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next().map(str::trim));
-    essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"))
+/// Whether every media type that is named, in however many headers, is JSON's.
+fn is_json(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(CONTENT_TYPE).iter();
+    let mut types = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let is_json = |text: &[u8]| {
+        let essence = text.split(|byte| *byte == b';').next().unwrap_or_default();
+        essence
+            .trim_ascii()
+            .eq_ignore_ascii_case(b"application/json")
+    };
+    types.next().is_some_and(is_json) && types.all(is_json)
 }
 
 fn forbidden_origin(refused: Refused) -> Response<BoxedBody> {
-    let description = match refused {
-        Refused::Origin => "this origin may not call this server",
-        Refused::Host => "this server is not reached under that host name",
+    let text = match refused {
+        Refused::Origin => {
+            "pages and connectors of this origin may not call this server: its administrator lets \
+             them in by ALLOWED_ORIGINS"
+        }
+        Refused::Host => {
+            "this server is not reached under that host name: its administrator adds names by \
+             ALLOWED_HOSTS"
+        }
     };
-    body::json(
-        StatusCode::FORBIDDEN,
-        &json!({"error_description": description}),
-    )
+    refusal(StatusCode::FORBIDDEN, "access_denied", text)
 }
 
 fn draining() -> Response<BoxedBody> {

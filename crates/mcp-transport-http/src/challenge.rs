@@ -2,14 +2,12 @@
 
 use std::{fmt::Write, time::Duration};
 
+use crate::{body::BoxedBody, refusal::refusal};
 use http::{
     HeaderValue, Response, StatusCode,
     header::{RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use mcp_auth::AuthError;
-use serde::Serialize;
-
-use crate::body::{self, BoxedBody};
 
 /// Writes challenges for one resource.
 #[derive(Debug)]
@@ -17,15 +15,6 @@ pub(crate) struct Challenger {
     metadata_url: String,
     /// Scopes to ask for at first, as the challenge of a 401 names them.
     initial_scope: String,
-}
-
-/// The body of a refusal: the members of RFC 6749 section 5.2, so that a client that looks there
-/// finds them.
-#[derive(Serialize)]
-struct Refusal<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'a str>,
-    error_description: &'a str,
 }
 
 impl Challenger {
@@ -100,13 +89,12 @@ impl Challenger {
             parameter(&mut value, "scope", scope);
         }
         parameter(&mut value, "resource_metadata", &self.metadata_url);
-        let mut response = body::json(
-            status,
-            &Refusal {
-                error,
-                error_description: description,
-            },
-        );
+        // The header has no code where none applies; the body is for readers who expect one.
+        let code = error.unwrap_or(match status {
+            StatusCode::UNAUTHORIZED => "unauthorized",
+            _ => "access_denied",
+        });
+        let mut response = refusal(status, code, description);
         // `parameter` leaves only visible ASCII and blanks.
         if let Ok(value) = HeaderValue::from_str(&value) {
             response.headers_mut().insert(WWW_AUTHENTICATE, value);
@@ -117,11 +105,8 @@ impl Challenger {
 
 /// Nobody can tell right now: no challenge, or clients would log their users out.
 pub(crate) fn unavailable(description: &str, retry_after: Duration) -> Response<BoxedBody> {
-    let refusal = Refusal {
-        error: Some("temporarily_unavailable"),
-        error_description: description,
-    };
-    let mut response = body::json(StatusCode::SERVICE_UNAVAILABLE, &refusal);
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let mut response = refusal(status, "temporarily_unavailable", description);
     // Whole seconds (RFC 9110 section 10.2.3), rounded up: never "0".
     let seconds = retry_after.as_millis().div_ceil(1000).max(1);
     response.headers_mut().insert(RETRY_AFTER, number(seconds));

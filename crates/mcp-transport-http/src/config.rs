@@ -51,7 +51,8 @@ pub struct HttpConfig {
 pub struct HttpConfigError;
 
 impl HttpConfig {
-    /// A server reached at `public_url`, whose endpoint is that URL with `/mcp` appended.
+    /// A server reached at `public_url`, whose endpoint is that URL with `/mcp` appended, or that URL
+    /// where it ends so.
     ///
     /// # Errors
     /// When `public_url` is no absolute http(s) URL, or has a query or fragment.
@@ -68,6 +69,13 @@ impl HttpConfig {
         if !usable {
             return Err(HttpConfigError);
         }
+        // Of the path: a host may be called so, too.
+        let public_url = match url.path().trim_end_matches('/').strip_suffix("/mcp") {
+            Some(_) => public_url.strip_suffix("/mcp").unwrap_or(public_url),
+            None => public_url,
+        };
+        let public_url = public_url.trim_end_matches('/');
+        let url = Url::parse(public_url).map_err(|_| HttpConfigError)?;
         Ok(Self {
             resource: format!("{public_url}/mcp"),
             authorization_servers: authorization_servers.into_iter().map(Into::into).collect(),
@@ -93,7 +101,20 @@ impl HttpConfig {
 
     /// Path of the MCP endpoint.
     pub(crate) fn endpoint_path(&self) -> String {
-        format!("{}/mcp", self.public_url.path().trim_end_matches('/'))
+        format!("{}/mcp", self.prefix())
+    }
+
+    /// Path of the public URL, without a slash at its end: empty for most.
+    pub(crate) fn prefix(&self) -> &str {
+        self.public_url.path().trim_end_matches('/')
+    }
+
+    /// Whether it is reached on the internet and not on a user's machine only.
+    pub(crate) fn is_hosted(&self) -> bool {
+        let host = self.public_url.host_str().unwrap_or_default();
+        let is_local =
+            LOOPBACK.contains(&host) || host.ends_with(".localhost") || host.starts_with("127.");
+        self.has_tls() && !is_local
     }
 
     /// Path of the metadata document for the endpoint: the well-known part goes between host and
@@ -169,6 +190,10 @@ mod tests {
     fn a_public_url_with_a_path_keeps_it() {
         let config = HttpConfig::new("https://h.test/x", ["https://a.test"]).unwrap();
         assert_eq!(config.resource, "https://h.test/x/mcp");
+        let named = HttpConfig::new("https://h.test/x/mcp/", ["https://a.test"]).unwrap();
+        assert_eq!(named.resource, config.resource);
+        let host = HttpConfig::new("http://mcp", ["https://a.test"]).unwrap();
+        assert_eq!(host.resource, "http://mcp/mcp");
         assert_eq!(config.endpoint_path(), "/x/mcp");
         assert_eq!(
             config.metadata_path(),

@@ -35,6 +35,7 @@
 //!
 //! [`ServerHandler`]: rmcp::ServerHandler
 
+mod accept;
 mod access_log;
 mod admin;
 mod authenticate;
@@ -50,12 +51,14 @@ mod finish;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod headers;
 mod idle;
 mod metadata;
 mod observe;
 mod origin;
 mod preview;
 mod protocol;
+mod refusal;
 mod request_id;
 mod router;
 mod serve;

@@ -53,6 +53,8 @@ impl OriginRule {
 
     fn is_own(&self, host: &str) -> bool {
         let name = without_port(host);
+        // The root of all names, which nobody writes but some programs do.
+        let name = name.strip_suffix('.').unwrap_or(name);
         let accepted =
             |own: &String| own.eq_ignore_ascii_case(host) || own.eq_ignore_ascii_case(name);
         self.hosts.iter().any(accepted)
@@ -158,6 +160,8 @@ mod tests {
         assert_eq!(check(&[("host", "mcp.test")]), Ok(()));
         assert_eq!(check(&[("host", "MCP.test")]), Ok(()));
         assert_eq!(check(&[("host", "mcp.test:443")]), Ok(()));
+        assert_eq!(check(&[("host", "mcp.test.")]), Ok(()));
+        assert_eq!(check(&[("host", ".")]), Err(Refused::Host));
         assert_eq!(
             check(&[("host", "mcp.test:443.evil.test")]),
             Err(Refused::Host)

@@ -91,10 +91,27 @@ fn is_usable_id(id: &RawValue) -> bool {
     }
 }
 
+/// The id of what is no message otherwise, where it has a usable one.
+pub(crate) fn id_in(body: &[u8]) -> Option<&RawValue> {
+    #[derive(Deserialize)]
+    struct Identified<'a> {
+        #[serde(borrow)]
+        id: &'a RawValue,
+    }
+    let identified: Identified<'_> = serde_json::from_slice(body).ok()?;
+    Some(identified.id).filter(|id| is_usable_id(id))
+}
+
 impl<'a> RequestPreview<'a> {
     /// The preview of a body, as a scope rule gets it; `None` for what is no message.
     pub fn of(body: &'a [u8]) -> Option<Self> {
         Self::parse(body).ok()
+    }
+
+    /// Whether `params` are there and no object, as those of every method are.
+    pub(crate) fn has_strange_params(&self) -> bool {
+        let params = self.params.map(RawValue::get);
+        params.is_some_and(|params| !params.starts_with('{') && params != "null")
     }
 
     /// Reads what the gate needs to know; who answers decodes the rest.

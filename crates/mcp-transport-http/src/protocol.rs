@@ -6,7 +6,8 @@ use serde_json::value::RawValue;
 
 use crate::{
     body::{self, BodyError, BoxedBody},
-    preview::PreviewError,
+    preview::{PreviewError, RequestPreview, id_in},
+    refusal::rpc_error,
 };
 
 #[derive(Serialize)]
@@ -26,7 +27,10 @@ struct ErrorObject {
 
 const PARSE_ERROR: i32 = -32700;
 const INVALID_REQUEST: i32 = -32600;
+const INVALID_PARAMS: i32 = -32602;
 const INTERNAL_ERROR: i32 = -32603;
+/// SEP-2243.
+const HEADER_MISMATCH: i32 = -32020;
 
 fn error(
     status: StatusCode,
@@ -34,7 +38,7 @@ fn error(
     code: i32,
     message: &'static str,
 ) -> Response<BoxedBody> {
-    body::json(
+    rpc_error(
         status,
         &ErrorMessage {
             jsonrpc: "2.0",
@@ -60,8 +64,8 @@ pub(crate) fn unreadable(reason: BodyError) -> Response<BoxedBody> {
     error(status, None, INVALID_REQUEST, message)
 }
 
-/// A body that is no message.
-pub(crate) fn no_message(reason: PreviewError) -> Response<BoxedBody> {
+/// A body that is no message. Its id is told where it has one.
+pub(crate) fn no_message(reason: PreviewError, body: &[u8]) -> Response<BoxedBody> {
     let (code, message) = match reason {
         PreviewError::Parse => (PARSE_ERROR, "the request body is not JSON"),
         PreviewError::Invalid => (
@@ -73,7 +77,24 @@ pub(crate) fn no_message(reason: PreviewError) -> Response<BoxedBody> {
             "JSON-RPC batches are not supported: send one message per request",
         ),
     };
-    error(StatusCode::BAD_REQUEST, None, code, message)
+    error(StatusCode::BAD_REQUEST, id_in(body), code, message)
+}
+
+/// A header of the message that has two values.
+pub(crate) fn contradiction(header: &str, id: Option<&RawValue>) -> Response<BoxedBody> {
+    let message = match header {
+        "mcp-method" => "the Mcp-Method header was sent with two different values",
+        "mcp-name" => "the Mcp-Name header was sent with two different values",
+        _ => "the MCP-Protocol-Version header was sent with two different values",
+    };
+    error(StatusCode::BAD_REQUEST, id, HEADER_MISMATCH, message)
+}
+
+/// A client that takes no answer that there is.
+pub(crate) fn not_acceptable(id: Option<&RawValue>) -> Response<BoxedBody> {
+    let message =
+        "answers are application/json or text/event-stream, and the Accept header takes neither";
+    error(StatusCode::NOT_ACCEPTABLE, id, INVALID_REQUEST, message)
 }
 
 /// A message that its handler did not answer before the server had to stop. Not an error of HTTP:
@@ -99,7 +120,10 @@ pub(crate) fn not_json() -> Response<BoxedBody> {
 
 /// The SDK says some errors as plain text, with the words of inner errors in it: same status, but
 /// a message that a client can read and that tells nothing about the inside.
-pub(crate) fn mend(response: Response<BoxedBody>, id: Option<&RawValue>) -> Response<BoxedBody> {
+pub(crate) fn mend(
+    response: Response<BoxedBody>,
+    preview: &RequestPreview<'_>,
+) -> Response<BoxedBody> {
     let status = response.status();
     let json = HeaderValue::from_static("application/json");
     if !(status.is_client_error() || status.is_server_error())
@@ -109,15 +133,14 @@ pub(crate) fn mend(response: Response<BoxedBody>, id: Option<&RawValue>) -> Resp
     }
     let bad_request = StatusCode::BAD_REQUEST;
     let (status, code, message) = match status {
-        StatusCode::NOT_ACCEPTABLE => (
-            status,
-            INVALID_REQUEST,
-            "the Accept header must name application/json and text/event-stream",
-        ),
         // The Content-Type was checked before: this is a message that does not decode.
         StatusCode::UNSUPPORTED_MEDIA_TYPE => (
             bad_request,
-            INVALID_REQUEST,
+            if preview.has_strange_params() {
+                INVALID_PARAMS
+            } else {
+                INVALID_REQUEST
+            },
             "the message does not fit its method",
         ),
         StatusCode::BAD_REQUEST => (
@@ -132,5 +155,5 @@ pub(crate) fn mend(response: Response<BoxedBody>, id: Option<&RawValue>) -> Resp
         ),
         status => (status, INVALID_REQUEST, "the request is not acceptable"),
     };
-    error(status, id, code, message)
+    error(status, preview.id, code, message)
 }

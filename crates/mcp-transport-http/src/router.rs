@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt::Display, sync::Arc};
 use bytes::Bytes;
 use http::{
     Extensions, HeaderValue, Method, Request, Response, StatusCode,
-    header::{ALLOW, CONNECTION, ORIGIN, USER_AGENT},
+    header::{CONNECTION, ORIGIN, USER_AGENT},
 };
 use http_body::Body;
 use mcp_auth::AccessToken;
@@ -27,10 +27,11 @@ use crate::{
     config::HttpConfig,
     direct::Direct,
     drain::Drain,
-    metadata,
+    headers, metadata,
     observe::RequestObserver,
     origin::{OriginRule, preflight},
     preview::RequestPreview,
+    refusal::{self, method_not_allowed, refusal},
     spans::HeadSampler,
 };
 
@@ -68,7 +69,7 @@ pub(crate) struct Inner<H> {
     pub(crate) observer: Option<RequestObserver>,
     metadata: Bytes,
     endpoint_path: String,
-    metadata_path: String,
+    routes: Vec<(String, Route)>,
 }
 
 /// What can be seen of a server while it runs. A cheap handle.
@@ -225,7 +226,7 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
             observer: None,
             metadata: metadata::render(&config),
             endpoint_path: config.endpoint_path(),
-            metadata_path: config.metadata_path(),
+            routes: routes(config.prefix()),
             config,
         };
         Self {
@@ -240,6 +241,7 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
         B: Body<Data: Send> + Send + 'static,
         B::Error: Display + Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        let contradicted = headers::fold(request.headers_mut());
         let route = self.inner.route(request.uri().path());
         let path = match route {
             Route::Endpoint => Some(self.inner.endpoint_path.as_str()),
@@ -250,6 +252,7 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
             peer.map(|PeerAddress(peer)| self.inner.address_rule.request(*peer, request.headers()));
         let (head, headers) = (self.inner.head.as_ref(), request.headers());
         let mut line = AccessLine::start(head, request.method(), route.label(), path, headers);
+        line.contradicted = contradicted;
         if let Some(address) = address {
             line.from(address);
             request.extensions_mut().insert(address);
@@ -268,7 +271,7 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
                 let answering = self.inner.endpoint(request, &mut line);
                 answering.instrument(span).await
             }
-            Route::Unknown => not_found(),
+            Route::Unknown => self.inner.not_found(request.uri().path()),
         };
         self.inner.close(response, line)
     }
@@ -282,13 +285,27 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
     }
 
     fn route(&self, path: &str) -> Route {
-        match path {
-            path if path == self.endpoint_path => Route::Endpoint,
-            path if path == self.metadata_path || path == metadata::WELL_KNOWN => Route::Metadata,
-            "/health" => Route::Health,
-            "/ready" => Route::Ready,
-            _ => Route::Unknown,
+        if path == self.endpoint_path {
+            return Route::Endpoint;
         }
+        let path = spelled(path);
+        let mut routes = self.routes.iter();
+        let known = routes.find(|(known, _)| known.eq_ignore_ascii_case(&path));
+        known.map_or(Route::Unknown, |(_, route)| *route)
+    }
+
+    fn not_found(&self, path: &str) -> Response<BoxedBody> {
+        let resource = &self.config.resource;
+        let path = spelled(path).to_ascii_lowercase();
+        let text = if ISSUERS_OWN.iter().any(|own| path.contains(own)) {
+            format!(
+                "this server is no authorization server: {} names the one that issues its tokens",
+                self.config.metadata_url()
+            )
+        } else {
+            format!("no such path: the MCP endpoint is {resource}")
+        };
+        refusal(StatusCode::NOT_FOUND, "not_found", &text)
     }
 
     fn ready(&self) -> Response<BoxedBody> {
@@ -341,6 +358,8 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
             HeaderValue::from_static("nosniff"),
         );
         headers.insert("x-request-id", line.request_id_header());
+        refusal::finish(&mut response, line.request_id());
+        let headers = response.headers_mut();
         if self.drain.is_draining() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
@@ -352,17 +371,101 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
     }
 }
 
-fn not_found() -> Response<BoxedBody> {
-    body::json(
-        StatusCode::NOT_FOUND,
-        &json!({"error_description": "no such path"}),
-    )
+/// What clients of 2025-03-26 and of authorization servers ask for.
+const ISSUERS_OWN: [&str; 5] = [
+    "/.well-known/oauth-authorization-server",
+    "/.well-known/openid-configuration",
+    "/authorize",
+    "/token",
+    "/register",
+];
+
+/// Every path that leads somewhere. Where the public URL has a path, a proxy in front may hand that on
+/// or take it off.
+fn routes(prefix: &str) -> Vec<(String, Route)> {
+    let known = metadata::WELL_KNOWN;
+    let below = |prefix: &str| {
+        [
+            (format!("{prefix}/mcp"), Route::Endpoint),
+            (format!("{prefix}{known}"), Route::Metadata),
+            (format!("{prefix}{known}/mcp"), Route::Metadata),
+            (format!("{prefix}/health"), Route::Health),
+            (format!("{prefix}/ready"), Route::Ready),
+        ]
+    };
+    let mut routes = Vec::from(below(""));
+    if !prefix.is_empty() {
+        routes.extend(below(prefix));
+        // RFC 9728 section 3.1: the well-known part goes between host and path.
+        routes.push((format!("{known}{prefix}"), Route::Metadata));
+        routes.push((format!("{known}{prefix}/mcp"), Route::Metadata));
+    }
+    routes
 }
 
-pub(crate) fn method_not_allowed(allowed: &'static str) -> Response<BoxedBody> {
-    let mut response = body::empty(StatusCode::METHOD_NOT_ALLOWED);
-    response
-        .headers_mut()
-        .insert(ALLOW, HeaderValue::from_static(allowed));
-    response
+/// A path in the one spelling that routes have. People type slashes at the end and twice; programs
+/// escape what needs none. It is served as meant, for redirects lose bodies and headers.
+fn spelled(path: &str) -> String {
+    let mut spelled = String::with_capacity(path.len());
+    let segments = path
+        .split('/')
+        .filter(|segment| !matches!(*segment, "" | "."));
+    for segment in segments {
+        spelled.push('/');
+        let mut rest = segment;
+        while let Some((plain, escaped)) = rest.split_once('%') {
+            spelled.push_str(plain);
+            let byte = escaped
+                .get(..2)
+                .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+            // No separator comes out of a segment, nor anything but what needs no escape.
+            match byte.filter(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(byte)) {
+                Some(byte) => {
+                    spelled.push(char::from(byte));
+                    rest = escaped.split_at(2).1;
+                }
+                None => {
+                    spelled.push('%');
+                    rest = escaped;
+                }
+            }
+        }
+        spelled.push_str(rest);
+    }
+    spelled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_has_one_spelling() {
+        for path in [
+            "/mcp",
+            "/mcp/",
+            "//mcp",
+            "/mcp//",
+            "/./mcp",
+            "/%6dcp",
+            "/m%63p/",
+            "/%6D%63%70",
+        ] {
+            assert_eq!(spelled(path), "/mcp", "{path}");
+        }
+        for other in [
+            "/a%2Fmcp",
+            "/mcp%00",
+            "/%",
+            "/%6",
+            "/%zz",
+            "/../mcp",
+            "/mcp%20",
+            "/x/../mcp",
+            "/%é",
+        ] {
+            assert_ne!(spelled(other), "/mcp", "{other}");
+        }
+        assert_eq!(spelled("/"), "");
+    }
 }

@@ -281,17 +281,14 @@ fn without_query(value: &str, url: &Url) -> Parsed<()> {
     )
 }
 
-/// An origin: scheme, host and port. A lone slash at the end is taken away.
+/// Scheme, host and port, and the path that a proxy puts in front, without a slash at its end. `/mcp`
+/// at the end is that of the endpoint itself.
 pub(crate) fn public_url(value: &str) -> Parsed<String> {
     let url = base_url(value)?;
-    if url.path() != "/" {
-        let bare = url.origin().ascii_serialization();
-        return refuse(
-            format!("{} has a path", quoted(value)),
-            format!("use {bare}"),
-        );
-    }
-    Ok(url.origin().ascii_serialization())
+    let path = url.path().trim_end_matches('/');
+    let path = path.strip_suffix("/mcp").unwrap_or(path);
+    let path = path.trim_end_matches('/');
+    Ok(format!("{}{path}", url.origin().ascii_serialization()))
 }
 
 pub(crate) fn origin(value: &str) -> Parsed<String> {

@@ -226,8 +226,9 @@ pub(crate) static PUBLIC_URL: Setting =
         .flag("public-url", "URL")
         .says(
             "Base URL that clients use",
-            "Scheme, host and port, without a path. `https`, or `http` on a loopback address. \
-             Tokens must be issued for the resource, which is this URL plus `/mcp`. \
+            "Scheme, host and port, and the path if a proxy hands on one path of a host. `https`, or \
+             `http` on a loopback address. Tokens must be issued for the resource, which is this URL \
+             plus `/mcp`, or this URL if it ends so. \
              Default: `http://127.0.0.1:PORT`.",
         );
 

@@ -259,7 +259,7 @@ fn everything_wrong_is_reported_at_once_each_with_its_fix() {
     "#;
     let environment = [
         ("PORT", "70000"),
-        ("MCP_HOST", "https://mcp.example.com/mcp"),
+        ("MCP_HOST", "https://mcp.example.com/?a=b"),
         ("DRAIN_TIMEOUT", "soon"),
         (
             "ALLOWED_ORIGINS",
@@ -283,7 +283,7 @@ fn everything_wrong_is_reported_at_once_each_with_its_fix() {
         ("bind in ", "0.0.0.0"),
         ("log_format in ", "one text"),
         ("PORT: \"70000\"", "0 to 65535"),
-        ("MCP_HOST: ", "use https://mcp.example.com"),
+        ("MCP_HOST: ", "from ? or # on"),
         ("DRAIN_TIMEOUT: \"soon\"", "5m"),
         ("ALLOWED_ORIGINS: \"*\"", "name each origin"),
         ("ALLOWED_ORIGINS: \"ftp://", "https://"),
@@ -309,13 +309,22 @@ fn everything_wrong_is_reported_at_once_each_with_its_fix() {
 }
 
 #[test]
-fn a_public_url_is_an_origin() {
+fn a_public_url_is_an_origin_and_perhaps_a_path() {
     let good = [
         ("https://mcp.example.com", "https://mcp.example.com"),
         ("https://mcp.example.com/", "https://mcp.example.com"),
         (
             "https://mcp.example.com:8443",
             "https://mcp.example.com:8443",
+        ),
+        ("https://mcp.example.com/mcp", "https://mcp.example.com"),
+        (
+            "https://Example.com:443/tools/",
+            "https://example.com/tools",
+        ),
+        (
+            "https://example.com/tools/mcp/",
+            "https://example.com/tools",
         ),
         ("http://127.0.0.1:8080/", "http://127.0.0.1:8080"),
         ("http://localhost:8080", "http://localhost:8080"),
@@ -327,7 +336,6 @@ fn a_public_url_is_an_origin() {
     let bad = [
         "mcp.example.com",
         "http://mcp.example.com",
-        "https://mcp.example.com/mcp",
         "https://mcp.example.com/?a=b",
         "https://mcp.example.com/#a",
         "https://user:hunter2@mcp.example.com",

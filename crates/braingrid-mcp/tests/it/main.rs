@@ -36,4 +36,5 @@ mod tools;
 mod traces;
 mod transports;
 mod upstream;
+mod wire;
 mod world;

@@ -5,9 +5,12 @@ use std::{fmt::Write as _, pin::pin};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, DiscoverResult, ErrorCode,
-        Implementation, InitializeRequestParams, InitializeResult, ListToolsResult, MetaObject,
-        PaginatedRequestParams, ProtocolVersion, ServerCapabilities, ServerConfig, Tool,
+        CacheScope, CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult,
+        CustomRequest, CustomResult, DiscoverResult, ErrorCode, GetPromptRequestParams,
+        GetPromptResponse, Implementation, InitializeRequestParams, InitializeResult,
+        ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
+        MetaObject, PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams,
+        ReadResourceResponse, ServerCapabilities, ServerConfig, Tool,
     },
     service::{NotificationContext, RequestContext},
 };
@@ -17,6 +20,22 @@ use crate::{Caller, spans::Failed};
 
 /// How long clients may keep what is the same for everybody until the next deployment.
 const FRESH_MS: u64 = 300_000;
+
+/// The methods that are answered here.
+const ANSWERED: [&str; 12] = [
+    "initialize",
+    "ping",
+    "server/discover",
+    "tools/list",
+    "tools/call",
+    "resources/list",
+    "resources/templates/list",
+    "resources/read",
+    "prompts/list",
+    "prompts/get",
+    "completion/complete",
+    "logging/setLevel",
+];
 
 const INSTRUCTIONS: &str = "BrainGrid plans software: projects hold requirements (REQ-n), these \
 hold tasks (TASK-n) written as prompts for coding agents. Refine a rough idea with \
@@ -100,6 +119,119 @@ impl ServerHandler for ToolSet {
                 .extend(self.shared.stamp.clone());
         }
         answer
+    }
+
+    // Clients ask for these whether they are declared or not, and some take an error for a failed
+    // connection: there are none, which is an answer.
+
+    async fn list_resources(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        self.operation("resources/list", None, &context)
+            .end("ok", Failed::No);
+        let mut list = ListResourcesResult::default();
+        if is_modern(&context) {
+            (list.ttl_ms, list.cache_scope) = (Some(FRESH_MS), Some(CacheScope::Public));
+            list.meta = Some(self.shared.stamp.clone());
+        }
+        Ok(list)
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        self.operation("resources/templates/list", None, &context)
+            .end("ok", Failed::No);
+        let mut list = ListResourceTemplatesResult::default();
+        if is_modern(&context) {
+            (list.ttl_ms, list.cache_scope) = (Some(FRESH_MS), Some(CacheScope::Public));
+            list.meta = Some(self.shared.stamp.clone());
+        }
+        Ok(list)
+    }
+
+    async fn list_prompts(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        self.operation("prompts/list", None, &context)
+            .end("ok", Failed::No);
+        let mut list = ListPromptsResult::default();
+        if is_modern(&context) {
+            (list.ttl_ms, list.cache_scope) = (Some(FRESH_MS), Some(CacheScope::Public));
+            list.meta = Some(self.shared.stamp.clone());
+        }
+        Ok(list)
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let error = ErrorData::invalid_params(
+            "unknown resource: this server has none",
+            Some(serde_json::json!({ "uri": request.uri })),
+        );
+        let operation = self.operation("resources/read", None, &context);
+        operation.end("invalid_params", Failed::Protocol(&error));
+        Err(error)
+    }
+
+    async fn get_prompt(
+        &self,
+        _request: GetPromptRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        let error = ErrorData::invalid_params("unknown prompt: this server has none", None);
+        let operation = self.operation("prompts/get", None, &context);
+        operation.end("invalid_params", Failed::Protocol(&error));
+        Err(error)
+    }
+
+    async fn complete(
+        &self,
+        _request: CompleteRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        self.operation("completion/complete", None, &context)
+            .end("ok", Failed::No);
+        Ok(CompleteResult::default())
+    }
+
+    /// Accepted, and nothing follows: no log messages go to clients.
+    #[expect(deprecated, reason = "clients of the older revisions ask for it")]
+    async fn set_level(
+        &self,
+        _request: rmcp::model::SetLevelRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.operation("logging/setLevel", None, &context)
+            .end("ok", Failed::No);
+        Ok(())
+    }
+
+    /// What the SDK could not read as one of the protocol's requests: of a method that is answered
+    /// here, the parameters are wrong, not the method.
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        let method = ANSWERED.into_iter().find(|known| *known == request.method);
+        let Some(method) = method else {
+            let text = "this method does not exist on this server";
+            return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, text, None));
+        };
+        let error = ErrorData::invalid_params(format!("wrong params for {method}"), None);
+        let operation = self.operation(method, None, &context);
+        operation.end("invalid_params", Failed::Protocol(&error));
+        Err(error)
     }
 
     async fn on_initialized(&self, _context: NotificationContext<RoleServer>) {}

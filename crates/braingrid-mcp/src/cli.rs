@@ -9,7 +9,7 @@ use crate::config::{Flags, Group, Kind, SETTINGS, Setting};
 use crate::doctor::DoctorArgs;
 use crate::install::{InstallArgs, UninstallArgs};
 #[cfg(feature = "login")]
-use crate::login::{LoginArgs, RefreshArgs, ShowArgs};
+use crate::login::{LoginArgs, LogoutArgs, RefreshArgs, ShowArgs};
 
 /// BrainGrid's MCP server: requirements and tasks for AI coding assistants.
 #[derive(Debug, Parser)]
@@ -64,7 +64,7 @@ pub(crate) enum Action {
     RefreshLogin(RefreshArgs),
     /// Log out, here and at the issuer
     #[cfg(feature = "login")]
-    Logout,
+    Logout(LogoutArgs),
     /// Show the login as it is known here
     #[cfg(feature = "login")]
     Status(ShowArgs),

@@ -37,6 +37,8 @@ pub(crate) use parse::{LogFormat, Propagator, TraceSampler, log_level};
 pub(crate) use print::{documentation, effective_json, effective_text};
 pub(crate) use problem::Problems;
 use reader::Reader;
+#[cfg(feature = "login")]
+pub(crate) use settings::{API_URL, OAUTH_ISSUER};
 pub(crate) use settings::{Group, Kind, SETTINGS, Setting};
 
 /// A configuration and how it came about.

@@ -4,11 +4,12 @@ mod callers;
 mod obtain;
 mod show;
 
-use std::fmt::Display;
+use std::fmt::{Display, Write as _};
 use std::path::PathBuf;
 
 use clap::Args;
-use mcp_login::{CredentialStore, Keeping, LoginError, LoginRequest, Revocation, log_out};
+use mcp_login::{CredentialStore, Keeping, LoginError, LoginRequest, Purpose, Revocation, log_out};
+use url::Url;
 
 pub(crate) use callers::callers;
 
@@ -39,11 +40,22 @@ pub(crate) struct ShowArgs {
     json: bool,
 }
 
+/// Which login to end.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct LogoutArgs {
+    /// End every login that is kept here, also those for other addresses
+    #[arg(long)]
+    all: bool,
+}
+
 /// Which login to refresh.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct RefreshArgs {
     /// Its stamp
     stamp: String,
+    /// Its place
+    #[arg(default_value = "login")]
+    slot: String,
     /// Wait for another process that is at it
     #[arg(long)]
     wait: bool,
@@ -62,8 +74,11 @@ pub(crate) fn login(args: &LoginArgs, flags: &Flags, around: &Surroundings) -> R
 }
 
 /// `braingrid-mcp logout`.
-pub(crate) fn logout(flags: &Flags, around: &Surroundings) -> Result<(), u8> {
+pub(crate) fn logout(args: &LogoutArgs, flags: &Flags, around: &Surroundings) -> Result<(), u8> {
     let local = Local::load(flags, around)?;
+    if args.all {
+        return block_on(end_all(local));
+    }
     block_on(end(local))
 }
 
@@ -83,7 +98,7 @@ pub(crate) fn whoami(args: &ShowArgs, flags: &Flags, around: &Surroundings) -> R
 pub(crate) fn refresh(args: &RefreshArgs, flags: &Flags, around: &Surroundings) -> Result<(), u8> {
     let store = Local::load(flags, around)?.store()?;
     block_on(async {
-        let outcome = mcp_login::refresh(&store, &args.stamp, args.wait).await;
+        let outcome = mcp_login::refresh(&store, &args.slot, &args.stamp, args.wait).await;
         crate::print(&mcp_login::report(&outcome))
     })
 }
@@ -92,6 +107,9 @@ impl Local {
     /// The settings of the local server, whatever transport is configured.
     fn load(flags: &Flags, around: &Surroundings) -> Result<Self, u8> {
         let config = config::load_local(flags, around).map_err(fail(exit::CONFIGURATION))?;
+        for warning in &config.warnings {
+            tell(&format!("Note: {warning}."));
+        }
         match config.serve {
             Serve::Stdio(stdio) => Ok(Self {
                 stdio,
@@ -135,7 +153,16 @@ pub(crate) fn store(login: &LoginSettings) -> Option<CredentialStore> {
         LoginStore::Keychain => Keeping::Keychain,
         LoginStore::File => Keeping::File,
     };
-    let store = CredentialStore::new(directory, keeping);
+    let purpose = Purpose {
+        issuer: login.issuer.clone(),
+        api: login.api.as_ref().map(origin)?,
+        organization: login.organization.clone(),
+    };
+    let mut store =
+        CredentialStore::new(directory, keeping, purpose).with_command(login_command(login));
+    if let Some(api) = default_api() {
+        store = store.with_default_api(origin(&api));
+    }
     if !login.own_directory {
         return Some(store);
     }
@@ -143,14 +170,67 @@ pub(crate) fn store(login: &LoginSettings) -> Option<CredentialStore> {
     Some(store.with_service(service))
 }
 
+/// The command that logs in for these settings, wherever they come from.
+fn login_command(login: &LoginSettings) -> String {
+    let mut command = "braingrid-mcp login".to_owned();
+    if let Some(api) = login
+        .api
+        .as_ref()
+        .filter(|api| Some(*api) != default_api().as_ref())
+    {
+        let _ = write!(command, " --api-url {}", api.as_str().trim_end_matches('/'));
+    }
+    if let Some(organization) = &login.organization {
+        let _ = write!(command, " --organization-id {organization}");
+    }
+    if config::OAUTH_ISSUER.default != Some(login.issuer.as_str()) {
+        command = format!("OAUTH_ISSUER={} {command}", login.issuer);
+    }
+    command
+}
+
+fn default_api() -> Option<Url> {
+    config::API_URL.default?.parse().ok()
+}
+
+fn origin(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}
+
 /// Ends the login.
 async fn end(local: Local) -> Result<(), u8> {
-    let ended = log_out(&local.store()?).await;
-    let Some(revoked) = ended.map_err(fail(exit::INTERNAL))? else {
-        local.mention_token();
-        return crate::print("There was no login.\n");
+    let store = local.store()?;
+    let ended = log_out(&store).await.map_err(fail(exit::INTERNAL))?;
+    let told = match ended {
+        None => "There was no login.".to_owned(),
+        Some(revoked) => how_it_ended(revoked),
     };
-    let told = match revoked {
+    if let Ok(rest @ 1..) = store.all().map(|rest| rest.len()) {
+        tell(&format!(
+            "Note: logins for other addresses are kept here: {rest}. `braingrid-mcp status` shows \
+             them, `braingrid-mcp logout --all` ends them."
+        ));
+    }
+    local.mention_token();
+    crate::print(&format!("{told}\n"))
+}
+
+/// Ends every login.
+async fn end_all(local: Local) -> Result<(), u8> {
+    let ended = mcp_login::log_out_everywhere(&local.store()?).await;
+    let ended = ended.map_err(fail(exit::INTERNAL))?;
+    local.mention_token();
+    if ended.is_empty() {
+        return crate::print("There was no login.\n");
+    }
+    let told = ended
+        .into_iter()
+        .map(|revoked| how_it_ended(revoked) + "\n");
+    crate::print(&told.collect::<String>())
+}
+
+fn how_it_ended(revoked: Result<Revocation, LoginError>) -> String {
+    match revoked {
         Ok(Revocation::Revoked) => "Logged out; the issuer has revoked the login.".to_owned(),
         Ok(Revocation::NotOffered) => {
             "Logged out here. The token itself is good until it ends: its issuer takes none back."
@@ -160,9 +240,7 @@ async fn end(local: Local) -> Result<(), u8> {
             "Logged out here. The login itself could not be revoked ({error}): end it at the \
              issuer if somebody else may have it."
         ),
-    };
-    local.mention_token();
-    crate::print(&format!("{told}\n"))
+    }
 }
 
 /// The exit code that tells a script who must act.

@@ -55,7 +55,7 @@ fn main() -> ExitCode {
             #[cfg(feature = "login")]
             Some(Action::RefreshLogin(args)) => login::refresh(args, flags, &around),
             #[cfg(feature = "login")]
-            Some(Action::Logout) => login::logout(flags, &around),
+            Some(Action::Logout(args)) => login::logout(args, flags, &around),
             #[cfg(feature = "login")]
             Some(Action::Status(args)) => login::status(args, flags, &around),
             #[cfg(feature = "login")]

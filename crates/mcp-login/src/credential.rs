@@ -3,17 +3,25 @@
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use mcp_core::own_token::organization_claim;
+use mcp_core::own_token::{claims, organization_claim};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use url::Url;
 use uuid::Uuid;
 use zeroize::Zeroizing;
+
+use super::purpose::Purpose;
 
 /// A user's login.
 #[derive(Clone)]
 pub struct StoredCredential {
     /// Names this login, through all its refreshes.
     pub id: String,
+    /// What it is for; none for one that an older version kept, which did not say.
+    pub purpose: Option<Purpose>,
+    /// The organization that BrainGrid said it is for, when it was made.
+    pub confirmed: Option<String>,
     /// Who issued the tokens, exactly as its metadata spells it (RFC 8414); none for a token that
     /// was given by hand and does not say.
     pub issuer: Option<String>,
@@ -36,6 +44,8 @@ impl StoredCredential {
     pub fn new(access_token: SecretString, obtained_at: SystemTime) -> Self {
         Self {
             id: Uuid::new_v4().simple().to_string(),
+            purpose: None,
+            confirmed: None,
             issuer: None,
             client_id: None,
             resource: None,
@@ -57,9 +67,26 @@ impl StoredCredential {
         self.refresh_token.as_ref()
     }
 
-    /// The organization that the access token names.
+    /// The organization it speaks for: as BrainGrid said, else as the access token says.
     pub fn organization(&self) -> Option<String> {
-        organization_claim(&self.access_token)
+        let confirmed = self.confirmed.clone();
+        confirmed.or_else(|| organization_claim(&self.access_token))
+    }
+
+    /// Whether the token says itself that it is for this API, or was asked for it.
+    pub(crate) fn names_api(&self, origin: &str) -> bool {
+        let claims = claims(&self.access_token).unwrap_or_default();
+        let audience = claims.get("aud").cloned().unwrap_or_default();
+        let audiences = match &audience {
+            Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
+            Value::String(one) => vec![one.as_str()],
+            _ => Vec::new(),
+        };
+        let resource = self.resource.as_deref();
+        audiences.into_iter().chain(resource).any(|named| {
+            let url = Url::parse(named);
+            url.is_ok_and(|url| url.origin().ascii_serialization() == origin)
+        })
     }
 
     /// Whether the access token is over. One without a known end never is.
@@ -82,6 +109,8 @@ impl StoredCredential {
     pub(crate) fn to_json(&self) -> Zeroizing<String> {
         let wire = Wire {
             id: self.id.as_str().into(),
+            purpose: self.purpose.clone(),
+            confirmed: self.confirmed.clone(),
             issuer: self.issuer.as_deref().map(Into::into),
             client_id: self.client_id.as_deref().map(Into::into),
             resource: self.resource.as_deref().map(Into::into),
@@ -103,6 +132,8 @@ impl StoredCredential {
         let wire: Wire<'_> = serde_json::from_str(text).ok()?;
         Some(Self {
             id: wire.id.into(),
+            purpose: wire.purpose,
+            confirmed: wire.confirmed,
             issuer: wire.issuer.map(Into::into),
             client_id: wire.client_id.map(Into::into),
             resource: wire.resource.map(Into::into),
@@ -133,6 +164,10 @@ impl fmt::Debug for StoredCredential {
 struct Wire<'a> {
     #[serde(borrow)]
     id: Text<'a>,
+    #[serde(rename = "for", default, skip_serializing_if = "Option::is_none")]
+    purpose: Option<Purpose>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    confirmed: Option<String>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     issuer: Option<Text<'a>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
@@ -172,6 +207,12 @@ mod tests {
     fn what_is_kept_is_what_was_there() {
         let mut before = credential(Some(3600));
         before.issuer = Some("https://auth.test".to_owned());
+        before.purpose = Some(Purpose {
+            issuer: "https://auth.test/".to_owned(),
+            api: "https://api.test".to_owned(),
+            organization: Some("org_a".to_owned()),
+        });
+        before.confirmed = Some("org_a".to_owned());
         before.client_id = Some("a \"quoted\" client".to_owned());
         before.resource = Some("https://api.test".to_owned());
         before.scopes = vec!["openid".to_owned(), "offline_access".to_owned()];
@@ -181,6 +222,8 @@ mod tests {
         assert_eq!(after.refresh_token().unwrap().expose_secret(), "again");
         assert_eq!(after.expires_at, before.expires_at);
         assert_eq!(after.client_id, before.client_id);
+        assert_eq!(after.purpose, before.purpose);
+        assert_eq!(after.organization().as_deref(), Some("org_a"));
         for garbage in ["", "{}", "[]", r#"{"access_token":7,"obtained_at":1}"#] {
             assert!(StoredCredential::from_json(garbage).is_none(), "{garbage}");
         }

@@ -3,6 +3,7 @@
 //! Clients end their servers as they like. An issuer that takes each refresh token once gives the
 //! next one to whoever sent the request and to nobody else, so that one must live to save it.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Stdio;
 
@@ -19,10 +20,10 @@ use super::store::{CredentialStore, Loaded};
 pub struct Helper {
     /// The program.
     pub program: PathBuf,
-    /// Its arguments; the stamp of the login follows.
+    /// Its arguments; the stamp of the login and its place in the store follow.
     pub arguments: Vec<String>,
     /// Variables to set for it.
-    pub environment: Vec<(&'static str, PathBuf)>,
+    pub environment: Vec<(&'static str, OsString)>,
 }
 
 /// How it went, as the helper tells it.
@@ -55,11 +56,12 @@ impl Helper {
     pub(crate) async fn refresh(
         &self,
         store: &CredentialStore,
+        slot: &str,
         seen: &str,
         patient: bool,
     ) -> Result<Loaded, RefreshError> {
-        let Some(report) = self.run(seen, patient).await else {
-            return refresh(store, seen, patient).await;
+        let Some(report) = self.run(store, slot, seen, patient).await else {
+            return refresh(store, slot, seen, patient).await;
         };
         match report {
             Report::Done => store.loaded().await?.ok_or(RefreshError::None),
@@ -70,11 +72,20 @@ impl Helper {
         }
     }
 
-    async fn run(&self, seen: &str, patient: bool) -> Option<Report> {
+    async fn run(
+        &self,
+        store: &CredentialStore,
+        slot: &str,
+        seen: &str,
+        patient: bool,
+    ) -> Option<Report> {
         let mut command = Command::new(&self.program);
         command
             .args(&self.arguments)
             .arg(seen)
+            .arg(slot)
+            // Not in the folder the server was started in: that one may be anybody's.
+            .current_dir(store.directory())
             .args(patient.then_some("--wait"))
             .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())

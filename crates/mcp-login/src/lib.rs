@@ -16,6 +16,7 @@ mod lenient;
 mod lifecycle;
 mod local;
 mod lock;
+mod purpose;
 mod refresh;
 mod store;
 mod token;
@@ -25,8 +26,9 @@ pub use credential::StoredCredential;
 pub use device::DeviceLogin;
 pub use error::LoginError;
 pub use helper::{Helper, report};
-pub use lifecycle::{Revocation, log_in, log_out};
+pub use lifecycle::{Revocation, give_back, log_in, log_out, log_out_everywhere};
 pub use local::LocalLogin;
+pub use purpose::Purpose;
 pub use refresh::{Over, RefreshError, refresh};
 
 pub use store::{CredentialStore, Glance, Keeping, Kept, Loaded, StoreError};

@@ -8,7 +8,7 @@ use super::issuer::{Answer, Issuer};
 use super::lock::Patience;
 use super::store::{CredentialStore, Kept, StoreError};
 
-/// Keeps a new login in place of the one before.
+/// Keeps a new login for the store's purpose in place of the one before.
 ///
 /// # Errors
 /// When it is kept nowhere; the one before is then still there.
@@ -18,25 +18,44 @@ pub async fn log_in(store: &CredentialStore, login: StoredCredential) -> Result<
     store.saved(login).await
 }
 
-/// Forgets the login, here in any case, at the issuer where it can be reached and takes tokens
-/// back. `None` when there was no login.
+/// Forgets the login for the store's purpose, here in any case, at the issuer where it can be
+/// reached and takes tokens back. `None` when there was no login.
 ///
 /// # Errors
 /// When it may still be here.
 pub async fn log_out(
     store: &CredentialStore,
 ) -> Result<Option<Result<Revocation, LoginError>>, StoreError> {
+    Ok(end(store, false).await?.pop())
+}
+
+/// The same for every login that is kept, for whatever it is: how each ended.
+///
+/// # Errors
+/// When one may still be here.
+pub async fn log_out_everywhere(
+    store: &CredentialStore,
+) -> Result<Vec<Result<Revocation, LoginError>>, StoreError> {
+    end(store, true).await
+}
+
+async fn end(
+    store: &CredentialStore,
+    all: bool,
+) -> Result<Vec<Result<Revocation, LoginError>>, StoreError> {
     let _lock = store.lock(Patience::Refresh).await?;
-    // One that cannot be read cannot be revoked, but it can be forgotten.
-    let loaded = store.loaded().await;
-    let revoked = match &loaded {
-        Ok(Some(loaded)) => revoke(&loaded.credential).await,
-        Ok(None) => return Ok(None),
-        Err(error) => Err(LoginError::Local(error.to_string())),
-    };
-    store.remove_note()?;
-    store.deleted().await?;
-    Ok(Some(revoked))
+    let mut ended = Vec::new();
+    for slot in store.places(all).await? {
+        // One that cannot be read cannot be revoked, but it can be forgotten.
+        ended.push(match store.in_place(&slot).await {
+            Ok(Some(loaded)) => give_back(&loaded.credential).await,
+            Ok(None) => continue,
+            Err(error) => Err(LoginError::Local(error.to_string())),
+        });
+        store.remove_note(&slot)?;
+        store.deleted(&slot).await?;
+    }
+    Ok(ended)
 }
 
 /// How a login ended at the issuer.
@@ -53,7 +72,7 @@ pub enum Revocation {
 ///
 /// # Errors
 /// When the issuer does not answer or refuses. Tokens then live on until they end.
-async fn revoke(login: &StoredCredential) -> Result<Revocation, LoginError> {
+pub async fn give_back(login: &StoredCredential) -> Result<Revocation, LoginError> {
     let (Some(issuer), Some(client_id)) = (&login.issuer, &login.client_id) else {
         return Ok(Revocation::NotOffered);
     };

@@ -13,12 +13,7 @@ use tokio::time::Instant;
 
 use super::helper::Helper;
 use super::refresh::{RefreshError, is_due, is_refreshable, refresh};
-use super::store::{CredentialStore, Loaded};
-
-/// What to do when there is no login.
-const MISSING: &str = "You are not logged in to BrainGrid. Run `braingrid-mcp login` in a \
-    terminal, then try again; this server notices it without a restart. (In CI, set \
-    BRAINGRID_API_TOKEN for this server instead.)";
+use super::store::{CredentialStore, Loaded, StoreError};
 
 /// How long to use a token that is still good before its refresh is tried again.
 const PAUSE: Duration = Duration::from_secs(30);
@@ -70,8 +65,12 @@ impl LocalLogin {
 
     /// The login as it is now. The keychain is asked only when there is another one.
     async fn current(&self) -> Result<Option<Loaded>, CredentialError> {
-        let unreadable =
-            |error| CredentialError::new(format!("Your login cannot be used: {error}."));
+        let unreadable = |error| match error {
+            error @ StoreError::Elsewhere { .. } => {
+                CredentialError::new(format!("No login is used: {error}."))
+            }
+            error => CredentialError::new(format!("Your login cannot be used: {error}.")),
+        };
         let glance = self.store.glance().map_err(unreadable)?;
         let cached = self.state(|state| state.loaded.clone());
         if cached.as_ref().map(|it| &it.stamp) == glance.as_ref().map(|it| &it.stamp) {
@@ -86,16 +85,35 @@ impl LocalLogin {
         look(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// What to do when there is no login.
+    fn missing(&self) -> CredentialError {
+        CredentialError::new(format!(
+            "You are not logged in to BrainGrid. Run `{}` in a terminal, then try again; this \
+             server notices it without a restart. (In CI, set BRAINGRID_API_TOKEN for this server \
+             instead.)",
+            self.store.command()
+        ))
+    }
+
+    /// What to do when the login is over.
+    fn over(&self, ended: &str, why: &str) -> CredentialError {
+        CredentialError::new(format!(
+            "{ended}, and {why}. Run `{}` in a terminal, then try again.",
+            self.store.command()
+        ))
+    }
+
     /// The next access token, whoever gets it.
     async fn next(&self, loaded: &Loaded, patient: bool) -> Result<Loaded, RefreshError> {
-        let (store, stamp) = (self.store.clone(), loaded.stamp.clone());
+        let store = self.store.clone();
+        let (slot, stamp) = (loaded.slot.clone(), loaded.stamp.clone());
         let helper = self.helper.clone();
         let one = Arc::clone(&self.refreshing).lock_owned().await;
         // A task of its own: a call that is cancelled must not cut it short.
         let refreshing = tokio::spawn(async move {
             let next = match helper {
-                Some(helper) => helper.refresh(&store, &stamp, patient).await,
-                None => refresh(&store, &stamp, patient).await,
+                Some(helper) => helper.refresh(&store, &slot, &stamp, patient).await,
+                None => refresh(&store, &slot, &stamp, patient).await,
             };
             drop(one);
             next
@@ -128,16 +146,17 @@ impl LocalLogin {
     /// A refresh without which there is no token.
     async fn late(&self, loaded: &Loaded, ended: &str) -> Result<SecretString, CredentialError> {
         if !is_refreshable(&loaded.credential) {
-            return Err(over(ended, "it cannot be refreshed"));
+            return Err(self.over(ended, "it cannot be refreshed"));
         }
         match self.next(loaded, true).await {
             Ok(next) => Ok(next.credential.access_token().clone()),
-            Err(RefreshError::None) => Err(CredentialError::new(MISSING)),
-            Err(RefreshError::Over(why)) => Err(over(ended, &why.to_string())),
+            Err(RefreshError::None) => Err(self.missing()),
+            Err(RefreshError::Over(why)) => Err(self.over(ended, &why.to_string())),
             Err(RefreshError::Failed(error)) if !error.is_passing() => {
                 Err(CredentialError::new(format!(
                     "{ended}, and it cannot be refreshed: {error}. Where that cannot be mended, run \
-                     `braingrid-mcp login` in a terminal."
+                     `{}` in a terminal.",
+                    self.store.command()
                 )))
             }
             Err(error) => Err(CredentialError::new(format!(
@@ -148,17 +167,11 @@ impl LocalLogin {
     }
 }
 
-fn over(ended: &str, why: &str) -> CredentialError {
-    CredentialError::new(format!(
-        "{ended}, and {why}. Run `braingrid-mcp login` in a terminal, then try again."
-    ))
-}
-
 #[async_trait]
 impl Credential for LocalLogin {
     async fn bearer(&self) -> Result<SecretString, CredentialError> {
         let Some(loaded) = self.current().await? else {
-            return Err(CredentialError::new(MISSING));
+            return Err(self.missing());
         };
         let now = SystemTime::now();
         let refused = self.state(|state| state.refused.take());
@@ -166,7 +179,7 @@ impl Credential for LocalLogin {
             let age = now.duration_since(loaded.credential.obtained_at);
             let ended = "BrainGrid does not accept your login";
             if age.unwrap_or_default() < FRESH {
-                return Err(over(ended, "it is new"));
+                return Err(self.over(ended, "it is new"));
             }
             return self.late(&loaded, ended).await;
         }

@@ -80,19 +80,21 @@ struct Note {
 }
 
 /// Whether a refresh of this login was cut short.
-pub(crate) fn was_interrupted(store: &CredentialStore, stamp: &str) -> bool {
-    let text = store.read_note().unwrap_or_default();
+pub(crate) fn was_interrupted(store: &CredentialStore, slot: &str, stamp: &str) -> bool {
+    let text = store.read_note(slot).unwrap_or_default();
     let note = text.and_then(|text| serde_json::from_str::<Note>(&text).ok());
     note.is_some_and(|note| note.stamp == stamp)
 }
 
-/// Gets the next access token, unless another process did since `seen` was loaded.
+/// Gets the next access token of the login in this place, unless another process did since the
+/// login with the stamp `seen` was loaded.
 ///
 /// # Errors
 /// When there is none to be had. The login that was there is then still there, except when it is
 /// [over](RefreshError::Over): then it has no refresh token any more.
 pub async fn refresh(
     store: &CredentialStore,
+    slot: &str,
     seen: &str,
     patient: bool,
 ) -> Result<Loaded, RefreshError> {
@@ -102,11 +104,11 @@ pub async fn refresh(
         Patience::None
     };
     let _lock = store.lock(patience).await?.ok_or(RefreshError::Busy)?;
-    let loaded = store.loaded().await?.ok_or(RefreshError::None)?;
+    let loaded = store.in_place(slot).await?.ok_or(RefreshError::None)?;
     if loaded.stamp != seen {
         return Ok(loaded);
     }
-    let interrupted = was_interrupted(store, seen);
+    let interrupted = was_interrupted(store, slot, seen);
     let before = loaded.credential;
     let Some((client, token)) = client_of(&before).await? else {
         return Err(RefreshError::Over(Over::Ended));
@@ -115,14 +117,14 @@ pub async fn refresh(
         stamp: seen.to_owned(),
     })
     .unwrap_or_default();
-    store.write_note(&note)?;
+    store.write_note(slot, &note)?;
     let grant = [("grant_type", "refresh_token"), ("refresh_token", token)];
     match client.ask(&grant).await {
         Answer::Error(code) if code == "invalid_grant" => {
             let mut over = before.clone();
             over.refresh_token = None;
-            store.saved(over).await?;
-            store.remove_note()?;
+            store.placed(slot, over).await?;
+            store.remove_note(slot)?;
             Err(RefreshError::Over(if interrupted {
                 Over::Interrupted
             } else {
@@ -133,15 +135,15 @@ pub async fn refresh(
         lost @ Answer::Lost(_) => Err(client.issuer.refusal(lost).into()),
         // The refresh token stays: the client may be known again one day.
         Answer::Error(code) if !is_passing(&code) => {
-            store.remove_note()?;
+            store.remove_note(slot)?;
             Err(RefreshError::Over(Over::by(code)))
         }
         Answer::Refusal(status) => {
-            store.remove_note()?;
+            store.remove_note(slot)?;
             Err(RefreshError::Over(Over::Refused(status.to_string())))
         }
         answer @ (Answer::Error(_) | Answer::Unsent(_)) => {
-            store.remove_note()?;
+            store.remove_note(slot)?;
             Err(client.issuer.refusal(answer).into())
         }
         answer @ Answer::Good(_) => {
@@ -150,10 +152,12 @@ pub async fn refresh(
             if after.refresh_token.is_none() {
                 after.refresh_token.clone_from(&before.refresh_token);
             }
+            after.purpose = store.purpose_of(&before);
             after.id = before.id;
-            store.saved(after).await?;
-            store.remove_note()?;
-            store.loaded().await?.ok_or(RefreshError::None)
+            after.confirmed = before.confirmed;
+            store.placed(slot, after).await?;
+            store.remove_note(slot)?;
+            store.in_place(slot).await?.ok_or(RefreshError::None)
         }
     }
 }
@@ -181,5 +185,5 @@ pub(crate) fn is_refreshable(login: &StoredCredential) -> bool {
 
 /// Whether the next access token should be got now.
 pub(crate) fn is_due(store: &CredentialStore, loaded: &Loaded, now: SystemTime) -> bool {
-    loaded.credential.is_due(now) || was_interrupted(store, &loaded.stamp)
+    loaded.credential.is_due(now) || was_interrupted(store, &loaded.slot, &loaded.stamp)
 }

@@ -24,11 +24,15 @@ pub(super) fn read_config(
     transport: Transport,
     around: &Surroundings,
 ) -> Option<Config> {
-    let serve = match transport {
+    let mut serve = match transport {
         Transport::Stdio => Serve::Stdio(read_stdio(reader, around)),
         Transport::Http => Serve::Http(Box::new(read_http(reader, around))),
     };
     let base_url = reader.optional(&settings::API_URL, parse::base_url);
+    if let Serve::Stdio(stdio) = &mut serve {
+        stdio.login.api.clone_from(&base_url);
+        stdio.login.organization.clone_from(&stdio.organization);
+    }
     let tools = read_tools(reader);
     let log = read_log(reader);
     let (mut telemetry, logs) = read_telemetry(reader);
@@ -52,7 +56,7 @@ fn read_stdio(reader: &mut Reader, around: &Surroundings) -> StdioSettings {
     StdioSettings {
         token: reader.secret(&settings::API_TOKEN, reader::token),
         organization: reader.optional(&settings::ORGANIZATION_ID, parse::organization),
-        login: read_login(reader, around),
+        login: Box::new(read_login(reader, around)),
     }
 }
 
@@ -62,6 +66,8 @@ fn read_login(reader: &mut Reader, around: &Surroundings) -> LoginSettings {
         issuer: reader
             .optional(&settings::OAUTH_ISSUER, parse::issuer)
             .unwrap_or_default(),
+        api: None,
+        organization: None,
         client_id: reader.optional(&settings::CLIENT_ID, parse::word),
         resource: reader.optional(&settings::UPSTREAM_AUDIENCE, parse::word),
         scopes: reader.list(&settings::LOGIN_SCOPES, parse::scope),

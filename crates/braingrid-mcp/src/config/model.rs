@@ -55,11 +55,11 @@ pub(crate) struct StdioSettings {
             reason = "read, so that its mistakes are told, but not used"
         )
     )]
-    pub(crate) login: LoginSettings,
+    pub(crate) login: Box<LoginSettings>,
 }
 
 /// The user's own login.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[cfg_attr(
     not(feature = "login"),
     expect(
@@ -70,6 +70,10 @@ pub(crate) struct StdioSettings {
 pub(crate) struct LoginSettings {
     /// Where to log in.
     pub(crate) issuer: String,
+    /// The API that the login is for; none where the setting is wrong.
+    pub(crate) api: Option<Url>,
+    /// The organization that it is for, when it is chosen.
+    pub(crate) organization: Option<String>,
     /// As whom, when it is known there.
     pub(crate) client_id: Option<String>,
     /// What the tokens are for, when it is chosen.
@@ -172,7 +176,7 @@ impl fmt::Debug for SealingKeys {
 }
 
 /// The BrainGrid API.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ApiSettings {
     /// Its base URL.
     pub(crate) base_url: Url,

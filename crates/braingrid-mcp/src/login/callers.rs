@@ -1,5 +1,6 @@
 //! On whose behalf the local server works: a token from the environment, else the login.
 
+use std::ffi::OsString;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
@@ -35,9 +36,15 @@ pub(crate) fn callers(stdio: StdioSettings) -> anyhow::Result<Callers> {
 
 /// This program, as the one that refreshes.
 fn helper(login: &LoginSettings) -> Option<Helper> {
-    let mut environment = vec![("BRAINGRID_LOGIN_STORE", login.store.name().into())];
+    // What was said by a file or a flag is said to the helper too.
+    let mut environment: Vec<(&str, OsString)> = vec![
+        ("BRAINGRID_LOGIN_STORE", login.store.name().into()),
+        ("OAUTH_ISSUER", login.issuer.as_str().into()),
+    ];
+    let api = login.api.as_ref().map(|api| api.as_str().into());
+    environment.extend(api.map(|api| ("BRAINGRID_API_URL", api)));
     if let Some(directory) = login.directory.as_ref().filter(|_| login.own_directory) {
-        environment.push(("BRAINGRID_LOGIN_DIR", directory.clone()));
+        environment.push(("BRAINGRID_LOGIN_DIR", directory.into()));
     }
     Some(Helper {
         program: std::env::current_exe().ok()?,
@@ -67,7 +74,7 @@ impl Current {
         }
         let organization = match chosen {
             Some(id) => Organization::known(id.clone()),
-            None => Organization::from_profile(named(glance)),
+            None => organization_of(glance),
         };
         let credential: Arc<dyn Credential> = Arc::<LocalLogin>::clone(credential);
         let caller = Caller::new(None, organization, Vec::new(), credential);
@@ -79,6 +86,12 @@ impl Current {
     }
 }
 
-fn named(glance: Option<Glance>) -> Option<OrganizationId> {
-    glance?.organization?.parse().ok()
+/// The organization that the login was made for, where BrainGrid said so then.
+fn organization_of(glance: Option<Glance>) -> Organization {
+    let confirmed = glance.as_ref().is_some_and(|glance| glance.confirmed);
+    let named = glance.and_then(|glance| glance.organization?.parse().ok());
+    match named {
+        Some(id) if confirmed => Organization::known(id),
+        named => Organization::from_profile(named),
+    }
 }

@@ -4,17 +4,18 @@ use std::io::{self, IsTerminal as _, Read as _};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use mcp_core::{ApiError, Profile};
 use mcp_login::{
     BrowserLogin, CredentialStore, DeviceLogin, Kept, LoginError, LoginRequest, StoredCredential,
-    log_in,
+    give_back, log_in,
 };
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
-use super::show::{describe, profile};
+use super::show::{describe, is_good, profile};
 use super::{Local, LoginArgs, code, fail, tell};
 use crate::cli::exit;
-use crate::config::{self, LoginStore};
+use crate::config::{self, LoginStore, StdioSettings};
 use crate::text;
 
 /// Long enough to find a password and a second factor.
@@ -25,7 +26,8 @@ const LONGEST: u64 = 64 * 1024;
 
 pub(super) async fn login(args: &LoginArgs, local: Local) -> Result<(), u8> {
     let store = local.store()?;
-    let obtained = match &args.token {
+    let by_hand = args.token.is_some();
+    let mut obtained = match &args.token {
         Some(source) => StoredCredential::from_token(read_token(source)?, SystemTime::now()),
         None => {
             let request = local.request();
@@ -37,13 +39,102 @@ pub(super) async fn login(args: &LoginArgs, local: Local) -> Result<(), u8> {
             obtained.map_err(|error| fail(code(&error))(error))?
         }
     };
+    let told = match ask(&local, &obtained).await {
+        Ok(profile) => {
+            let chosen = local.stdio.organization.clone();
+            let named = || profile.organization().map(|id| id.as_str().to_owned());
+            obtained.confirmed = chosen.or_else(named);
+            format!("Logged in as {}.\n", describe(&profile))
+        }
+        Err(error) if is_refusal(&error) => {
+            if !by_hand {
+                // Nobody will use it: it should not live on at the issuer.
+                let _ = give_back(&obtained).await;
+            }
+            return Err(fail(exit::NOT_LOGGED_IN)(refused(
+                &store, &obtained, by_hand, &error,
+            )));
+        }
+        Err(error) if has_login(&store) => {
+            return Err(fail(exit::UNAVAILABLE)(format!(
+                "BrainGrid could not be asked about the new login ({error}), so nothing was \
+                 changed: the login you had is still in use"
+            )));
+        }
+        Err(error) => {
+            tell(&format!(
+                "BrainGrid could not be asked who you are: {error}"
+            ));
+            "Logged in.\n".to_owned()
+        }
+    };
     let refreshes = obtained.refresh_token().is_some();
-    keep(&store, &local, obtained).await?;
+    let kept = keep(&store, &local, obtained).await?;
     if !refreshes {
         tell("Note: there is no refresh token, so this login ends when its token does.");
     }
     local.mention_token();
-    introduce(local).await
+    crate::print(&format!("{told}The login is in {kept}.\n"))
+}
+
+/// Whether BrainGrid said no, and would say it again.
+fn is_refusal(error: &ApiError) -> bool {
+    matches!(
+        error,
+        ApiError::Unauthorized
+            | ApiError::Credential(_)
+            | ApiError::Forbidden(_)
+            | ApiError::PaymentRequired(_)
+            | ApiError::Invalid { .. }
+    )
+}
+
+/// Whether there is a login that can still be used.
+fn has_login(store: &CredentialStore) -> bool {
+    let before = store.load().ok().flatten();
+    before.is_some_and(|before| is_good(&before, SystemTime::now()))
+}
+
+/// Says what happened, and what has not.
+fn refused(
+    store: &CredentialStore,
+    login: &StoredCredential,
+    by_hand: bool,
+    error: &ApiError,
+) -> String {
+    let api = &store.purpose().api;
+    let what = match error {
+        ApiError::Unauthorized | ApiError::Credential(_) if by_hand => {
+            let over = login.is_expired(SystemTime::now());
+            let why = if over {
+                "it has expired"
+            } else {
+                "it may be incomplete, revoked, or made for another service"
+            };
+            format!("{api} does not accept this token: {why}. Provide another one")
+        }
+        ApiError::Unauthorized | ApiError::Credential(_) => format!(
+            "the issuer logged you in, but {api} does not accept its token: is it for another \
+             issuer or audience (OAUTH_ISSUER, UPSTREAM_AUDIENCE)?"
+        ),
+        error => format!("{api} does not let this login in: {error}"),
+    };
+    let rest = if has_login(store) {
+        "Nothing was changed: the login you had is still in use"
+    } else {
+        "Nothing was kept"
+    };
+    format!("{what}\n{rest}")
+}
+
+/// Asks BrainGrid whose login this is, before it counts.
+async fn ask(local: &Local, login: &StoredCredential) -> Result<Profile, ApiError> {
+    let settings = StdioSettings {
+        token: Some(login.access_token().clone()),
+        organization: local.stdio.organization.clone(),
+        login: local.stdio.login.clone(),
+    };
+    profile(settings, local.api.clone()).await
 }
 
 async fn in_a_browser(
@@ -82,7 +173,7 @@ async fn on_a_device(request: LoginRequest) -> Result<StoredCredential, LoginErr
     login.finish().await
 }
 
-async fn keep(store: &CredentialStore, local: &Local, login: StoredCredential) -> Result<(), u8> {
+async fn keep(store: &CredentialStore, local: &Local, login: StoredCredential) -> Result<Kept, u8> {
     let kept = log_in(store, login).await;
     let kept = kept.map_err(fail(exit::INTERNAL))?;
     if let (Kept::File(path), LoginStore::Auto) = (&kept, local.stdio.login.store) {
@@ -92,30 +183,7 @@ async fn keep(store: &CredentialStore, local: &Local, login: StoredCredential) -
             path.display()
         ));
     }
-    Ok(())
-}
-
-/// Says who is logged in now, as BrainGrid sees it.
-async fn introduce(mut local: Local) -> Result<(), u8> {
-    // What was just obtained, whatever else is set.
-    local.stdio.token = None;
-    let kept = local.store()?.load().ok().flatten();
-    let place = kept.map(|loaded| format!("The login is in {}.\n", loaded.kept));
-    let place = place.unwrap_or_default();
-    match profile(local).await {
-        Ok(profile) => crate::print(&format!("Logged in as {}.\n{place}", describe(&profile))),
-        Err(mcp_core::ApiError::Unauthorized | mcp_core::ApiError::Credential(_)) => {
-            let why = "logged in at the issuer, but BrainGrid does not accept the token: is it for \
-                       another issuer or audience (OAUTH_ISSUER, UPSTREAM_AUDIENCE)?";
-            Err(fail(exit::NOT_LOGGED_IN)(why))
-        }
-        Err(error) => {
-            tell(&format!(
-                "BrainGrid could not be asked who you are: {error}"
-            ));
-            crate::print(&format!("Logged in.\n{place}"))
-        }
-    }
+    Ok(kept)
 }
 
 /// Reads a token from a file or from standard input (`-`).

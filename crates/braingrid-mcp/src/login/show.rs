@@ -4,48 +4,59 @@ use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use mcp_core::{ApiError, Profile};
-use mcp_login::Loaded;
+use mcp_login::{Loaded, StoreError};
 use serde_json::{Value, json};
 
 use super::{Local, callers, fail};
 use crate::assemble;
 use crate::cli::exit;
+use crate::config::{ApiSettings, StdioSettings};
 
 /// Says whether there is a login, without asking anybody.
 pub(super) fn status(local: &Local, as_json: bool) -> Result<(), u8> {
     let now = SystemTime::now();
-    let loaded = match local.stdio.token {
-        Some(_) => None,
-        None => local.store()?.load().map_err(fail(exit::NOT_LOGGED_IN))?,
+    if local.stdio.token.is_some() {
+        let text = "The token in BRAINGRID_API_TOKEN is used.\n".to_owned();
+        let json = json!({ "logged_in": true, "source": "BRAINGRID_API_TOKEN" });
+        return crate::print(&if as_json { format!("{json:#}\n") } else { text });
+    }
+    let store = local.store()?;
+    let (loaded, elsewhere) = match store.load() {
+        Err(error @ StoreError::Elsewhere { .. }) => (None, Some(error.to_string())),
+        loaded => (loaded.map_err(fail(exit::NOT_LOGGED_IN))?, None),
     };
-    let (text, json, good) = match (&local.stdio.token, &loaded) {
-        (Some(_), _) => (
-            "The token in BRAINGRID_API_TOKEN is used.\n".to_owned(),
-            json!({ "logged_in": true, "source": "BRAINGRID_API_TOKEN" }),
-            true,
-        ),
-        (None, Some(loaded)) => (
-            login_text(loaded, now),
-            login_json(loaded, now),
-            is_good(loaded, now),
-        ),
-        (None, None) => (
-            "Not logged in. Run: braingrid-mcp login\n".to_owned(),
-            json!({ "logged_in": false }),
-            false,
-        ),
+    let all = store.all().map_err(fail(exit::NOT_LOGGED_IN))?;
+    let is_other = |other: &Loaded| loaded.as_ref().is_none_or(|it| it.slot != other.slot);
+    let others: Vec<_> = all.into_iter().flatten().filter(is_other).collect();
+    let (mut text, mut json) = match &loaded {
+        Some(loaded) => (login_text(loaded, now), login_json(loaded, now)),
+        None => {
+            let why = elsewhere.map_or_else(String::new, |why| why + ".\n");
+            let text = format!("Not logged in. Run: {}\n{why}", store.command());
+            (text, json!({ "logged_in": false }))
+        }
     };
+    if !others.is_empty() {
+        text += "Other logins, each sent only where it is for:\n";
+        for other in &others {
+            let state = if is_good(other, now) { "" } else { ", ended" };
+            let _ = writeln!(text, "  {}{state}", one_line(&is_for(other)));
+        }
+        let others: Vec<_> = others.iter().map(|other| login_json(other, now)).collect();
+        if let Some(json) = json.as_object_mut() {
+            json.insert("others".to_owned(), others.into());
+        }
+    }
     crate::print(&if as_json { format!("{json:#}\n") } else { text })?;
-    if good {
-        Ok(())
-    } else {
-        Err(exit::NOT_LOGGED_IN)
+    match loaded {
+        Some(loaded) if is_good(&loaded, now) => Ok(()),
+        _ => Err(exit::NOT_LOGGED_IN),
     }
 }
 
 /// Says who BrainGrid takes the user for.
 pub(super) async fn whoami(local: Local, as_json: bool) -> Result<(), u8> {
-    match profile(local).await {
+    match profile(local.stdio, local.api).await {
         Ok(profile) if as_json => {
             let profile = json!({
                 "name": profile.name(),
@@ -64,12 +75,12 @@ pub(super) async fn whoami(local: Local, as_json: bool) -> Result<(), u8> {
 }
 
 /// Who BrainGrid takes the user for.
-pub(super) async fn profile(local: Local) -> Result<Profile, ApiError> {
+pub(super) async fn profile(stdio: StdioSettings, api: ApiSettings) -> Result<Profile, ApiError> {
     let unusable = |error: anyhow::Error| {
         ApiError::Credential(mcp_core::CredentialError::new(format!("{error:#}")))
     };
-    let caller = callers(local.stdio).map_err(unusable)?();
-    let client = assemble::client(local.api).map_err(unusable)?;
+    let caller = callers(stdio).map_err(unusable)?();
+    let client = assemble::client(api).map_err(unusable)?;
     client.profile(&caller).await
 }
 
@@ -96,7 +107,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// Whether the login can be used, now or after a refresh.
-fn is_good(loaded: &Loaded, now: SystemTime) -> bool {
+pub(super) fn is_good(loaded: &Loaded, now: SystemTime) -> bool {
     let login = &loaded.credential;
     !login.is_expired(now) || login.refresh_token().is_some()
 }
@@ -112,6 +123,7 @@ fn login_text(loaded: &Loaded, now: SystemTime) -> String {
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "  {name:14}{}", one_line(value));
     };
+    line("for", &address(loaded));
     line("kept in", &loaded.kept.to_string());
     if let Some(organization) = login.organization() {
         line("organization", &organization);
@@ -124,6 +136,34 @@ fn login_text(loaded: &Loaded, now: SystemTime) -> String {
     }
     line("token", &token_line(loaded, now));
     text
+}
+
+/// The address that it is sent to, and to no other.
+fn address(loaded: &Loaded) -> String {
+    let purpose = loaded.credential.purpose.as_ref();
+    let api = purpose.map(|purpose| purpose.api.as_str());
+    let assumed = if loaded.assumed {
+        " (assumed: an older version kept it)"
+    } else {
+        ""
+    };
+    format!(
+        "{}{assumed}",
+        api.unwrap_or("an address that it does not say")
+    )
+}
+
+/// What a login is for, on one line.
+fn is_for(loaded: &Loaded) -> String {
+    let login = &loaded.credential;
+    let issuer = login
+        .purpose
+        .as_ref()
+        .map(|purpose| purpose.issuer.as_str());
+    let issuer = issuer.or(login.issuer.as_deref()).unwrap_or("unknown");
+    let organization = login.organization();
+    let organization = organization.map_or_else(String::new, |id| format!(", organization {id}"));
+    format!("{} (issuer {issuer}{organization})", address(loaded))
 }
 
 fn token_line(loaded: &Loaded, now: SystemTime) -> String {
@@ -153,6 +193,7 @@ fn login_json(loaded: &Loaded, now: SystemTime) -> Value {
         "logged_in": is_good(loaded, now),
         "source": "login",
         "issuer": login.issuer,
+        "api": login.purpose.as_ref().map(|purpose| &purpose.api),
         "kept_in": loaded.kept.to_string(),
         "organization": login.organization(),
         "client_id": login.client_id,

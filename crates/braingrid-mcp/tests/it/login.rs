@@ -1,6 +1,8 @@
 //! The user's own login, from the terminal to the tools: the built binary, a stand-in issuer that
 //! lets everybody in, and a person with a browser played by an HTTP client.
 
+mod binding;
+mod failing;
 mod keeping;
 mod obtaining;
 mod refreshing;

@@ -12,6 +12,7 @@ mod addresses;
 mod admin;
 mod audit;
 mod cancellation;
+mod cloned;
 mod doctor;
 mod install;
 mod leaks;

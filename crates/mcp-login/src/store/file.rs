@@ -13,6 +13,12 @@ use super::StoreError;
 pub(super) fn read(path: &Path) -> Result<Option<Zeroizing<String>>, StoreError> {
     match fs::read_to_string(path) {
         Ok(text) => {
+            if !is_mine(path).map_err(problem(path))? {
+                return Err(StoreError::Exposed {
+                    path: path.to_owned(),
+                    what: "belongs to another user: remove it, and run `braingrid-mcp login`",
+                });
+            }
             tighten(path).map_err(problem(path))?;
             Ok(Some(Zeroizing::new(text)))
         }
@@ -77,6 +83,13 @@ fn create(path: &Path) -> io::Result<fs::File> {
 }
 
 #[cfg(unix)]
+fn is_mine(path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+    let owner = fs::metadata(path)?.uid();
+    Ok([0, rustix::process::geteuid().as_raw()].contains(&owner))
+}
+
+#[cfg(unix)]
 fn tighten(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = fs::metadata(path)?.permissions().mode();
@@ -97,6 +110,11 @@ pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 fn create(path: &Path) -> io::Result<fs::File> {
     fs::File::create_new(path)
+}
+
+#[cfg(not(unix))]
+fn is_mine(_: &Path) -> io::Result<bool> {
+    Ok(true)
 }
 
 #[cfg(not(unix))]

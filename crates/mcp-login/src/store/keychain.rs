@@ -6,12 +6,9 @@ use zeroize::Zeroizing;
 
 use super::StoreError;
 
-/// The account name. One login per service.
-const ACCOUNT: &str = "login";
-
 /// What is kept, or `None` where nothing is.
-pub(super) fn get(service: &str) -> Result<Option<Zeroizing<String>>, StoreError> {
-    match entry(service)?.get_password() {
+pub(super) fn get(service: &str, account: &str) -> Result<Option<Zeroizing<String>>, StoreError> {
+    match entry(service, account)?.get_password() {
         Ok(secret) => Ok(Some(Zeroizing::new(secret))),
         Err(Error::NoEntry) => Ok(None),
         Err(error) => Err(refused(error)),
@@ -19,20 +16,23 @@ pub(super) fn get(service: &str) -> Result<Option<Zeroizing<String>>, StoreError
 }
 
 /// Keeps a secret in place of the one before.
-pub(super) fn set(service: &str, secret: &str) -> Result<(), StoreError> {
-    entry(service)?.set_password(secret).map_err(refused)
+pub(super) fn set(service: &str, account: &str, secret: &str) -> Result<(), StoreError> {
+    entry(service, account)?
+        .set_password(secret)
+        .map_err(refused)
 }
 
 /// Forgets the secret where there is one.
-pub(super) fn delete(service: &str) -> Result<(), StoreError> {
-    match entry(service)?.delete_credential() {
+pub(super) fn delete(service: &str, account: &str) -> Result<(), StoreError> {
+    match entry(service, account)?.delete_credential() {
         Ok(()) | Err(Error::NoEntry) => Ok(()),
         Err(error) => Err(refused(error)),
     }
 }
 
-fn entry(service: &str) -> Result<Entry, StoreError> {
-    Entry::new(service, ACCOUNT).map_err(refused)
+/// Each login is an account of its own.
+fn entry(service: &str, account: &str) -> Result<Entry, StoreError> {
+    Entry::new(service, account).map_err(refused)
 }
 
 /// Some of these errors carry what was read: only the kind is told.

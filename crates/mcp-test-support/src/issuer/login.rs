@@ -8,6 +8,7 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{Method, Request, StatusCode, header};
+use http_body_util::BodyExt as _;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -52,6 +53,9 @@ struct Settings {
     /// The `iss` of its redirects.
     named: Option<String>,
     declines: bool,
+    /// Why refreshes are refused.
+    refresh_error: Option<String>,
+    odd: bool,
 }
 
 struct Pending {
@@ -80,6 +84,8 @@ impl Default for Logins {
             hold: None,
             named: None,
             declines: false,
+            refresh_error: None,
+            odd: false,
         };
         Self {
             settings: Mutex::new(settings),
@@ -138,6 +144,17 @@ impl Issuer {
         lock(&self.state.logins.settings).declines = true;
     }
 
+    /// From now on no refresh token is taken, with this error code.
+    pub fn refuse_refreshes(&self, code: &str) {
+        lock(&self.state.logins.settings).refresh_error = Some(code.to_owned());
+    }
+
+    /// From now on it answers as some issuers do: errors with status 200, numbers as texts, null and
+    /// other types for what nobody needs, byte order marks.
+    pub fn speak_oddly(&self) {
+        lock(&self.state.logins.settings).odd = true;
+    }
+
     /// The user types this code in on another device. Whether it is one.
     pub fn approve_device(&self, user_code: &str) -> bool {
         let mut devices = lock(&self.state.logins.devices);
@@ -175,7 +192,8 @@ impl State {
     /// Answers at the login endpoints; `None` where this is none.
     pub(super) async fn log_in(&self, request: &Request<bytes::Bytes>) -> Option<Answer> {
         let form = parse(request.body());
-        Some(match (request.method(), request.uri().path()) {
+        let odd = lock(&self.logins.settings).odd;
+        let answer = match (request.method(), request.uri().path()) {
             (&Method::GET, Issuer::AUTHORIZE_PATH) => {
                 self.authorize(&parse(request.uri().query().unwrap_or_default().as_bytes()))
             }
@@ -197,6 +215,12 @@ impl State {
                 json_answer(StatusCode::CREATED, &body)
             }
             _ => return None,
+        };
+        let is_page = request.method() == Method::GET;
+        Some(if odd && !is_page {
+            odd_answer(answer).await
+        } else {
+            answer
         })
     }
 
@@ -271,7 +295,11 @@ impl State {
     }
 
     fn refresh(&self, token: &str) -> Answer {
-        let rotation = lock(&self.logins.settings).rotation;
+        let settings = lock(&self.logins.settings).clone();
+        if let Some(code) = settings.refresh_error {
+            return refused(&code);
+        }
+        let rotation = settings.rotation;
         let mut tokens = lock(&self.logins.tokens);
         let Some(known) = tokens.get(token).cloned() else {
             return refused("invalid_grant");
@@ -336,6 +364,30 @@ impl State {
 
 fn refused(code: &str) -> Answer {
     json_answer(StatusCode::BAD_REQUEST, &json!({ "error": code }))
+}
+
+/// The same answer as issuers write it that keep to no standard.
+async fn odd_answer(answer: Answer) -> Answer {
+    let body = answer.into_body().collect().await;
+    let body = body.map(http_body_util::Collected::to_bytes);
+    let body = body.unwrap_or_default();
+    let mut fields: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+    for number in ["interval", "expires_in"] {
+        if let Some(value) = fields.get_mut(number) {
+            *value = value.to_string().into();
+        }
+    }
+    if let Some(fields) = fields.as_object_mut() {
+        fields.remove("verification_uri_complete");
+        fields.insert("scope".to_owned(), json!(null));
+        fields.insert("id_token".to_owned(), json!(7));
+        fields.insert("client_secret_expires_at".to_owned(), json!("never"));
+    }
+    with_type(
+        StatusCode::OK,
+        "application/json",
+        format!("\u{feff}{fields}"),
+    )
 }
 
 fn random() -> String {

@@ -37,7 +37,11 @@ fn stable(text: &str, world: &World, url: &str) -> String {
     let client = client.unwrap().1.into_owned();
     let file = login_file(world).display().to_string();
     let address = "https://auth.braingrid.ai/oauth2/authorize?response_type=code&client_id=…";
+    let (issuer, api) = (world.issuer.url(), world.api.url());
     text.replace(url, address)
+        .replace(&format!("OAUTH_ISSUER={issuer} "), "")
+        .replace(&format!(" --api-url {api}"), "")
+        .replace(&api, "https://app.braingrid.ai")
         .replace(&world.issuer.url(), "https://auth.braingrid.ai")
         .replace(&file, "~/.config/braingrid-mcp/login.json")
         .replace(&client, "client_0f3a")

@@ -24,6 +24,7 @@ mod panics;
 mod progress;
 mod protocol;
 mod refusals;
+mod request_ids;
 mod resilience;
 mod scopes;
 mod secrets;

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use mcp_auth::{
-    AccessToken, IntrospectionConfig, IssuerConfig, SystemRoots, TokenVerifier,
+    AccessToken, AudienceFrom, IntrospectionConfig, IssuerConfig, SystemRoots, TokenVerifier,
     UpstreamCredentials, VerifierConfig,
 };
 use mcp_core::{
@@ -92,7 +92,13 @@ pub(crate) async fn run_http(
     let with_tls = roots::needed(peers(&http.auth).chain([api.base_url.as_str()]));
     let verifier = verifier(&http.auth, &resource, tls.clone())?;
     let redis = redis(&http.session)?;
-    let sessions = sessions(&http.session, &http.auth, verifier.clone(), redis.clone());
+    let sessions = sessions(
+        &http.session,
+        &http.auth,
+        &resource,
+        verifier.clone(),
+        redis.clone(),
+    );
     let mut api = api_config(api);
     api.tls = Some(tls);
     let (client, tools) = tool_set(api, options, telemetry)?;
@@ -292,12 +298,20 @@ fn verifier(
     tls: rustls::ClientConfig,
 ) -> anyhow::Result<TokenVerifier> {
     let issuers = auth.issuers.iter().map(|settings| {
-        let audiences = settings.audiences.iter().map(String::as_str);
-        let audiences = std::iter::once(resource).chain(audiences);
-        let mut issuer = IssuerConfig::new(&settings.issuer, audiences);
+        let own = [resource.to_owned()];
+        let from = settings.audience_from.clone();
+        let from = from.map(|claim| AudienceFrom::new(claim, settings.audiences.iter().cloned()));
+        let more = match from {
+            Some(_) => &[][..],
+            None => &settings.audiences,
+        };
+        let mut issuer = IssuerConfig::new(&settings.issuer, own.iter().chain(more));
+        issuer.audience_from = from;
         issuer.jwks_uri = settings.jwks_uri.clone();
         issuer.algorithms = settings.algorithms.clone();
         issuer.organization_claim = settings.organization_claim.clone();
+        issuer.organizations = settings.organizations.clone();
+        issuer.at_hash_in_access_tokens = settings.at_hash_in_access_tokens;
         issuer.organization_required = settings.organization_required;
         issuer.service_principals = settings.service_principals;
         issuer.introspection = settings.introspection.as_ref().map(introspection);
@@ -305,6 +319,7 @@ fn verifier(
     });
     let mut config = VerifierConfig::default();
     config.leeway = auth.leeway;
+    config.max_lifetime = auth.token_lifetime;
     let client = mcp_auth::http_client_over(tls)?;
     Ok(TokenVerifier::new(issuers.collect(), client, config)?)
 }
@@ -344,6 +359,7 @@ fn redis(settings: &SessionSettings) -> anyhow::Result<Option<RedisStore>> {
 fn sessions(
     settings: &SessionSettings,
     auth: &AuthSettings,
+    resource: &str,
     verifier: TokenVerifier,
     redis: Option<RedisStore>,
 ) -> SessionTiers {
@@ -361,8 +377,14 @@ fn sessions(
         "same-audience mode: the API accepts the caller's own token, which names it as an audience"
     );
     let upstream = UpstreamCredentials::same_audience(&auth.upstream_audience);
+    // By agreement the API is the same resource: it takes tokens without audience as this server does.
+    let upstream = match auth.upstream_audience == resource {
+        true => upstream.and_of_clients(auth.clients()),
+        false => upstream,
+    };
     SessionTiers::builder(verifier, keyring, store)
         .upstream(upstream)
-        .max_lifetime(settings.max_lifetime)
+        // From here on, for a token that does not say when it was issued.
+        .max_lifetime(settings.max_lifetime.min(auth.token_lifetime))
         .build()
 }

@@ -14,6 +14,7 @@ mod print;
 mod problem;
 mod reader;
 mod settings;
+mod upstream;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,12 +1,19 @@
 //! The wire form of a JWT: its header and claims, before anything is believed.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::{Map, Value};
 
-use crate::{error::InvalidReason, principal::PrincipalRecord, token::AccessToken};
+use crate::{
+    error::{AuthError, ForbiddenReason, InvalidReason},
+    organization,
+    principal::PrincipalRecord,
+    service,
+    times::{self, Limits, Times},
+    token::AccessToken,
+};
 
 /// The JOSE header (RFC 7515 section 4.1). `jku`, `jwk`, `x5u` and `x5c` are not even read: a token
 /// does not choose the key that verifies it.
@@ -40,6 +47,14 @@ impl Header {
         } else {
             Err(InvalidReason::Type)
         }
+    }
+
+    /// Whether it says outright that this is an access token (RFC 9068 section 2.1).
+    pub(crate) fn says_access_token(&self) -> bool {
+        let typ = self.typ.as_deref().unwrap_or_default();
+        ["at+jwt", "application/at+jwt"]
+            .iter()
+            .any(|name| typ.eq_ignore_ascii_case(name))
     }
 }
 
@@ -102,11 +117,7 @@ impl Claims {
     pub(crate) fn introspected(mut answer: Map<String, Value>, issuer: &str, until: u64) -> Self {
         answer.entry("iss").or_insert_with(|| issuer.into());
         let claims = Self(answer);
-        let until = claims
-            .date("exp")
-            .ok()
-            .flatten()
-            .map_or(until, |exp| exp.min(until));
+        let until = times::expiry(&claims).map_or(until, |exp| exp.min(until));
         let Self(mut answer) = claims;
         answer.insert("exp".to_owned(), until.into());
         Self(answer)
@@ -114,131 +125,86 @@ impl Claims {
 
     /// Whether this is a bearer access token, as far as the claims tell. Other tokens of the same
     /// issuer, under the same keys, must not pass for one (RFC 8725 section 3.12): ID tokens
-    /// (OpenID Connect Core section 3.3.2.11) and what Keycloak, Cognito and Descope call by
-    /// another name. A token bound to a key (RFC 7800) is good only with a proof of that key.
-    pub(crate) fn check_kind(&self) -> Result<(), InvalidReason> {
-        const OTHER: [(&str, &[&str]); 4] = [
+    /// (OpenID Connect Core section 3.3.2.11), logout tokens, and what Keycloak, Cognito,
+    /// FusionAuth and Descope call by another name. A token bound to a key (RFC 7800) is good only
+    /// with a proof of that key.
+    pub(crate) fn check_kind(&self, hashes: Hashes) -> Result<(), InvalidReason> {
+        const OTHER: [(&str, &[&str]); 5] = [
             ("typ", &["ID", "Refresh", "Offline", "Logout"]),
             ("token_use", &["id", "refresh", "refresh_token"]),
-            ("token_type", &["refresh", "refresh_token"]),
+            ("token_type", &["id_token", "refresh", "refresh_token"]),
+            ("tty", &["id", "rt"]),
             ("drn", &["DSR"]),
         ];
+        const LOGOUT: &str = "http://schemas.openid.net/event/backchannel-logout";
         let is_other = |(claim, kinds): &(&str, &[&str])| {
             self.text(claim).is_some_and(|kind| kinds.contains(&kind))
         };
-        if ["at_hash", "c_hash"]
-            .iter()
-            .any(|claim| self.0.contains_key(*claim))
+        let events = self.get("events").and_then(Value::as_object);
+        let of_an_id_token: &[&str] = match hashes {
+            Hashes::OfAnIdToken => &["at_hash", "c_hash"],
+            Hashes::OfDex => &["c_hash"],
+            Hashes::OfNoMatter => &[],
+        };
+        if of_an_id_token.iter().any(|claim| self.get(claim).is_some())
+            || events.is_some_and(|events| events.contains_key(LOGOUT))
             || OTHER.iter().any(is_other)
         {
             return Err(InvalidReason::Type);
         }
-        match self.0.get("cnf") {
-            None | Some(Value::Null) => Ok(()),
+        match self.get("cnf") {
+            None => Ok(()),
             Some(_) => Err(InvalidReason::KeyBound),
         }
     }
 
-    /// Whether the token speaks for a client rather than for a user: the subject is the client
-    /// (RFC 9068 section 2.2), or the issuer says so in its own way (Auth0, Entra, Keycloak). Entra's
-    /// `idtyp` is optional; in its tokens for users `sub` is never the `oid`.
     pub(crate) fn is_service(&self) -> bool {
-        let subject = self.text("sub");
-        subject.is_some_and(|sub| [self.text("client_id"), self.text("azp")].contains(&Some(sub)))
-            || self.text("gty") == Some("client-credentials")
-            || self.text("idtyp") == Some("app")
-            || (subject.is_some() && subject == self.text("oid"))
-            || self
-                .text("preferred_username")
-                .is_some_and(|name| name.starts_with("service-account-"))
+        service::is_service(self)
     }
 
     pub(crate) fn issuer(&self) -> Result<&str, InvalidReason> {
         self.text("iss").ok_or(InvalidReason::Claim("iss"))
     }
 
-    /// `exp`, `nbf` and `iat` with a leeway for clocks that disagree.
-    pub(crate) fn check_times(
-        &self,
-        now: SystemTime,
-        leeway: Duration,
-    ) -> Result<(), InvalidReason> {
-        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let leeway = leeway.as_secs();
-        let expires_at = self.date("exp")?.ok_or(InvalidReason::Claim("exp"))?;
-        if expires_at.saturating_add(leeway) <= now {
-            return Err(InvalidReason::Expired);
-        }
-        for begin in ["nbf", "iat"] {
-            if self
-                .date(begin)?
-                .is_some_and(|begin| begin > now.saturating_add(leeway))
-            {
-                return Err(InvalidReason::NotYetValid);
-            }
-        }
-        Ok(())
-    }
-
-    /// `aud` as a string or a list of strings.
-    pub(crate) fn audiences(&self) -> Result<Vec<String>, InvalidReason> {
-        match self.0.get("aud") {
-            None => Err(InvalidReason::Audience),
+    /// `aud` as a string or a list of strings; empty when there is none.
+    pub(crate) fn audiences(&self) -> Result<Vec<String>, ForbiddenReason> {
+        match self.get("aud") {
+            None => Ok(Vec::new()),
             Some(Value::String(one)) => Ok(vec![one.clone()]),
             Some(Value::Array(many)) => many
                 .iter()
                 .map(|one| one.as_str().map(str::to_owned))
                 .collect::<Option<_>>()
-                .ok_or(InvalidReason::Claim("aud")),
-            Some(_) => Err(InvalidReason::Claim("aud")),
+                .ok_or(ForbiddenReason::Claim("aud")),
+            Some(_) => Err(ForbiddenReason::Claim("aud")),
         }
     }
 
-    /// The principal these claims describe. Call it only after the signature was verified.
+    /// The principal these claims describe, with the audiences that let it in. Call it only after
+    /// the signature was verified.
     pub(crate) fn into_principal(
         self,
+        audiences: Vec<String>,
         organization_claim: &str,
-    ) -> Result<PrincipalRecord, InvalidReason> {
-        let subject = self
-            .text("sub")
-            .ok_or(InvalidReason::Claim("sub"))?
-            .to_owned();
+        now: SystemTime,
+        limits: Limits,
+    ) -> Result<PrincipalRecord, AuthError> {
+        let times = Times::of(&self)?;
+        // A service without a subject is its client.
+        let subject = self.subject().or_else(|| match self.get("sub") {
+            None => self.client(),
+            Some(_) => None,
+        });
         Ok(PrincipalRecord {
             issuer: self.issuer()?.to_owned(),
-            subject,
-            client_id: self
-                .text("client_id")
-                .or_else(|| self.text("azp"))
-                .map(str::to_owned),
-            organization: self.organization(organization_claim),
+            subject: subject.ok_or(ForbiddenReason::NoSubject)?,
+            client_id: self.client(),
+            organization: organization::named(&self.0, organization_claim),
             scopes: self.scopes(),
-            audiences: self.audiences()?,
-            expires_at: self.date("exp")?.ok_or(InvalidReason::Claim("exp"))?,
-            issued_at: self.date("iat")?,
+            audiences,
+            expires_at: times.end(now, limits),
+            issued_at: times.issued_at(now, limits),
         })
-    }
-
-    /// The organization claim: a string, a list of one string, or an object with one member, whose
-    /// `id` counts if it has one (Keycloak). An empty value, the placeholder `default` and a choice
-    /// of several name none.
-    fn organization(&self, claim: &str) -> Option<String> {
-        let named = match self.0.get(claim)? {
-            Value::String(one) => Some(one.as_str()),
-            Value::Array(list) => match list.as_slice() {
-                [one] => one.as_str(),
-                _ => None,
-            },
-            Value::Object(map) if map.len() == 1 => map.iter().next().map(|(name, about)| {
-                about
-                    .get("id")
-                    .and_then(Value::as_str)
-                    .unwrap_or(name.as_str())
-            }),
-            _ => None,
-        };
-        named
-            .filter(|name| !name.is_empty() && *name != "default")
-            .map(str::to_owned)
     }
 
     /// Scopes from `scope` (RFC 8693 section 4.2), `scp`, `scopes` and `permissions`, each a
@@ -261,157 +227,225 @@ impl Claims {
         scopes
     }
 
+    /// The subject. A number is its text: the issuer's mistake is no reason to turn its users away.
+    pub(crate) fn subject(&self) -> Option<String> {
+        self.word("sub")
+    }
+
+    /// The client that the token was issued to: `client_id` (RFC 9068), `azp` (OpenID Connect),
+    /// `cid` (Okta) or `appid` (Entra, v1.0).
+    pub(crate) fn client(&self) -> Option<String> {
+        ["client_id", "azp", "cid", "appid"]
+            .iter()
+            .find_map(|claim| self.word(claim))
+    }
+
+    /// A claim that is there and not `null`.
+    pub(crate) fn get(&self, claim: &str) -> Option<&Value> {
+        self.0.get(claim).filter(|value| !value.is_null())
+    }
+
     /// A claim that is a non-empty string.
-    fn text(&self, claim: &str) -> Option<&str> {
+    pub(crate) fn text(&self, claim: &str) -> Option<&str> {
         self.0
             .get(claim)
             .and_then(Value::as_str)
             .filter(|text| !text.is_empty())
     }
 
-    /// A `NumericDate` (RFC 7519 section 2): seconds, possibly with a fraction.
-    fn date(&self, claim: &'static str) -> Result<Option<u64>, InvalidReason> {
-        let Some(value) = self.0.get(claim) else {
-            return Ok(None);
-        };
-        if let Some(seconds) = value.as_u64() {
-            return Ok(Some(seconds));
-        }
-        match value.as_f64() {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "float-to-integer casts saturate, and negative values were excluded"
-            )]
-            Some(seconds) if seconds.is_finite() && seconds >= 0.0 => Ok(Some(seconds as u64)),
-            _ => Err(InvalidReason::Claim(claim)),
+    /// A claim that is a non-empty string, or a whole number as its text.
+    pub(crate) fn word(&self, claim: &str) -> Option<String> {
+        let word = organization::word(self.0.get(claim)?)?;
+        Some(word).filter(|word| !word.is_empty())
+    }
+
+    #[cfg(test)]
+    #[expect(clippy::panic, reason = "claims are an object")]
+    pub(crate) fn of(value: Value) -> Self {
+        match value {
+            Value::Object(map) => Self(map),
+            _ => panic!("claims are an object"),
         }
     }
 }
 
+/// Whether the hashes that ID tokens hold (`at_hash`, `c_hash`) tell one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hashes {
+    /// They do.
+    OfAnIdToken,
+    /// Dex makes access tokens as it makes ID tokens, with an `at_hash`; only the latter can have
+    /// a `c_hash`.
+    OfDex,
+    /// The header says that it is an access token.
+    OfNoMatter,
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
     use serde_json::json;
 
     use super::*;
 
-    fn claims(value: Value) -> Claims {
-        match value {
-            Value::Object(map) => Claims(map),
-            _ => panic!("claims are an object"),
-        }
-    }
-
-    fn at(seconds: u64) -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(seconds)
-    }
-
-    #[test]
-    fn times_are_checked_with_leeway() {
-        let leeway = Duration::from_secs(90);
-        let check = |value: Value, now| claims(value).check_times(at(now), leeway);
-        assert_eq!(check(json!({"exp": 1000}), 1089), Ok(()));
-        assert_eq!(
-            check(json!({"exp": 1000}), 1090),
-            Err(InvalidReason::Expired)
-        );
-        assert_eq!(check(json!({"exp": 1000.5}), 999), Ok(()));
-        assert_eq!(
-            check(json!({"exp": 9000, "nbf": 1091}), 1000),
-            Err(InvalidReason::NotYetValid)
-        );
-        assert_eq!(check(json!({"exp": 9000, "nbf": 1090}), 1000), Ok(()));
-        assert_eq!(
-            check(json!({"exp": 9000, "iat": 2000}), 1000),
-            Err(InvalidReason::NotYetValid)
-        );
-        assert_eq!(check(json!({}), 1000), Err(InvalidReason::Claim("exp")));
-        assert_eq!(
-            check(json!({"exp": "1000"}), 1000),
-            Err(InvalidReason::Claim("exp"))
-        );
-        assert_eq!(
-            check(json!({"exp": -5}), 1000),
-            Err(InvalidReason::Claim("exp"))
-        );
-        assert_eq!(check(json!({"exp": u64::MAX}), 1000), Ok(()));
+    fn principal(value: Value) -> Result<PrincipalRecord, AuthError> {
+        let limits = Limits {
+            leeway: Duration::ZERO,
+            max_lifetime: Duration::from_secs(1_000),
+        };
+        let now = UNIX_EPOCH + Duration::from_secs(1_000);
+        Claims::of(value).into_principal(vec!["x".to_owned()], "org_id", now, limits)
     }
 
     #[test]
     fn scopes_come_from_every_spelling_sorted_once() {
-        let record = claims(json!({
+        let record = principal(json!({
             "iss": "i", "sub": "s", "aud": ["x"], "exp": 1,
             "scope": "b a", "scp": ["c"], "scopes": ["a"], "permissions": "d"
-        }))
-        .into_principal("org_id")
-        .unwrap();
-        assert_eq!(record.scopes, ["a", "b", "c", "d"]);
+        }));
+        assert_eq!(record.unwrap().scopes, ["a", "b", "c", "d"]);
     }
 
     #[test]
-    fn placeholders_are_no_organization() {
-        for value in [json!(""), json!("default"), json!(7), json!(null)] {
+    fn a_subject_is_a_text_or_a_whole_number() {
+        let subject = |sub: Value| {
+            principal(json!({"iss": "i", "sub": sub, "exp": 1, "org_id": "o"}))
+                .map(|record| record.subject)
+        };
+        for (sub, expected) in [
+            (json!("ada"), "ada"),
+            (json!("7"), "7"),
+            (json!(7), "7"),
+            (json!(-7), "-7"),
+            (json!(u64::MAX), "18446744073709551615"),
+        ] {
+            assert_eq!(subject(sub.clone()).unwrap(), expected, "{sub}");
+        }
+        // More digits than a number keeps would make two people one.
+        let long: Value = serde_json::from_str("123456789012345678901234567890").unwrap();
+        for sub in [
+            json!(""),
+            json!(null),
+            json!(7.5),
+            json!(["ada"]),
+            json!({}),
+            long,
+        ] {
+            let refused = Err(AuthError::Forbidden(ForbiddenReason::NoSubject));
+            assert_eq!(subject(sub.clone()), refused, "{sub}");
+        }
+    }
+
+    #[test]
+    fn a_service_without_subject_is_its_client() {
+        let record = principal(json!({"iss": "i", "client_id": "robot", "exp": 1})).unwrap();
+        assert_eq!(record.subject, "robot");
+        for odd in [json!(""), json!({}), json!(7.5)] {
+            let record = principal(json!({"iss": "i", "client_id": "robot", "exp": 1, "sub": odd}));
+            let refused = Err(AuthError::Forbidden(ForbiddenReason::NoSubject));
             assert_eq!(
-                claims(json!({"org_id": value})).organization("org_id"),
-                None
+                record, refused,
+                "{odd}: what is no subject is no service either"
             );
         }
-        let named = claims(json!({"tenant": "t1"}));
-        assert_eq!(named.organization("tenant").as_deref(), Some("t1"));
     }
 
     #[test]
-    fn an_organization_may_be_wrapped_but_not_ambiguous() {
-        let organization = |value: Value| claims(json!({"o": value})).organization("o");
-        assert_eq!(organization(json!(["acme"])).as_deref(), Some("acme"));
-        assert_eq!(organization(json!({"acme": {}})).as_deref(), Some("acme"));
-        assert_eq!(
-            organization(json!({"acme": {"id": "42"}})).as_deref(),
-            Some("42")
-        );
-        assert_eq!(organization(json!(["acme", "other"])), None);
-        assert_eq!(organization(json!({"acme": {}, "other": {}})), None);
-        assert_eq!(organization(json!([])), None);
-    }
-
-    #[test]
-    fn service_tokens_are_told_from_user_tokens() {
-        assert!(claims(json!({"sub": "c", "client_id": "c"})).is_service());
-        assert!(claims(json!({"sub": "c@clients", "gty": "client-credentials"})).is_service());
-        assert!(claims(json!({"sub": "x", "idtyp": "app"})).is_service());
-        assert!(claims(json!({"sub": "x", "oid": "x", "azp": "y"})).is_service());
-        assert!(!claims(json!({"sub": "x", "oid": "z", "azp": "y"})).is_service());
-        assert!(!claims(json!({})).is_service());
-        assert!(!claims(json!({"sub": "u", "client_id": "c", "azp": "c"})).is_service());
-        assert!(!claims(json!({"sub": "u"})).is_service());
+    fn what_nobody_reads_may_hold_anything() {
+        for odd in [
+            json!(null),
+            json!(7),
+            json!(true),
+            json!([]),
+            json!([{}]),
+            json!({"a": 1}),
+        ] {
+            for unused in [
+                "scope",
+                "scp",
+                "permissions",
+                "client_id",
+                "azp",
+                "cid",
+                "gty",
+                "idtyp",
+                "typ",
+                "token_use",
+                "events",
+                "jti",
+                "acr",
+                "amr",
+                "act",
+                "email",
+                "x5t#S256",
+            ] {
+                let mut claims = json!({"iss": "i", "sub": "s", "exp": 1});
+                claims[unused] = odd.clone();
+                assert_eq!(
+                    Claims::of(claims.clone()).check_kind(Hashes::OfAnIdToken),
+                    Ok(())
+                );
+                assert!(!Claims::of(claims.clone()).is_service(), "{unused}: {odd}");
+                assert_eq!(principal(claims).unwrap().subject, "s", "{unused}: {odd}");
+            }
+        }
     }
 
     #[test]
     fn tokens_of_another_kind_are_no_access_tokens() {
-        let check = |value: Value| claims(value).check_kind();
+        let check = |value: Value| Claims::of(value).check_kind(Hashes::OfAnIdToken);
         for value in [
             json!({"at_hash": "x"}),
-            json!({"c_hash": null}),
+            json!({"c_hash": "x"}),
             json!({"typ": "ID"}),
             json!({"typ": "Refresh"}),
             json!({"token_use": "id"}),
             json!({"token_type": "refresh_token"}),
+            json!({"tty": "id"}),
             json!({"drn": "DSR"}),
+            json!({"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}),
         ] {
             assert_eq!(check(value.clone()), Err(InvalidReason::Type), "{value}");
         }
         for value in [
-            json!({"typ": "Bearer", "token_type": "Bearer", "drn": "DS"}),
+            json!({"typ": "Bearer", "token_type": "Bearer", "drn": "DS", "tty": "at"}),
             json!({"token_use": "access", "nonce": "n"}),
+            json!({"at_hash": null, "c_hash": null, "cnf": null}),
         ] {
             assert_eq!(check(value.clone()), Ok(()), "{value}");
         }
     }
 
     #[test]
+    fn hashes_tell_an_id_token_unless_the_issuer_or_the_header_says_otherwise() {
+        let check = |value: Value, hashes| Claims::of(value).check_kind(hashes);
+        let (access, id) = (
+            json!({"at_hash": "x"}),
+            json!({"at_hash": "x", "c_hash": "y"}),
+        );
+        assert_eq!(check(access.clone(), Hashes::OfDex), Ok(()));
+        assert_eq!(check(id.clone(), Hashes::OfDex), Err(InvalidReason::Type));
+        assert_eq!(check(id, Hashes::OfNoMatter), Ok(()));
+        let named = json!({"at_hash": "x", "token_use": "id"});
+        assert_eq!(check(named, Hashes::OfNoMatter), Err(InvalidReason::Type));
+        for (typ, says) in [
+            (json!("at+jwt"), true),
+            (json!("application/AT+JWT"), true),
+            (json!("JWT"), false),
+            (json!(null), false),
+        ] {
+            let header: Header =
+                serde_json::from_value(json!({"alg": "RS256", "typ": typ})).unwrap();
+            assert_eq!(header.says_access_token(), says, "{typ}");
+        }
+    }
+
+    #[test]
     fn a_token_bound_to_a_key_is_no_bearer_token() {
         let bound = json!({"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}});
-        assert_eq!(claims(bound).check_kind(), Err(InvalidReason::KeyBound));
+        let checked = Claims::of(bound).check_kind(Hashes::OfAnIdToken);
+        assert_eq!(checked, Err(InvalidReason::KeyBound));
     }
 
     #[test]
@@ -431,26 +465,38 @@ mod tests {
         };
         let early = answer(json!({"exp": 400, "iss": "https://b.test"}));
         assert_eq!(
-            (early.date("exp"), early.issuer()),
-            (Ok(Some(400)), Ok("https://b.test"))
+            (times::expiry(&early), early.issuer()),
+            (Some(400), Ok("https://b.test"))
         );
         let late = answer(json!({"exp": 900}));
         assert_eq!(
-            (late.date("exp"), late.issuer()),
-            (Ok(Some(500)), Ok("https://a.test"))
+            (times::expiry(&late), late.issuer()),
+            (Some(500), Ok("https://a.test"))
         );
-        assert_eq!(answer(json!({})).date("exp"), Ok(Some(500)));
+        for odd in [
+            json!({}),
+            json!({"exp": null}),
+            json!({"exp": "soon"}),
+            json!({"exp": 1e13}),
+        ] {
+            assert_eq!(times::expiry(&answer(odd)), Some(500));
+        }
     }
 
     #[test]
     fn audiences_may_be_one_or_many_strings_only() {
-        assert_eq!(claims(json!({"aud": "a"})).audiences().unwrap(), ["a"]);
-        assert_eq!(
-            claims(json!({"aud": ["a", "b"]})).audiences().unwrap(),
-            ["a", "b"]
-        );
-        assert_eq!(claims(json!({})).audiences(), Err(InvalidReason::Audience));
-        assert!(claims(json!({"aud": ["a", 1]})).audiences().is_err());
-        assert!(claims(json!({"aud": {"a": 1}})).audiences().is_err());
+        let audiences = |value: Value| Claims::of(json!({"aud": value})).audiences();
+        assert_eq!(audiences(json!("a")).unwrap(), ["a"]);
+        assert_eq!(audiences(json!(["a", "b"])).unwrap(), ["a", "b"]);
+        for none in [json!(null), json!([])] {
+            assert!(audiences(none).unwrap().is_empty());
+        }
+        for odd in [json!(["a", 1]), json!({"a": 1}), json!(7)] {
+            assert_eq!(
+                audiences(odd.clone()),
+                Err(ForbiddenReason::Claim("aud")),
+                "{odd}"
+            );
+        }
     }
 }

@@ -49,6 +49,12 @@ impl From<InvalidReason> for AuthError {
     }
 }
 
+impl From<ForbiddenReason> for AuthError {
+    fn from(reason: ForbiddenReason) -> Self {
+        Self::Forbidden(reason)
+    }
+}
+
 /// Why a token is bad. For counters and debug logs: clients only learn `invalid_token`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -69,9 +75,11 @@ pub enum InvalidReason {
     Audience,
     /// `exp` has passed.
     Expired,
-    /// `nbf` or `iat` lies in the future.
+    /// It was issued longer ago than any token may live.
+    TooOld,
+    /// `nbf` lies in the future.
     NotYetValid,
-    /// A required claim is missing or has the wrong type.
+    /// A claim without which nothing can be said of it is missing or has the wrong type.
     Claim(&'static str),
     /// The issuer has no such key.
     UnknownKey,
@@ -87,7 +95,7 @@ pub enum InvalidReason {
 
 impl InvalidReason {
     /// Every label there is, so that a counter can begin at zero for each.
-    pub const LABELS: [&'static str; 15] = [
+    pub const LABELS: [&'static str; 16] = [
         "malformed",
         "too_large",
         "algorithm",
@@ -96,6 +104,7 @@ impl InvalidReason {
         "issuer",
         "audience",
         "expired",
+        "too_old",
         "not_yet_valid",
         "claim",
         "unknown_key",
@@ -116,6 +125,7 @@ impl InvalidReason {
             Self::Issuer => "issuer",
             Self::Audience => "audience",
             Self::Expired => "expired",
+            Self::TooOld => "too_old",
             Self::NotYetValid => "not_yet_valid",
             Self::Claim(_) => "claim",
             Self::UnknownKey => "unknown_key",
@@ -191,6 +201,15 @@ impl fmt::Display for UnavailableReason {
 pub enum ForbiddenReason {
     /// The token names no organization, and every request belongs to one.
     NoOrganization,
+    /// The token names an organization for which its issuer may not speak.
+    ForeignOrganization,
+    /// The token names no subject, and no service either.
+    NoSubject,
+    /// A claim that decides is missing or has the wrong type: another login brings the same.
+    Claim(&'static str),
+    /// This claim is no time that a token can have: it is before 1970, or after the year 5138, as
+    /// milliseconds are.
+    AbsurdTime(&'static str),
     /// The token speaks for a service, and this issuer's services are not let in.
     ServicePrincipal,
     /// The token was not issued for the upstream API, and no exchange is configured.
@@ -204,8 +223,12 @@ pub enum ForbiddenReason {
 
 impl ForbiddenReason {
     /// Every label there is, so that a counter can begin at zero for each.
-    pub const LABELS: [&'static str; 5] = [
+    pub const LABELS: [&'static str; 9] = [
         "no_organization",
+        "foreign_organization",
+        "no_subject",
+        "odd_claim",
+        "absurd_time",
         "service_principal",
         "upstream_audience",
         "upstream_denied",
@@ -216,6 +239,10 @@ impl ForbiddenReason {
     pub fn label(self) -> &'static str {
         match self {
             Self::NoOrganization => "no_organization",
+            Self::ForeignOrganization => "foreign_organization",
+            Self::NoSubject => "no_subject",
+            Self::Claim(_) => "odd_claim",
+            Self::AbsurdTime(_) => "absurd_time",
             Self::ServicePrincipal => "service_principal",
             Self::UpstreamAudience => "upstream_audience",
             Self::UpstreamDenied => "upstream_denied",
@@ -226,7 +253,30 @@ impl ForbiddenReason {
 
 impl fmt::Display for ForbiddenReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        let text = match self {
+            Self::Claim(name) => {
+                return write!(
+                    f,
+                    "the token's claim {name} is missing or malformed: ask the administrator of \
+                     the authorization server to mend it; signing in again brings the same"
+                );
+            }
+            Self::AbsurdTime(name) => {
+                return write!(
+                    f,
+                    "the token's claim {name} is no time in seconds (RFC 7519 section 2): ask the \
+                     administrator of the authorization server to mend it; signing in again \
+                     brings the same"
+                );
+            }
+            Self::ForeignOrganization => {
+                "the authorization server of this token may not speak for the organization that it \
+                 names: ask the administrator of this server, who binds it to organizations"
+            }
+            Self::NoSubject => {
+                "the token does not say whom it speaks for (sub): ask the administrator of the \
+                 authorization server to mend it; signing in again brings the same"
+            }
             Self::NoOrganization => {
                 "the token names no organization: sign in again and choose an organization, or ask \
                  an administrator to add you to one"
@@ -246,7 +296,8 @@ impl fmt::Display for ForbiddenReason {
                 "the authorization server signs with a key that this server cannot use: ask the \
                  administrator, whose log says what is wrong with it"
             }
-        })
+        };
+        f.write_str(text)
     }
 }
 
@@ -266,6 +317,9 @@ pub enum ConfigError {
     /// An issuer without an audience would accept tokens meant for anybody.
     #[error("issuer {0} has no audience: tokens meant for other services would be accepted")]
     NoAudience(String),
+    /// Tokens without audience are to be taken by their client, and no client is named.
+    #[error("issuer {0} takes tokens without audience, and names no client whose they may be")]
+    NoClient(String),
     /// More than one issuer with introspection: an opaque token does not say whom to ask.
     #[error("more than one issuer has an introspection endpoint: opaque tokens would be ambiguous")]
     AmbiguousIntrospection,

@@ -17,15 +17,23 @@ use crate::{
 /// How a principal gets its credential for the upstream API.
 #[derive(Debug, Clone)]
 pub struct UpstreamCredentials {
-    audience: String,
+    audiences: Vec<String>,
 }
 
 impl UpstreamCredentials {
     /// The presented token is used as it is, if its `aud` names the upstream API too.
     pub fn same_audience(audience: impl Into<String>) -> Self {
         Self {
-            audience: audience.into(),
+            audiences: vec![audience.into()],
         }
+    }
+
+    /// So are tokens without `aud` that were issued to one of these clients: the upstream API takes
+    /// them by their client, as this server does (see [`AudienceFrom`](crate::AudienceFrom)).
+    #[must_use]
+    pub fn and_of_clients(mut self, clients: impl IntoIterator<Item = String>) -> Self {
+        self.audiences.extend(clients);
+        self
     }
 
     /// The upstream token of a principal; `None` means that the presented token itself is the
@@ -43,7 +51,8 @@ impl UpstreamCredentials {
         _token: &AccessToken,
         principal: &Principal,
     ) -> Result<Option<UpstreamToken>, AuthError> {
-        if principal.audiences().contains(&self.audience) {
+        let names = |audience| principal.audiences().contains(audience);
+        if self.audiences.iter().any(names) {
             Ok(None)
         } else {
             Err(AuthError::Forbidden(ForbiddenReason::UpstreamAudience))

@@ -13,6 +13,7 @@ use crate::{
     jwk::ALGORITHMS,
     jwks::{KeySet, Verdict},
     principal::PrincipalRecord,
+    times::{Limits, Times},
 };
 
 /// The value of an `Authorization` header gives a token that can be sent on, or none.
@@ -72,11 +73,20 @@ fn one_jwt(text: &str) {
 }
 
 fn claims(claims: &Claims, now: SystemTime) {
-    let leeway = Duration::from_secs(90);
-    let strict = claims.check_times(now, Duration::ZERO);
-    assert!(strict.is_err() || claims.check_times(now, leeway).is_ok());
+    let limits = |leeway| Limits {
+        leeway: Duration::from_secs(leeway),
+        max_lifetime: Duration::from_hours(31 * 24),
+    };
+    if let Ok(times) = Times::of(claims) {
+        let strict = times.check(now, limits(0));
+        assert!(strict.is_err() || times.check(now, limits(90)).is_ok());
+    }
     let _ = claims.is_service();
-    if let Ok(record) = claims.clone().into_principal("org_id") {
+    let audiences = vec!["https://mcp.test/mcp".to_owned()];
+    let principal = claims
+        .clone()
+        .into_principal(audiences, "o.id", now, limits(90));
+    if let Ok(record) = principal {
         well_formed(&record);
     }
 }

@@ -19,22 +19,46 @@ pub enum Preset {
     Entra,
     /// Descope: `dct` (the current tenant), RS256.
     Descope,
+    /// Okta: RS256; the organization has to be put into a claim.
+    Okta,
+    /// Amazon Cognito: RS256; tokens without `aud` need `audience_from`.
+    Cognito,
+    /// Clerk: `o.id` (second version of its tokens), RS256.
+    Clerk,
+    /// Dex: access tokens with the `at_hash` of ID tokens.
+    Dex,
+    /// Zitadel: `urn:zitadel:iam:user:resourceowner:id`.
+    Zitadel,
+    /// FusionAuth: `tid` (the tenant).
+    FusionAuth,
+    /// Logto: `organization_id`.
+    Logto,
 }
 
 /// No preset has this name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no such preset: workos, auth0, keycloak, entra or descope")]
+#[error(
+    "no such preset: workos, auth0, keycloak, entra, descope, okta, cognito, clerk, dex, zitadel, \
+     fusionauth or logto"
+)]
 #[non_exhaustive]
 pub struct UnknownPreset;
 
 impl Preset {
     /// All presets.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 12] = [
         Self::WorkOs,
         Self::Auth0,
         Self::Keycloak,
         Self::Entra,
         Self::Descope,
+        Self::Okta,
+        Self::Cognito,
+        Self::Clerk,
+        Self::Dex,
+        Self::Zitadel,
+        Self::FusionAuth,
+        Self::Logto,
     ];
 
     /// The name as it stands in a configuration.
@@ -45,26 +69,47 @@ impl Preset {
             Self::Keycloak => "keycloak",
             Self::Entra => "entra",
             Self::Descope => "descope",
+            Self::Okta => "okta",
+            Self::Cognito => "cognito",
+            Self::Clerk => "clerk",
+            Self::Dex => "dex",
+            Self::Zitadel => "zitadel",
+            Self::FusionAuth => "fusionauth",
+            Self::Logto => "logto",
         }
     }
 
     /// The claim that names the organization.
     pub fn organization_claim(self) -> &'static str {
         match self {
-            Self::WorkOs | Self::Auth0 => "org_id",
+            Self::WorkOs | Self::Auth0 | Self::Okta | Self::Cognito | Self::Dex => "org_id",
             Self::Keycloak => "organization",
             Self::Entra => "tid",
             Self::Descope => "dct",
+            Self::Clerk => "o.id",
+            Self::Zitadel => "urn:zitadel:iam:user:resourceowner:id",
+            Self::FusionAuth => "tid",
+            Self::Logto => "organization_id",
         }
     }
 
     /// The algorithms its tokens may be signed with; empty means all supported ones.
     pub fn algorithms(self) -> &'static [&'static str] {
         match self {
-            Self::WorkOs | Self::Entra | Self::Descope => &["RS256"],
+            Self::WorkOs
+            | Self::Entra
+            | Self::Descope
+            | Self::Okta
+            | Self::Cognito
+            | Self::Clerk => &["RS256"],
             Self::Auth0 => &["RS256", "PS256"],
-            Self::Keycloak => &[],
+            Self::Keycloak | Self::Dex | Self::Zitadel | Self::FusionAuth | Self::Logto => &[],
         }
+    }
+
+    /// Whether its access tokens hold the `at_hash` of ID tokens.
+    pub fn at_hash_in_access_tokens(self) -> bool {
+        self == Self::Dex
     }
 
     /// Sets what is particular about this issuer.
@@ -76,6 +121,7 @@ impl Preset {
             .iter()
             .map(|&name| name.to_owned())
             .collect();
+        issuer.at_hash_in_access_tokens = self.at_hash_in_access_tokens();
     }
 }
 

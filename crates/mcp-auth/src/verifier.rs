@@ -9,12 +9,14 @@ use jsonwebtoken::Algorithm;
 
 use crate::{
     claims::{Claims, Unverified},
-    error::{AuthError, ConfigError, ForbiddenReason, InvalidReason},
+    error::{AuthError, ConfigError, InvalidReason},
     fetch::parse_url,
     introspection::{Asker, Introspection, IntrospectionConfig},
     jwk::{ALGORITHMS, algorithm_named},
     jwks::{KeyPolicy, KeySource},
     principal::Principal,
+    rules::AudienceFrom,
+    times::Limits,
     token::AccessToken,
 };
 
@@ -22,7 +24,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct TokenVerifier {
     issuers: Arc<[Issuer]>,
-    leeway: Duration,
+    limits: Limits,
 }
 
 /// An issuer this server trusts, with everything that trust is bound to.
@@ -37,12 +39,20 @@ pub struct IssuerConfig {
     pub jwks_uri: Option<String>,
     /// Algorithm names to accept; all supported ones when empty.
     pub algorithms: Vec<String>,
-    /// Claim that names the organization. `org_id` by default.
+    /// What stands in for the audience of tokens without one; without it they are refused.
+    pub audience_from: Option<AudienceFrom>,
+    /// Claim that names the organization, with dots between names for what lies inside (`o.id`).
+    /// `org_id` by default.
     pub organization_claim: String,
+    /// The organizations for which this issuer may speak; any when empty.
+    pub organizations: Vec<String>,
     /// Whether a token without organization is refused. `true` by default.
     pub organization_required: bool,
     /// Whether tokens that speak for a client instead of a user are let in. `false` by default.
     pub service_principals: bool,
+    /// Whether its access tokens hold the `at_hash` of ID tokens, as Dex's do. `false` by default:
+    /// such a token is refused unless its header says `at+jwt`.
+    pub at_hash_in_access_tokens: bool,
     /// How to ask about opaque tokens; without it they are refused.
     pub introspection: Option<IntrospectionConfig>,
 }
@@ -58,9 +68,12 @@ impl IssuerConfig {
             audiences: audiences.into_iter().map(Into::into).collect(),
             jwks_uri: None,
             algorithms: Vec::new(),
+            audience_from: None,
             organization_claim: "org_id".to_owned(),
+            organizations: Vec::new(),
             organization_required: true,
             service_principals: false,
+            at_hash_in_access_tokens: false,
             introspection: None,
         }
     }
@@ -72,6 +85,9 @@ impl IssuerConfig {
 pub struct VerifierConfig {
     /// How far clocks may disagree. 90 s by default.
     pub leeway: Duration,
+    /// How long a token lives at most, whatever its `exp` says: since its `iat`, or since it is
+    /// verified where it has none. 31 days by default.
+    pub max_lifetime: Duration,
     /// How keys are fetched and kept.
     pub keys: KeyPolicy,
 }
@@ -80,6 +96,7 @@ impl Default for VerifierConfig {
     fn default() -> Self {
         Self {
             leeway: Duration::from_secs(90),
+            max_lifetime: Duration::from_hours(31 * 24),
             keys: KeyPolicy::default(),
         }
     }
@@ -128,7 +145,10 @@ impl TokenVerifier {
         }
         Ok(Self {
             issuers: built.into(),
-            leeway: config.leeway,
+            limits: Limits {
+                leeway: config.leeway,
+                max_lifetime: config.max_lifetime,
+            },
         })
     }
 
@@ -213,33 +233,37 @@ impl TokenVerifier {
             if claims.issuer()? != issuer.config.issuer {
                 return Err(InvalidReason::Issuer.into());
             }
-            issuer.check_claims(&claims, now, self.leeway)?;
-            return issuer.admit(claims);
+            issuer.check_claims(&claims, None, now, self.limits)?;
+            return issuer.admit(claims, now, self.limits);
         }
         let token = Unverified::parse(token)?;
         let issuer = self.checked_issuer(&token, now)?;
         let keys = &issuer.keys;
         keys.verify(&token, &issuer.algorithms, arrived).await?;
-        issuer.admit(token.claims)
+        issuer.admit(token.claims, now, self.limits)
     }
 
     /// Whether a principal that was verified earlier would still be accepted by this
-    /// configuration: its issuer and audience are still configured and it has not expired.
+    /// configuration: its issuer and audience are still configured, the issuer may speak for its
+    /// organization, it has not expired, and it is not older than a token may be.
     pub fn accepts(&self, principal: &Principal, now: SystemTime) -> bool {
         let issuer = self
             .issuers
             .iter()
             .find(|issuer| issuer.config.issuer == principal.issuer());
+        let organization = principal.organization();
+        let oldest = self.limits.max_lifetime + self.limits.leeway;
         issuer.is_some_and(|issuer| {
             issuer.accepts_audience(principal.audiences())
-                && !(issuer.config.organization_required && principal.organization().is_none())
-                && now < principal.expires_at() + self.leeway
+                && issuer.config.check_organization(organization).is_ok()
+                && now < principal.expires_at() + self.limits.leeway
+                && principal.issued_at().is_none_or(|at| now < at + oldest)
         })
     }
 
     /// How far clocks may disagree.
     pub fn leeway(&self) -> Duration {
-        self.leeway
+        self.limits.leeway
     }
 
     pub(crate) fn issuers(&self) -> &[Issuer] {
@@ -272,7 +296,7 @@ impl TokenVerifier {
         now: SystemTime,
     ) -> Result<&Issuer, InvalidReason> {
         let issuer = self.issuer_of(&token.claims)?;
-        issuer.check_claims(&token.claims, now, self.leeway)?;
+        issuer.check_unproven(token, now, self.limits)?;
         // An algorithm that is never accepted must not cost a key fetch.
         match algorithm_named(&token.header.alg) {
             Some(algorithm) if issuer.algorithms.contains(&algorithm) => Ok(issuer),
@@ -291,6 +315,10 @@ impl Issuer {
         let jwks_uri = config.jwks_uri.as_deref().map(parse_url).transpose()?;
         if config.audiences.iter().all(String::is_empty) {
             return Err(ConfigError::NoAudience(config.issuer));
+        }
+        let from = config.audience_from.as_ref();
+        if from.is_some_and(|from| from.clients.iter().all(String::is_empty)) {
+            return Err(ConfigError::NoClient(config.issuer));
         }
         let named = |name: &String| {
             algorithm_named(name).ok_or_else(|| ConfigError::Algorithm(name.clone()))
@@ -316,36 +344,5 @@ impl Issuer {
             keys,
             introspection,
         })
-    }
-
-    fn check_claims(
-        &self,
-        claims: &Claims,
-        now: SystemTime,
-        leeway: Duration,
-    ) -> Result<(), InvalidReason> {
-        if !self.accepts_audience(&claims.audiences()?) {
-            return Err(InvalidReason::Audience);
-        }
-        claims.check_kind()?;
-        claims.check_times(now, leeway)
-    }
-
-    /// Makes a principal of claims that were proven, unless this issuer's rules keep it out.
-    fn admit(&self, claims: Claims) -> Result<Principal, AuthError> {
-        if claims.is_service() && !self.config.service_principals {
-            return Err(AuthError::Forbidden(ForbiddenReason::ServicePrincipal));
-        }
-        let record = claims.into_principal(&self.config.organization_claim)?;
-        if self.config.organization_required && record.organization.is_none() {
-            return Err(AuthError::Forbidden(ForbiddenReason::NoOrganization));
-        }
-        Ok(Principal::from_record(record))
-    }
-
-    pub(crate) fn accepts_audience(&self, audiences: &[String]) -> bool {
-        audiences
-            .iter()
-            .any(|audience| self.config.audiences.contains(audience))
     }
 }

@@ -598,8 +598,11 @@ fn may_be_genuine(error: &AuthError) -> bool {
 
 /// Whether a token that is refused for this may have been good here.
 fn may_have_been_good(reason: InvalidReason) -> bool {
-    use InvalidReason::{Claim, Expired, KeyBound, NotYetValid, Type};
-    matches!(reason, Expired | NotYetValid | Type | KeyBound | Claim(_))
+    use InvalidReason::{Claim, Expired, KeyBound, NotYetValid, TooOld, Type};
+    matches!(
+        reason,
+        Expired | TooOld | NotYetValid | Type | KeyBound | Claim(_)
+    )
 }
 
 /// Whether the same token cannot become good in a moment: no key, no clock and no configuration

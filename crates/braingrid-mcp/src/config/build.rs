@@ -16,7 +16,7 @@ use super::model::{
 };
 use super::parse::{self, AuditChoice, LoginStore, Propagator, TraceSampler, Transport};
 use super::reader::{self, Reader};
-use super::{issuers, platform, settings};
+use super::{issuers, platform, settings, upstream};
 
 /// Reads every part before it gives up, so that nothing wrong stays unsaid.
 pub(super) fn read_config(
@@ -38,6 +38,12 @@ pub(super) fn read_config(
     let (mut telemetry, logs) = read_telemetry(reader);
     let audit = read_audit(reader, transport, logs);
     telemetry.prometheus = matches!(&serve, Serve::Http(http) if http.admin.is_some());
+    if let (Serve::Http(http), Some(api)) = (&serve, &base_url) {
+        let resource = format!("{}/mcp", http.public_url_at(http.listen.port()));
+        let audience = &http.auth.upstream_audience;
+        let warning = upstream::tautology(&resource, audience, api.as_str());
+        reader.warnings.extend(warning);
+    }
     let warnings = std::mem::take(&mut reader.warnings);
     Some(Config {
         serve,
@@ -153,6 +159,11 @@ fn read_auth(reader: &mut Reader, public_url: Option<&str>, port: u16) -> AuthSe
         leeway: reader.value(&settings::OAUTH_LEEWAY, Duration::from_secs(90), |value| {
             parse::duration_within(value, 0, 600)
         }),
+        token_lifetime: reader.value(
+            &settings::TOKEN_MAX_LIFETIME,
+            Duration::from_hours(31 * 24),
+            |value| parse::duration_within(value, 300, 366 * 86_400),
+        ),
         upstream_audience: upstream_audience.unwrap_or_default(),
         tool_scopes: reader.list(&settings::TOOL_SCOPES, parse::tool_scopes),
         scope_hierarchy: reader.list(&settings::SCOPE_HIERARCHY, parse::scope_hierarchy),

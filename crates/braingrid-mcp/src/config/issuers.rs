@@ -13,16 +13,22 @@ pub(crate) struct IssuerSettings {
     pub(crate) issuer: String,
     /// Its key set, when it has no discovery metadata.
     pub(crate) jwks_uri: Option<String>,
-    /// Audiences accepted beside the resource.
+    /// Audiences accepted beside the resource; the clients, where these stand in for it.
     pub(crate) audiences: Vec<String>,
+    /// The claim with the client that stands in for a missing audience.
+    pub(crate) audience_from: Option<String>,
     /// Signature algorithms accepted; empty: all that are safe.
     pub(crate) algorithms: Vec<String>,
     /// The claim that names the organization.
     pub(crate) organization_claim: String,
+    /// The organizations it may speak for; empty: any.
+    pub(crate) organizations: Vec<String>,
     /// Whether a token without an organization is refused.
     pub(crate) organization_required: bool,
     /// Whether tokens that speak for a service are let in.
     pub(crate) service_principals: bool,
+    /// Whether its access tokens look like ID tokens in this one respect.
+    pub(crate) at_hash_in_access_tokens: bool,
     /// How to ask about its opaque tokens.
     pub(crate) introspection: Option<IntrospectionSettings>,
 }
@@ -34,7 +40,7 @@ pub(crate) struct IssuerKey {
     pub(crate) meaning: &'static str,
 }
 
-const OWN_KEYS: [IssuerKey; 8] = [
+const OWN_KEYS: [IssuerKey; 10] = [
     IssuerKey {
         key: "issuer",
         default: "required",
@@ -43,8 +49,10 @@ const OWN_KEYS: [IssuerKey; 8] = [
     IssuerKey {
         key: "preset",
         default: "none",
-        meaning: "`workos`, `auth0`, `keycloak`, `entra` or `descope`: sets `organization_claim` and \
-                  `algorithms` as that vendor's tokens have them; either can still be set.",
+        meaning: "`workos`, `auth0`, `keycloak`, `entra`, `descope`, `okta`, `cognito`, `clerk`, \
+                  `dex`, `zitadel`, `fusionauth` or `logto`: sets `organization_claim` and \
+                  `algorithms` as that vendor's tokens have them; either can still be set. `dex` \
+                  also lets access tokens hold an `at_hash`.",
     },
     IssuerKey {
         key: "jwks_uri",
@@ -54,7 +62,15 @@ const OWN_KEYS: [IssuerKey; 8] = [
     IssuerKey {
         key: "audiences",
         default: "none",
-        meaning: "Audiences accepted beside the resource.",
+        meaning: "Audiences accepted beside the resource. With `audience_from`: the clients whose \
+                  tokens are taken.",
+    },
+    IssuerKey {
+        key: "audience_from",
+        default: "none",
+        meaning: "For tokens without `aud` (Cognito, WorkOS): `client_id`, `azp` or `cid`, the claim \
+                  that names the client they were issued to. It must be one of `audiences`; a \
+                  token that has an `aud` is judged by that.",
     },
     IssuerKey {
         key: "algorithms",
@@ -64,7 +80,14 @@ const OWN_KEYS: [IssuerKey; 8] = [
     IssuerKey {
         key: "organization_claim",
         default: "`org_id`",
-        meaning: "The claim that names the caller's organization.",
+        meaning: "The claim that names the caller's organization; dots lead into objects: `o.id`.",
+    },
+    IssuerKey {
+        key: "organizations",
+        default: "any",
+        meaning: "The organizations this issuer may speak for; a token for another is refused \
+                  (403). With several issuers set it for each: without it any of them can issue \
+                  tokens for the organizations of all.",
     },
     IssuerKey {
         key: "organization_required",
@@ -89,10 +112,13 @@ impl IssuerSettings {
             issuer,
             jwks_uri: None,
             audiences: Vec::new(),
+            audience_from: None,
             algorithms: Vec::new(),
             organization_claim: "org_id".to_owned(),
+            organizations: Vec::new(),
             organization_required: true,
             service_principals: false,
+            at_hash_in_access_tokens: false,
             introspection: None,
         }
     }
@@ -172,7 +198,23 @@ fn read_tables(reader: &mut Reader) -> Option<Vec<IssuerSettings>> {
         }
         issuers.push(settings);
     }
+    reader.warnings.extend(unbound(&issuers));
     Some(issuers)
+}
+
+/// Why several issuers can speak for each other's organizations, if they can.
+fn unbound(issuers: &[IssuerSettings]) -> Option<String> {
+    let unbound = issuers.iter().filter(|it| it.organizations.is_empty());
+    let unbound: Vec<_> = unbound.map(|it| it.issuer.as_str()).collect();
+    if issuers.len() < 2 || unbound.is_empty() {
+        return None;
+    }
+    Some(format!(
+        "there are {} issuers, and {} may issue tokens for any organization, those of the others \
+         included; set organizations = [...] in its [[issuers]] entry",
+        issuers.len(),
+        unbound.join(" and ")
+    ))
 }
 
 fn read_table(reader: &mut Reader, mut table: Table) -> Option<IssuerSettings> {
@@ -185,6 +227,19 @@ fn read_table(reader: &mut Reader, mut table: Table) -> Option<IssuerSettings> {
     let mut settings = IssuerSettings::new(issuer.unwrap_or_default());
     settings.jwks_uri = table.optional("jwks_uri", parse::key_set_url, problems);
     settings.audiences = table.list("audiences", parse::word, problems);
+    settings.audience_from = table.optional("audience_from", parse::client_claim, problems);
+    if settings.audience_from.is_some() && settings.audiences.is_empty() {
+        let what = "audiences names no client whose tokens are to be taken";
+        let fix = r#"list them: audiences = ["client id of the app"]"#;
+        problems.push(table.problem("audience_from", what, fix));
+    }
+    let is_bound = table.has("organizations");
+    settings.organizations = table.list("organizations", parse::bound_organization, problems);
+    if is_bound && settings.organizations.is_empty() && problems.len() == before {
+        let what = "it lists none, so it would bind to nothing";
+        let fix = "list the organizations that this issuer may speak for, or remove it";
+        problems.push(table.problem("organizations", what, fix));
+    }
     if let Some(preset) = table.optional("preset", parse::preset, problems) {
         preset
             .organization_claim()
@@ -194,6 +249,7 @@ fn read_table(reader: &mut Reader, mut table: Table) -> Option<IssuerSettings> {
             .iter()
             .map(|&name| name.to_owned())
             .collect();
+        settings.at_hash_in_access_tokens = preset.at_hash_in_access_tokens();
     }
     let algorithms = table.list("algorithms", parse::algorithm, problems);
     if !algorithms.is_empty() {

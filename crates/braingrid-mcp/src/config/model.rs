@@ -136,12 +136,22 @@ pub(crate) struct AuthSettings {
     pub(crate) issuers: Vec<IssuerSettings>,
     /// Clock difference allowed.
     pub(crate) leeway: Duration,
+    /// How long a token lives at most.
+    pub(crate) token_lifetime: Duration,
     /// The audience under which the BrainGrid API accepts the caller's token.
     pub(crate) upstream_audience: String,
     /// Which scopes tools need: `read`, `write` or a canonical tool name, and the scopes.
     pub(crate) tool_scopes: Vec<(String, Vec<String>)>,
     /// Scopes, and those they include.
     pub(crate) scope_hierarchy: Vec<(String, Vec<String>)>,
+}
+
+impl AuthSettings {
+    /// The clients whose tokens are taken without audience.
+    pub(crate) fn clients(&self) -> impl Iterator<Item = String> {
+        let issuers = self.issuers.iter().filter(|it| it.audience_from.is_some());
+        issuers.flat_map(|issuer| issuer.audiences.iter().cloned())
+    }
 }
 
 /// How sessions are kept.

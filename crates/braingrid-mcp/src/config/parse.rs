@@ -488,9 +488,33 @@ pub(crate) fn preset(value: &str) -> Parsed<mcp_auth::Preset> {
         Ok(preset) => Ok(preset),
         Err(_) => refuse(
             format!("{} is no preset", quoted(value)),
-            "use workos, auth0, keycloak, entra or descope, or leave it out",
+            "use one of workos, auth0, keycloak, entra, descope, okta, cognito, clerk, dex, zitadel, \
+             fusionauth and logto, or leave it out",
         ),
     }
+}
+
+/// A claim that names the client a token was issued to.
+pub(crate) fn client_claim(value: &str) -> Parsed<String> {
+    match value {
+        "client_id" | "azp" | "cid" => Ok(value.to_owned()),
+        _ => refuse(
+            format!("{} names no client", quoted(value)),
+            "use client_id, azp or cid, as the tokens have it",
+        ),
+    }
+}
+
+/// The id of an organization, as tokens have it.
+pub(crate) fn bound_organization(value: &str) -> Parsed<String> {
+    let value = word(value)?;
+    if value.is_empty() || value.contains(['*', '"', '\'']) {
+        return refuse(
+            format!("{} is no organization", quoted(&value)),
+            "write the id as the tokens have it, without wildcards; remove the key for any",
+        );
+    }
+    Ok(value)
 }
 
 /// A bearer token. Its text is never quoted.

@@ -231,6 +231,11 @@ impl Table {
         &self.directory
     }
 
+    /// Whether a key is there.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.values.contains_key(key)
+    }
+
     /// A value that may be absent.
     pub(crate) fn optional<T>(
         &mut self,

@@ -343,6 +343,19 @@ pub(crate) static OAUTH_LEEWAY: Setting = Setting::new(
     "Between this server and the authorization server; at most 10 minutes.",
 );
 
+pub(crate) static TOKEN_MAX_LIFETIME: Setting = Setting::new(
+    Group::Identity,
+    UsedBy::Http,
+    "token_max_lifetime",
+    &["TOKEN_MAX_LIFETIME"],
+)
+.default("31d")
+.says(
+    "Longest life of an access token",
+    "Whatever its `exp` says: since its `iat`, or since it is first verified where it has none. \
+     From 5 minutes to 366 days. Sessions, stored ones too, end with it.",
+);
+
 pub(crate) static UPSTREAM_AUDIENCE: Setting = Setting::new(
     Group::Identity,
     UsedBy::Both,
@@ -804,6 +817,7 @@ pub(crate) static SETTINGS: [&Setting; 54] = [
     &WORKOS_CLIENT_ID,
     &ISSUERS,
     &OAUTH_LEEWAY,
+    &TOKEN_MAX_LIFETIME,
     &UPSTREAM_AUDIENCE,
     &TOOL_SCOPES,
     &SCOPE_HIERARCHY,

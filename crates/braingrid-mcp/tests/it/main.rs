@@ -15,6 +15,7 @@ mod cancellation;
 mod cloned;
 mod doctor;
 mod install;
+mod issuers;
 mod leaks;
 mod login;
 mod logs;

@@ -12,5 +12,6 @@ mod introspection;
 mod keys;
 mod presets;
 mod status;
+mod stored;
 mod strangers;
 mod world;

@@ -163,5 +163,5 @@ fn names_are_those_of_the_configuration() {
     for preset in Preset::ALL {
         assert_eq!(preset.name().parse(), Ok(preset));
     }
-    assert!("okta".parse::<Preset>().is_err());
+    assert!("nobody".parse::<Preset>().is_err());
 }

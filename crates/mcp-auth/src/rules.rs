@@ -1,0 +1,129 @@
+//! What an issuer may say: whom its tokens are for, for which organizations, for how long.
+
+use std::time::SystemTime;
+
+use crate::{
+    claims::{Claims, Hashes, Header, Unverified},
+    error::{AuthError, ForbiddenReason, InvalidReason},
+    principal::Principal,
+    times::{Limits, Times},
+    verifier::{Issuer, IssuerConfig},
+};
+
+/// Stands in for the audience of tokens that have none, as those of Cognito and WorkOS: the client
+/// that they were issued to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AudienceFrom {
+    /// The claim that names the client: `client_id`, `azp` or `cid`.
+    pub claim: String,
+    /// The clients whose tokens are meant for this server.
+    pub clients: Vec<String>,
+}
+
+impl AudienceFrom {
+    /// Takes the tokens of these clients, which this claim names.
+    pub fn new(claim: impl Into<String>, clients: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            claim: claim.into(),
+            clients: clients.into_iter().collect(),
+        }
+    }
+}
+
+impl Issuer {
+    /// What can be said of a token before its signature: all of it is for another login to change.
+    pub(crate) fn check_unproven(
+        &self,
+        token: &Unverified<'_>,
+        now: SystemTime,
+        limits: Limits,
+    ) -> Result<(), InvalidReason> {
+        self.check_claims(&token.claims, Some(&token.header), now, limits)
+    }
+
+    /// The same of claims that an issuer gave for an opaque token.
+    pub(crate) fn check_claims(
+        &self,
+        claims: &Claims,
+        header: Option<&Header>,
+        now: SystemTime,
+        limits: Limits,
+    ) -> Result<(), InvalidReason> {
+        // What is odd about them is for the administrator, once the token is proven.
+        if matches!(self.audiences_of(claims), Ok(audiences) if audiences.is_empty()) {
+            return Err(InvalidReason::Audience);
+        }
+        let hashes = match header {
+            Some(header) if header.says_access_token() => Hashes::OfNoMatter,
+            _ if self.config.at_hash_in_access_tokens => Hashes::OfDex,
+            _ => Hashes::OfAnIdToken,
+        };
+        claims.check_kind(hashes)?;
+        match Times::of(claims) {
+            Ok(times) => times.check(now, limits),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Makes a principal of claims that were proven, unless this issuer's rules keep it out.
+    pub(crate) fn admit(
+        &self,
+        claims: Claims,
+        now: SystemTime,
+        limits: Limits,
+    ) -> Result<Principal, AuthError> {
+        let audiences = self.audiences_of(&claims)?;
+        if claims.is_service() && !self.config.service_principals {
+            return Err(ForbiddenReason::ServicePrincipal.into());
+        }
+        let claim = &self.config.organization_claim;
+        let record = claims.into_principal(audiences, claim, now, limits)?;
+        self.config
+            .check_organization(record.organization.as_deref())?;
+        Ok(Principal::from_record(record))
+    }
+
+    /// The audiences of a token that is meant for this server: its `aud`, or the client that stands
+    /// in for it. Empty for any other token.
+    pub(crate) fn audiences_of(&self, claims: &Claims) -> Result<Vec<String>, ForbiddenReason> {
+        let audiences = claims.audiences()?;
+        match &self.config.audience_from {
+            Some(from) if audiences.is_empty() => {
+                let client = claims.word(&from.claim);
+                let known = client.filter(|client| from.clients.contains(client));
+                Ok(known.into_iter().collect())
+            }
+            _ if audiences
+                .iter()
+                .any(|it| self.config.audiences.contains(it)) =>
+            {
+                Ok(audiences)
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Whether a token with these audiences was meant for this server.
+    pub(crate) fn accepts_audience(&self, audiences: &[String]) -> bool {
+        let from = self.config.audience_from.as_ref();
+        let clients = from.map_or(&[][..], |from| &from.clients);
+        audiences
+            .iter()
+            .any(|audience| self.config.audiences.contains(audience) || clients.contains(audience))
+    }
+}
+
+impl IssuerConfig {
+    /// Whether a token of this issuer may speak for this organization, or for none.
+    pub(crate) fn check_organization(&self, named: Option<&str>) -> Result<(), ForbiddenReason> {
+        let bound = !self.organizations.is_empty();
+        match named {
+            None if bound || self.organization_required => Err(ForbiddenReason::NoOrganization),
+            Some(named) if bound && !self.organizations.iter().any(|known| known == named) => {
+                Err(ForbiddenReason::ForeignOrganization)
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -120,6 +120,8 @@ impl Claims {
         let until = times::expiry(&claims).map_or(until, |exp| exp.min(until));
         let Self(mut answer) = claims;
         answer.insert("exp".to_owned(), until.into());
+        // However old it is: its issuer vouches for it now.
+        answer.remove("iat");
         Self(answer)
     }
 

@@ -378,9 +378,10 @@ fn sessions(
     );
     let upstream = UpstreamCredentials::same_audience(&auth.upstream_audience);
     // By agreement the API is the same resource: it takes tokens without audience as this server does.
-    let upstream = match auth.upstream_audience == resource {
-        true => upstream.and_of_clients(auth.clients()),
-        false => upstream,
+    let upstream = if auth.upstream_audience == resource {
+        upstream.and_of_clients(auth.clients())
+    } else {
+        upstream
     };
     SessionTiers::builder(verifier, keyring, store)
         .upstream(upstream)

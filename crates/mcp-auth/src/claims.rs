@@ -128,7 +128,7 @@ impl Claims {
     /// Whether this is a bearer access token, as far as the claims tell. Other tokens of the same
     /// issuer, under the same keys, must not pass for one (RFC 8725 section 3.12): ID tokens
     /// (OpenID Connect Core section 3.3.2.11), logout tokens, and what Keycloak, Cognito,
-    /// FusionAuth and Descope call by another name. A token bound to a key (RFC 7800) is good only
+    /// `FusionAuth` and Descope call by another name. A token bound to a key (RFC 7800) is good only
     /// with a proof of that key.
     pub(crate) fn check_kind(&self, hashes: Hashes) -> Result<(), InvalidReason> {
         const OTHER: [(&str, &[&str]); 5] = [
@@ -144,9 +144,9 @@ impl Claims {
         };
         let events = self.get("events").and_then(Value::as_object);
         let of_an_id_token: &[&str] = match hashes {
-            Hashes::OfAnIdToken => &["at_hash", "c_hash"],
-            Hashes::OfDex => &["c_hash"],
-            Hashes::OfNoMatter => &[],
+            Hashes::TellIdTokens => &["at_hash", "c_hash"],
+            Hashes::AsDexHasThem => &["c_hash"],
+            Hashes::SayNothing => &[],
         };
         if of_an_id_token.iter().any(|claim| self.get(claim).is_some())
             || events.is_some_and(|events| events.contains_key(LOGOUT))
@@ -262,12 +262,8 @@ impl Claims {
     }
 
     #[cfg(test)]
-    #[expect(clippy::panic, reason = "claims are an object")]
     pub(crate) fn of(value: Value) -> Self {
-        match value {
-            Value::Object(map) => Self(map),
-            _ => panic!("claims are an object"),
-        }
+        Self(serde_json::from_value(value).unwrap())
     }
 }
 
@@ -275,12 +271,12 @@ impl Claims {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hashes {
     /// They do.
-    OfAnIdToken,
+    TellIdTokens,
     /// Dex makes access tokens as it makes ID tokens, with an `at_hash`; only the latter can have
     /// a `c_hash`.
-    OfDex,
+    AsDexHasThem,
     /// The header says that it is an access token.
-    OfNoMatter,
+    SayNothing,
 }
 
 #[cfg(test)]
@@ -385,7 +381,7 @@ mod tests {
                 let mut claims = json!({"iss": "i", "sub": "s", "exp": 1});
                 claims[unused] = odd.clone();
                 assert_eq!(
-                    Claims::of(claims.clone()).check_kind(Hashes::OfAnIdToken),
+                    Claims::of(claims.clone()).check_kind(Hashes::TellIdTokens),
                     Ok(())
                 );
                 assert!(!Claims::of(claims.clone()).is_service(), "{unused}: {odd}");
@@ -396,7 +392,7 @@ mod tests {
 
     #[test]
     fn tokens_of_another_kind_are_no_access_tokens() {
-        let check = |value: Value| Claims::of(value).check_kind(Hashes::OfAnIdToken);
+        let check = |value: Value| Claims::of(value).check_kind(Hashes::TellIdTokens);
         for value in [
             json!({"at_hash": "x"}),
             json!({"c_hash": "x"}),
@@ -426,11 +422,14 @@ mod tests {
             json!({"at_hash": "x"}),
             json!({"at_hash": "x", "c_hash": "y"}),
         );
-        assert_eq!(check(access.clone(), Hashes::OfDex), Ok(()));
-        assert_eq!(check(id.clone(), Hashes::OfDex), Err(InvalidReason::Type));
-        assert_eq!(check(id, Hashes::OfNoMatter), Ok(()));
+        assert_eq!(check(access.clone(), Hashes::AsDexHasThem), Ok(()));
+        assert_eq!(
+            check(id.clone(), Hashes::AsDexHasThem),
+            Err(InvalidReason::Type)
+        );
+        assert_eq!(check(id, Hashes::SayNothing), Ok(()));
         let named = json!({"at_hash": "x", "token_use": "id"});
-        assert_eq!(check(named, Hashes::OfNoMatter), Err(InvalidReason::Type));
+        assert_eq!(check(named, Hashes::SayNothing), Err(InvalidReason::Type));
         for (typ, says) in [
             (json!("at+jwt"), true),
             (json!("application/AT+JWT"), true),
@@ -446,7 +445,7 @@ mod tests {
     #[test]
     fn a_token_bound_to_a_key_is_no_bearer_token() {
         let bound = json!({"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}});
-        let checked = Claims::of(bound).check_kind(Hashes::OfAnIdToken);
+        let checked = Claims::of(bound).check_kind(Hashes::TellIdTokens);
         assert_eq!(checked, Err(InvalidReason::KeyBound));
     }
 

@@ -29,7 +29,7 @@ pub enum Preset {
     Dex,
     /// Zitadel: `urn:zitadel:iam:user:resourceowner:id`.
     Zitadel,
-    /// FusionAuth: `tid` (the tenant).
+    /// `FusionAuth`: `tid` (the tenant).
     FusionAuth,
     /// Logto: `organization_id`.
     Logto,
@@ -84,11 +84,10 @@ impl Preset {
         match self {
             Self::WorkOs | Self::Auth0 | Self::Okta | Self::Cognito | Self::Dex => "org_id",
             Self::Keycloak => "organization",
-            Self::Entra => "tid",
+            Self::Entra | Self::FusionAuth => "tid",
             Self::Descope => "dct",
             Self::Clerk => "o.id",
             Self::Zitadel => "urn:zitadel:iam:user:resourceowner:id",
-            Self::FusionAuth => "tid",
             Self::Logto => "organization_id",
         }
     }

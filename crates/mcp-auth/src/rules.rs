@@ -55,9 +55,9 @@ impl Issuer {
             return Err(InvalidReason::Audience);
         }
         let hashes = match header {
-            Some(header) if header.says_access_token() => Hashes::OfNoMatter,
-            _ if self.config.at_hash_in_access_tokens => Hashes::OfDex,
-            _ => Hashes::OfAnIdToken,
+            Some(header) if header.says_access_token() => Hashes::SayNothing,
+            _ if self.config.at_hash_in_access_tokens => Hashes::AsDexHasThem,
+            _ => Hashes::TellIdTokens,
         };
         claims.check_kind(hashes)?;
         match Times::of(claims) {

@@ -19,10 +19,11 @@ fn principal(change: impl Fn(&mut serde_json::Value)) -> Principal {
     Principal::from_record(serde_json::from_value(record).unwrap())
 }
 
+type Change = fn(&mut IssuerConfig);
+
 #[test]
 fn a_stored_principal_is_held_against_the_rules_of_today() {
     let day = Duration::from_hours(24);
-    type Change = fn(&mut IssuerConfig);
     let cases: [(&str, Change, Duration, bool); 8] = [
         ("as it was", |_| {}, 31 * day, true),
         (

@@ -801,7 +801,7 @@ pub(crate) static AUDIT_LOG: Setting =
         );
 
 /// Every setting, in the order in which they are printed.
-pub(crate) static SETTINGS: [&Setting; 54] = [
+pub(crate) static SETTINGS: [&Setting; 55] = [
     &CONFIG_FILE,
     &TRANSPORT,
     &ENVIRONMENT,

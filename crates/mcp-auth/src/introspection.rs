@@ -63,7 +63,7 @@ impl fmt::Debug for IntrospectionConfig {
     }
 }
 
-/// Who causes a question: requests of equal askers share their turns. It is no identity, and may be
+/// Who causes a question to the issuer: requests of equal askers share their turns. It is no identity, and may be
 /// anything that one client cannot have many of, such as a network address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Asker(Option<u128>);

@@ -17,6 +17,7 @@ use crate::{
     discovery,
     error::{AuthError, ForbiddenReason, InvalidReason, UnavailableReason},
     fetch::{FetchError, KEY_SET, get_json},
+    introspection::Asker,
     jwk::{ALGORITHMS, Fault, RefusedKey, VerificationKey, algorithm_named},
     sightings::Sightings,
     spans,
@@ -31,9 +32,12 @@ pub struct KeyPolicy {
     pub fresh_for: Duration,
     /// Age up to which a key set may be used when it cannot be refreshed.
     pub stale_for: Duration,
-    /// Least time between two fetches caused by tokens that no key at hand verifies. So long at
-    /// most can strangers hold up the fetch that a new key needs. 5 s by default.
+    /// Least time between two fetches that one client causes by tokens that no key at hand
+    /// verifies. So long at most can strangers hold up the fetch that a new key needs. 5 s by
+    /// default.
     pub cooldown: Duration,
+    /// The same for all clients together. 1 s by default.
+    pub spacing: Duration,
     /// Least time between two fetches after a failed one.
     pub retry_after: Duration,
     /// Limit for one document.
@@ -46,6 +50,7 @@ impl Default for KeyPolicy {
             fresh_for: Duration::from_mins(10),
             stale_for: Duration::from_hours(24),
             cooldown: Duration::from_secs(5),
+            spacing: Duration::from_secs(1),
             retry_after: Duration::from_secs(2),
             timeout: Duration::from_secs(5),
         }
@@ -70,11 +75,8 @@ pub(crate) struct KeySource {
 struct FetchState {
     discovered_uri: Option<Url>,
     failed_at: Option<Instant>,
-    /// When a token with an unknown key last caused a fetch.
-    unknown_key_at: Option<Instant>,
-    /// When a token that its key does not verify last caused one. Apart from the other, so that
-    /// neither kind of forged token spends what the other kind of good one needs.
-    mismatch_at: Option<Instant>,
+    /// The fetches that tokens caused in the last cooldown: few, for they keep their spacing.
+    caused: Vec<(Cause, Asker, Instant)>,
 }
 
 /// Why there is no newer key set, and when it is worth asking again.
@@ -85,7 +87,7 @@ struct NotFetched {
     retry_after: Duration,
 }
 
-/// Why a fetch is wanted.
+/// Why a fetch is wanted. What one kind of forged token spends is not missed by the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cause {
     NoKeys,
@@ -146,7 +148,7 @@ impl KeySource {
     ) -> Result<Arc<KeySet>, AuthError> {
         match self.at_hand(arrived) {
             None => {
-                let fetched = self.fetch(Cause::NoKeys, arrived).await;
+                let fetched = self.fetch(Cause::NoKeys, Asker::UNKNOWN, arrived).await;
                 fetched.map_err(|failed| AuthError::Unavailable {
                     reason: UnavailableReason::Keys,
                     retry_after: failed.retry_after,
@@ -168,6 +170,7 @@ impl KeySource {
         self: &Arc<Self>,
         token: &Unverified<'_>,
         allowed: &[Algorithm],
+        asker: Asker,
         arrived: Instant,
     ) -> Result<(), AuthError> {
         let set = self.usable(arrived).await?;
@@ -180,7 +183,7 @@ impl KeySource {
         if verdict == Verdict::UnknownKey && self.lacked_since(&set, token, arrived) {
             return verdict.into_result();
         }
-        let (verdict, failed) = match self.fetch(cause, arrived).await {
+        let (verdict, failed) = match self.fetch(cause, asker, arrived).await {
             Ok(set) => (set.check(token, allowed), None),
             // A fetch that began just before may have brought the key: it proves that there is
             // one, if not that there is none.
@@ -216,9 +219,11 @@ impl KeySource {
     fn refresh_in_background(self: &Arc<Self>, arrived: Instant) {
         // Somebody who holds the lock is fetching already.
         if let Ok(state) = Arc::clone(&self.fetching).try_lock_owned()
-            && self.blocked(&state, Cause::Age, arrived).is_none()
+            && self
+                .blocked(&state, Cause::Age, Asker::UNKNOWN, arrived)
+                .is_none()
         {
-            tokio::spawn(self.download(state, Cause::Age));
+            tokio::spawn(self.download(state, Cause::Age, Asker::UNKNOWN));
         }
     }
 
@@ -226,6 +231,7 @@ impl KeySource {
     async fn fetch(
         self: &Arc<Self>,
         cause: Cause,
+        asker: Asker,
         arrived: Instant,
     ) -> Result<Arc<KeySet>, NotFetched> {
         let state = Arc::clone(&self.fetching).lock_owned().await;
@@ -233,11 +239,11 @@ impl KeySource {
         if let Some(set) = self.at_hand(arrived).filter(enough) {
             return Ok(set);
         }
-        if let Some(blocked) = self.blocked(&state, cause, arrived) {
+        if let Some(blocked) = self.blocked(&state, cause, asker, arrived) {
             return Err(blocked);
         }
         // In its own task: a client that goes away takes nobody else's fetch with it.
-        match tokio::spawn(self.download(state, cause)).await {
+        match tokio::spawn(self.download(state, cause, asker)).await {
             Ok(Some(set)) => Ok(set),
             _ => Err(NotFetched {
                 cooling: false,
@@ -247,7 +253,13 @@ impl KeySource {
     }
 
     /// How long a fetch for this cause has to wait, if it has to.
-    fn blocked(&self, state: &FetchState, cause: Cause, arrived: Instant) -> Option<NotFetched> {
+    fn blocked(
+        &self,
+        state: &FetchState,
+        cause: Cause,
+        asker: Asker,
+        arrived: Instant,
+    ) -> Option<NotFetched> {
         let now = Instant::now();
         let remaining = |since: Option<Instant>, pause: Duration| {
             since.and_then(|at| (at + pause).checked_duration_since(now))
@@ -265,12 +277,12 @@ impl KeySource {
                 retry_after,
             });
         }
-        let caused = match cause {
-            Cause::UnknownKey => state.unknown_key_at,
-            Cause::Mismatch => state.mismatch_at,
-            Cause::NoKeys | Cause::Age => None,
-        };
-        let cooling = remaining(caused, self.policy.cooldown)?;
+        let pauses = state.caused.iter().filter(|(it, ..)| *it == cause);
+        let pauses = pauses.map(|(_, by, at)| {
+            let own = remaining(Some(*at), self.policy.cooldown).filter(|_| *by == asker);
+            own.max(remaining(Some(*at), self.policy.spacing))
+        });
+        let cooling = pauses.max().flatten()?;
         Some(NotFetched {
             cooling: true,
             retry_after: cooling,
@@ -282,9 +294,12 @@ impl KeySource {
         self: &Arc<Self>,
         state: OwnedMutexGuard<FetchState>,
         cause: Cause,
+        asker: Asker,
     ) -> impl Future<Output = Option<Arc<KeySet>>> + Send + use<> {
         let span = spans::fetch_keys(&self.issuer, cause.as_str());
-        Arc::clone(self).publish(state, cause).instrument(span)
+        Arc::clone(self)
+            .publish(state, cause, asker)
+            .instrument(span)
     }
 
     /// Fetches and publishes a key set. Holds the right to fetch until it is done.
@@ -292,12 +307,13 @@ impl KeySource {
         self: Arc<Self>,
         mut state: OwnedMutexGuard<FetchState>,
         cause: Cause,
+        asker: Asker,
     ) -> Option<Arc<KeySet>> {
         let now = Instant::now();
-        match cause {
-            Cause::UnknownKey => state.unknown_key_at = Some(now),
-            Cause::Mismatch => state.mismatch_at = Some(now),
-            Cause::NoKeys | Cause::Age => {}
+        if cause.wants_newer() {
+            let longest = self.policy.cooldown.max(self.policy.spacing);
+            state.caused.retain(|(_, _, at)| *at + longest > now);
+            state.caused.push((cause, asker, now));
         }
         let downloaded = self.download_from_issuer(&mut state).await;
         self.fetches.count(downloaded.is_ok());

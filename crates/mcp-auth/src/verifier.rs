@@ -215,7 +215,7 @@ impl TokenVerifier {
     }
 
     /// [`TokenVerifier::verify`] for one of several clients, which take turns where the issuer has
-    /// to be asked about their tokens.
+    /// to be asked about their tokens or for newer keys.
     ///
     /// # Errors
     /// As for [`TokenVerifier::verify`]; [`AuthError::Unavailable`] also when too many wait.
@@ -239,7 +239,8 @@ impl TokenVerifier {
         let token = Unverified::parse(token)?;
         let issuer = self.checked_issuer(&token, now)?;
         let keys = &issuer.keys;
-        keys.verify(&token, &issuer.algorithms, arrived).await?;
+        keys.verify(&token, &issuer.algorithms, asker, arrived)
+            .await?;
         issuer.admit(token.claims, now, self.limits)
     }
 

@@ -23,6 +23,7 @@ use crate::world::{RESOURCE, config_for, issuer, verifier, verifier_with, verify
 fn cooling(issuer: &Issuer, cooldown: Duration) -> TokenVerifier {
     let mut policy = VerifierConfig::default();
     policy.keys.cooldown = cooldown;
+    policy.keys.spacing = Duration::ZERO;
     verifier_with(config_for(issuer), policy)
 }
 
@@ -163,6 +164,37 @@ async fn a_key_that_is_replaced_under_its_old_name_is_fetched_at_once() {
             "{fetched} fetches for a hundred forged tokens"
         );
     }
+}
+
+#[tokio::test]
+async fn what_one_client_spends_is_not_missed_by_another() {
+    let issuer = issuer().await;
+    let mut policy = VerifierConfig::default();
+    policy.keys.cooldown = Duration::from_hours(1);
+    policy.keys.spacing = Duration::ZERO;
+    let verifier = verifier_with(config_for(&issuer), policy);
+    let ask = async |token: String, client: u128| {
+        let token = AccessToken::parse(&format!("Bearer {token}")).unwrap();
+        let client = Asker::new(client);
+        verifier.verify_for(&token, client, SystemTime::now()).await
+    };
+    ask(issuer.token().mint(), 1).await.unwrap();
+    let forged = made_up(&issuer);
+    for number in 0..100 {
+        ask(forged(number), 1).await.unwrap_err();
+        let tampered = issuer.token().subject(&number.to_string()).tampered();
+        ask(tampered.mint(), 1).await.unwrap_err();
+    }
+    assert_eq!(issuer.count(Issuer::JWKS_PATH), 3, "one for each kind");
+    issuer.rotate_with_overlap();
+    ask(issuer.token().mint(), 2).await.unwrap();
+    let kid = issuer.key(Algorithm::Rs256).kid().to_owned();
+    let new = Arc::new(SigningKey::generate(Algorithm::Rs256));
+    let mut jwk = new.jwk();
+    jwk["kid"] = json!(kid);
+    issuer.publish(json!({ "keys": [jwk] }).to_string());
+    let replaced = issuer.token().signed_by(new).header("kid", kid);
+    ask(replaced.mint(), 2).await.unwrap();
 }
 
 /// An introspection endpoint that answers when the gate opens, and the tokens it was asked about.

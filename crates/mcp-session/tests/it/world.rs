@@ -36,6 +36,7 @@ pub(crate) fn verifier(issuer: &Issuer) -> TokenVerifier {
     let mut config = VerifierConfig::default();
     config.keys.retry_after = Duration::ZERO;
     config.keys.cooldown = Duration::ZERO;
+    config.keys.spacing = Duration::ZERO;
     let issuer = IssuerConfig::new(issuer.url(), [AUDIENCE]);
     TokenVerifier::new(vec![issuer], http_client(), config).unwrap()
 }

@@ -27,6 +27,7 @@ use crate::config::{
     AdminSettings, ApiSettings, AuthSettings, HttpSettings, IntrospectionSettings, SealingKeys,
     SessionSettings, StdioSettings, ToolSettings,
 };
+use crate::limits;
 #[cfg(feature = "login")]
 pub(crate) use crate::login::callers as local_callers;
 use crate::project_file::default_project;
@@ -85,6 +86,7 @@ pub(crate) async fn run_http(
     let mut options = tool_options(tools);
     options.scopes = scope_policy(&http.auth);
     let mut config = http_config(&http, address.port())?;
+    limits::apply(&http.limits, &mut config);
     config.scopes_supported = options.scopes.initial().to_vec();
     let resource = config.resource.clone();
     let roots = SystemRoots::new();
@@ -101,6 +103,11 @@ pub(crate) async fn run_http(
     );
     let mut api = api_config(api);
     api.tls = Some(tls);
+    let memory = config.memory.clone();
+    api.memory = Some(Arc::new(move |bytes| {
+        let charge = memory.take(bytes)?;
+        Some(Box::new(charge))
+    }));
     let (client, tools) = tool_set(api, options, telemetry)?;
     let tools = audited(tools, audit.as_ref(), http.session.keys.as_ref());
     let scopes = tools.clone();

@@ -28,8 +28,8 @@ use layers::{Environment, Layer, NotUnicode, Origin};
 pub(crate) use model::LoginSettings;
 pub(crate) use model::{
     AdminSettings, ApiSettings, AuditTarget, AuthSettings, Config, DogStatsdSettings, HttpSettings,
-    LogSettings, SealingKeys, Serve, SessionSettings, StdioSettings, TelemetrySettings,
-    ToolSettings,
+    LimitSettings, LogSettings, SealingKeys, Serve, SessionSettings, StdioSettings,
+    TelemetrySettings, ToolSettings,
 };
 #[cfg(feature = "login")]
 pub(crate) use parse::LoginStore;

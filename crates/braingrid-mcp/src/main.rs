@@ -10,6 +10,7 @@ mod config;
 mod doctor;
 mod healthcheck;
 mod install;
+mod limits;
 #[cfg(feature = "login")]
 mod login;
 mod metrics;

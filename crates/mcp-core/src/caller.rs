@@ -2,13 +2,16 @@
 //!
 //! The organization comes from the caller, never from tool arguments.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use async_trait::async_trait;
 use secrecy::SecretString;
 use tokio::sync::OnceCell;
 
-use crate::ids::OrganizationId;
+use crate::{braingrid::Room, ids::OrganizationId};
 
 /// A source of the bearer token that BrainGrid is called with.
 #[async_trait]
@@ -50,6 +53,8 @@ struct Inner {
     organization: Organization,
     scopes: Vec<String>,
     credential: Arc<dyn Credential>,
+    /// Memory that is held for answers to this caller.
+    rooms: Mutex<Vec<Room>>,
 }
 
 impl Caller {
@@ -65,6 +70,7 @@ impl Caller {
             organization,
             scopes,
             credential,
+            rooms: Mutex::default(),
         }))
     }
 
@@ -81,6 +87,14 @@ impl Caller {
     /// What the caller was granted.
     pub fn scopes(&self) -> &[String] {
         &self.0.scopes
+    }
+
+    /// Keeps room for an answer until nobody speaks for this caller any more.
+    pub(crate) fn hold(&self, room: Option<Room>) {
+        if let Some(room) = room {
+            let mut rooms = self.0.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+            rooms.push(room);
+        }
     }
 
     pub(crate) fn credential(&self) -> &dyn Credential {

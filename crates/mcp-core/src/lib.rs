@@ -34,8 +34,8 @@ pub mod tools;
 #[doc(hidden)]
 pub use braingrid::fuzzing;
 pub use braingrid::{
-    BrainGridClient, BrainGridConfig, ConfigError, FinishedRequest, HeaderHook, Profile,
-    RequestObserver, Timeouts,
+    BrainGridClient, BrainGridConfig, ConfigError, FinishedRequest, HeaderHook, MemoryHook,
+    Profile, RequestObserver, Room, Timeouts,
 };
 pub use caller::{Caller, Credential, CredentialError, Organization};
 pub use error::ApiError;

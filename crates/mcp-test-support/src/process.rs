@@ -79,6 +79,15 @@ impl ServerCommand {
         self
     }
 
+    /// Runs this shell text first, in the same process: for limits that a process has to give itself.
+    pub fn after(mut self, script: &str) -> Self {
+        let program = std::mem::replace(&mut self.program, "/bin/sh".into());
+        let text = format!("{script} && exec \"$0\" \"$@\"");
+        let shell = ["-c".into(), text.into(), program.into()];
+        self.arguments.splice(0..0, shell);
+        self
+    }
+
     /// Sets a variable.
     pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.environment.insert(name.to_owned(), value.into());

@@ -15,6 +15,7 @@ use rmcp::model::ProtocolVersion;
 
 use crate::{
     client_address::ClientAddress,
+    connections::Place,
     observe::{AnsweredRequest, Refusal},
     preview::RequestPreview,
     request_id,
@@ -46,6 +47,8 @@ pub(crate) struct AccessLine {
     tool: Option<Cow<'static, str>>,
     protocol_version: Option<&'static str>,
     tier: Option<&'static str>,
+    /// The place of its connection, which is told when it is known who calls.
+    pub(crate) place: Option<Arc<Place>>,
     pub(crate) outcome: &'static str,
     /// Until it was known who calls.
     auth: Option<Duration>,
@@ -92,6 +95,7 @@ impl AccessLine {
             tool: None,
             protocol_version: None,
             tier: None,
+            place: None,
             outcome: "ok",
             auth: None,
             handler: None,
@@ -120,6 +124,9 @@ impl AccessLine {
         self.tier = tier;
         if let Some(tier) = tier {
             self.trace.span.record(spans::TIER, tier);
+            if let Some(place) = &self.place {
+                place.authenticated();
+            }
         }
     }
 

@@ -105,7 +105,7 @@ async fn answered<F: Future<Output = Response<Bytes>>>(
         return body::json(StatusCode::FORBIDDEN, &refusal);
     }
     let (parts, body) = request.into_parts();
-    let Ok(bytes) = body::read(body, MAX_BODY, PATIENCE).await else {
+    let Ok((bytes, _)) = body::read(body, MAX_BODY, PATIENCE, None).await else {
         return body::empty(StatusCode::PAYLOAD_TOO_LARGE);
     };
     let response = answer(Request::from_parts(parts, bytes)).await;

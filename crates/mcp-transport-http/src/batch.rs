@@ -5,7 +5,10 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::BodyExt;
 use serde_json::value::RawValue;
 
-use crate::body::{self, BoxedBody};
+use crate::{
+    body::{self, BoxedBody},
+    memory::{Half, MemoryBudget, MemoryCharge},
+};
 
 /// Messages in one batch. More would let one request occupy the server like many.
 const MAX_MESSAGES: usize = 50;
@@ -31,9 +34,27 @@ pub(crate) fn split(body: &Bytes) -> Option<Vec<Bytes>> {
 }
 
 /// One answer of all answers: an array, or nothing when there were only notifications.
-pub(crate) async fn join(answers: Vec<Response<BoxedBody>>) -> Response<BoxedBody> {
-    let mut joined = BytesMut::from("[".as_bytes());
-    for answer in answers {
+#[derive(Debug)]
+pub(crate) struct Joined {
+    text: BytesMut,
+    charge: MemoryCharge,
+}
+
+impl Joined {
+    pub(crate) fn new(memory: &MemoryBudget) -> Self {
+        Self {
+            text: BytesMut::from("[".as_bytes()),
+            charge: memory.count(Half::Work, 0),
+        }
+    }
+
+    /// Bytes so far.
+    pub(crate) fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Adds the answer to one message.
+    pub(crate) async fn add(&mut self, answer: Response<BoxedBody>) {
         let is_stream = is_event_stream(&answer);
         // Our own bodies cannot fail.
         let Ok(collected) = answer.into_body().collect().await;
@@ -44,22 +65,26 @@ pub(crate) async fn join(answers: Vec<Response<BoxedBody>>) -> Response<BoxedBod
             &bytes
         };
         if message.is_empty() {
-            continue;
+            return;
         }
-        if joined.len() > 1 {
-            joined.put_u8(b',');
+        if self.text.len() > 1 {
+            self.text.put_u8(b',');
         }
-        joined.extend_from_slice(message);
+        self.text.extend_from_slice(message);
+        self.charge.count_to(self.text.capacity());
     }
-    if joined.len() == 1 {
-        return body::empty(StatusCode::ACCEPTED);
+
+    pub(crate) fn finish(mut self) -> Response<BoxedBody> {
+        if self.text.len() == 1 {
+            return body::empty(StatusCode::ACCEPTED);
+        }
+        self.text.put_u8(b']');
+        let mut response = Response::new(body::full(self.text.freeze()));
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
     }
-    joined.put_u8(b']');
-    let mut response = Response::new(body::full(joined.freeze()));
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
 }
 
 pub(crate) fn is_event_stream(answer: &Response<BoxedBody>) -> bool {
@@ -111,9 +136,17 @@ mod tests {
         let mut stream = answer("data: {\"progress\":1}\n\ndata: {\"id\":2}\n\n");
         let kind = HeaderValue::from_static("text/event-stream");
         stream.headers_mut().insert(CONTENT_TYPE, kind);
-        let joined = join(vec![answer(r#"{"id":1}"#), answer(""), stream]).await;
-        let Ok(collected) = joined.into_body().collect().await;
+        let memory = MemoryBudget::new(1 << 20);
+        let mut joined = Joined::new(&memory);
+        for answer in [answer(r#"{"id":1}"#), answer(""), stream] {
+            joined.add(answer).await;
+        }
+        assert!(memory.usage().used >= joined.len());
+        let Ok(collected) = joined.finish().into_body().collect().await;
         assert_eq!(collected.to_bytes(), r#"[{"id":1},{"id":2}]"#);
-        assert_eq!(join(vec![answer("")]).await.status(), 202);
+        let mut nothing = Joined::new(&memory);
+        nothing.add(answer("")).await;
+        assert_eq!(nothing.finish().status(), 202);
+        assert_eq!(memory.usage().used, 0);
     }
 }

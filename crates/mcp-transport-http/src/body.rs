@@ -1,8 +1,13 @@
 //! Bodies: reading one within limits, and the few kinds of answers we write ourselves.
 
-use std::{convert::Infallible, fmt::Display, pin::pin, time::Duration};
+use std::{
+    convert::Infallible,
+    fmt::Display,
+    pin::{Pin, pin},
+    time::Duration,
+};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes, BytesMut};
 use futures::FutureExt as _;
 use http::{
     HeaderMap, HeaderValue, Response, StatusCode,
@@ -11,6 +16,8 @@ use http::{
 use http_body::Body;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited, combinators::BoxBody};
 use serde::Serialize;
+
+use crate::memory::{MemoryBudget, MemoryCharge};
 
 /// The body of every answer, boxed as rmcp does it.
 pub(crate) type BoxedBody = BoxBody<Bytes, Infallible>;
@@ -21,26 +28,96 @@ pub(crate) enum BodyError {
     TooLarge,
     TooSlow,
     Broken,
+    NoRoom,
 }
 
-/// Reads a whole body within a size and a time.
-pub(crate) async fn read<B>(body: B, limit: usize, time: Duration) -> Result<Bytes, BodyError>
+/// Reads a whole body within a size, a time and, where one is given, a budget; what was charged is
+/// given back by dropping it. A small body is covered by its connection's charge.
+pub(crate) async fn read<B>(
+    body: B,
+    limit: usize,
+    time: Duration,
+    memory: Option<&MemoryBudget>,
+) -> Result<(Bytes, Option<MemoryCharge>), BodyError>
 where
     B: Body<Data: Send> + Send,
     B::Error: Display + Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let mut reading = pin!(Limited::new(body, limit).collect());
-    // Most bodies are there already: no timer for them.
-    let read = match (&mut reading).now_or_never() {
-        Some(read) => Ok(read),
-        None => tokio::time::timeout(time, reading).await,
-    };
-    match read {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge),
-        Ok(Err(_)) => Err(BodyError::Broken),
-        Err(_) => Err(BodyError::TooSlow),
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > limit {
+        return Err(BodyError::TooLarge);
     }
+    let mut body = pin!(Limited::new(body, limit));
+    if memory.is_some_and(|memory| !memory.has_room()) {
+        drain(body).await;
+        return Err(BodyError::NoRoom);
+    }
+    let reading = async {
+        let mut charge = None;
+        let (mut parts, mut size) = (Vec::new(), 0);
+        while let Some(frame) = body.frame().await {
+            let mut data = match frame.map(http_body::Frame::into_data) {
+                Ok(Ok(data)) => data,
+                Ok(Err(_)) => continue,
+                Err(error) if error.is::<LengthLimitError>() => return Err(BodyError::TooLarge),
+                Err(_) => return Err(BodyError::Broken),
+            };
+            let data = data.copy_to_bytes(data.remaining());
+            size += data.len();
+            if let Some(memory) = memory.filter(|_| size > SMALL) {
+                // In steps, and never less than was announced.
+                let held = size.next_multiple_of(STEP).max(announced);
+                charge = charged(charge, held * COPIES, memory);
+                if charge.is_none() {
+                    parts.clear();
+                    drop(data);
+                    drain(body).await;
+                    return Err(BodyError::NoRoom);
+                }
+            }
+            parts.push(data);
+        }
+        Ok((joined(parts, size), charge))
+    };
+    let mut reading = pin!(reading);
+    // Most bodies are there already: no timer for them.
+    match (&mut reading).now_or_never() {
+        Some(read) => read,
+        None => {
+            let read = tokio::time::timeout(time, reading).await;
+            read.unwrap_or(Err(BodyError::TooSlow))
+        }
+    }
+}
+
+/// A body up to this size costs no more than any request, in bytes.
+const SMALL: usize = 8 * 1024;
+/// Larger ones are charged in steps of this, in bytes.
+const STEP: usize = 64 * 1024;
+/// A body is held in pieces, in one, and decoded.
+const COPIES: usize = 3;
+
+/// The charge, grown to this many bytes; nothing where there is no room.
+fn charged(
+    charge: Option<MemoryCharge>,
+    bytes: usize,
+    memory: &MemoryBudget,
+) -> Option<MemoryCharge> {
+    match charge {
+        None => memory.take(bytes),
+        Some(mut charge) => charge.grow_to(bytes).then_some(charge),
+    }
+}
+
+fn joined(mut parts: Vec<Bytes>, size: usize) -> Bytes {
+    if parts.len() <= 1 {
+        return parts.pop().unwrap_or_default();
+    }
+    let mut whole = BytesMut::with_capacity(size);
+    for part in parts {
+        whole.extend_from_slice(&part);
+    }
+    whole.freeze()
 }
 
 /// How long a refused client has to finish sending.
@@ -60,10 +137,12 @@ where
     if too_large || headers.contains_key(EXPECT) {
         return;
     }
-    let reading = async {
-        let mut body = pin!(Limited::new(body, limit));
-        while let Some(Ok(_)) = body.frame().await {}
-    };
+    drain(pin!(Limited::new(body, limit))).await;
+}
+
+/// Reads the rest of a body, for a while.
+async fn drain<B: Body>(mut body: Pin<&mut B>) {
+    let reading = async { while let Some(Ok(_)) = body.frame().await {} };
     // Whether it was finished or not, the answer is the same.
     let _ = tokio::time::timeout(DISCARD_TIMEOUT, reading).await;
 }

@@ -18,8 +18,8 @@ use crate::{
     accept::Accept,
     access_log::AccessLine,
     authenticate::{Unauthenticated, authenticate},
-    batch,
-    body::{self, BoxedBody},
+    batch::{self, Joined},
+    body::{self, BodyError, BoxedBody},
     challenge::unavailable,
     client_address::ClientAddress,
     drain::InFlight,
@@ -71,11 +71,16 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         let (mut parts, ()) = head.into_parts();
         // 6. What it wants.
         let limit = self.config.max_body_bytes;
-        let reading = body::read(body, limit, self.config.body_timeout);
-        let bytes = match unless_over(reading, self.no_more_begins()).await {
-            Some(Ok(bytes)) => bytes,
+        let (time, memory) = (self.config.body_timeout, &self.config.memory);
+        let reading = body::read(body, limit, time, Some(memory));
+        let (bytes, _charge) = match unless_over(reading, self.no_more_begins()).await {
+            Some(Ok(read)) => read,
             Some(Err(reason)) => {
-                line.outcome = "body";
+                if reason == BodyError::NoRoom {
+                    line.refuse("memory");
+                } else {
+                    line.outcome = "body";
+                }
                 return protocol::unreadable(reason);
             }
             None => {
@@ -253,18 +258,23 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         if let Some(required) = refused.next() {
             return self.challenger.insufficient_scope(&required);
         }
-        let mut answers = Vec::with_capacity(messages.len());
+        let mut answers = Joined::new(&self.config.memory);
         for (message, preview) in messages.iter().zip(&previews) {
-            answers.push(match preview {
+            let is_full = answers.len() > self.config.max_batch_bytes;
+            let answer = match preview {
+                Ok(preview) if is_full || !self.config.memory.has_room() => {
+                    protocol::left_out(preview.id)
+                }
                 // 2025-03-26, lifecycle: the handshake stands alone.
                 Ok(preview) if preview.method != "initialize" => {
                     self.message(parts.clone(), message, preview, granted).await
                 }
                 Ok(_) => protocol::no_message(PreviewError::Invalid, message),
                 Err(reason) => protocol::no_message(*reason, message),
-            });
+            };
+            answers.add(answer).await;
         }
-        batch::join(answers).await
+        answers.finish()
     }
 
     /// Hands the request to the SDK. A client of the modern revision cancels by hanging up; with

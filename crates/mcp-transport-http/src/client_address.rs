@@ -182,10 +182,6 @@ impl AddressRule {
 
     /// What a limit on connections counts by, before a request has come; `None` as for
     /// [`ClientAddress::bucket`]: the connections of a proxy are those of many clients.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the limit on connections per address")
-    )]
     pub(crate) fn connection(&self, peer: SocketAddr) -> Option<AddressBucket> {
         let peer = peer.ip().to_canonical();
         let of_many = self.is_trusted_peer(peer) || self.is_hidden(peer);

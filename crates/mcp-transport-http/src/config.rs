@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::client_address::TrustedProxies;
+use crate::{client_address::TrustedProxies, memory::MemoryBudget};
 
 /// Settings of an [`crate::HttpServer`]. Times and sizes have defaults that suit a hosted server.
 #[derive(Debug, Clone)]
@@ -26,8 +26,18 @@ pub struct HttpConfig {
     pub trusted_proxies: TrustedProxies,
     /// Largest request body, in bytes. 1 MiB by default.
     pub max_body_bytes: usize,
-    /// Open connections at a time. 10,000 by default.
+    /// Largest answer to a JSON-RPC batch, in bytes: what comes after so much is not done but answered
+    /// with an error. 8 MiB by default.
+    pub max_batch_bytes: usize,
+    /// Open connections at a time. 10,000 by default, and never more than half of `memory` has room
+    /// for. When all places are taken, connections that were never authenticated make room.
     pub max_connections: usize,
+    /// Connections at a time of one address (IPv6: of one /64) that were never authenticated. No
+    /// limit by default: behind a proxy, all clients have the proxy's address.
+    pub max_strangers_per_address: Option<usize>,
+    /// What connections, requests and answers may hold together. A quarter of what this process may
+    /// use by default, each for connections and for work.
+    pub memory: MemoryBudget,
     /// Time a client has to send its request line and headers. 15 s by default.
     pub header_timeout: Duration,
     /// Time a connection may go without a request before it is closed. 2 min by default: a proxy in
@@ -35,6 +45,8 @@ pub struct HttpConfig {
     pub idle_timeout: Duration,
     /// Time a client has to send its body. 30 s by default.
     pub body_timeout: Duration,
+    /// Time a client has to read an answer. 1 min by default.
+    pub answer_timeout: Duration,
     /// Time a stop takes as a whole, see [`crate::Phase::times`]. 8 s by default: shorter than the
     /// shortest grace that platforms give.
     pub drain_timeout: Duration,
@@ -85,10 +97,14 @@ impl HttpConfig {
             allowed_hosts: Vec::new(),
             trusted_proxies: TrustedProxies::default(),
             max_body_bytes: 1024 * 1024,
+            max_batch_bytes: 8 * 1024 * 1024,
             max_connections: 10_000,
+            max_strangers_per_address: None,
+            memory: MemoryBudget::default(),
             header_timeout: Duration::from_secs(15),
             idle_timeout: Duration::from_mins(2),
             body_timeout: Duration::from_secs(30),
+            answer_timeout: Duration::from_mins(1),
             drain_timeout: Duration::from_secs(8),
             public_url: url,
         })

@@ -96,35 +96,27 @@ impl Drop for InFlight {
 impl InFlight {
     /// Keeps the request counted until the last byte of its answer was handed on.
     pub(crate) fn until_sent(self, response: Response<BoxedBody>) -> Response<BoxedBody> {
-        hold_until_sent(self, response)
-    }
-}
-
-/// Keeps a guard until the last byte of an answer was handed on.
-pub(crate) fn hold_until_sent<G: Unpin + Send + Sync + 'static>(
-    guard: G,
-    response: Response<BoxedBody>,
-) -> Response<BoxedBody> {
-    // A body whose length is known is handed on at once: nothing is left to wait for.
-    if response.body().size_hint().exact().is_some() {
-        return response;
-    }
-    response.map(|inner| {
-        Counted {
-            inner,
-            _guard: guard,
+        // A body whose length is known is handed on at once: nothing is left to wait for.
+        if response.body().size_hint().exact().is_some() {
+            return response;
         }
-        .boxed()
-    })
+        response.map(|inner| {
+            Counted {
+                inner,
+                _in_flight: self,
+            }
+            .boxed()
+        })
+    }
 }
 
 /// A streaming body that holds its request's place.
-struct Counted<G> {
+struct Counted {
     inner: BoxedBody,
-    _guard: G,
+    _in_flight: InFlight,
 }
 
-impl<G: Unpin> Body for Counted<G> {
+impl Body for Counted {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 

@@ -18,6 +18,8 @@ pub(crate) struct Activity {
     first: Duration,
     /// How long it may take to the next one.
     next: Duration,
+    /// How long an answer may wait to be read.
+    answer: Duration,
     state: Mutex<State>,
     /// Told of the first request.
     first_came: Notify,
@@ -26,8 +28,10 @@ pub(crate) struct Activity {
 #[derive(Debug)]
 struct State {
     in_flight: usize,
-    /// Whether there ever was a request.
-    used: bool,
+    /// Requests so far.
+    begun: u64,
+    /// Answers that are not written yet: when each must be.
+    unsent: Vec<(u64, Instant)>,
     /// When it will have been without a request for too long, unless one is in flight then.
     deadline: Instant,
 }
@@ -37,16 +41,17 @@ struct State {
 pub(crate) struct Busy(Arc<Activity>);
 
 impl Activity {
-    pub(crate) fn new(first: Duration, next: Duration) -> Arc<Self> {
-        let state = State {
+    pub(crate) fn new(first: Duration, next: Duration, answer: Duration) -> Arc<Self> {
+        let state = Mutex::new(State {
             in_flight: 0,
-            used: false,
+            begun: 0,
+            unsent: Vec::new(),
             deadline: Instant::now() + first,
-        };
-        let state = Mutex::new(state);
+        });
         Arc::new(Self {
             first,
             next,
+            answer,
             state,
             first_came: Notify::new(),
         })
@@ -56,7 +61,8 @@ impl Activity {
     pub(crate) fn begin(self: &Arc<Self>) -> Busy {
         let mut state = self.state();
         state.in_flight += 1;
-        let first = !std::mem::replace(&mut state.used, true);
+        state.begun += 1;
+        let first = state.begun == 1;
         drop(state);
         if first {
             self.first_came.notify_one();
@@ -66,36 +72,74 @@ impl Activity {
 
     /// Resolves when there was a request. For one task.
     pub(crate) async fn used(&self) {
-        if !self.state().used {
+        if self.state().begun == 0 {
             self.first_came.notified().await;
         }
     }
 
-    /// Resolves when there has been no request for too long.
+    /// How many requests there were, and whether one is in flight.
+    pub(crate) fn progress(&self) -> (u64, bool) {
+        let state = self.state();
+        (state.begun, state.in_flight > 0)
+    }
+
+    /// Whether no request is in flight.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.state().in_flight == 0
+    }
+
+    /// Resolves when there has been no request, or an answer was not read, for too long.
     pub(crate) async fn stopped(&self) {
         loop {
             let now = Instant::now();
-            // A request may come and go meanwhile, and bring the deadline nearer.
-            let soon = now + self.first.min(self.next);
-            let look_again = match &*self.state() {
-                State {
-                    in_flight: 0,
-                    deadline,
-                    ..
-                } if *deadline <= now => return,
-                State {
-                    in_flight: 0,
-                    deadline,
-                    ..
-                } => soon.min(*deadline),
-                _ => soon,
-            };
-            sleep_until(look_again).await;
+            // Requests may come and go meanwhile, and bring the deadline nearer.
+            let soon = now + self.first.min(self.next).min(self.answer);
+            let deadline = self.state().next_deadline();
+            match deadline {
+                Some(deadline) if deadline <= now => return,
+                deadline => sleep_until(deadline.map_or(soon, |it| it.min(soon))).await,
+            }
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// When the connection will have done nothing for too long.
+    fn next_deadline(&self) -> Option<Instant> {
+        let idle = (self.in_flight == 0).then_some(self.deadline);
+        let unsent = self.unsent.iter().map(|(_, deadline)| *deadline);
+        unsent.chain(idle).min()
+    }
+}
+
+/// An answer that is not written yet. Its request is in flight as long.
+#[derive(Debug)]
+pub(crate) struct Unsent {
+    busy: Busy,
+    number: u64,
+}
+
+impl Busy {
+    /// The request has an answer, which must be written within the usual time and `extra`.
+    pub(crate) fn unsent(self, extra: Duration) -> Unsent {
+        let deadline = Instant::now() + self.0.answer + extra;
+        let mut state = self.0.state();
+        // They are in order, so no other one has this number.
+        let number = state.unsent.last().map_or(0, |(last, _)| last + 1);
+        state.unsent.push((number, deadline));
+        drop(state);
+        Unsent { busy: self, number }
+    }
+}
+
+impl Drop for Unsent {
+    fn drop(&mut self) {
+        let mut state = self.busy.0.state();
+        state.unsent.retain(|(number, _)| *number != self.number);
     }
 }
 
@@ -122,30 +166,42 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_without_a_first_request_stops() {
-        assert!(is_stopped(&Activity::new(SHORT, LONG)).await);
-        assert!(!is_stopped(&Activity::new(LONG, SHORT)).await);
+        assert!(is_stopped(&Activity::new(SHORT, LONG, LONG)).await);
+        assert!(!is_stopped(&Activity::new(LONG, SHORT, LONG)).await);
     }
 
     #[tokio::test]
     async fn a_request_in_flight_keeps_it_and_its_end_starts_the_wait_for_the_next() {
-        let activity = Activity::new(SHORT, SHORT);
+        let activity = Activity::new(SHORT, SHORT, LONG);
         let (one, other) = (activity.begin(), activity.begin());
         drop(one);
         assert!(!is_stopped(&activity).await);
         drop(other);
         assert!(is_stopped(&activity).await);
-        let patient = Activity::new(SHORT, LONG);
+        let patient = Activity::new(SHORT, LONG, LONG);
         drop(patient.begin());
         assert!(!is_stopped(&patient).await);
     }
 
     #[tokio::test]
     async fn a_deadline_that_comes_nearer_is_seen() {
-        let activity = Activity::new(LONG, SHORT);
+        let activity = Activity::new(LONG, SHORT, LONG);
         let mut stopped = std::pin::pin!(activity.stopped());
         let waiting = tokio::time::timeout(SHORT, stopped.as_mut()).await;
         assert!(waiting.is_err());
         drop(activity.begin());
         assert!(tokio::time::timeout(SHORT * 5, stopped).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_not_read_ends_the_connection_and_one_that_is_does_not() {
+        let activity = Activity::new(LONG, LONG, SHORT);
+        let read = activity.begin().unsent(Duration::ZERO);
+        let (slow, stream) = (activity.begin(), activity.begin().unsent(LONG));
+        drop(read);
+        assert!(!is_stopped(&activity).await);
+        let _unread = slow.unsent(Duration::ZERO);
+        assert!(is_stopped(&activity).await);
+        drop(stream);
     }
 }

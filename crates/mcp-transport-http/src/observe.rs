@@ -27,7 +27,8 @@ pub struct AnsweredRequest<'a> {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Refusal<'a> {
-    /// The label of the authentication error, or `insufficient_scope`, `origin`, `host`, `draining`.
+    /// The label of the authentication error, or `insufficient_scope`, `origin`, `host`, `draining`,
+    /// `full`, `too_many_connections`, `memory`.
     pub reason: &'static str,
     /// The configured issuer that the token names, good or not.
     pub issuer: Option<&'a str>,

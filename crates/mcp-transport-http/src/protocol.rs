@@ -1,11 +1,15 @@
 //! Protocol errors as JSON-RPC answers, and the SDK's plain-text ones turned into such.
 
-use http::{HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
+use http::{
+    HeaderValue, Response, StatusCode,
+    header::{CONTENT_TYPE, RETRY_AFTER as RETRY_AFTER_HEADER},
+};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::{
     body::{self, BodyError, BoxedBody},
+    memory::RETRY_AFTER,
     preview::{PreviewError, RequestPreview, id_in},
     refusal::rpc_error,
 };
@@ -31,6 +35,8 @@ const INVALID_PARAMS: i32 = -32602;
 const INTERNAL_ERROR: i32 = -32603;
 /// SEP-2243.
 const HEADER_MISMATCH: i32 = -32020;
+/// Of those that a server may give a meaning.
+const BUSY: i32 = -32000;
 
 fn error(
     status: StatusCode,
@@ -60,8 +66,37 @@ pub(crate) fn unreadable(reason: BodyError) -> Response<BoxedBody> {
             "the request body did not arrive in time",
         ),
         BodyError::Broken => (StatusCode::BAD_REQUEST, "the request body broke off"),
+        BodyError::NoRoom => return no_room(),
     };
     error(status, None, INVALID_REQUEST, message)
+}
+
+/// The server holds as much for others as it may.
+fn no_room() -> Response<BoxedBody> {
+    let mut response = error(
+        StatusCode::SERVICE_UNAVAILABLE,
+        None,
+        BUSY,
+        "the server is busy with other requests and has done nothing: try again",
+    );
+    let seconds = HeaderValue::from(RETRY_AFTER.as_secs());
+    response.headers_mut().insert(RETRY_AFTER_HEADER, seconds);
+    response
+}
+
+/// A message of a batch that is not looked at, for those before it have used up the room for answers.
+/// Nothing is owed to a notification, but it was not done either: a client sees that by the others.
+pub(crate) fn left_out(id: Option<&RawValue>) -> Response<BoxedBody> {
+    if id.is_none() {
+        return body::empty(StatusCode::ACCEPTED);
+    }
+    error(
+        StatusCode::OK,
+        id,
+        BUSY,
+        "not done: the answers before this one in the batch are as large as a batch may be; send \
+         this message again in another request",
+    )
 }
 
 /// A body that is no message. Its id is told where it has one.

@@ -22,12 +22,15 @@ use tracing::Instrument as _;
 use crate::{
     access_log::AccessLine,
     body::{self, BoxedBody},
-    challenge::Challenger,
+    challenge::{Challenger, unavailable},
     client_address::{AddressRule, PeerAddress},
     config::HttpConfig,
+    connections::{ConnectionCounts, Connections, Kind, Place},
     direct::Direct,
     drain::Drain,
-    headers, metadata,
+    headers,
+    memory::{MemoryBudget, MemoryUsage, RETRY_AFTER},
+    metadata,
     observe::RequestObserver,
     origin::{OriginRule, preflight},
     preview::RequestPreview,
@@ -55,6 +58,7 @@ impl<H> Clone for HttpServer<H> {
 pub(crate) struct Inner<H> {
     pub(crate) config: HttpConfig,
     pub(crate) drain: Arc<Drain>,
+    pub(crate) connections: Arc<Connections>,
     /// The short way, for tools that only answer.
     pub(crate) direct: Option<Direct<H>>,
     handler: H,
@@ -74,17 +78,31 @@ pub(crate) struct Inner<H> {
 
 /// What can be seen of a server while it runs. A cheap handle.
 #[derive(Debug, Clone)]
-pub struct ServerStatus(Arc<Drain>);
+pub struct ServerStatus {
+    drain: Arc<Drain>,
+    connections: Arc<Connections>,
+    memory: MemoryBudget,
+}
 
 impl ServerStatus {
     /// Whether it is stopping, and sends new calls away.
     pub fn is_draining(&self) -> bool {
-        self.0.is_draining()
+        self.drain.is_draining()
     }
 
     /// Calls that are being answered.
     pub fn in_flight(&self) -> usize {
-        self.0.in_flight()
+        self.drain.in_flight()
+    }
+
+    /// Its connections.
+    pub fn connections(&self) -> ConnectionCounts {
+        self.connections.counts()
+    }
+
+    /// What connections, requests and answers hold.
+    pub fn memory(&self) -> MemoryUsage {
+        self.memory.usage()
     }
 }
 
@@ -187,7 +205,11 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
 
     /// What can be seen of the server while it runs.
     pub fn status(&self) -> ServerStatus {
-        ServerStatus(Arc::clone(&self.inner.drain))
+        ServerStatus {
+            drain: Arc::clone(&self.inner.drain),
+            connections: Arc::clone(&self.inner.connections),
+            memory: self.inner.config.memory.clone(),
+        }
     }
 
     fn build(
@@ -213,6 +235,7 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
         );
         let inner = Inner {
             drain: Arc::default(),
+            connections: Arc::new(Connections::new(&config)),
             direct: None,
             handler,
             sdk,
@@ -236,7 +259,20 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
 
     /// Answers one request. [`HttpServer::serve`] does this for every request of its listener; a
     /// host that brings its own server calls it from there.
-    pub async fn handle<B>(&self, mut request: Request<B>) -> Response<BoxedBody>
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<BoxedBody>
+    where
+        B: Body<Data: Send> + Send + 'static,
+        B::Error: Display + Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.handle_on(request, None).await
+    }
+
+    /// The same for a request of one of the listener's connections.
+    pub(crate) async fn handle_on<B>(
+        &self,
+        mut request: Request<B>,
+        place: Option<&Arc<Place>>,
+    ) -> Response<BoxedBody>
     where
         B: Body<Data: Send> + Send + 'static,
         B::Error: Display + Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -253,6 +289,7 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
         let (head, headers) = (self.inner.head.as_ref(), request.headers());
         let mut line = AccessLine::start(head, request.method(), route.label(), path, headers);
         line.contradicted = contradicted;
+        line.place = place.map(Arc::clone);
         if let Some(address) = address {
             line.from(address);
             request.extensions_mut().insert(address);
@@ -262,7 +299,7 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
         }
         let response = match route {
             // Probes come from inside, with whatever Host the platform gives them.
-            Route::Health => body::json(StatusCode::OK, &json!({"status": "ok"})),
+            Route::Health => health(),
             Route::Ready => self.inner.ready(),
             // Public by design: readable from any origin.
             Route::Metadata => self.inner.metadata(&request),
@@ -275,6 +312,49 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
         };
         self.inner.close(response, line)
     }
+
+    /// The answer to a request on a connection that found no place: a probe gets its own.
+    pub(crate) fn turned_away<B>(&self, request: &Request<B>, kind: Kind) -> Response<BoxedBody> {
+        let route = self.inner.route(request.uri().path());
+        let head = self.inner.head.as_ref();
+        let mut line = AccessLine::start(
+            head,
+            request.method(),
+            route.label(),
+            None,
+            request.headers(),
+        );
+        if let Some(PeerAddress(peer)) = request.extensions().get() {
+            line.from(self.inner.address_rule.request(*peer, request.headers()));
+        }
+        let response = match (route, kind) {
+            (Route::Health, _) => health(),
+            (Route::Ready, _) => self.inner.ready(),
+            (_, Kind::TooMany) => {
+                line.refuse("too_many_connections");
+                let mut response = unavailable(
+                    "too many connections of this address were never authenticated: close some, \
+                     and try again",
+                    RETRY_AFTER,
+                );
+                // RFC 6585 section 4.
+                *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+                response
+            }
+            _ => {
+                line.refuse("full");
+                unavailable(
+                    "every connection of this server is taken: try again",
+                    RETRY_AFTER,
+                )
+            }
+        };
+        self.inner.close(response, line)
+    }
+}
+
+fn health() -> Response<BoxedBody> {
+    body::json(StatusCode::OK, &json!({"status": "ok"}))
 }
 
 impl<H: ServerHandler + Send + 'static> Inner<H> {

@@ -2,8 +2,8 @@
 
 use std::{convert::Infallible, future::Future, io, pin::pin, sync::Arc, time::Duration};
 
-use http::Request;
-use hyper::{body::Incoming, service::service_fn};
+use http::{Request, Version};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
@@ -11,24 +11,37 @@ use hyper_util::{
 use rmcp::ServerHandler;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, mpsc, watch},
-    time::sleep,
+    sync::{mpsc, watch},
+    time::{sleep, timeout},
 };
 
 use crate::{
     body::BoxedBody,
+    challenge::unavailable,
     client_address::PeerAddress,
-    drain::hold_until_sent,
+    connections::{Kind, Occasionally, Taken},
     idle::Activity,
+    memory::{Half, RETRY_AFTER},
     router::HttpServer,
+    sent,
     stop::{self, Phase},
+    stream::{MAX_HEAD, Metered, WINDOW},
 };
 
 /// The body of an answer.
 pub type HttpBody = BoxedBody;
 
-/// Room for the head of an HTTP/1 request: the longest token and as much again, three times over.
-const MAX_HEAD: usize = 96 * 1024;
+/// Requests at a time on one HTTP/2 connection.
+const MAX_STREAMS: u32 = 100;
+
+/// What each of them holds before it is known who asks, in bytes.
+const STREAM: usize = 16 * 1024;
+
+/// What one of them may have waiting to be written, in bytes.
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// Time that a connection has which found no place: enough for a probe.
+const RESERVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Time for connections to close once nothing is in flight.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -71,20 +84,20 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
         listener: TcpListener,
         phases: watch::Receiver<Phase>,
     ) -> io::Result<()> {
-        let permits = Arc::new(Semaphore::new(self.inner.config.max_connections));
+        let troubles = Occasionally::default();
         // Closed when the last connection is gone.
         let (open, mut closed) = mpsc::channel::<Infallible>(1);
         let accepting = async {
             loop {
-                // Closing the semaphore never happens, so this always succeeds.
-                let permit = Arc::clone(&permits).acquire_owned().await.ok();
+                // The files of those who made room are needed.
+                self.inner.connections.settled().await;
                 match listener.accept().await {
-                    Ok((stream, peer)) => {
-                        self.connect(stream, PeerAddress(peer), (permit, open.clone()));
-                    }
+                    Ok((stream, peer)) => self.connect(stream, PeerAddress(peer), open.clone()),
                     // Out of file descriptors, or a peer that is gone already: neither ends us.
                     Err(error) => {
-                        tracing::warn!(%error, "a connection could not be accepted");
+                        if let Some(unsaid) = troubles.say() {
+                            tracing::warn!(%error, unsaid, "a connection could not be accepted");
+                        }
                         sleep(Duration::from_millis(50)).await;
                     }
                 }
@@ -130,38 +143,101 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
         }
     }
 
-    fn connect<P: Send + 'static>(&self, stream: TcpStream, peer: PeerAddress, permit: P) {
+    fn connect<O: Send + 'static>(&self, stream: TcpStream, peer: PeerAddress, open: O) {
         // Answers are small and complete: waiting to fill a packet only delays them.
         let _ = stream.set_nodelay(true);
         let config = &self.inner.config;
-        let activity = Activity::new(config.header_timeout, config.idle_timeout);
-        let (server, requests) = (self.clone(), Arc::clone(&activity));
+        let activity = Activity::new(
+            config.header_timeout,
+            config.idle_timeout,
+            config.answer_timeout,
+        );
+        let bucket = self.inner.address_rule.connection(peer.0);
+        let taken = self.inner.connections.admit(bucket, activity);
+        let place = Arc::clone(&taken.place);
+        let stream = Metered::new(stream, Arc::clone(&place));
+        if place.kind() != Kind::Usual {
+            self.send_away(stream, peer, taken);
+            return;
+        }
+        let (server, requests) = (self.clone(), Arc::clone(&place));
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer);
-            let (server, busy) = (server.clone(), requests.begin());
+            let (server, place) = (server.clone(), Arc::clone(&requests));
+            // Here and not in the task: what was read so far is a head from now on.
+            let busy = place.activity.begin();
             async move {
-                let response = server.handle(request).await;
-                Ok::<_, Infallible>(hold_until_sent(busy, response))
+                let version = request.version();
+                let memory = &server.inner.config.memory;
+                let charge = memory.take_of(Half::Connections, stream_size(version));
+                let response = if charge.is_some() {
+                    server.handle_on(request, Some(&place)).await
+                } else {
+                    unavailable("too many requests are waiting: try again", RETRY_AFTER)
+                };
+                drop(charge);
+                Ok::<_, Infallible>(sent::counted(memory, busy, version, response))
             }
         });
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
             .http1()
             .timer(TokioTimer::new())
-            .max_buf_size(MAX_HEAD)
+            .max_buf_size(MAX_HEAD as usize)
             // It also ends connections between two requests; the first one has `header_timeout`.
             .header_read_timeout(config.header_timeout.max(config.idle_timeout));
         builder
             .http2()
             .timer(TokioTimer::new())
-            .max_concurrent_streams(256);
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_header_list_size(MAX_HEAD)
+            .initial_connection_window_size(WINDOW)
+            .initial_stream_window_size(WINDOW)
+            .max_send_buf_size(SEND_BUFFER);
         let connection = builder
             .serve_connection(TokioIo::new(stream), service)
             .into_owned();
         let drain = Arc::clone(&self.inner.drain);
         tokio::spawn(async move {
-            stop::serve(connection, &activity, &drain).await;
-            drop(permit);
+            tokio::select! {
+                () = stop::serve(connection, &place.activity, &drain) => {}
+                () = place.gone() => tracing::debug!("an idle connection makes room for another"),
+            }
+            drop((taken, open));
         });
+    }
+
+    /// Gives one answer on a connection that found no place.
+    fn send_away(&self, stream: Metered, peer: PeerAddress, taken: Taken) {
+        let place = Arc::clone(&taken.place);
+        let (server, kind) = (self.clone(), place.kind());
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            let server = server.clone();
+            async move { Ok::<_, Infallible>(server.turned_away(&request, kind)) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .keep_alive(false)
+            .max_buf_size(8 * 1024)
+            .header_read_timeout(RESERVE_TIMEOUT)
+            .serve_connection(TokioIo::new(stream), service);
+        tokio::spawn(async move {
+            tokio::select! {
+                // However it ends, there is nobody to tell.
+                _ = timeout(RESERVE_TIMEOUT, connection) => {}
+                () = place.gone() => {}
+            }
+            drop(taken);
+        });
+    }
+}
+
+/// What a request holds before it is known who asks; one over HTTP/1 is covered by its connection.
+fn stream_size(version: Version) -> usize {
+    if version == Version::HTTP_2 {
+        STREAM
+    } else {
+        0
     }
 }

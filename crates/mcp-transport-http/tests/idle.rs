@@ -4,7 +4,7 @@ use std::{error::Error, sync::Arc, time::Duration};
 
 use mcp_auth::{IssuerConfig, TokenVerifier, VerifierConfig};
 use mcp_session::{Keyring, MemoryStore, SessionTiers};
-use mcp_transport_http::{HttpConfig, HttpServer};
+use mcp_transport_http::{HttpConfig, HttpServer, MemoryBudget};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -101,4 +101,37 @@ async fn a_connection_in_use_is_kept_beyond_the_time_for_its_first_request() {
         // The time itself is what is tested.
         tokio::time::sleep(SHORT).await;
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_reads_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut config = HttpConfig::new(&format!("http://{address}"), ["https://auth.test"]).unwrap();
+    config.answer_timeout = SHORT;
+    config.memory = MemoryBudget::new(1 << 30);
+    // More than the system takes off the server's hands for the client.
+    let size = 32 << 20;
+    config.resource_name = Some("x".repeat(size));
+    let issuer = IssuerConfig::new("https://auth.test", [&config.resource]);
+    let client = mcp_auth::http_client().unwrap();
+    let verifier = TokenVerifier::new(vec![issuer], client, VerifierConfig::default()).unwrap();
+    let store = Arc::new(MemoryStore::default());
+    let sessions = SessionTiers::builder(verifier, Keyring::random(), store).build();
+    let server = HttpServer::new(config, sessions, NoTools, |_, _| ());
+    let status = server.status();
+    tokio::spawn(server.serve(listener, std::future::pending()));
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    let request = b"GET /.well-known/oauth-protected-resource HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+    connection.write_all(request).await.unwrap();
+    // Its first bytes say that it is there.
+    connection.peek(&mut [0]).await.unwrap();
+    let given_up = async {
+        while status.memory().used > 0 {
+            tokio::time::sleep(SHORT / 10).await;
+        }
+    };
+    timeout(Duration::from_secs(10), given_up).await.unwrap();
+    let received = until_closed(&mut connection).await.unwrap();
+    assert!(received.len() < size, "{}", received.len());
 }

@@ -11,7 +11,7 @@ use super::Surroundings;
 use super::layers::Origin;
 use super::model::{
     AdminSettings, ApiSettings, AuditTarget, AuthSettings, Config, DogStatsdSettings, HttpSettings,
-    LogSettings, LoginSettings, SealingKeys, Serve, SessionSettings, StdioSettings,
+    LimitSettings, LogSettings, LoginSettings, SealingKeys, Serve, SessionSettings, StdioSettings,
     TelemetrySettings, ToolSettings,
 };
 use super::parse::{self, AuditChoice, LoginStore, Propagator, TraceSampler, Transport};
@@ -99,6 +99,12 @@ fn read_http(reader: &mut Reader, around: &Surroundings) -> HttpSettings {
         allowed_hosts: reader.list(&settings::ALLOWED_HOSTS, parse::host),
         trusted_proxies: read_proxies(reader, public_url.as_deref()),
         drain_timeout: read_drain_timeout(reader, around),
+        limits: LimitSettings {
+            connections: reader.optional(&settings::MAX_CONNECTIONS, parse::count),
+            strangers_per_address: reader
+                .optional(&settings::MAX_CONNECTIONS_PER_ADDRESS, parse::count),
+            memory: reader.optional(&settings::MEMORY_BUDGET, parse::memory),
+        },
         auth: read_auth(reader, public_url.as_deref(), listen.port()),
         session: read_session(reader),
         admin: read_admin(reader),

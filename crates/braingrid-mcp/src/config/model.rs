@@ -103,12 +103,25 @@ pub(crate) struct HttpSettings {
     pub(crate) trusted_proxies: Vec<String>,
     /// How long a stop may take as a whole.
     pub(crate) drain_timeout: Duration,
+    /// How much it may take on.
+    pub(crate) limits: LimitSettings,
     /// Who may call.
     pub(crate) auth: AuthSettings,
     /// How sessions are kept.
     pub(crate) session: SessionSettings,
     /// The listener for operators.
     pub(crate) admin: Option<AdminSettings>,
+}
+
+/// How much the HTTP edge may take on; what is not chosen follows from the system.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LimitSettings {
+    /// Open connections.
+    pub(crate) connections: Option<usize>,
+    /// Connections of one address that were never authenticated.
+    pub(crate) strangers_per_address: Option<usize>,
+    /// Bytes for connections, requests and answers.
+    pub(crate) memory: Option<usize>,
 }
 
 /// The listener for operators.

@@ -172,6 +172,45 @@ pub(crate) fn number(value: &str) -> Parsed<u32> {
     }
 }
 
+/// How many of something there may be.
+pub(crate) fn count(value: &str) -> Parsed<usize> {
+    match value.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => refuse(
+            format!("{} is no whole number above 0", quoted(value)),
+            "use one, such as 1000",
+        ),
+    }
+}
+
+/// Bytes, or a number with a unit as Kubernetes and Docker write it; at least 16 MiB.
+pub(crate) fn memory(value: &str) -> Parsed<usize> {
+    let digits = value.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = value.split_at(digits);
+    let scale: Option<usize> = match &*unit.trim().to_ascii_lowercase() {
+        "" | "b" => Some(1),
+        "k" | "kb" => Some(1_000),
+        "m" | "mb" => Some(1_000_000),
+        "g" | "gb" => Some(1_000_000_000),
+        "ki" | "kib" => Some(1 << 10),
+        "mi" | "mib" => Some(1 << 20),
+        "gi" | "gib" => Some(1 << 30),
+        _ => None,
+    };
+    let bytes = number.parse::<usize>().ok().zip(scale);
+    match bytes.and_then(|(number, scale)| number.checked_mul(scale)) {
+        Some(bytes) if bytes >= 16 << 20 => Ok(bytes),
+        Some(_) => refuse(
+            format!("{} is too little to serve anybody", quoted(value)),
+            "use 16MiB or more",
+        ),
+        None => refuse(
+            format!("{} is no amount of memory", quoted(value)),
+            "use a number with a unit, such as 256MiB",
+        ),
+    }
+}
+
 /// A share of the whole.
 pub(crate) fn ratio(value: &str) -> Parsed<f64> {
     match value.parse() {

@@ -288,6 +288,45 @@ pub(crate) static DRAIN_TIMEOUT: Setting = Setting::new(
      than the time after which the platform kills. `0` stops at once.",
 );
 
+pub(crate) static MAX_CONNECTIONS: Setting = Setting::new(
+    Group::Http,
+    UsedBy::Http,
+    "max_connections",
+    &["MAX_CONNECTIONS"],
+)
+.says(
+    "Open connections at a time",
+    "When all are taken, connections on which nobody ever authenticated make room, the oldest first; \
+     probes are answered beyond it. Default: 10000, or what the limit of open files and half of \
+     `MEMORY_BUDGET` have room for, if that is less.",
+);
+
+pub(crate) static MAX_CONNECTIONS_PER_ADDRESS: Setting = Setting::new(
+    Group::Http,
+    UsedBy::Http,
+    "max_connections_per_address",
+    &["MAX_CONNECTIONS_PER_ADDRESS"],
+)
+.says(
+    "Of these, for one address",
+    "Counted are connections on which nobody has authenticated yet, by the address they come from \
+     (IPv6: its /64 network). Not counted are those of `TRUSTED_PROXIES`, and any while a proxy \
+     in front is not configured. Default: a quarter of `MAX_CONNECTIONS`.",
+);
+
+pub(crate) static MEMORY_BUDGET: Setting = Setting::new(
+    Group::Http,
+    UsedBy::Http,
+    "memory_budget",
+    &["MEMORY_BUDGET"],
+)
+.says(
+    "Memory for requests",
+    "What connections, request bodies, answers of the API and answers that are not read yet may take \
+     together, such as `256MiB`; a request beyond it is answered 503. Default: half of the memory \
+     that the container (its control group) or the machine allows.",
+);
+
 pub(crate) static OAUTH_ISSUER: Setting = Setting::new(
     Group::Identity,
     UsedBy::Both,
@@ -801,7 +840,7 @@ pub(crate) static AUDIT_LOG: Setting =
         );
 
 /// Every setting, in the order in which they are printed.
-pub(crate) static SETTINGS: [&Setting; 55] = [
+pub(crate) static SETTINGS: [&Setting; 58] = [
     &CONFIG_FILE,
     &TRANSPORT,
     &ENVIRONMENT,
@@ -812,6 +851,9 @@ pub(crate) static SETTINGS: [&Setting; 55] = [
     &ALLOWED_HOSTS,
     &TRUSTED_PROXIES,
     &DRAIN_TIMEOUT,
+    &MAX_CONNECTIONS,
+    &MAX_CONNECTIONS_PER_ADDRESS,
+    &MEMORY_BUDGET,
     &OAUTH_ISSUER,
     &OAUTH_JWKS_URI,
     &WORKOS_CLIENT_ID,

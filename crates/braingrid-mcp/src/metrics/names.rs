@@ -350,9 +350,66 @@ metric!(
     "Audit records lost"
 );
 
+metric!(
+    CONNECTIONS,
+    Gauge,
+    "mcp.server.connections.open",
+    "{connection}",
+    [],
+    "Open connections of clients"
+);
+metric!(
+    CONNECTION_LIMIT,
+    Gauge,
+    "mcp.server.connections.limit",
+    "{connection}",
+    [],
+    "Connections of clients there may be"
+);
+metric!(
+    CONNECTIONS_REFUSED,
+    Counter,
+    "mcp.server.connections.refused",
+    "{connection}",
+    [],
+    "Connections that found no place"
+);
+metric!(
+    CONNECTIONS_DISPLACED,
+    Counter,
+    "mcp.server.connections.displaced",
+    "{connection}",
+    [],
+    "Connections without a login that made room for others"
+);
+metric!(
+    REQUEST_BYTES,
+    Gauge,
+    "mcp.server.memory.used",
+    "By",
+    [],
+    "Bytes that connections, requests and answers are charged for"
+);
+metric!(
+    REQUEST_BYTES_LIMIT,
+    Gauge,
+    "mcp.server.memory.limit",
+    "By",
+    [],
+    "Bytes that they may be charged for"
+);
+metric!(
+    NO_ROOM,
+    Counter,
+    "mcp.server.memory.refused",
+    "{request}",
+    [],
+    "Times that there was no room for a head, a body or an answer"
+);
+
 /// Every metric, in the order of the documentation.
 #[cfg(test)]
-pub(crate) static METRICS: [&Metric; 35] = [
+pub(crate) static METRICS: [&Metric; 42] = [
     &OPERATIONS,
     &REQUESTS,
     &API_REQUESTS,
@@ -369,6 +426,13 @@ pub(crate) static METRICS: [&Metric; 35] = [
     &IN_FLIGHT,
     &WRITES_IN_FLIGHT,
     &DRAINING,
+    &CONNECTIONS,
+    &CONNECTION_LIMIT,
+    &CONNECTIONS_REFUSED,
+    &CONNECTIONS_DISPLACED,
+    &REQUEST_BYTES,
+    &REQUEST_BYTES_LIMIT,
+    &NO_ROOM,
     &SESSIONS,
     &SESSION_BYTES,
     &MEMORY_HITS,

@@ -13,6 +13,9 @@ use super::names::{self, Metric};
 /// Reads one counter of the session tiers.
 type Read = fn(&TierStats) -> u64;
 
+/// Reads a number of the HTTP server.
+type Seen<T> = fn(&ServerStatus) -> T;
+
 /// The counters of the session tiers.
 static TIERS: [(&Metric, Read); 14] = [
     (&names::MEMORY_HITS, |stats| stats.memory_hits.get()),
@@ -135,6 +138,31 @@ impl Observer {
         self.number(&names::IN_FLIGHT, move || count(server.in_flight()));
         let server = status.clone();
         self.number(&names::DRAINING, move || u64::from(server.is_draining()));
+        let numbers: [(_, Seen<usize>); 4] = [
+            (&names::CONNECTIONS, |server| server.connections().open),
+            (&names::CONNECTION_LIMIT, |server| {
+                server.connections().limit
+            }),
+            (&names::REQUEST_BYTES, |server| server.memory().used),
+            (&names::REQUEST_BYTES_LIMIT, |server| server.memory().limit),
+        ];
+        for (metric, read) in numbers {
+            let server = status.clone();
+            self.number(metric, move || count(read(&server)));
+        }
+        let counters: [(_, Seen<u64>); 3] = [
+            (&names::CONNECTIONS_REFUSED, |server| {
+                server.connections().refused
+            }),
+            (&names::CONNECTIONS_DISPLACED, |server| {
+                server.connections().displaced
+            }),
+            (&names::NO_ROOM, |server| server.memory().refused),
+        ];
+        for (metric, read) in counters {
+            let server = status.clone();
+            self.count(metric, move || read(&server));
+        }
     }
 
     /// A counter without labels that is kept elsewhere.

@@ -27,6 +27,7 @@ mod protocol;
 mod refusals;
 mod request_ids;
 mod resilience;
+mod resources;
 mod scopes;
 mod secrets;
 mod sessions;

@@ -7,7 +7,7 @@ use bytes::{Buf as _, Bytes};
 use flate2::bufread::MultiGzDecoder;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Frame, Incoming};
 use hyper_util::{
     client::{
         legacy::{self, Client},
@@ -18,7 +18,11 @@ use hyper_util::{
 use rustls::ClientConfig;
 use rustls_platform_verifier::ConfigVerifierExt as _;
 
-use super::{ConfigError, Timeouts, connect::Connector};
+use super::{
+    ConfigError, Timeouts,
+    connect::Connector,
+    room::{MemoryHook, NoRoom, Room, Rooms},
+};
 
 const NO_TLS: ConfigError = ConfigError(
     "HTTP client: are root certificates installed (ca-certificates), or named in SSL_CERT_FILE?",
@@ -28,6 +32,7 @@ const NO_TLS: ConfigError = ConfigError(
 pub(super) struct Http {
     client: Client<Connector, Full<Bytes>>,
     max_response_bytes: usize,
+    memory: Option<MemoryHook>,
 }
 
 /// An answer, whole and unpacked.
@@ -35,6 +40,8 @@ pub(super) struct Fetched {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// What is held for its size.
+    pub(super) room: Option<Room>,
 }
 
 /// Why there is none.
@@ -45,6 +52,8 @@ pub(super) enum FetchError {
     Timeout,
     Broken,
     TooLarge,
+    /// Too large for now: others take the memory.
+    NoRoom,
 }
 
 impl Http {
@@ -76,14 +85,23 @@ impl Http {
         Self {
             client: client.build(connector),
             max_response_bytes,
+            memory: None,
         }
     }
 
-    /// Sends the request and reads the whole answer, within `limit`.
+    /// The same, but large answers need the room that this gives.
+    pub(super) fn within(mut self, memory: Option<MemoryHook>) -> Self {
+        self.memory = memory;
+        self
+    }
+
+    /// Sends the request and reads the whole answer, within `limit`. What answers a request that
+    /// changes nothing is given up where there is no room for it.
     pub(super) async fn fetch(
         &self,
         mut request: Request<Full<Bytes>>,
         limit: Duration,
+        changes: bool,
     ) -> Result<Fetched, FetchError> {
         let headers = request.headers_mut();
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
@@ -95,15 +113,16 @@ impl Http {
                 .request(request)
                 .await
                 .map_err(|error| reason(&error))?;
-            self.read(answer).await
+            self.read(answer, changes).await
         };
         let exchanged = tokio::time::timeout(limit, exchanged).await;
         exchanged.unwrap_or(Err(FetchError::Timeout))
     }
 
-    async fn read(&self, answer: Response<Incoming>) -> Result<Fetched, FetchError> {
+    async fn read(&self, answer: Response<Incoming>, changes: bool) -> Result<Fetched, FetchError> {
         let (head, body) = answer.into_parts();
-        let body = match self.body(&head.headers, body).await {
+        let mut rooms = Rooms::new(self.memory.as_ref(), !changes);
+        let body = match self.body(&head.headers, body, &mut rooms).await {
             // Of a refusal the status is the meaning: its body only explains it.
             Err(_) if !head.status.is_success() => Bytes::new(),
             body => body?,
@@ -112,35 +131,76 @@ impl Http {
             status: head.status,
             headers: head.headers,
             body,
+            room: rooms.into_room(),
         })
     }
 
-    async fn body(&self, headers: &HeaderMap, body: Incoming) -> Result<Bytes, FetchError> {
-        let body = match Limited::new(body, self.max_response_bytes).collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(error) if error.is::<LengthLimitError>() => return Err(FetchError::TooLarge),
-            Err(_) => return Err(FetchError::Broken),
-        };
+    async fn body(
+        &self,
+        headers: &HeaderMap,
+        body: Incoming,
+        rooms: &mut Rooms<'_>,
+    ) -> Result<Bytes, FetchError> {
+        let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+        if announced > self.max_response_bytes {
+            return Err(FetchError::TooLarge);
+        }
+        rooms.cover(announced).await?;
+        let mut body = Limited::new(body, self.max_response_bytes);
+        let (mut parts, mut size) = (Vec::new(), 0);
+        while let Some(frame) = body.frame().await {
+            match frame.map(Frame::into_data) {
+                Ok(Ok(data)) => {
+                    size += data.len();
+                    rooms.cover(size).await?;
+                    parts.push(data);
+                }
+                Ok(Err(_)) => {}
+                Err(error) if error.is::<LengthLimitError>() => return Err(FetchError::TooLarge),
+                Err(_) => return Err(FetchError::Broken),
+            }
+        }
+        let body = joined(parts);
         let coding = headers.get(header::CONTENT_ENCODING);
         let packed = coding.is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"gzip"));
         // Nothing at all, as with a 204, is not packed, whatever the header says.
         if packed && !body.is_empty() {
-            return self.unpack(body);
+            return self.unpack(body, rooms).await;
         }
         Ok(body)
     }
 
     /// What was packed, up to the limit: a small answer may unpack to a huge one.
-    fn unpack(&self, packed: Bytes) -> Result<Bytes, FetchError> {
+    async fn unpack(&self, packed: Bytes, rooms: &mut Rooms<'_>) -> Result<Bytes, FetchError> {
         let limit = self.max_response_bytes;
         let mut body = Vec::with_capacity(limit.min(4 * packed.len()));
-        let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-        let mut unpacking = MultiGzDecoder::new(packed.reader()).take(most);
-        match unpacking.read_to_end(&mut body) {
-            Ok(_) if body.len() > limit => Err(FetchError::TooLarge),
-            Ok(_) => Ok(body.into()),
-            Err(_) => Err(FetchError::Broken),
+        rooms.cover(body.capacity()).await?;
+        let mut unpacking = MultiGzDecoder::new(packed.reader());
+        loop {
+            let most = u64::try_from(UNPACKED).unwrap_or(u64::MAX);
+            match unpacking.by_ref().take(most).read_to_end(&mut body) {
+                Ok(0) => return Ok(body.into()),
+                Ok(_) if body.len() > limit => return Err(FetchError::TooLarge),
+                Ok(_) => rooms.cover(body.len()).await?,
+                Err(_) => return Err(FetchError::Broken),
+            }
         }
+    }
+}
+
+/// Bytes that are unpacked before there is asked for room for more.
+const UNPACKED: usize = 256 * 1024;
+
+fn joined(mut parts: Vec<Bytes>) -> Bytes {
+    if parts.len() <= 1 {
+        return parts.pop().unwrap_or_default();
+    }
+    parts.concat().into()
+}
+
+impl From<NoRoom> for FetchError {
+    fn from(_: NoRoom) -> Self {
+        Self::NoRoom
     }
 }
 

@@ -11,6 +11,7 @@ pub mod fuzzing;
 pub(crate) mod model;
 mod policy;
 mod reply;
+mod room;
 mod routes;
 mod send;
 mod short_ids;
@@ -21,7 +22,11 @@ use http::{HeaderMap, Method};
 use url::Url;
 
 use self::routes::Class;
-pub use self::{client::BrainGridClient, model::Profile};
+pub use self::{
+    client::BrainGridClient,
+    model::Profile,
+    room::{MemoryHook, Room},
+};
 pub(crate) use self::{client::Paging, decode::Page};
 
 /// Adds headers to every request to BrainGrid, for example the trace context.
@@ -71,6 +76,9 @@ pub struct BrainGridConfig {
     pub headers: Option<HeaderHook>,
     /// Is told about every request that is over.
     pub observer: Option<RequestObserver>,
+    /// Gives room for large answers; nothing: there is always room. A caller of a call that got such an
+    /// answer holds the room, so it should not outlive the request it was made for.
+    pub memory: Option<MemoryHook>,
     /// What TLS connections trust; nothing: the system's root certificates, read anew.
     pub tls: Option<rustls::ClientConfig>,
 }
@@ -88,6 +96,7 @@ impl BrainGridConfig {
             breaker_pause: Duration::from_secs(5),
             headers: None,
             observer: None,
+            memory: None,
             tls: None,
         }
     }

@@ -1,6 +1,9 @@
 //! What came of one attempt: an answer, a refusal, or something that is not clear.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
@@ -9,15 +12,23 @@ use super::{
     decode::{error_message, is_page},
     fetch::FetchError,
     policy::Fault,
+    room::Room,
     routes::Class,
 };
 use crate::error::{ApiError, Unclear};
 
 /// A 2xx answer, whole.
-#[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) body: Bytes,
     pub(crate) event_stream: bool,
+    /// What is held for its size.
+    pub(crate) room: Option<Room>,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer").finish_non_exhaustive()
+    }
 }
 
 /// A `Retry-After` header; the wait when it could be read.
@@ -116,6 +127,12 @@ pub(super) fn transport_failure(class: Class, error: FetchError) -> Failure {
                 error: ApiError::Unavailable(None),
             };
         }
+        FetchError::NoRoom => {
+            return Failure {
+                fault: None,
+                error: ApiError::Busy,
+            };
+        }
         // The same answer would come again.
         FetchError::TooLarge => (None, Unclear::TooLarge),
         FetchError::Timeout => (Some(Fault::Unclear), Unclear::Timeout),
@@ -189,6 +206,7 @@ mod tests {
             answer: Answer {
                 body: Bytes::from_static(body),
                 event_stream: false,
+                room: None,
             },
         };
         judge(class, reply).map_err(|failure| failure.error)

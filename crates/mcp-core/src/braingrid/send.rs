@@ -64,6 +64,7 @@ impl Sender {
         let base = Base::new(config.base_url)?;
         let limit = config.max_response_bytes;
         let http = Http::new(&base.uri, config.tls, &config.timeouts, limit)?;
+        let http = http.within(config.memory);
         Ok(Self {
             http,
             base,
@@ -162,7 +163,11 @@ impl Sender {
                     continue;
                 }
                 Ok(reply) => match judge(class, reply) {
-                    Ok(answer) => return Ok(answer),
+                    Ok(mut answer) => {
+                        // What is made of the answer is held as long as the caller's request.
+                        caller.hold(answer.room.take());
+                        return Ok(answer);
+                    }
                     Err(failure) => failure,
                 },
                 Err(failure) => failure,
@@ -223,7 +228,7 @@ impl Sender {
             let json = HeaderValue::from_static("application/json");
             sent.headers_mut().insert(header::CONTENT_TYPE, json);
         }
-        let fetched = self.http.fetch(sent, timeout).await;
+        let fetched = self.http.fetch(sent, timeout, class != Class::Read).await;
         let fetched = fetched.map_err(|error| transport_failure(class, error))?;
         Ok(Reply {
             status: fetched.status,
@@ -231,6 +236,7 @@ impl Sender {
             answer: Answer {
                 event_stream: is_event_stream(&fetched.headers),
                 body: fetched.body,
+                room: fetched.room,
             },
         })
     }

@@ -127,7 +127,7 @@ async fn ask(http: &Http, base: &str, limit: Duration) -> Result<StatusCode, Fet
         .header(header::AUTHORIZATION, TOKEN)
         .body(Full::new(Bytes::new()))
         .unwrap();
-    Ok(http.fetch(request, limit).await?.status)
+    Ok(http.fetch(request, limit, false).await?.status)
 }
 
 #[tokio::test]

@@ -97,6 +97,7 @@ impl Admin {
                 "issuer": issuer.issuer,
                 "keys": issuer.keys,
                 "keys_age_seconds": issuer.keys_age.map(|age| age.as_secs()),
+                "clock_ahead_seconds": issuer.clock_ahead,
                 "fetched": issuer.fetched,
                 "fetches_failed": issuer.fetches_failed,
             })

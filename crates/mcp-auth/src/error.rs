@@ -94,6 +94,11 @@ pub enum InvalidReason {
 }
 
 impl InvalidReason {
+    /// Whether another clock would have said something else.
+    pub fn is_about_time(self) -> bool {
+        matches!(self, Self::Expired | Self::TooOld | Self::NotYetValid)
+    }
+
     /// Every label there is, so that a counter can begin at zero for each.
     pub const LABELS: [&'static str; 16] = [
         "malformed",
@@ -165,6 +170,8 @@ pub enum UnavailableReason {
     IntrospectionRefused,
     /// Too many tokens wait for the issuer to be asked about them.
     IntrospectionBusy,
+    /// Its time is over, or has not come, by our clock and not by the issuers'.
+    Clock,
 }
 
 impl UnavailableReason {
@@ -176,6 +183,7 @@ impl UnavailableReason {
             Self::UnknownKey => "unknown_key_unavailable",
             Self::IntrospectionRefused => "introspection_refused",
             Self::IntrospectionBusy => "introspection_busy",
+            Self::Clock => "clock_differs",
         }
     }
 }
@@ -191,6 +199,7 @@ impl fmt::Display for UnavailableReason {
             Self::Introspection => "the issuer could not be asked about it",
             Self::IntrospectionRefused => "the issuer refused the question about it",
             Self::IntrospectionBusy => "too many tokens wait for the issuer to be asked about them",
+            Self::Clock => "this machine's clock differs from the issuer's, by which it is good",
         })
     }
 }

@@ -34,6 +34,7 @@
 //! ```
 
 mod claims;
+mod clock;
 mod discovery;
 mod error;
 mod examine;

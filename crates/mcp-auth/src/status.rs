@@ -22,6 +22,8 @@ pub struct IssuerStatus {
     pub keys: usize,
     /// How long ago these keys were asked for; `None` when there are none.
     pub keys_age: Option<Duration>,
+    /// Seconds by which our clock is ahead of its; `None` when that was not seen lately.
+    pub clock_ahead: Option<i64>,
     /// Key sets fetched since the start.
     pub fetched: u64,
     /// Fetches that failed since the start.
@@ -46,6 +48,7 @@ impl TokenVerifier {
                 issuer: issuer.config.issuer.clone(),
                 keys: keys.as_ref().map_or(0, |keys| keys.len()),
                 keys_age: keys.map(|keys| keys.age(now)),
+                clock_ahead: issuer.clock.ahead(),
                 fetched,
                 fetches_failed,
                 introspected,
@@ -53,6 +56,24 @@ impl TokenVerifier {
             }
         });
         status.collect()
+    }
+
+    /// What a token says that it is for, as a line for operators, of plain characters and bounded.
+    /// It proves nothing.
+    pub fn audience_of(&self, token: &AccessToken) -> Option<String> {
+        let token = Unverified::parse(token).ok()?;
+        let audiences = token.claims.audiences().ok()?;
+        let shown = audiences.iter().take(3).map(|audience| {
+            let plain = |c: char| if c.is_ascii_graphic() { c } else { '?' };
+            audience.chars().take(120).map(plain).collect::<String>()
+        });
+        let mut shown: Vec<_> = shown.collect();
+        match audiences.len() {
+            0 => shown.push("none".to_owned()),
+            4.. => shown.push("...".to_owned()),
+            _ => {}
+        }
+        Some(shown.join(" "))
     }
 
     /// The configured issuer that a token names, good or not; `None` for any other. It proves

@@ -60,6 +60,12 @@ impl Times {
         Ok(())
     }
 
+    /// Whether it had been issued at that time, if it says when, and was good.
+    pub(crate) fn were_good_at(&self, then: SystemTime, limits: Limits) -> bool {
+        let issued = self.issued_at.is_none() || self.issued_at(then, limits).is_some();
+        issued && self.check(then, limits).is_ok()
+    }
+
     /// When it ends: at `exp`, or when it has lived for the longest life, since it was issued or,
     /// where it does not say when that was, since `now`.
     pub(crate) fn end(&self, now: SystemTime, limits: Limits) -> u64 {

@@ -9,6 +9,7 @@ use jsonwebtoken::Algorithm;
 
 use crate::{
     claims::{Claims, Unverified},
+    clock::IssuerClock,
     error::{AuthError, ConfigError, InvalidReason},
     fetch::parse_url,
     introspection::{Asker, Introspection, IntrospectionConfig},
@@ -108,6 +109,7 @@ pub(crate) struct Issuer {
     pub(crate) config: IssuerConfig,
     pub(crate) algorithms: Vec<Algorithm>,
     pub(crate) keys: Arc<KeySource>,
+    pub(crate) clock: Arc<IssuerClock>,
     pub(crate) introspection: Option<Introspection>,
 }
 
@@ -157,7 +159,8 @@ impl TokenVerifier {
     pub async fn warm_up(&self) {
         let now = Instant::now();
         for issuer in self.issuers.iter() {
-            drop(issuer.keys.usable(now).await);
+            let ((), keys) = tokio::join!(issuer.clock.look(), issuer.keys.usable(now));
+            drop(keys);
         }
     }
 
@@ -187,7 +190,7 @@ impl TokenVerifier {
     }
 
     /// Everything that can be said without a key and without I/O: syntax, header, issuer,
-    /// audience, times. It refuses; it never proves.
+    /// audience, times by our clock. It refuses; it never proves.
     ///
     /// # Errors
     /// [`AuthError::InvalidToken`].
@@ -233,11 +236,16 @@ impl TokenVerifier {
             if claims.issuer()? != issuer.config.issuer {
                 return Err(InvalidReason::Issuer.into());
             }
-            issuer.check_claims(&claims, None, now, self.limits)?;
+            if let Err(refused) = issuer.check_claims(&claims, None, now, self.limits) {
+                return Err(self.or_our_clock(&claims, refused, now).await);
+            }
             return issuer.admit(claims, now, self.limits);
         }
         let token = Unverified::parse(token)?;
-        let issuer = self.checked_issuer(&token, now)?;
+        let issuer = match self.checked_issuer(&token, now) {
+            Ok(issuer) => issuer,
+            Err(refused) => return Err(self.or_our_clock(&token.claims, refused, now).await),
+        };
         let keys = &issuer.keys;
         keys.verify(&token, &issuer.algorithms, asker, arrived)
             .await?;
@@ -265,6 +273,10 @@ impl TokenVerifier {
     /// How far clocks may disagree.
     pub fn leeway(&self) -> Duration {
         self.limits.leeway
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
     }
 
     pub(crate) fn issuers(&self) -> &[Issuer] {
@@ -312,7 +324,7 @@ impl Issuer {
         client: reqwest::Client,
         policy: KeyPolicy,
     ) -> Result<Self, ConfigError> {
-        parse_url(&config.issuer)?;
+        let clock = IssuerClock::new(parse_url(&config.issuer)?, client.clone());
         let jwks_uri = config.jwks_uri.as_deref().map(parse_url).transpose()?;
         if config.audiences.iter().all(String::is_empty) {
             return Err(ConfigError::NoAudience(config.issuer));
@@ -343,6 +355,7 @@ impl Issuer {
             config,
             algorithms,
             keys,
+            clock,
             introspection,
         })
     }

@@ -242,6 +242,11 @@ impl SessionTiers {
         self.inner.verifier.issuer_named_by(token)
     }
 
+    /// What a token says that it is for; see [`TokenVerifier::audience_of`].
+    pub fn audience_of(&self, token: &AccessToken) -> Option<String> {
+        self.inner.verifier.audience_of(token)
+    }
+
     /// What happened so far.
     pub fn stats(&self) -> &Arc<TierStats> {
         &self.inner.stats
@@ -416,7 +421,13 @@ impl Inner {
         asker: Asker,
         now: SystemTime,
     ) -> Result<Found, AuthError> {
-        self.verifier.check_shape(token, now)?;
+        match self.verifier.check_shape(token, now) {
+            // The token's time, or our clock: that takes a question.
+            Err(AuthError::InvalidToken(reason)) if reason.is_about_time() => {
+                return self.verify(token, asker, now).await;
+            }
+            checked => checked?,
+        }
         let mut asking = pin!(self.ask(token, now));
         match tokio::time::timeout(self.patience, &mut asking).await {
             Ok(Some(found)) => return Ok(found),

@@ -56,6 +56,8 @@ pub(crate) struct AccessLine {
     handler: Option<Duration>,
     /// What an observer wants to know of a refusal; filled in only where there is one.
     pub(crate) issuer: Option<String>,
+    /// What a token was for that was not for us: plain, bounded, and no token.
+    pub(crate) audience: Option<String>,
     pub(crate) user_agent: Option<HeaderValue>,
     pub(crate) session: Option<Arc<Session>>,
     /// A header of the message that was sent with two values.
@@ -100,6 +102,7 @@ impl AccessLine {
             auth: None,
             handler: None,
             issuer: None,
+            audience: None,
             user_agent: None,
             session: None,
             contradicted: None,
@@ -236,6 +239,7 @@ impl AccessLine {
             protocol_version = self.protocol_version,
             tier = self.tier,
             outcome = self.outcome,
+            audience = self.audience.as_deref(),
             status,
             auth_us = self.auth.map(micros),
             handler_us = self.handler.map(micros),

@@ -10,7 +10,7 @@ use http::{
 };
 use http_body::Body;
 use http_body_util::Full;
-use mcp_auth::{AccessToken, Asker, AuthError};
+use mcp_auth::{AccessToken, Asker, AuthError, InvalidReason};
 use mcp_session::Resolved;
 use rmcp::ServerHandler;
 
@@ -181,9 +181,14 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
             Err(Unauthenticated { error, token }) => {
                 line.authenticated(None);
                 line.refuse(error.label());
-                if let (Some(_), Some(token)) = (&self.observer, token) {
-                    let issuer = self.sessions.issuer_named_by(&token);
+                if let (Some(_), Some(token)) = (&self.observer, &token) {
+                    let issuer = self.sessions.issuer_named_by(token);
                     line.issuer = issuer.map(str::to_owned);
+                }
+                if let (AuthError::InvalidToken(InvalidReason::Audience), Some(token)) =
+                    (&error, &token)
+                {
+                    line.audience = self.sessions.audience_of(token);
                 }
                 tracing::debug!(request_id = line.request_id(), %error, "request refused");
                 return Err(self.challenger.refuse(&error));

@@ -142,6 +142,14 @@ metric!(
     "Since the keys in use were asked for; absent without keys"
 );
 metric!(
+    CLOCK,
+    Gauge,
+    "mcp.server.issuer.clock_difference",
+    "s",
+    [ISSUER],
+    "Between this machine's clock and the issuer's; absent when it was not seen lately"
+);
+metric!(
     KEYS,
     Gauge,
     "mcp.server.keys.usable",
@@ -409,7 +417,7 @@ metric!(
 
 /// Every metric, in the order of the documentation.
 #[cfg(test)]
-pub(crate) static METRICS: [&Metric; 42] = [
+pub(crate) static METRICS: [&Metric; 43] = [
     &OPERATIONS,
     &REQUESTS,
     &API_REQUESTS,
@@ -419,6 +427,7 @@ pub(crate) static METRICS: [&Metric; 42] = [
     &RESOLVED,
     &KEY_FETCHES,
     &KEYS_AGE,
+    &CLOCK,
     &KEYS,
     &INTROSPECTIONS,
     &STORE_OPEN,

@@ -112,6 +112,7 @@ impl Observer {
             });
         };
         state(&names::KEYS, |it| u64::try_from(it.keys).ok());
+        state(&names::CLOCK, |it| it.clock_ahead.map(i64::unsigned_abs));
         state(&names::KEYS_AGE, |it| it.keys_age.map(|age| age.as_secs()));
     }
 

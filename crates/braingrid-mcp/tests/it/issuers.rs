@@ -3,7 +3,7 @@
 use mcp_test_support::{Issuer, ServerProcess, client::Generation, client::RawAnswer};
 use serde_json::json;
 
-use crate::world::{World, client_of};
+use crate::world::{LIMIT, World, client_of};
 
 /// A server with these `[[issuers]]`; `{one}` and `{two}` stand for the issuers' identifiers.
 async fn server(world: &World, two: &Issuer, issuers: &str) -> ServerProcess {
@@ -227,9 +227,67 @@ async fn no_token_lives_longer_than_the_longest_life() {
         let answer = call(&server, &token.mint()).await;
         assert_eq!(answer.status, status, "{name}: {}", answer.body);
     }
-    let outcomes = server.access_log();
+    let outcomes = server.wait_access_log(4, LIMIT).await;
     assert!(
         outcomes.iter().any(|line| line["outcome"] == "too_old"),
         "{outcomes:?}"
     );
+}
+
+#[tokio::test]
+async fn a_clock_that_is_wrong_signs_nobody_out() {
+    let world = World::small().await;
+    world.issuer.set_clock_offset(-7_200);
+    let server = world.warm_server().await;
+    for _ in 0..2 {
+        let answer = call(&server, &world.token("user_ada", "org_a")).await;
+        assert_eq!(answer.status, 503, "{}", answer.body);
+        assert!(answer.header("retry-after").is_some());
+        assert!(answer.header("www-authenticate").is_none());
+    }
+    let outcomes = server.wait_access_log(2, LIMIT).await;
+    assert!(
+        outcomes
+            .iter()
+            .any(|line| line["outcome"] == "clock_differs"),
+        "{outcomes:?}"
+    );
+    let expired = world.issuer.token().organization("org_a").expires_in(-600);
+    assert_eq!(call(&server, &expired.mint()).await.status, 401);
+}
+
+#[tokio::test]
+async fn the_access_line_of_a_foreign_audience_says_what_came() {
+    let world = World::small().await;
+    let server = world.warm_server().await;
+    let long = "x".repeat(5_000);
+    let cases = [
+        (
+            json!("https://else.test/mcp"),
+            "https://else.test/mcp".to_owned(),
+        ),
+        (json!(["a", "b"]), "a b".to_owned()),
+        (json!(["a", "b", "c", "d", "e"]), "a b c ...".to_owned()),
+        (json!([]), "none".to_owned()),
+        (json!("a\nb\u{1b}[31m \u{202e}"), "a?b?[31m??".to_owned()),
+        (json!(long), "x".repeat(120)),
+    ];
+    let refused = cases.len();
+    for (number, (came, shown)) in cases.into_iter().enumerate() {
+        let token = world
+            .issuer
+            .token()
+            .organization("org_a")
+            .claim("aud", came);
+        let token = token.mint();
+        assert_eq!(call(&server, &token).await.status, 401);
+        let lines = server.wait_access_log(number + 1, LIMIT).await;
+        let line = lines.last().unwrap();
+        assert_eq!(line["outcome"], "audience");
+        assert_eq!(line["audience"], shown.as_str());
+        assert!(!server.text().contains(&token));
+    }
+    call(&server, &world.token("user_ada", "org_a")).await;
+    let lines = server.wait_access_log(refused + 1, LIMIT).await;
+    assert!(lines.last().unwrap().get("audience").is_none(), "{lines:?}");
 }

@@ -52,7 +52,7 @@ pub(crate) async fn run_stdio(
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
     let callers = local_callers(stdio)?;
-    let mut options = tool_options(tools);
+    let mut options = tools.options();
     let folder = std::env::current_dir().ok();
     if let Some(named) = folder.and_then(|folder| default_project(&folder)) {
         options.default_project = Some(named.project);
@@ -83,11 +83,11 @@ pub(crate) async fn run_http(
 ) -> anyhow::Result<()> {
     let listener = listen(http.listen).await?;
     let address = listener.local_addr()?;
-    let mut options = tool_options(tools);
+    let mut options = tools.options();
     options.scopes = scope_policy(&http.auth);
     let mut config = http_config(&http, address.port())?;
     limits::apply(&http.limits, &mut config);
-    config.scopes_supported = options.scopes.initial().to_vec();
+    config.scopes_supported = asked_scopes(&http.auth, &options.scopes);
     let resource = config.resource.clone();
     let roots = SystemRoots::new();
     let tls = roots.tls_config()?;
@@ -148,6 +148,12 @@ pub(crate) async fn run_http(
         serve_operators(settings, admin).await?;
     }
     tracing::info!(%address, %resource, "listening");
+    if http.allowed_origins.is_empty() && resource.starts_with("https:") {
+        tracing::info!(
+            "ALLOWED_ORIGINS is not set: connectors that name their origin, as those of claude.ai and \
+             chatgpt.com do, are refused; ALLOWED_ORIGINS=known-clients lets them in"
+        );
+    }
     // Listening first: the keys arrive while the first connection is still being made.
     tokio::spawn(async move { verifier.warm_up().await });
     let cut = tokio::spawn(cut_calls(tools.clone(), shutdown.clone()));
@@ -237,13 +243,12 @@ fn tool_set(
     Ok((client, tools))
 }
 
-fn tool_options(settings: ToolSettings) -> ToolOptions {
-    let mut options = ToolOptions::default();
-    options.read_only = settings.read_only;
-    options.include = settings.tools;
-    options.exclude = settings.exclude_tools;
-    options.experimental = settings.experimental;
-    options
+/// What clients are told to ask for: the configured scopes, and those that reading needs.
+fn asked_scopes(auth: &AuthSettings, policy: &ScopePolicy) -> Vec<String> {
+    let mut scopes = auth.scopes.clone();
+    let needed = policy.initial().iter();
+    scopes.extend(needed.filter(|scope| !auth.scopes.contains(scope)).cloned());
+    scopes
 }
 
 fn scope_policy(auth: &AuthSettings) -> ScopePolicy {

@@ -14,7 +14,9 @@ mod print;
 mod problem;
 mod reader;
 mod settings;
+mod text;
 mod upstream;
+mod web;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -139,9 +141,8 @@ pub(crate) fn load_local(flags: &Flags, around: &Surroundings) -> Result<Config,
 }
 
 /// A bearer token as a secret, or what is wrong with it.
-#[cfg(feature = "login")]
-pub(crate) fn token(text: &str) -> Result<SecretString, String> {
-    reader::token(text).map_err(|refusal| format!("{}; {}", refusal.what, refusal.fix))
+pub(crate) fn token(given: &str) -> Result<SecretString, String> {
+    text::read(given, reader::token).map_err(|refusal| format!("{}; {}", refusal.what, refusal.fix))
 }
 
 /// The address on which a server with these settings listens. Looks at nothing else, so that a

@@ -1,6 +1,8 @@
 //! `doctor`: walks from the configuration to the client, and says of each link what is right or
 //! what to do.
 
+mod admission;
+mod call;
 mod clients;
 mod credential;
 mod edge;
@@ -9,14 +11,17 @@ mod issuer;
 mod store;
 mod upstream;
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use reqwest::Client;
+use secrecy::SecretString;
+use zeroize::Zeroizing;
 
 use crate::cli::exit;
 use crate::config::{self, Config, Flags, HttpSettings, Serve, StdioSettings, Surroundings};
-use crate::{complain, print};
+use crate::{complain, print, program};
 use finding::Finding;
 
 /// `braingrid-mcp doctor`.
@@ -25,6 +30,13 @@ pub(crate) struct DoctorArgs {
     /// Print the findings as JSON
     #[arg(long)]
     json: bool,
+    /// Make one call to the hosted server with the token in this file (- reads standard input)
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Log in as a client of the hosted server does, and make one call; nothing is kept
+    #[cfg(feature = "login")]
+    #[arg(long, conflicts_with = "token_file")]
+    login: bool,
 }
 
 /// The clock difference that servers which check tokens usually allow.
@@ -43,11 +55,28 @@ mod check {
     pub(super) const PUBLIC_URL: &str = "public URL";
     pub(super) const CHALLENGE: &str = "challenge";
     pub(super) const ORIGIN: &str = "Origin rule";
+    pub(super) const REGISTRATION: &str = "client registration";
+    pub(super) const REFRESH: &str = "refresh";
+    pub(super) const TOKEN: &str = "token";
+    pub(super) const INITIALIZE: &str = "initialize";
+    pub(super) const TOOLS_LIST: &str = "tools/list";
+    pub(super) const TOOLS_CALL: &str = "tools/call";
     pub(super) const CLIENTS: &str = "client set-up";
 
     /// What cannot be looked at without a configuration.
-    pub(super) const BEHIND_CONFIGURATION: [&str; 10] = [
-        CREDENTIAL, CLOCK, METADATA, KEYS, REDIS, ENCRYPTION, API, PUBLIC_URL, CHALLENGE, ORIGIN,
+    pub(super) const BEHIND_CONFIGURATION: [&str; 12] = [
+        CREDENTIAL,
+        CLOCK,
+        METADATA,
+        KEYS,
+        REDIS,
+        ENCRYPTION,
+        API,
+        PUBLIC_URL,
+        CHALLENGE,
+        ORIGIN,
+        REGISTRATION,
+        REFRESH,
     ];
 }
 
@@ -59,7 +88,7 @@ pub(crate) fn examine(args: &DoctorArgs, flags: &Flags, around: &Surroundings) -
         .map_err(complain(exit::INTERNAL))?;
     let mut findings = match config::load(flags, around) {
         Ok(loaded) => runtime
-            .block_on(walk(loaded.config))
+            .block_on(walk(loaded.config, args))
             .map_err(|error| complain(exit::INTERNAL)(format!("{error:#}")))?,
         Err(problems) => without_configuration(problems),
     };
@@ -85,14 +114,14 @@ fn without_configuration(problems: config::Problems) -> Vec<Finding> {
     wrong.chain(rest).collect()
 }
 
-async fn walk(config: Config) -> anyhow::Result<Vec<Finding>> {
+async fn walk(config: Config, args: &DoctorArgs) -> anyhow::Result<Vec<Finding>> {
     let client = mcp_auth::http_client()?;
     let transport = match &config.serve {
         Serve::Stdio(_) => "stdio",
         Serve::Http(_) => "http",
     };
     let mut findings = if config.warnings.is_empty() {
-        let says = format!("{transport}; `braingrid-mcp config` shows all of it");
+        let says = format!("{transport}; `{}` shows all of it", program::run("config"));
         vec![Finding::good(check::CONFIGURATION, says)]
     } else {
         let look = "correct it, or leave it if it is meant so";
@@ -102,8 +131,14 @@ async fn walk(config: Config) -> anyhow::Result<Vec<Finding>> {
             .collect()
     };
     match config.serve {
-        Serve::Stdio(stdio) => findings.extend(walk_stdio(stdio, config.api, &client).await?),
-        Serve::Http(http) => findings.extend(walk_http(*http, config.api, &client).await?),
+        Serve::Stdio(stdio) => {
+            findings.extend(walk_stdio(stdio, config.api, &client).await?);
+            if args.calls() {
+                let says = "not called: that is for a hosted server (MCP_TRANSPORT=http)";
+                findings.push(Finding::not_checked(check::TOOLS_CALL, says));
+            }
+        }
+        Serve::Http(http) => findings.extend(walk_http(*http, config.api, &client, args).await?),
     }
     Ok(findings)
 }
@@ -128,6 +163,7 @@ async fn walk_stdio(
     findings.extend([check::KEYS, check::REDIS, check::ENCRYPTION].map(not_here));
     findings.push(upstream::with_credential(stdio, api, given).await?);
     findings.extend([check::PUBLIC_URL, check::CHALLENGE, check::ORIGIN].map(not_here));
+    findings.extend([check::REGISTRATION, check::REFRESH].map(not_here));
     Ok(findings)
 }
 
@@ -135,6 +171,7 @@ async fn walk_http(
     http: HttpSettings,
     api: config::ApiSettings,
     client: &Client,
+    args: &DoctorArgs,
 ) -> anyhow::Result<Vec<Finding>> {
     let callers = "not needed: every caller brings a token";
     let mut findings = vec![Finding::not_needed(check::CREDENTIAL, callers)];
@@ -149,5 +186,79 @@ async fn walk_http(
     findings.extend(store::redis_and_keys(&http.session).await);
     findings.push(upstream::reachable(client, &api).await);
     findings.extend(edge::examine(client, &http).await);
+    let called = match token(&http, args).await {
+        None => None,
+        Some(Ok(token)) => Some(call::walk(client, &http, &token).await),
+        Some(Err(finding)) => Some(call::Walk {
+            findings: vec![finding],
+            went_through: false,
+        }),
+    };
+    let proven = called.as_ref().is_some_and(|called| called.went_through);
+    findings.extend(admission::examine(client, &http, proven).await);
+    findings.extend(called.into_iter().flat_map(|called| called.findings));
     Ok(findings)
+}
+
+impl DoctorArgs {
+    #[cfg(feature = "login")]
+    fn calls(&self) -> bool {
+        self.token_file.is_some() || self.login
+    }
+
+    #[cfg(not(feature = "login"))]
+    fn calls(&self) -> bool {
+        self.token_file.is_some()
+    }
+}
+
+/// The token for a call, where one was asked for.
+async fn token(http: &HttpSettings, args: &DoctorArgs) -> Option<Result<SecretString, Finding>> {
+    if let Some(file) = &args.token_file {
+        return Some(token_of(file));
+    }
+    #[cfg(feature = "login")]
+    if args.login {
+        return Some(log_in(http).await);
+    }
+    let _ = http;
+    None
+}
+
+fn token_of(file: &Path) -> Result<SecretString, Finding> {
+    let text = if file == Path::new("-") {
+        std::io::read_to_string(std::io::stdin().lock())
+    } else {
+        std::fs::read_to_string(file)
+    };
+    let text = text.map_err(|error| {
+        let says = format!("the token file cannot be read: {}", error.kind());
+        Finding::problem(check::TOKEN, says, "name a file that holds a token alone")
+    })?;
+    let text = Zeroizing::new(text);
+    config::token(&text).map_err(|why| Finding::problem(check::TOKEN, why, "paste the token alone"))
+}
+
+/// Logs in at the first issuer, for this server's resource, as a client would.
+#[cfg(feature = "login")]
+async fn log_in(http: &HttpSettings) -> Result<SecretString, Finding> {
+    let issuer = http.auth.issuers.first();
+    let mut scopes = http.auth.scopes.clone();
+    if !scopes.is_empty() && !scopes.iter().any(|scope| scope == "offline_access") {
+        scopes.push("offline_access".to_owned());
+    }
+    let request = mcp_login::LoginRequest {
+        issuer: issuer.map(|it| it.issuer.clone()).unwrap_or_default(),
+        client_id: None,
+        resource: Some(format!("{}/mcp", http.public_url_at(http.listen.port()))),
+        scopes,
+    };
+    match crate::login::in_a_browser(request, false).await {
+        Ok(login) => Ok(login.access_token().clone()),
+        Err(error) => Err(Finding::problem(
+            check::TOKEN,
+            format!("a login as a client of this server fails: {error}"),
+            "see the issuer's lines; the same happens to every client",
+        )),
+    }
 }

@@ -22,7 +22,7 @@ use similar::TextDiff;
 
 use crate::cli::exit;
 use crate::config::{Flags, Surroundings};
-use crate::{complain, print};
+use crate::{complain, print, program};
 use clients::{Client, Description, Scope};
 use entry::{Entry, Place, Value};
 use file::ClientFile;
@@ -92,8 +92,8 @@ impl PlaceArgs {
 /// Sets a client up.
 pub(crate) fn install(args: &InstallArgs, flags: &Flags, around: &Surroundings) -> Result<(), u8> {
     let (about, place) = (args.place.about(), args.place.place());
-    let server =
-        server::chosen(args.remote.clone(), flags, around).map_err(complain(exit::USAGE))?;
+    let server = server::chosen(args.remote.clone(), flags, around, args.place.scope)
+        .map_err(complain(exit::USAGE))?;
     let Some(entry) = args.place.client.entry(&server) else {
         let hint = format!(
             "{} keeps hosted servers with your account, not in a file: open its settings, choose \
@@ -128,11 +128,16 @@ pub(crate) fn install(args: &InstallArgs, flags: &Flags, around: &Surroundings) 
     };
     old.replace(&new).map_err(untouched(about, &path))?;
     done(backup.as_deref())?;
+    if args.place.scope == Scope::Project && args.remote.is_none() {
+        let others = server::for_the_others(around);
+        print(&format!("Note: {others}\n"))?;
+    }
     let next = match &args.remote {
         Some(_) => about.login.replace("NAME", place.name),
         None if cfg!(feature = "login") => {
             format!(
-                "run `braingrid-mcp login` if you have not, and {}",
+                "run `{}` if you have not, and {}",
+                program::run("login"),
                 about.then
             )
         }

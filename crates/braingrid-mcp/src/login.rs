@@ -4,6 +4,7 @@ mod callers;
 mod obtain;
 mod show;
 
+pub(crate) use obtain::in_a_browser;
 use std::fmt::{Display, Write as _};
 use std::path::PathBuf;
 
@@ -172,7 +173,7 @@ pub(crate) fn store(login: &LoginSettings) -> Option<CredentialStore> {
 
 /// The command that logs in for these settings, wherever they come from.
 fn login_command(login: &LoginSettings) -> String {
-    let mut command = "braingrid-mcp login".to_owned();
+    let mut command = crate::program::run("login");
     if let Some(api) = login
         .api
         .as_ref()

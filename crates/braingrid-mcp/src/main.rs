@@ -15,6 +15,7 @@ mod limits;
 mod login;
 mod metrics;
 mod owner;
+mod program;
 mod project_file;
 mod roots;
 mod shutdown;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let outcome = Cli::read(std::env::args_os()).and_then(|cli| {
         let around = Surroundings::of_this_process();
+        program::find(&around);
         let flags = cli.flags();
         match &cli.command {
             _ if cli.version && cli.json => print(&format!("{:#}\n", version::json())),

@@ -77,7 +77,7 @@ fn checked(metadata: &Metadata, source: &Url) -> Result<Url, FetchError> {
 
 /// The metadata URLs to try, in the order MCP names them: RFC 8414, OpenID Connect with the path
 /// inserted, OpenID Connect with the path in front.
-fn metadata_urls(issuer: &str) -> Vec<Url> {
+pub(crate) fn metadata_urls(issuer: &str) -> Vec<Url> {
     let Ok(base) = Url::parse(issuer) else {
         return Vec::new();
     };

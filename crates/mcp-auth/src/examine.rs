@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::{
     discovery,
-    fetch::{FetchError, KEY_SET, get_json, parse_url},
+    fetch::{FetchError, JSON, KEY_SET, get_json, parse_url},
     jwk::algorithm_named,
     jwks::{JwkSet, KeySet},
     verifier::IssuerConfig,
@@ -50,6 +50,28 @@ pub async fn examine(issuer: &IssuerConfig, client: &reqwest::Client) -> Examina
             }
         }
     }
+}
+
+/// The whole of an issuer's metadata, of which nothing is checked but that it names that issuer.
+/// `None` where there is none.
+pub async fn issuer_metadata(
+    issuer: &IssuerConfig,
+    client: &reqwest::Client,
+) -> Option<serde_json::Value> {
+    for url in discovery::metadata_urls(&issuer.issuer) {
+        let found = get_json::<serde_json::Value>(client, &url, JSON, PATIENCE).await;
+        match found {
+            Ok(metadata) if names(&metadata, &issuer.issuer) => return Some(metadata),
+            Err(FetchError::NoAnswer(_)) => return None,
+            Ok(_) | Err(_) => {}
+        }
+    }
+    None
+}
+
+fn names(metadata: &serde_json::Value, issuer: &str) -> bool {
+    let named = metadata.get("issuer");
+    named.and_then(serde_json::Value::as_str) == Some(issuer)
 }
 
 /// The algorithms for which there is a key, or why there is none.

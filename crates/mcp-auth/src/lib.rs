@@ -61,7 +61,7 @@ mod turns;
 mod verifier;
 
 pub use error::{AuthError, ConfigError, ForbiddenReason, InvalidReason, UnavailableReason};
-pub use examine::{Examination, examine};
+pub use examine::{Examination, examine, issuer_metadata};
 pub use exchange::{UpstreamCredentials, UpstreamToken};
 pub use fetch::{http_client, http_client_over};
 pub use introspection::{Asker, IntrospectionConfig};

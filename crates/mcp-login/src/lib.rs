@@ -16,6 +16,7 @@ mod lenient;
 mod lifecycle;
 mod local;
 mod lock;
+mod program;
 mod purpose;
 mod refresh;
 mod store;
@@ -28,8 +29,8 @@ pub use error::LoginError;
 pub use helper::{Helper, report};
 pub use lifecycle::{Revocation, give_back, log_in, log_out, log_out_everywhere};
 pub use local::LocalLogin;
+pub use program::set_program;
 pub use purpose::Purpose;
 pub use refresh::{Over, RefreshError, refresh};
-
 pub use store::{CredentialStore, Glance, Keeping, Kept, Loaded, StoreError};
 pub use token::LoginRequest;

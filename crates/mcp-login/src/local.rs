@@ -2,7 +2,7 @@
 //! its end.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -12,8 +12,11 @@ use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
 
 use super::helper::Helper;
+use super::program::program;
 use super::refresh::{RefreshError, is_due, is_refreshable, refresh};
 use super::store::{CredentialStore, Loaded, StoreError};
+
+static LOGOUT: OnceLock<String> = OnceLock::new();
 
 /// How long to use a token that is still good before its refresh is tried again.
 const PAUSE: Duration = Duration::from_secs(30);
@@ -192,7 +195,7 @@ impl Credential for LocalLogin {
     }
 
     fn how_to_log_out(&self) -> &'static str {
-        "run `braingrid-mcp logout` in a terminal"
+        LOGOUT.get_or_init(|| format!("run `{} logout` in a terminal", program()))
     }
 
     fn reject(&self) {

@@ -71,8 +71,9 @@ pub enum StoreError {
     },
     /// The file holds something else.
     #[error(
-        "{} is damaged or of a newer version: run `braingrid-mcp logout`, then `braingrid-mcp login`",
-        .0.display()
+        "{} is damaged or of a newer version: run `{program} logout`, then `{program} login`",
+        .0.display(),
+        program = crate::program::program()
     )]
     Damaged(PathBuf),
     /// Somebody else could replace the login, or has.
@@ -102,7 +103,10 @@ pub enum StoreError {
     #[error("the system's keychain cannot be used: {0}")]
     Keychain(String),
     /// The keychain lost what it was given.
-    #[error("the login is no longer in the system's keychain: run `braingrid-mcp login`")]
+    #[error(
+        "the login is no longer in the system's keychain: run `{} login`",
+        crate::program::program()
+    )]
     Lost,
 }
 
@@ -181,7 +185,7 @@ impl CredentialStore {
             keeping,
             of_old: purpose.api.clone(),
             purpose,
-            command: "braingrid-mcp login".to_owned(),
+            command: format!("{} login", crate::program::program()),
         }
     }
 

@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::Surroundings;
+use super::issuers::IssuerSettings;
 use super::layers::Origin;
 use super::model::{
     AdminSettings, ApiSettings, AuditTarget, AuthSettings, Config, DogStatsdSettings, HttpSettings,
@@ -16,7 +17,8 @@ use super::model::{
 };
 use super::parse::{self, AuditChoice, LoginStore, Propagator, TraceSampler, Transport};
 use super::reader::{self, Reader};
-use super::{issuers, platform, settings, upstream};
+use super::settings::Setting;
+use super::{issuers, platform, settings, upstream, web};
 
 /// Reads every part before it gives up, so that nothing wrong stays unsaid.
 pub(super) fn read_config(
@@ -75,8 +77,8 @@ fn read_login(reader: &mut Reader, around: &Surroundings) -> LoginSettings {
         api: None,
         organization: None,
         client_id: reader.optional(&settings::CLIENT_ID, parse::word),
-        resource: reader.optional(&settings::UPSTREAM_AUDIENCE, parse::word),
-        scopes: reader.list(&settings::LOGIN_SCOPES, parse::scope),
+        resource: reader.optional(&settings::UPSTREAM_AUDIENCE, parse::audience),
+        scopes: read_scopes(reader, &settings::LOGIN_SCOPES),
         store: reader.value(&settings::LOGIN_STORE, LoginStore::Auto, parse::login_store),
         own_directory: chosen.is_some(),
         directory: chosen.or_else(|| around.user_folder()),
@@ -95,8 +97,8 @@ fn read_http(reader: &mut Reader, around: &Surroundings) -> HttpSettings {
     }
     HttpSettings {
         listen,
-        allowed_origins: reader.list(&settings::ALLOWED_ORIGINS, parse::origin),
-        allowed_hosts: reader.list(&settings::ALLOWED_HOSTS, parse::host),
+        allowed_origins: read_origins(reader),
+        allowed_hosts: reader.list(&settings::ALLOWED_HOSTS, web::host),
         trusted_proxies: read_proxies(reader, public_url.as_deref()),
         drain_timeout: read_drain_timeout(reader, around),
         limits: LimitSettings {
@@ -146,7 +148,7 @@ pub(super) fn read_listen(reader: &mut Reader) -> SocketAddr {
 }
 
 fn read_auth(reader: &mut Reader, public_url: Option<&str>, port: u16) -> AuthSettings {
-    let upstream_audience = reader.optional(&settings::UPSTREAM_AUDIENCE, parse::word);
+    let upstream_audience = reader.optional(&settings::UPSTREAM_AUDIENCE, parse::audience);
     if upstream_audience.is_none() && reader.origin(&settings::UPSTREAM_AUDIENCE) == Origin::Default
     {
         let local = format!("http://127.0.0.1:{port}");
@@ -160,8 +162,10 @@ fn read_auth(reader: &mut Reader, public_url: Option<&str>, port: u16) -> AuthSe
             ),
         );
     }
+    let issuers = issuers::read(reader);
     AuthSettings {
-        issuers: issuers::read(reader),
+        scopes: read_asked_scopes(reader, &issuers),
+        issuers,
         leeway: reader.value(&settings::OAUTH_LEEWAY, Duration::from_secs(90), |value| {
             parse::duration_within(value, 0, 600)
         }),
@@ -171,14 +175,14 @@ fn read_auth(reader: &mut Reader, public_url: Option<&str>, port: u16) -> AuthSe
             |value| parse::duration_within(value, 300, 366 * 86_400),
         ),
         upstream_audience: upstream_audience.unwrap_or_default(),
-        tool_scopes: reader.list(&settings::TOOL_SCOPES, parse::tool_scopes),
-        scope_hierarchy: reader.list(&settings::SCOPE_HIERARCHY, parse::scope_hierarchy),
+        tool_scopes: read_tool_scopes(reader),
+        scope_hierarchy: read_hierarchy(reader),
     }
 }
 
 fn read_session(reader: &mut Reader) -> SessionSettings {
     let redis_url = reader.secret(&settings::REDIS_URL, |value| {
-        parse::redis_url(value).map(|()| SecretString::from(value))
+        web::redis(value).map(SecretString::from)
     });
     let current = reader.secret(&settings::ENCRYPTION_KEY, parse::key);
     let previous = reader.secrets(&settings::ENCRYPTION_KEYS_PREVIOUS, parse::key);
@@ -208,12 +212,119 @@ fn read_session(reader: &mut Reader) -> SessionSettings {
     }
 }
 
+/// Each origin once.
+fn read_origins(reader: &mut Reader) -> Vec<String> {
+    once(reader.list(&settings::ALLOWED_ORIGINS, web::origins))
+}
+
+/// Without a setting, those of OpenID Connect where every issuer has them.
+fn read_asked_scopes(reader: &mut Reader, issuers: &[IssuerSettings]) -> Vec<String> {
+    let scopes = read_scopes(reader, &settings::OAUTH_SCOPES);
+    if scopes.iter().any(|scope| scope == "offline_access") {
+        reader.warnings.push(
+            "OAUTH_SCOPES names offline_access: clients add it themselves where the issuer's \
+             metadata offer it (MCP 2026-07-28, authorization); leave it out unless yours do not"
+                .to_owned(),
+        );
+    }
+    let given = reader.origin(&settings::OAUTH_SCOPES) != Origin::Default;
+    if given || issuers.iter().any(|issuer| issuer.scopes.is_empty()) {
+        return scopes;
+    }
+    let all = issuers.iter().map(|issuer| issuer.scopes);
+    once(
+        all.map(|scopes| scopes.iter().map(|&scope| scope.to_owned()).collect())
+            .collect(),
+    )
+}
+
+/// Each scope once, whether blanks or commas stand between them.
+fn read_scopes(reader: &mut Reader, setting: &Setting) -> Vec<String> {
+    once(reader.list(setting, parse::scopes))
+}
+
+fn once(lists: Vec<Vec<String>>) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for entry in lists.into_iter().flatten() {
+        if !all.contains(&entry) {
+            all.push(entry);
+        }
+    }
+    all
+}
+
+/// One entry for each name: of two, one would be without effect.
+fn read_tool_scopes(reader: &mut Reader) -> Vec<(String, Vec<String>)> {
+    let rules = reader.list(&settings::TOOL_SCOPES, parse::tool_scopes);
+    for (at, (name, _)) in rules.iter().enumerate() {
+        if rules.iter().take(at).any(|(other, _)| other == name) {
+            let fix = format!("write its scopes in one entry: {name}=FIRST SECOND");
+            reader.report(
+                &settings::TOOL_SCOPES,
+                format!("{name} stands there twice"),
+                fix,
+            );
+        }
+    }
+    rules
+}
+
+fn read_hierarchy(reader: &mut Reader) -> Vec<(String, Vec<String>)> {
+    let hierarchy = reader.list(&settings::SCOPE_HIERARCHY, parse::scope_hierarchy);
+    if !hierarchy.is_empty() && reader.origin(&settings::TOOL_SCOPES) == Origin::Default {
+        reader.warnings.push(
+            "SCOPE_HIERARCHY is without effect: TOOL_SCOPES is not set, so no tool needs a scope"
+                .to_owned(),
+        );
+    }
+    hierarchy
+}
+
 fn read_tools(reader: &mut Reader) -> ToolSettings {
-    ToolSettings {
+    let read = ToolSettings {
         read_only: reader.value(&settings::READ_ONLY, false, parse::switch),
         tools: reader.list(&settings::TOOLS, parse::tool),
         exclude_tools: reader.list(&settings::EXCLUDE_TOOLS, parse::tool),
         experimental: reader.value(&settings::EXPERIMENTAL, false, parse::switch),
+    };
+    let offered = read.options().selected();
+    if offered.is_empty() {
+        let setting = if read.tools.is_empty() {
+            &settings::EXCLUDE_TOOLS
+        } else {
+            &settings::TOOLS
+        };
+        let why = read.tools.first().map(|name| why_not_offered(name, &read));
+        let why = why.unwrap_or("all are left out");
+        reader.report(
+            setting,
+            format!("no tool would be offered: {why}"),
+            "name a tool that these settings leave, or unset them",
+        );
+        return read;
+    }
+    for name in read
+        .tools
+        .iter()
+        .filter(|name| !offered.contains(&name.as_str()))
+    {
+        let why = why_not_offered(name, &read);
+        reader.warnings.push(format!(
+            "BRAINGRID_TOOLS names {name}, which is not offered: {why}"
+        ));
+    }
+    read
+}
+
+fn why_not_offered(name: &str, settings: &ToolSettings) -> &'static str {
+    let mut options = settings.options();
+    options.experimental = true;
+    if settings.exclude_tools.iter().any(|out| out == name) {
+        "BRAINGRID_EXCLUDE_TOOLS leaves it out"
+    } else if options.selected().contains(&name) {
+        "it is experimental, and BRAINGRID_EXPERIMENTAL is off"
+    } else {
+        "it changes something, and BRAINGRID_READ_ONLY is on"
     }
 }
 
@@ -229,7 +340,7 @@ fn read_log(reader: &mut Reader) -> LogSettings {
 }
 
 fn read_admin(reader: &mut Reader) -> Option<AdminSettings> {
-    let allowed_hosts = reader.list(&settings::ADMIN_ALLOWED_HOSTS, parse::host);
+    let allowed_hosts = reader.list(&settings::ADMIN_ALLOWED_HOSTS, web::host);
     let listen = reader.optional(&settings::ADMIN_BIND, parse::socket_address)?;
     if !listen.ip().is_loopback() {
         reader.warnings.push(

@@ -11,6 +11,8 @@ use super::settings::{ISSUERS, OAUTH_ISSUER, OAUTH_JWKS_URI, WORKOS_CLIENT_ID};
 pub(crate) struct IssuerSettings {
     /// Its identifier, exactly as written.
     pub(crate) issuer: String,
+    /// The scopes that every issuer of its kind has.
+    pub(crate) scopes: &'static [&'static str],
     /// Its key set, when it has no discovery metadata.
     pub(crate) jwks_uri: Option<String>,
     /// Audiences accepted beside the resource; the clients, where these stand in for it.
@@ -32,6 +34,9 @@ pub(crate) struct IssuerSettings {
     /// How to ask about its opaque tokens.
     pub(crate) introspection: Option<IntrospectionSettings>,
 }
+
+/// The scopes of OpenID Connect.
+const OPENID: &[&str] = &["openid", "profile", "email"];
 
 /// A key of `[[issuers]]`, for the documentation and for the check of unknown keys.
 pub(crate) struct IssuerKey {
@@ -110,6 +115,7 @@ impl IssuerSettings {
     fn new(issuer: String) -> Self {
         Self {
             issuer,
+            scopes: &[],
             jwks_uri: None,
             audiences: Vec::new(),
             audience_from: None,
@@ -128,7 +134,7 @@ impl IssuerSettings {
 pub(crate) fn read(reader: &mut Reader) -> Vec<IssuerSettings> {
     let from_file = read_tables(reader);
     let origin = reader.origin(&OAUTH_ISSUER);
-    if from_file.is_none() || matches!(origin, Origin::Environment { .. }) {
+    if from_file.is_none() || matches!(origin, Origin::Environment { .. } | Origin::Flag { .. }) {
         return read_one(reader).into_iter().collect();
     }
     if matches!(origin, Origin::File { .. }) {
@@ -157,9 +163,17 @@ pub(crate) fn read(reader: &mut Reader) -> Vec<IssuerSettings> {
 fn read_one(reader: &mut Reader) -> Option<IssuerSettings> {
     let issuer = reader.optional(&OAUTH_ISSUER, parse::issuer);
     let jwks_uri = reader.optional(&OAUTH_JWKS_URI, parse::key_set_url);
-    let client_id = reader.optional(&WORKOS_CLIENT_ID, parse::word);
+    let client_id = reader.optional(&WORKOS_CLIENT_ID, parse::audience);
     let mut settings = IssuerSettings::new(issuer?);
     settings.jwks_uri = jwks_uri;
+    let of_workos = match reader.origin(&OAUTH_ISSUER) {
+        Origin::Default => true,
+        Origin::Environment { name } => name == "WORKOS_ISSUER",
+        Origin::File { .. } | Origin::Flag { .. } => false,
+    };
+    if of_workos {
+        settings.scopes = OPENID;
+    }
     if let Some(client_id) = client_id {
         reader.warnings.push(
             "WORKOS_CLIENT_ID is accepted as an audience: tokens that this client got for another \
@@ -182,7 +196,10 @@ fn read_tables(reader: &mut Reader) -> Option<Vec<IssuerSettings>> {
         let Some(settings) = read_table(reader, table) else {
             continue;
         };
-        if issuers.iter().any(|other| other.issuer == settings.issuer) {
+        if issuers
+            .iter()
+            .any(|other| same(&other.issuer, &settings.issuer))
+        {
             let what = format!("{} stands there twice", settings.issuer);
             reader.report(&ISSUERS, what, "keep one entry for each issuer");
             continue;
@@ -217,6 +234,15 @@ fn unbound(issuers: &[IssuerSettings]) -> Option<String> {
     ))
 }
 
+/// Whether two identifiers are two spellings of one.
+fn same(one: &str, other: &str) -> bool {
+    let spelled = |issuer: &str| {
+        let url = url::Url::parse(issuer).map_or_else(|_| issuer.to_owned(), String::from);
+        url.trim_end_matches('/').to_owned()
+    };
+    spelled(one) == spelled(other)
+}
+
 fn read_table(reader: &mut Reader, mut table: Table) -> Option<IssuerSettings> {
     let problems = &mut reader.problems;
     let before = problems.len();
@@ -226,7 +252,7 @@ fn read_table(reader: &mut Reader, mut table: Table) -> Option<IssuerSettings> {
     }
     let mut settings = IssuerSettings::new(issuer.unwrap_or_default());
     settings.jwks_uri = table.optional("jwks_uri", parse::key_set_url, problems);
-    settings.audiences = table.list("audiences", parse::word, problems);
+    settings.audiences = table.list("audiences", parse::audience, problems);
     settings.audience_from = table.optional("audience_from", parse::client_claim, problems);
     if settings.audience_from.is_some() && settings.audiences.is_empty() {
         let what = "audiences names no client whose tokens are to be taken";
@@ -241,6 +267,10 @@ fn read_table(reader: &mut Reader, mut table: Table) -> Option<IssuerSettings> {
         problems.push(table.problem("organizations", what, fix));
     }
     if let Some(preset) = table.optional("preset", parse::preset, problems) {
+        // Entra has no token for this server unless a scope of this server is asked for.
+        if preset != mcp_auth::Preset::Entra {
+            settings.scopes = OPENID;
+        }
         preset
             .organization_claim()
             .clone_into(&mut settings.organization_claim);

@@ -445,7 +445,10 @@ fn unknown_key(path: &Path, key: &str) -> Problem {
         .filter(|setting| setting.kind != Kind::FilePath);
     let fix = match nearest(key, keys.map(|setting| setting.key)) {
         Some(near) => format!("did you mean {near}?"),
-        None => "remove it; `braingrid-mcp config --docs` lists the settings".to_owned(),
+        None => format!(
+            "remove it; `{}` lists the settings",
+            crate::program::run("config --docs")
+        ),
     };
     Problem::new(
         format!("{key} in {}", path.display()),

@@ -153,6 +153,8 @@ pub(crate) struct AuthSettings {
     pub(crate) token_lifetime: Duration,
     /// The audience under which the BrainGrid API accepts the caller's token.
     pub(crate) upstream_audience: String,
+    /// Scopes that clients are told to ask for.
+    pub(crate) scopes: Vec<String>,
     /// Which scopes tools need: `read`, `write` or a canonical tool name, and the scopes.
     pub(crate) tool_scopes: Vec<(String, Vec<String>)>,
     /// Scopes, and those they include.
@@ -216,6 +218,18 @@ pub(crate) struct ToolSettings {
     pub(crate) exclude_tools: Vec<String>,
     /// Also those whose API call is a guess.
     pub(crate) experimental: bool,
+}
+
+impl ToolSettings {
+    /// The same, as the tools take it.
+    pub(crate) fn options(&self) -> mcp_core::ToolOptions {
+        let mut options = mcp_core::ToolOptions::default();
+        options.read_only = self.read_only;
+        options.include.clone_from(&self.tools);
+        options.exclude.clone_from(&self.exclude_tools);
+        options.experimental = self.experimental;
+        options
+    }
 }
 
 /// What to log, and how.

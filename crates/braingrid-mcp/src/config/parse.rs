@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use mcp_transport_http::TrustedProxies;
 use tracing_subscriber::EnvFilter;
-use url::{Host, Url};
+use url::Url;
 use zeroize::Zeroizing;
+
+use super::{problem, web};
 
 /// Why a value was refused.
 #[derive(Debug)]
@@ -114,6 +116,15 @@ pub(crate) fn address(value: &str) -> Parsed<IpAddr> {
     match bare.parse() {
         Ok(address) => Ok(address),
         Err(_) if bare.eq_ignore_ascii_case("localhost") => Ok(IpAddr::from([127, 0, 0, 1])),
+        Err(_) if value == "*" => refuse("\"*\" is no IP address", "use 0.0.0.0 or :: instead"),
+        Err(_) if value.contains("://") => refuse(
+            format!("{} is a URL and no IP address", quoted(value)),
+            "use 127.0.0.1 or 0.0.0.0; the URL that clients use is MCP_HOST",
+        ),
+        Err(_) if socket_address(value).is_ok() => refuse(
+            format!("{} has a port", quoted(value)),
+            "write the address alone; the port is PORT",
+        ),
         Err(_) => refuse(
             format!("{} is no IP address", quoted(value)),
             "use 127.0.0.1 for this machine only, 0.0.0.0 or :: for every interface",
@@ -123,6 +134,15 @@ pub(crate) fn address(value: &str) -> Parsed<IpAddr> {
 
 /// An IP address with a port.
 pub(crate) fn socket_address(value: &str) -> Parsed<SocketAddr> {
+    let bare = value.trim_start_matches(':');
+    if bare.parse::<u16>().is_ok() {
+        return refuse(
+            format!("{} is a port without an address", quoted(value)),
+            format!(
+                "write 127.0.0.1:{bare} for this machine only, 0.0.0.0:{bare} for every interface"
+            ),
+        );
+    }
     let local = value.strip_prefix("localhost:");
     let numeric = local.map_or_else(|| value.to_owned(), |port| format!("127.0.0.1:{port}"));
     match numeric.parse() {
@@ -141,7 +161,7 @@ pub(crate) fn agent_host(value: &str) -> Parsed<String> {
     if bare.parse::<IpAddr>().is_ok() {
         return Ok(bare.to_owned());
     }
-    match host(value) {
+    match web::host(value) {
         Ok(name) if !name.contains(':') => Ok(name),
         _ => refuse(
             format!("{} is no host", quoted(value)),
@@ -152,8 +172,8 @@ pub(crate) fn agent_host(value: &str) -> Parsed<String> {
 
 pub(crate) fn switch(value: &str) -> Parsed<bool> {
     match value.to_ascii_lowercase().as_str() {
-        "true" | "1" | "yes" | "on" => Ok(true),
-        "false" | "0" | "no" | "off" => Ok(false),
+        "true" | "1" | "yes" | "y" | "on" => Ok(true),
+        "false" | "0" | "no" | "n" | "off" => Ok(false),
         _ => refuse(
             format!("{} is neither on nor off", quoted(value)),
             "use true or false",
@@ -167,7 +187,7 @@ pub(crate) fn number(value: &str) -> Parsed<u32> {
         Ok(number) => Ok(number),
         Err(_) => refuse(
             format!("{} is no whole number", quoted(value)),
-            "use 0 or more",
+            "use digits alone, such as 100; 0 or more",
         ),
     }
 }
@@ -217,7 +237,7 @@ pub(crate) fn ratio(value: &str) -> Parsed<f64> {
         Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(ratio),
         _ => refuse(
             format!("{} is no number from 0 to 1", quoted(value)),
-            "use one, such as 0.05",
+            "use one with a point, such as 0.05 for five percent",
         ),
     }
 }
@@ -228,11 +248,11 @@ pub(crate) fn duration(value: &str) -> Parsed<Duration> {
         .find(|c: char| !c.is_ascii_digit())
         .unwrap_or(value.len());
     let (number, unit) = value.split_at(split);
-    let scale = match unit.trim() {
-        "" | "s" => Some(1),
-        "m" => Some(60),
-        "h" => Some(3_600),
-        "d" => Some(86_400),
+    let scale = match &*unit.trim().to_ascii_lowercase() {
+        "" | "s" | "sec" | "secs" | "second" | "seconds" => Some(1),
+        "m" | "min" | "mins" | "minute" | "minutes" => Some(60),
+        "h" | "hour" | "hours" => Some(3_600),
+        "d" | "day" | "days" => Some(86_400),
         _ => None,
     };
     let seconds = number
@@ -244,7 +264,7 @@ pub(crate) fn duration(value: &str) -> Parsed<Duration> {
         Some(seconds) => Ok(Duration::from_secs(seconds)),
         None => refuse(
             format!("{} is no duration", quoted(value)),
-            "use seconds, or a number with a unit: 90, 10s, 5m, 12h, 7d",
+            "use whole seconds, or a whole number with a unit: 90, 10s, 5m, 12h, 7d",
         ),
     }
 }
@@ -264,7 +284,7 @@ pub(crate) fn duration_within(value: &str, least: u64, most: u64) -> Parsed<Dura
 /// An absolute http(s) URL that carries no credentials, `https` unless it stays on this machine.
 pub(crate) fn secure_url(value: &str) -> Parsed<Url> {
     let url = web_url(value)?;
-    if url.scheme() == "https" || is_loopback(&url) {
+    if url.scheme() == "https" || web::is_loopback(&url) {
         return Ok(url);
     }
     refuse(
@@ -275,85 +295,29 @@ pub(crate) fn secure_url(value: &str) -> Parsed<Url> {
 
 /// An absolute http(s) URL that carries no credentials.
 pub(crate) fn web_url(value: &str) -> Parsed<Url> {
-    let example = "write an absolute URL, such as https://mcp.example.com";
-    let Ok(url) = Url::parse(value) else {
-        return refuse(format!("{} is no URL", quoted(value)), example);
-    };
-    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-        return refuse(
-            format!("{} is no http or https URL", quoted(value)),
-            example,
-        );
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return refuse(
-            "it holds a user name or password",
-            "leave out everything before the @",
-        );
-    }
-    Ok(url)
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
+    web::url(value)
 }
 
 /// The base URL of a service: no query, no fragment.
 pub(crate) fn base_url(value: &str) -> Parsed<Url> {
     let url = secure_url(value)?;
-    without_query(value, &url)?;
+    web::without_query(value, &url)?;
     Ok(url)
 }
 
-fn without_query(value: &str, url: &Url) -> Parsed<()> {
-    if url.query().is_none() && url.fragment().is_none() {
-        return Ok(());
-    }
-    refuse(
-        format!("{} has a query or a fragment", quoted(value)),
-        "leave out everything from ? or # on",
-    )
-}
-
-/// Scheme, host and port, and the path that a proxy puts in front, without a slash at its end. `/mcp`
-/// at the end is that of the endpoint itself.
+/// The URL under which clients reach this server: scheme, host and port, and perhaps a path,
+/// without a slash at its end.
 pub(crate) fn public_url(value: &str) -> Parsed<String> {
     let url = base_url(value)?;
-    let path = url.path().trim_end_matches('/');
-    let path = path.strip_suffix("/mcp").unwrap_or(path);
-    let path = path.trim_end_matches('/');
-    Ok(format!("{}{path}", url.origin().ascii_serialization()))
-}
-
-pub(crate) fn origin(value: &str) -> Parsed<String> {
-    if value == "*" || value == "null" {
-        return refuse(
-            format!("{} would admit every web page", quoted(value)),
-            "name each origin, such as https://inspector.example.com",
-        );
-    }
-    let url = web_url(value)?;
-    without_query(value, &url)?;
-    let bare = url.origin().ascii_serialization();
-    if url.path() != "/" {
-        return refuse(
-            format!("{} has a path", quoted(value)),
-            format!("use {bare}"),
-        );
-    }
-    Ok(bare)
+    let path = web::public_path(value, &url)?;
+    Ok(url.origin().ascii_serialization() + &path)
 }
 
 /// An issuer identifier, kept as it is written: it is compared as a string (RFC 8414), and a
 /// parsed URL would gain a slash.
 pub(crate) fn issuer(value: &str) -> Parsed<String> {
     let url = secure_url(value)?;
-    without_query(value, &url)?;
+    web::without_query(value, &url)?;
     Ok(value.to_owned())
 }
 
@@ -363,12 +327,18 @@ const ALGORITHMS: [&str; 9] = [
 ];
 
 pub(crate) fn algorithm(value: &str) -> Parsed<String> {
-    if ALGORITHMS.contains(&value) {
-        return Ok(value.to_owned());
+    let known = ALGORITHMS
+        .into_iter()
+        .find(|known| known.eq_ignore_ascii_case(value));
+    if let Some(known) = known {
+        return Ok(known.to_owned());
     }
     refuse(
         format!("{} is no accepted signature algorithm", quoted(value)),
-        format!("use {}", ALGORITHMS.join(", ")),
+        format!(
+            "use {}; without any, all of them are accepted",
+            ALGORITHMS.join(", ")
+        ),
     )
 }
 
@@ -381,6 +351,21 @@ pub(crate) fn word(value: &str) -> Parsed<String> {
         );
     }
     Ok(value.to_owned())
+}
+
+/// An audience, compared as a string.
+pub(crate) fn audience(value: &str) -> Parsed<String> {
+    let value = word(value)?;
+    if let Some(odd) = value.chars().find(|c| matches!(c, '*' | ',')) {
+        return refuse(
+            format!(
+                "{} holds {odd}: audiences are compared as they stand",
+                quoted(&value)
+            ),
+            "write one audience exactly as the tokens name it",
+        );
+    }
+    Ok(value)
 }
 
 /// Where logins are kept.
@@ -428,13 +413,23 @@ pub(crate) fn organization(value: &str) -> Parsed<String> {
 
 /// A tool, under its canonical name.
 pub(crate) fn tool(value: &str) -> Parsed<String> {
-    match mcp_core::tools::canonical_name(value) {
-        Some(name) => Ok(name.to_owned()),
-        None => refuse(
-            format!("{} is no tool", quoted(value)),
-            "use names from the server's tool list, such as get_project or create_requirement",
-        ),
+    let canonical = mcp_core::tools::canonical_name;
+    if let Some(name) = canonical(value) {
+        return Ok(name.to_owned());
     }
+    let fix = if value.contains('*') {
+        "name each tool: there are no wildcards; unset, every tool is meant".to_owned()
+    } else {
+        let names = mcp_core::ToolOptions::every_name();
+        let folded = value.to_ascii_lowercase().replace('-', "_");
+        match problem::nearest(&folded, names) {
+            Some(near) => format!("did you mean {near}?"),
+            None => "use names from the server's tool list, such as get_project or \
+                     create_requirement"
+                .to_owned(),
+        }
+    };
+    refuse(format!("{} is no tool", quoted(value)), fix)
 }
 
 /// `TOOL=SCOPE SCOPE`: which scopes a tool needs, or all that read or write.
@@ -483,30 +478,27 @@ fn tool_scope(value: &str) -> Parsed<String> {
     scope(value)
 }
 
+/// Scopes, separated by blanks as OAuth has them.
+pub(crate) fn scopes(value: &str) -> Parsed<Vec<String>> {
+    value.split_ascii_whitespace().map(scope).collect()
+}
+
 /// A scope token (RFC 6749 section 3.3).
 pub(crate) fn scope(value: &str) -> Parsed<String> {
+    if value == "*" {
+        return refuse(
+            "\"*\" is no scope that means all",
+            "name each scope, as the authorization server has it",
+        );
+    }
     let legal = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\';
     if !value.is_empty() && value.chars().all(legal) {
         return Ok(value.to_owned());
     }
     refuse(
         format!("{} is no scope", quoted(value)),
-        "use visible ASCII characters without quotes, such as requirements:read",
+        "use visible ASCII characters without quotation marks, such as requirements:read",
     )
-}
-
-/// A host name, with a port or for every port.
-pub(crate) fn host(value: &str) -> Parsed<String> {
-    let bare = format!("http://{value}");
-    match web_url(&bare) {
-        Ok(url) if url.path() == "/" && url.query().is_none() && url.username().is_empty() => {
-            Ok(value.to_ascii_lowercase())
-        }
-        _ => refuse(
-            format!("{} is no host", quoted(value)),
-            "write a host name such as mcp.example.com, without https:// and path",
-        ),
-    }
 }
 
 /// A proxy whose word about clients is taken.
@@ -572,21 +564,18 @@ pub(crate) fn token(value: &str) -> Parsed<String> {
     )
 }
 
-/// An address of Redis. Its text, which may hold a password, is never quoted.
-pub(crate) fn redis_url(value: &str) -> Parsed<()> {
-    match mcp_session::RedisConfig::parse(value) {
-        Ok(_) => Ok(()),
-        Err(expected) => refuse("it is no address of Redis", expected.to_string()),
-    }
-}
-
 /// 32 bytes from 64 hexadecimal characters. The text is never quoted.
 pub(crate) fn key(value: &str) -> Parsed<Zeroizing<[u8; 32]>> {
     let fix = "make one with: openssl rand -hex 32";
     let digits = Zeroizing::new(value.trim().as_bytes().to_vec());
     if digits.len() != 64 {
+        let hint = match digits.len() {
+            44 => "; it may be base64, and has to be hexadecimal",
+            66 if digits.starts_with(b"0x") => "; leave the 0x out",
+            _ => "",
+        };
         return refuse(
-            format!("a key has 64 characters, this one {}", digits.len()),
+            format!("a key has 64 characters, this one {}{hint}", digits.len()),
             fix,
         );
     }

@@ -10,6 +10,7 @@ use super::layers::{Merged, Origin};
 use super::parse::{self, Refusal};
 use super::problem::{Problem, nearest};
 use super::settings::Setting;
+use super::text;
 
 /// Reads settings; every refusal becomes a [`Problem`].
 pub(crate) struct Reader {
@@ -74,7 +75,7 @@ impl Reader {
         parser: impl Fn(&str) -> Result<T, Refusal>,
     ) -> Option<T> {
         let value = self.merged.values.get(setting.key)?.clone();
-        let Some(text) = text(value) else {
+        let Some(value) = one(value) else {
             self.report(
                 setting,
                 "it is no single value",
@@ -82,11 +83,11 @@ impl Reader {
             );
             return None;
         };
-        self.accept(setting, parser(text.trim()))
+        self.accept(setting, text::read(&value, parser))
     }
 
-    /// A list; every entry that is refused is reported.
-    pub(crate) fn list<T>(
+    /// A list, each entry once; every entry that is refused is reported.
+    pub(crate) fn list<T: PartialEq>(
         &mut self,
         setting: &Setting,
         parser: impl Fn(&str) -> Result<T, Refusal>,
@@ -102,11 +103,17 @@ impl Reader {
             );
             return Vec::new();
         };
-        let parsed: Vec<_> = entries.iter().map(|entry| parser(entry)).collect();
+        if entries.is_empty() && !matches!(self.origin(setting), Origin::File { .. }) {
+            self.report(setting, "it names nothing", "write an entry, or unset it");
+        }
+        let mut parsed = Vec::new();
+        for entry in &entries {
+            match self.accept(setting, text::read_entry(entry, &parser)) {
+                Some(entry) if !parsed.contains(&entry) => parsed.push(entry),
+                _ => {}
+            }
+        }
         parsed
-            .into_iter()
-            .filter_map(|entry| self.accept(setting, entry))
-            .collect()
     }
 
     /// A secret that may be absent.
@@ -116,7 +123,7 @@ impl Reader {
         parser: impl Fn(&str) -> Result<T, Refusal>,
     ) -> Option<T> {
         let secret = self.merged.secrets.get(setting.key)?.clone();
-        self.accept(setting, parser(secret.expose_secret()))
+        self.accept(setting, text::read(secret.expose_secret(), parser))
     }
 
     /// A secret list, separated by commas.
@@ -129,7 +136,14 @@ impl Reader {
             return Vec::new();
         };
         let parts = secret.expose_secret().split([',', '\n']).map(str::trim);
-        let parsed: Vec<_> = parts.filter(|part| !part.is_empty()).map(&parser).collect();
+        let parts: Vec<_> = parts.filter(|part| !part.is_empty()).collect();
+        if parts.is_empty() {
+            self.report(setting, "it names nothing", "write an entry, or unset it");
+        }
+        let parsed: Vec<_> = parts
+            .into_iter()
+            .map(|part| text::read_entry(part, &parser))
+            .collect();
         parsed
             .into_iter()
             .filter_map(|entry| self.accept(setting, entry))
@@ -211,7 +225,7 @@ fn shown_entry(value: Value) -> String {
         ValueKind::Table(map) => {
             let issuer = map.get("issuer").cloned();
             issuer
-                .and_then(text)
+                .and_then(one)
                 .unwrap_or_else(|| "(a table)".to_owned())
         }
         kind => kind.to_string(),
@@ -244,11 +258,11 @@ impl Table {
         problems: &mut Vec<Problem>,
     ) -> Option<T> {
         let value = self.values.remove(key)?;
-        let Some(text) = text(value) else {
+        let Some(value) = one(value) else {
             problems.push(self.problem(key, "it is no single value", "write one text"));
             return None;
         };
-        match parser(text.trim()) {
+        match text::read(&value, parser) {
             Ok(value) => Some(value),
             Err(refusal) => {
                 problems.push(self.problem(key, &refusal.what, &refusal.fix));
@@ -257,8 +271,8 @@ impl Table {
         }
     }
 
-    /// A list that may be absent.
-    pub(crate) fn list<T>(
+    /// A list that may be absent, each entry once.
+    pub(crate) fn list<T: PartialEq>(
         &mut self,
         key: &str,
         parser: impl Fn(&str) -> Result<T, Refusal>,
@@ -273,7 +287,8 @@ impl Table {
         };
         let mut parsed = Vec::new();
         for entry in entries {
-            match parser(&entry) {
+            match text::read_entry(&entry, &parser) {
+                Ok(value) if parsed.contains(&value) => {}
                 Ok(value) => parsed.push(value),
                 Err(refusal) => problems.push(self.problem(key, &refusal.what, &refusal.fix)),
             }
@@ -299,7 +314,7 @@ impl Table {
 }
 
 /// A single value as text.
-fn text(value: Value) -> Option<String> {
+fn one(value: Value) -> Option<String> {
     match value.kind {
         ValueKind::Array(_) | ValueKind::Table(_) | ValueKind::Nil => None,
         kind => Some(kind.to_string()),
@@ -309,16 +324,9 @@ fn text(value: Value) -> Option<String> {
 /// The entries of a list: an array, or text separated by commas.
 fn entries(value: Value) -> Option<Vec<String>> {
     match value.kind {
-        ValueKind::Array(items) => items.into_iter().map(text).collect(),
+        ValueKind::Array(items) => items.into_iter().map(one).collect(),
         ValueKind::Table(_) | ValueKind::Nil => None,
-        kind => {
-            let parts = kind.to_string();
-            let parts = parts
-                .split(',')
-                .map(str::trim)
-                .filter(|part| !part.is_empty());
-            Some(parts.map(str::to_owned).collect())
-        }
+        kind => Some(text::entries(&kind.to_string())),
     }
 }
 

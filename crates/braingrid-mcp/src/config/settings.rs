@@ -241,8 +241,10 @@ pub(crate) static ALLOWED_ORIGINS: Setting = Setting::new(
 .kind(Kind::List)
 .says(
     "Web origins that may call",
-    "For clients that run in a browser, such as `https://inspector.example.com`. The origin of \
-     the public URL is always allowed.",
+    "For clients that name where they come from, as pages do, such as \
+     `https://inspector.example.com`. `known-clients` stands for hosted ones: `https://claude.ai`, \
+     `https://claude.com`, `https://chatgpt.com`, `https://chat.openai.com`, `https://vscode.dev`, \
+     `https://github.dev`. The origin of the public URL is always allowed.",
 );
 
 pub(crate) static ALLOWED_HOSTS: Setting = Setting::new(
@@ -333,11 +335,12 @@ pub(crate) static OAUTH_ISSUER: Setting = Setting::new(
     "oauth_issuer",
     &["OAUTH_ISSUER", "WORKOS_ISSUER"],
 )
+.flag("oauth-issuer", "URL")
 .default("https://auth.braingrid.ai")
 .says(
     "Authorization server",
-    "Its issuer identifier, exactly as its metadata spells it. Set in the environment it replaces \
-     every `[[issuers]]` of the file. `braingrid-mcp login` logs in there.",
+    "Its issuer identifier, exactly as its metadata spells it. Set in the environment or by flag it \
+     replaces every `[[issuers]]` of the file. `braingrid-mcp login` logs in there.",
 );
 
 pub(crate) static OAUTH_JWKS_URI: Setting = Setting::new(
@@ -401,12 +404,29 @@ pub(crate) static UPSTREAM_AUDIENCE: Setting = Setting::new(
     "upstream_audience",
     &["UPSTREAM_AUDIENCE"],
 )
+.flag("upstream-audience", "NAME")
 .says(
-    "Audience the BrainGrid API accepts",
-    "Required for http. Tokens must carry it in `aud` beside the resource; a token that does is \
+    "Audience of the API",
+    "The one under which the BrainGrid API accepts tokens. Required for http. Tokens must carry it in `aud` beside the resource; a token that does is \
      also good for the BrainGrid API and is sent to it (same-audience mode). When the API is the \
      same resource by agreement, this is the resource itself. Over stdio it is optional: \
      `braingrid-mcp login` then asks for tokens for this resource (RFC 8707).",
+);
+
+pub(crate) static OAUTH_SCOPES: Setting = Setting::new(
+    Group::Identity,
+    UsedBy::Http,
+    "oauth_scopes",
+    &["OAUTH_SCOPES"],
+)
+.kind(Kind::List)
+.says(
+    "Scopes that clients are to ask for",
+    "Named in the challenge and in the metadata (`scopes_supported`), and required of no token. \
+     Without any, some clients ask for no scope, and get no refresh token. Scopes that \
+     `TOOL_SCOPES` needs for reading are named with them. Default: `openid profile email` where \
+     every issuer has a preset or is BrainGrid's own, else none. Leave `offline_access` out: \
+     clients add it themselves where the issuer offers it.",
 );
 
 pub(crate) static TOOL_SCOPES: Setting = Setting::new(
@@ -539,6 +559,7 @@ pub(crate) static CLIENT_ID: Setting = Setting::new(
     "client_id",
     &["BRAINGRID_CLIENT_ID"],
 )
+.flag("client-id", "ID")
 .says(
     "Client id of the login",
     "As registered at the authorization server for a public client with a loopback redirect, or \
@@ -552,12 +573,13 @@ pub(crate) static LOGIN_SCOPES: Setting = Setting::new(
     "login_scopes",
     &["BRAINGRID_LOGIN_SCOPES"],
 )
+.flag("login-scopes", "SCOPES")
 .kind(Kind::List)
 .default("openid,profile,email,offline_access")
 .says(
-    "Scopes to ask for at login",
-    "Without `offline_access`, many servers give no refresh token, and the login ends within the \
-     hour.",
+    "Scopes of the login",
+    "What `braingrid-mcp login` asks for. Without `offline_access`, many servers give no refresh \
+     token, and the login ends within the hour.",
 );
 
 pub(crate) static LOGIN_STORE: Setting = Setting::new(
@@ -566,6 +588,7 @@ pub(crate) static LOGIN_STORE: Setting = Setting::new(
     "login_store",
     &["BRAINGRID_LOGIN_STORE"],
 )
+.flag("login-store", "PLACE")
 .default("auto")
 .says(
     "auto, keychain or file",
@@ -579,6 +602,7 @@ pub(crate) static LOGIN_DIR: Setting = Setting::new(
     "login_dir",
     &["BRAINGRID_LOGIN_DIR"],
 )
+.flag("login-dir", "FOLDER")
 .says(
     "Folder of the login",
     "Default: `braingrid-mcp` in `$XDG_CONFIG_HOME` or `~/.config`; on macOS in \
@@ -840,7 +864,7 @@ pub(crate) static AUDIT_LOG: Setting =
         );
 
 /// Every setting, in the order in which they are printed.
-pub(crate) static SETTINGS: [&Setting; 58] = [
+pub(crate) static SETTINGS: [&Setting; 59] = [
     &CONFIG_FILE,
     &TRANSPORT,
     &ENVIRONMENT,
@@ -861,6 +885,7 @@ pub(crate) static SETTINGS: [&Setting; 58] = [
     &OAUTH_LEEWAY,
     &TOKEN_MAX_LIFETIME,
     &UPSTREAM_AUDIENCE,
+    &OAUTH_SCOPES,
     &TOOL_SCOPES,
     &SCOPE_HIERARCHY,
     &REDIS_URL,

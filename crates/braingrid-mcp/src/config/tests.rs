@@ -1,5 +1,6 @@
 //! What the settings promise, by loading them.
 
+mod edges;
 mod places;
 mod secrets;
 
@@ -329,6 +330,8 @@ fn a_public_url_is_an_origin_and_perhaps_a_path() {
         ("http://127.0.0.1:8080/", "http://127.0.0.1:8080"),
         ("http://localhost:8080", "http://localhost:8080"),
         ("http://[::1]:8080", "http://[::1]:8080"),
+        ("https://example.com/tools/", "https://example.com/tools"),
+        ("HTTPS://Example.com:443/Tools", "https://example.com/Tools"),
     ];
     for (given, expected) in good {
         assert_eq!(parse::public_url(given).unwrap(), expected, "{given}");
@@ -336,6 +339,8 @@ fn a_public_url_is_an_origin_and_perhaps_a_path() {
     let bad = [
         "mcp.example.com",
         "http://mcp.example.com",
+        "https://mcp.example.com/a//b",
+        "https://mcp.example.com/a%20b",
         "https://mcp.example.com/?a=b",
         "https://mcp.example.com/#a",
         "https://user:hunter2@mcp.example.com",

@@ -4,6 +4,7 @@ use super::check;
 use super::finding::Finding;
 use crate::config::Surroundings;
 use crate::install::{self, Condition};
+use crate::program;
 
 /// The clients that have an entry for this server.
 pub(super) fn examine(around: &Surroundings) -> Vec<Finding> {
@@ -12,10 +13,18 @@ pub(super) fn examine(around: &Surroundings) -> Vec<Finding> {
         return vec![Finding::warning(
             check::CLIENTS,
             "no client on this machine is set up",
-            "run `braingrid-mcp install CLIENT`; see `braingrid-mcp install --help`",
+            format!(
+                "run `{}`; see `{}`",
+                program::run("install CLIENT"),
+                program::run("install --help")
+            ),
         )];
     }
     found.into_iter().map(about_client).collect()
+}
+
+fn install_again(word: &str) -> String {
+    program::run(&format!("install {word}"))
 }
 
 fn about_client(found: install::Survey) -> Finding {
@@ -34,12 +43,12 @@ fn about_client(found: install::Survey) -> Finding {
         Condition::OtherProgram(program) => Finding::warning(
             check::CLIENTS,
             format!("{title} starts {program}, which is not this program ({path})"),
-            format!("if that is not meant so, run `braingrid-mcp install {word}`"),
+            format!("if that is not meant so, run `{}`", install_again(&word)),
         ),
         Condition::NoProgram(program) => Finding::problem(
             check::CLIENTS,
             format!("{title} starts {program}, which is not there ({path})"),
-            format!("run `braingrid-mcp install {word}`"),
+            format!("run `{}`", install_again(&word)),
         ),
         Condition::Broken(why) => Finding::problem(
             check::CLIENTS,

@@ -10,20 +10,27 @@ use serde::Deserialize;
 use super::check;
 use super::finding::Finding;
 use crate::config::StdioSettings;
+use crate::program;
 
 /// What to do about a credential that does not work.
-pub(super) const NEW_CREDENTIAL: &str = if cfg!(feature = "login") {
-    "run `braingrid-mcp login`; where BRAINGRID_API_TOKEN is set, put a new token there, for it wins"
-} else {
-    "put a new token into BRAINGRID_API_TOKEN"
-};
+pub(super) fn new_credential() -> String {
+    if cfg!(feature = "login") {
+        let login = program::run("login");
+        return format!(
+            "run `{login}`; where BRAINGRID_API_TOKEN is set, put a new token there, for it wins"
+        );
+    }
+    "put a new token into BRAINGRID_API_TOKEN".to_owned()
+}
 
 /// What to do when there is none.
-const FIRST_CREDENTIAL: &str = if cfg!(feature = "login") {
-    "run `braingrid-mcp login`; in CI, set BRAINGRID_API_TOKEN instead"
-} else {
-    "set BRAINGRID_API_TOKEN, or BRAINGRID_API_TOKEN_FILE to a file that holds it"
-};
+fn first_credential() -> String {
+    if cfg!(feature = "login") {
+        let login = program::run("login");
+        return format!("run `{login}`; in CI, set BRAINGRID_API_TOKEN instead");
+    }
+    "set BRAINGRID_API_TOKEN, or BRAINGRID_API_TOKEN_FILE to a file that holds it".to_owned()
+}
 
 /// What a token says about its own life.
 #[derive(Deserialize)]
@@ -55,7 +62,7 @@ impl Credential {
         let says = "there is none: the tools are listed, and calls fail";
         Self {
             given: false,
-            finding: Finding::problem(check::CREDENTIAL, says, FIRST_CREDENTIAL),
+            finding: Finding::problem(check::CREDENTIAL, says, first_credential()),
         }
     }
 }
@@ -91,7 +98,7 @@ fn login(stdio: &StdioSettings, now: SystemTime) -> Credential {
         },
         Err(error) => Credential {
             given: true,
-            finding: Finding::problem(check::CREDENTIAL, error.to_string(), NEW_CREDENTIAL),
+            finding: Finding::problem(check::CREDENTIAL, error.to_string(), new_credential()),
         },
     }
 }
@@ -124,7 +131,7 @@ fn lifetime(what: &str, end: Option<SystemTime>, now: SystemTime) -> Finding {
         Err(over) => Finding::problem(
             check::CREDENTIAL,
             format!("{what} ended {} ago", rough(over.duration())),
-            NEW_CREDENTIAL,
+            new_credential(),
         ),
     }
 }

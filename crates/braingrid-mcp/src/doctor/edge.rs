@@ -30,7 +30,9 @@ pub(super) async fn examine(client: &Client, http: &HttpSettings) -> [Finding; 3
         return [check::PUBLIC_URL, check::CHALLENGE, check::ORIGIN]
             .map(|check| Finding::not_checked(check, says));
     }
-    let document = format!("{public}/.well-known/oauth-protected-resource/mcp");
+    let (origin_of_it, path) = split(&public);
+    // The well-known part goes between host and path (RFC 9728 section 3.1).
+    let document = format!("{origin_of_it}/.well-known/oauth-protected-resource{path}/mcp");
     let first = match public_url(client, http, &public, &document).await {
         Ok(good) => good,
         Err(problem) => {
@@ -50,6 +52,13 @@ pub(super) async fn examine(client: &Client, http: &HttpSettings) -> [Finding; 3
     ]
 }
 
+/// A public URL before its path, and the path.
+fn split(public: &str) -> (&str, &str) {
+    let host = public.find("://").map_or(0, |at| at + 3);
+    let path = public.get(host..).and_then(|rest| rest.find('/'));
+    public.split_at(path.map_or(public.len(), |at| host + at))
+}
+
 /// Whether the URL leads to this server, as this configuration has it.
 async fn public_url(
     client: &Client,
@@ -62,8 +71,11 @@ async fn public_url(
         let why = if error.is_timeout() { "in time" } else { "at all" };
         problem(
             format!("{public} does not answer {why}"),
-            "start the server (`braingrid-mcp --transport http`); if it runs, correct MCP_HOST, its \
-             DNS name, its certificate or the proxy in front of it",
+            &format!(
+                "start the server (`{}`); if it runs, correct MCP_HOST, its DNS name, its certificate \
+                 or the proxy in front of it",
+                crate::program::run("--transport http")
+            ),
         )
     })?;
     let status = answer.status();

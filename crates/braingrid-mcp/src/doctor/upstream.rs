@@ -31,7 +31,7 @@ pub(super) async fn with_credential(
         Err(error @ (ApiError::Unauthorized | ApiError::Credential(_))) => Finding::problem(
             check::API,
             format!("{base} cannot be asked: {error}"),
-            super::credential::NEW_CREDENTIAL,
+            super::credential::new_credential(),
         ),
         Err(error) => Finding::problem(
             check::API,

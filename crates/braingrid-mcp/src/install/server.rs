@@ -4,16 +4,18 @@ use std::path::{Path, PathBuf};
 
 use url::Url;
 
-use super::clients::Server;
+use super::clients::{Scope, Server};
 use crate::config::{Flags, Kind, SETTINGS, Surroundings};
+use crate::program;
 
 /// The server that was asked for.
 pub(super) fn chosen(
     remote: Option<String>,
     flags: &Flags,
     around: &Surroundings,
+    scope: Scope,
 ) -> Result<Server, String> {
-    let args = arguments(flags)?;
+    let args = arguments(flags, scope)?;
     match remote {
         Some(_) if !args.is_empty() => Err(format!(
             "{} is for a server that runs here: leave it out with --remote",
@@ -21,7 +23,11 @@ pub(super) fn chosen(
         )),
         Some(url) => Ok(Server::Remote { url }),
         None => {
-            let program = program(around)?;
+            let program = match scope {
+                Scope::User => program(around)?,
+                // A path of this machine would be dead on the next one.
+                Scope::Project => PathBuf::from(env!("CARGO_PKG_NAME")),
+            };
             let command = program.into_os_string().into_string();
             Ok(Server::Local {
                 command: command.map_err(|_| "the path of this program is not UTF-8".to_owned())?,
@@ -32,7 +38,7 @@ pub(super) fn chosen(
 }
 
 /// The flags that were given, for the client to give them again. No secret has a flag.
-fn arguments(flags: &Flags) -> Result<Vec<String>, String> {
+fn arguments(flags: &Flags, scope: Scope) -> Result<Vec<String>, String> {
     let given = SETTINGS
         .into_iter()
         .filter_map(|setting| Some((setting, setting.flag?, flags.get(setting.key)?)));
@@ -43,10 +49,17 @@ fn arguments(flags: &Flags) -> Result<Vec<String>, String> {
                 "--{flag} means nothing to a server that a client starts"
             ));
         }
+        let of_this_machine = setting.kind == Kind::FilePath || setting.key == "login_dir";
+        if of_this_machine && scope == Scope::Project {
+            return Err(format!(
+                "--{flag} names a path of this machine, and the file of a project is for all who \
+                 have it: leave it out, or leave --scope project out"
+            ));
+        }
         arguments.push(format!("--{flag}"));
         match setting.kind {
             Kind::Switch => {}
-            Kind::FilePath => arguments.push(
+            _ if of_this_machine => arguments.push(
                 std::path::absolute(value)
                     .map_err(|error| format!("--{flag}: {error}"))?
                     .to_string_lossy()
@@ -58,6 +71,20 @@ fn arguments(flags: &Flags) -> Result<Vec<String>, String> {
     Ok(arguments)
 }
 
+/// What the others of a project need for the program's name in its file.
+pub(super) fn for_the_others(around: &Surroundings) -> String {
+    let name = env!("CARGO_PKG_NAME");
+    let path = around.variable("PATH").unwrap_or_default();
+    let here = std::env::current_exe().is_ok_and(|program| program::leads_to(&program, path));
+    let others = format!("everybody who has this project needs {name} in their PATH");
+    if here {
+        return others;
+    }
+    format!(
+        "{others}, and here it is not: add this program's folder to PATH, or link it from there"
+    )
+}
+
 /// The path of this program. Where `PATH` has it, then as it stands there: a package manager
 /// keeps that path through an upgrade.
 fn program(around: &Surroundings) -> Result<PathBuf, String> {
@@ -65,6 +92,15 @@ fn program(around: &Surroundings) -> Result<PathBuf, String> {
         .map_err(|error| format!("the path of this program is not known: {error}"))?;
     let path = around.variable("PATH").unwrap_or_default();
     Ok(on_path(&program, path).unwrap_or(program))
+}
+
+/// The file that a name means on `PATH`, its links resolved.
+pub(super) fn on_path_as(name: &str, around: &Surroundings) -> Option<PathBuf> {
+    let path = around.variable("PATH").unwrap_or_default();
+    let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+    let folders = std::env::split_paths(path).filter(|folder| folder.is_absolute());
+    let mut files = folders.map(|folder| folder.join(&name));
+    files.find(|file| file.is_file())?.canonicalize().ok()
 }
 
 /// Whether a path, its links resolved, is this program.
@@ -155,11 +191,35 @@ mod tests {
                 .collect()
         };
         let given = flags(&[("read_only", "true"), ("organization_id", "org_1")]);
-        let arguments = arguments(&given).unwrap();
+        let local = |given: &Flags| arguments(given, Scope::User);
+        let arguments = local(&given).unwrap();
         assert_eq!(arguments, ["--organization-id", "org_1", "--read-only"]);
         for key in ["transport", "port", "bind"] {
-            assert!(super::arguments(&flags(&[(key, "1")])).is_err(), "{key}");
+            assert!(local(&flags(&[(key, "1")])).is_err(), "{key}");
         }
+    }
+
+    #[test]
+    fn what_decides_whether_a_login_works_can_be_kept_in_an_entry() {
+        let without: Vec<_> = SETTINGS
+            .into_iter()
+            .filter(|setting| setting.read_by(false) && !setting.secret && setting.flag.is_none())
+            .filter(|setting| setting.group != crate::config::Group::Logs)
+            .map(|setting| setting.key)
+            .collect();
+        assert_eq!(without, ["environment"]);
+        let given = [("oauth_issuer", "https://a.test"), ("client_id", "c")];
+        let given = given.map(|(key, value)| (key, value.to_owned())).into();
+        for scope in [Scope::User, Scope::Project] {
+            assert_eq!(
+                arguments(&given, scope).unwrap(),
+                ["--oauth-issuer", "https://a.test", "--client-id", "c"]
+            );
+        }
+        let folder = [("login_dir", "logins".to_owned())].into();
+        assert!(Path::new(&arguments(&folder, Scope::User).unwrap()[1]).is_absolute());
+        let refusal = arguments(&folder, Scope::Project).unwrap_err();
+        assert!(refusal.contains("this machine"), "{refusal}");
     }
 
     #[test]

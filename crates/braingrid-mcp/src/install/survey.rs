@@ -47,7 +47,7 @@ pub(crate) fn survey(around: &Surroundings) -> Vec<Survey> {
                 // The home is the project: some clients have one file for both.
                 continue;
             }
-            if let Some(condition) = condition(client.about(), &path, *scope) {
+            if let Some(condition) = condition(client.about(), &path, *scope, around) {
                 let (title, word) = (client.about().title, client.word());
                 let word = match scope {
                     Scope::User => word,
@@ -65,7 +65,12 @@ pub(crate) fn survey(around: &Surroundings) -> Vec<Survey> {
     found
 }
 
-fn condition(about: &Description, path: &Path, scope: Scope) -> Option<Condition> {
+fn condition(
+    about: &Description,
+    path: &Path,
+    scope: Scope,
+    around: &Surroundings,
+) -> Option<Condition> {
     let place = Place {
         container: about.container,
         name: NAME,
@@ -85,6 +90,13 @@ fn condition(about: &Description, path: &Path, scope: Scope) -> Option<Condition
         return Some(Condition::Hosted(url));
     }
     let program = found.command?;
+    if program == env!("CARGO_PKG_NAME") {
+        return Some(match server::on_path_as(&program, around) {
+            None => Condition::NoProgram(format!("{program} of PATH")),
+            Some(real) if server::is_this_program(&real) => Condition::ThisProgram,
+            Some(other) => Condition::OtherProgram(other.display().to_string()),
+        });
+    }
     Some(match std::fs::canonicalize(&program) {
         Err(_) if Path::new(&program).is_absolute() => Condition::NoProgram(program),
         Ok(real) if server::is_this_program(&real) => Condition::ThisProgram,

@@ -137,7 +137,7 @@ async fn ask(local: &Local, login: &StoredCredential) -> Result<Profile, ApiErro
     profile(settings, local.api.clone()).await
 }
 
-async fn in_a_browser(
+pub(crate) async fn in_a_browser(
     request: LoginRequest,
     no_browser: bool,
 ) -> Result<StoredCredential, LoginError> {
@@ -153,7 +153,10 @@ async fn in_a_browser(
     };
     tell(&format!("{what}\n\n  {}\n", login.url()));
     if !opened {
-        tell("(On another computer: braingrid-mcp login --device)");
+        tell(&format!(
+            "(On another computer: {})",
+            crate::program::run("login --device")
+        ));
     }
     tell("Waiting for you to log in there …");
     login.finish(PATIENCE).await

@@ -118,7 +118,10 @@ fn login_text(loaded: &Loaded, now: SystemTime) -> String {
     let mut text = match (&login.issuer, good) {
         (Some(issuer), true) => format!("Logged in at {issuer}\n"),
         (None, true) => "Logged in with a token\n".to_owned(),
-        (_, false) => "The login has ended. Run: braingrid-mcp login\n".to_owned(),
+        (_, false) => format!(
+            "The login has ended. Run: {}\n",
+            crate::program::run("login")
+        ),
     };
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "  {name:14}{}", one_line(value));

@@ -610,9 +610,124 @@ async fn the_readme_shows_what_doctor_prints() {
     let shown = text
         .replace(folder.to_str().unwrap(), "~")
         .replace(home.path().to_str().unwrap(), "~")
+        .replace(BINARY, "braingrid-mcp")
         .replace(&world.api.url(), "https://app.braingrid.ai");
     let readme = include_str!("../../../../README.md");
     let (_, block) = readme.split_once("<!-- doctor -->\n\n```text\n").unwrap();
     let (block, _) = block.split_once("```\n").unwrap();
     assert_eq!(block, shown, "the README's block should be:\n{shown}");
+}
+
+/// A token in a file of its own.
+fn token_file(home: &Path, token: &str) -> std::path::PathBuf {
+    let file = home.join("token");
+    fs::write(&file, format!("{token}\n")).unwrap();
+    file
+}
+
+#[tokio::test]
+async fn one_call_is_walked_through_the_public_url() {
+    let world = World::small().await;
+    let _server = world.server_at_public_url().await;
+    let home = home();
+    let call = |token: String| {
+        let file = token_file(home.path(), &token);
+        world
+            .command_at_public_url()
+            .arg("doctor")
+            .arg("--token-file")
+            .arg(file)
+    };
+    let good = call(world.token("user_ada", "org_ada"));
+    let report = doctor_of(&good, home.path()).await;
+    assert_eq!(report.code, Some(0), "{:#}", report.json);
+    report.is("token", "good", &world.resource());
+    report.is("initialize", "good", "braingrid-mcp");
+    report.is("tools/list", "good", "tools");
+    report.is("tools/call", "good", "get_profile was answered");
+
+    let elsewhere = world
+        .issuer
+        .token()
+        .audience("https://elsewhere.test")
+        .mint();
+    let report = doctor_of(&call(elsewhere), home.path()).await;
+    report.needs_fix(
+        "token",
+        &["https://elsewhere.test", &world.resource(), "RFC 8707"],
+    );
+    report.needs_fix("initialize", &["401"]);
+    let ended = world
+        .issuer
+        .token()
+        .organization("org_ada")
+        .expires_in(-7_300)
+        .mint();
+    let report = doctor_of(&call(ended), home.path()).await;
+    report.needs_fix("initialize", &["401", "access log"]);
+    let fault = Fault::Status(401);
+    world
+        .api
+        .inject(Operation::GetProfile, fault, Times::Always);
+    let refused = call(world.token("user_ada", "org_ada"));
+    let report = doctor_of(&refused, home.path()).await;
+    report.needs_fix("tools/call", &["get_profile", "UPSTREAM_AUDIENCE"]);
+    assert!(
+        !report.text.contains("eyJ"),
+        "the token is in {}",
+        report.text
+    );
+}
+
+#[tokio::test]
+async fn an_audience_that_no_token_has() {
+    let world = World::small().await;
+    let command = world
+        .command_at_public_url()
+        .env("UPSTREAM_AUDIENCE", "https://api.test");
+    let _server = world.start(&command).await;
+    let home = home();
+    let file = token_file(home.path(), &world.token("user_ada", "org_ada"));
+    let command = command.arg("doctor").arg("--token-file").arg(file);
+    let report = doctor_of(&command, home.path()).await;
+    report.needs_fix("token", &["UPSTREAM_AUDIENCE is https://api.test"]);
+    report.needs_fix("initialize", &["403", "UPSTREAM_AUDIENCE"]);
+}
+
+#[tokio::test]
+async fn an_issuer_where_no_client_can_register_and_no_login_lasts() {
+    let world = World::small().await;
+    let port = answering(|request| {
+        let issuer = format!("http://{}", host_of(request));
+        let metadata = json!({
+            "issuer": issuer,
+            "jwks_uri": format!("{issuer}/keys"),
+            "grant_types_supported": ["authorization_code"],
+        });
+        http_answer("200 OK", "", &metadata.to_string())
+    })
+    .await;
+    let issuer = format!("http://127.0.0.1:{port}");
+    let report = doctor(&world.command().env("OAUTH_ISSUER", issuer)).await;
+    report.needs_fix(
+        "client registration",
+        &["registration_endpoint", "client id"],
+    );
+    report.needs_fix("refresh", &["no refresh tokens", "refresh_token grant"]);
+
+    let report = doctor(&world.command()).await;
+    report.is("client registration", "good", "register themselves");
+    report.is("refresh", "warning", "OAUTH_SCOPES=openid,profile,email");
+    let named = world.command().env("OAUTH_SCOPES", "openid");
+    doctor(&named).await.is("refresh", "good", "offline_access");
+}
+
+/// A command that has its arguments already.
+async fn doctor_of(command: &ServerCommand, home: &Path) -> Report {
+    let mut command = command.clone().env("HOME", home).arg("--json").command();
+    let output = command.current_dir(home).output().await.unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let json = serde_json::from_str(&text).expect(&text);
+    let code = output.status.code();
+    Report { code, json, text }
 }

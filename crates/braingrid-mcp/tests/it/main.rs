@@ -14,6 +14,7 @@ mod audit;
 mod cancellation;
 mod cloned;
 mod doctor;
+mod edges;
 mod install;
 mod issuers;
 mod leaks;

@@ -1,6 +1,11 @@
 //! Which tools there are, and what they take for granted.
 
-use super::{canonical_name, definition::Definition, scopes::ScopePolicy};
+use super::{
+    canonical_name,
+    definition::{self, Definition},
+    names::NAMES,
+    scopes::ScopePolicy,
+};
 use crate::ids::ProjectRef;
 
 /// Which tools there are, and what they take for granted. The default is all firm tools.
@@ -31,6 +36,20 @@ impl ToolOptions {
         names
             .map(String::as_str)
             .filter(|name| canonical_name(name).is_none())
+            .collect()
+    }
+
+    /// The name of every tool that can exist, experimental ones included.
+    pub fn every_name() -> impl Iterator<Item = &'static str> {
+        NAMES.into_iter()
+    }
+
+    /// The names of the tools that these options leave, in the order in which they are listed.
+    pub fn selected(&self) -> Vec<&'static str> {
+        let tools = definition::all().into_iter();
+        tools
+            .filter(|tool| self.selects(tool))
+            .map(|tool| tool.name)
             .collect()
     }
 

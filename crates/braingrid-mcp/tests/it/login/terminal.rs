@@ -43,6 +43,7 @@ fn stable(text: &str, world: &World, url: &str) -> String {
         .replace(&format!(" --api-url {api}"), "")
         .replace(&api, "https://app.braingrid.ai")
         .replace(&world.issuer.url(), "https://auth.braingrid.ai")
+        .replace(crate::world::BINARY, "braingrid-mcp")
         .replace(&file, "~/.config/braingrid-mcp/login.json")
         .replace(&client, "client_0f3a")
         .replace("User user_ada (user_ada@", "Ada (ada@")

@@ -1,0 +1,496 @@
+//! Why a text is no URL, no origin, no host or no address of Redis, and what to write instead.
+
+use url::{Host, ParseError, Url};
+
+use super::parse::{Refusal, quoted};
+
+type Parsed<T> = Result<T, Refusal>;
+
+fn refuse<T>(what: impl Into<String>, fix: impl Into<String>) -> Parsed<T> {
+    Err(Refusal {
+        what: what.into(),
+        fix: fix.into(),
+    })
+}
+
+/// The origins of hosted MCP clients whose requests name where they come from.
+const KNOWN_CLIENTS: [&str; 6] = [
+    "https://claude.ai",
+    "https://claude.com",
+    "https://chatgpt.com",
+    "https://chat.openai.com",
+    "https://vscode.dev",
+    "https://github.dev",
+];
+
+/// The word that stands for [`KNOWN_CLIENTS`].
+const KNOWN_CLIENTS_WORD: &str = "known-clients";
+
+/// An absolute http(s) URL that carries no credentials.
+pub(crate) fn url(value: &str) -> Parsed<Url> {
+    let shown = quoted(value);
+    if let Some(odd) = value.chars().find(|c| c.is_whitespace() || *c == '\\') {
+        let name = if odd == '\\' {
+            "a backslash"
+        } else {
+            "a blank"
+        };
+        return refuse(
+            format!("{shown} holds {name}"),
+            "write one URL, with / and without blanks",
+        );
+    }
+    let Some((scheme, rest)) = value.split_once("://") else {
+        let rest = value
+            .trim_start_matches("https:")
+            .trim_start_matches("http:");
+        let example = with_scheme(rest.trim_start_matches('/'));
+        return refuse(format!("{shown} has no http:// or https://"), example);
+    };
+    if !matches!(&*scheme.to_ascii_lowercase(), "http" | "https") {
+        let fix = match &*scheme.to_ascii_lowercase() {
+            "grpc" | "grpcs" => {
+                "only OTLP over HTTP is spoken here: write http:// or https:// and the collector's \
+                 port for it, mostly 4318"
+                    .to_owned()
+            }
+            _ => with_scheme(rest),
+        };
+        return refuse(format!("{shown} is no http or https URL"), fix);
+    }
+    let url = match Url::parse(value) {
+        Ok(url) => url,
+        Err(error) => return no_url(&shown, error),
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        return refuse(
+            "it holds a user name or password",
+            "leave out everything before the @",
+        );
+    }
+    if url.port() == Some(0) {
+        return refuse(format!("{shown} has the port 0"), PORT);
+    }
+    if url.host_str().is_some_and(|host| host.contains('*')) {
+        return refuse(
+            format!("{shown} has a wildcard (*) for a host"),
+            "name each host, such as https://mcp.example.com",
+        );
+    }
+    Ok(url)
+}
+
+const PORT: &str = "write a port from 1 to 65535 after the host, or none";
+
+fn no_url<T>(shown: &str, error: ParseError) -> Parsed<T> {
+    let example = "write it as https://mcp.example.com";
+    match error {
+        ParseError::InvalidPort => refuse(format!("{shown} has a port that is none"), PORT),
+        ParseError::EmptyHost => refuse(format!("{shown} names no host"), example),
+        ParseError::InvalidIpv4Address | ParseError::InvalidIpv6Address => refuse(
+            format!("{shown} has an IP address that is none"),
+            "write it as http://127.0.0.1:8080 or http://[::1]:8080",
+        ),
+        ParseError::InvalidDomainCharacter | ParseError::IdnaError => refuse(
+            format!("{shown} has a character in its host that no host can have"),
+            example,
+        ),
+        _ => refuse(format!("{shown} is no URL"), example),
+    }
+}
+
+/// The same text with the scheme that it most likely lacks.
+fn with_scheme(rest: &str) -> String {
+    let host = rest.split(['/', ':']).next().unwrap_or_default();
+    let local = host == "localhost" || host.starts_with("127.") || rest.starts_with("[::1]");
+    let scheme = if local { "http" } else { "https" };
+    if rest.is_empty() || rest.len() > 80 || rest.contains(['@', '?', '#']) {
+        return "write an absolute URL, such as https://mcp.example.com".to_owned();
+    }
+    format!("write {scheme}://{rest}")
+}
+
+/// Whether a URL stays on this machine.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// Neither query nor fragment.
+pub(crate) fn without_query(value: &str, url: &Url) -> Parsed<()> {
+    if url.query().is_none() && url.fragment().is_none() {
+        return Ok(());
+    }
+    refuse(
+        format!("{} has a query or a fragment", quoted(value)),
+        "leave out everything from ? or # on",
+    )
+}
+
+/// The path of a public URL, without a slash at its end; empty for none.
+pub(crate) fn public_path(value: &str, url: &Url) -> Parsed<String> {
+    let origin = url.origin().ascii_serialization();
+    let path = url.path().trim_end_matches('/');
+    // That of the endpoint itself, which is added.
+    let path = path
+        .strip_suffix("/mcp")
+        .unwrap_or(path)
+        .trim_end_matches('/');
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~' | '/');
+    if !path.chars().all(plain) || path.contains("//") {
+        return refuse(
+            format!("{} has a path with more than plain segments", quoted(value)),
+            format!(
+                "use letters, digits, - . _ ~ and single slashes, such as {origin}/tools, or {origin}"
+            ),
+        );
+    }
+    Ok(path.to_owned())
+}
+
+/// The origins that an entry of `ALLOWED_ORIGINS` means.
+pub(crate) fn origins(value: &str) -> Parsed<Vec<String>> {
+    if value.eq_ignore_ascii_case(KNOWN_CLIENTS_WORD) {
+        return Ok(KNOWN_CLIENTS.map(str::to_owned).to_vec());
+    }
+    origin(value).map(|origin| vec![origin])
+}
+
+fn origin(value: &str) -> Parsed<String> {
+    if value == "*" || value.eq_ignore_ascii_case("null") {
+        return refuse(
+            format!("{} would admit every web page", quoted(value)),
+            format!(
+                "name each origin, such as https://inspector.example.com; {KNOWN_CLIENTS_WORD} \
+                 stands for those of hosted clients"
+            ),
+        );
+    }
+    if super::problem::nearest(value, [KNOWN_CLIENTS_WORD]).is_some() {
+        return refuse(
+            format!("{} is no origin", quoted(value)),
+            format!("did you mean {KNOWN_CLIENTS_WORD}?"),
+        );
+    }
+    let url = url(value)?;
+    without_query(value, &url)?;
+    let bare = url.origin().ascii_serialization();
+    if url.path() != "/" {
+        return refuse(
+            format!("{} has a path", quoted(value)),
+            format!("use {bare}"),
+        );
+    }
+    Ok(bare)
+}
+
+/// A host name, with a port or for every port.
+///
+/// The ports that URLs leave out are left out: a `Host` header does not have them either.
+pub(crate) fn host(value: &str) -> Parsed<String> {
+    let shown = quoted(value);
+    if value.contains('*') {
+        return refuse(
+            format!("{shown} has a wildcard (*)"),
+            "name each host, such as mcp.example.com; without a port, every port is meant",
+        );
+    }
+    let bare = value.split_once("://").map_or(value, |(_, rest)| rest);
+    let name = bare.split(['/', '?', '#']).next().unwrap_or_default();
+    let read = url(&format!("http://{name}"));
+    let whole = name == value || value.strip_suffix('/') == Some(name);
+    match read {
+        Ok(url) if whole => {
+            let name = url.host_str().unwrap_or_default().trim_end_matches('.');
+            Ok(match url.port() {
+                Some(port) if port != 443 => format!("{name}:{port}"),
+                _ => name.to_owned(),
+            })
+        }
+        Ok(_) if !name.is_empty() => refuse(
+            format!("{shown} is no host"),
+            format!("write {name}, without https:// and path"),
+        ),
+        _ => refuse(
+            format!("{shown} is no host"),
+            "write a host name such as mcp.example.com, without https:// and path",
+        ),
+    }
+}
+
+/// An address of Redis, its scheme in lower case. Its text, which may hold a password, is never
+/// quoted: of a password only the character that has to be changed is named.
+pub(crate) fn redis(value: &str) -> Parsed<String> {
+    let what = "it is no address of Redis";
+    let Some((scheme, rest)) = value.split_once("://") else {
+        return refuse(
+            format!("{what}: it has no scheme"),
+            "put redis:// in front, or rediss:// for TLS",
+        );
+    };
+    if let Some(odd) = unencoded(rest) {
+        return refuse(
+            format!("{what}: its user or password holds {odd} as it is"),
+            format!(
+                "percent-encode it: write {} for {odd} (%23 for #, %2F for /, %3F for ?, %25 for %)",
+                encoded(odd)
+            ),
+        );
+    }
+    let value = format!("{}://{rest}", scheme.to_ascii_lowercase());
+    if let Err(expected) = mcp_session::RedisConfig::parse(&value) {
+        let (user, servers) = rest.rsplit_once('@').unwrap_or(("", rest));
+        return match servers_fault(servers) {
+            _ if !value.starts_with("redis") && !value.starts_with("valkey") => {
+                refuse(format!("{what}: its scheme is none"), expected.to_string())
+            }
+            Some((fault, fix)) => refuse(format!("{what}: {fault}"), fix),
+            None if user.contains('%') => refuse(
+                what,
+                "percent-encode the % in user and password: write %25 for %",
+            ),
+            None => refuse(what, expected.to_string()),
+        };
+    }
+    Ok(value)
+}
+
+/// The first character before the last `@` that ends that part of a URL, or cannot stand there.
+fn unencoded(rest: &str) -> Option<char> {
+    let (user, _) = rest.rsplit_once('@')?;
+    user.chars()
+        .find(|c| matches!(c, '#' | '/' | '?' | '[' | ']' | '\\') || c.is_whitespace())
+}
+
+fn encoded(c: char) -> String {
+    let mut bytes = [0; 4];
+    let bytes = c.encode_utf8(&mut bytes).bytes();
+    bytes.fold(String::new(), |text, byte| text + &format!("%{byte:02X}"))
+}
+
+fn servers_fault(servers: &str) -> Option<(&'static str, &'static str)> {
+    let (hosts, path) = servers.split_once('/').unwrap_or((servers, ""));
+    if path.contains(['#', '?']) || hosts.contains(['#', '?']) {
+        return Some((
+            "it has options after ? or #",
+            "leave out everything from ? or # on; TLS is rediss://. If it belongs to a password: \
+             write %23 for #, %3F for ?",
+        ));
+    }
+    for host in hosts.split(',') {
+        let (name, port) = match host.rsplit_once(':') {
+            Some((name, port)) if !host.ends_with(']') => (name, port),
+            _ => (host, "6379"),
+        };
+        if name.trim().is_empty() {
+            return Some(("it names no host", "write it as redis://host:6379"));
+        }
+        if !port.parse::<u16>().is_ok_and(|port| port > 0) {
+            return Some((
+                "its port is none",
+                "write a port from 1 to 65535 after the host; in a password, write %3A for : and \
+                 put an @ after it",
+            ));
+        }
+    }
+    let database = path.rsplit('/').next().unwrap_or_default();
+    (!database.is_empty() && database.parse::<u32>().is_err()).then_some((
+        "what follows the host is no database",
+        "write its number, such as redis://host:6379/0",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_url_has_many_spellings() {
+        for value in [
+            "https://mcp.example.com",
+            "https://mcp.example.com/",
+            "HTTPS://MCP.Example.COM",
+            "https://mcp.example.com:443/",
+        ] {
+            assert_eq!(origin(value).unwrap(), "https://mcp.example.com", "{value}");
+            let url = url(value).unwrap();
+            assert_eq!(url.as_str(), "https://mcp.example.com/", "{value}");
+        }
+        for value in [
+            "mcp.example.com",
+            "MCP.example.com",
+            "mcp.example.com/",
+            "mcp.example.com.",
+            "mcp.example.com:443",
+            "mcp.example.com:80",
+        ] {
+            assert_eq!(host(value).unwrap(), "mcp.example.com", "{value}");
+        }
+        assert_eq!(
+            host("MCP.example.com:8443").unwrap(),
+            "mcp.example.com:8443"
+        );
+        assert_eq!(host("[::1]").unwrap(), "[::1]");
+    }
+
+    #[test]
+    fn every_refused_url_is_told_what_to_write() {
+        for (value, what, fix) in [
+            (
+                "mcp.example.com",
+                "has no http",
+                "write https://mcp.example.com",
+            ),
+            (
+                "//mcp.example.com",
+                "has no http",
+                "write https://mcp.example.com",
+            ),
+            (
+                "https:/mcp.example.com",
+                "has no http",
+                "write https://mcp.example.com",
+            ),
+            (
+                "localhost:8080",
+                "has no http",
+                "write http://localhost:8080",
+            ),
+            (
+                "htps://mcp.example.com",
+                "no http or https",
+                "write https://mcp.example.com",
+            ),
+            (
+                "wss://mcp.example.com",
+                "no http or https",
+                "write https://mcp.example.com",
+            ),
+            ("grpc://collector:4317", "no http or https", "4318"),
+            ("https://mcp.example.com:99999", "port", "1 to 65535"),
+            ("https://mcp.example.com:0", "port", "1 to 65535"),
+            ("https://mcp.example.com:8o80", "port", "1 to 65535"),
+            ("https://", "no host", "https://mcp.example.com"),
+            ("https://*.example.com", "wildcard (*)", "name each"),
+            ("https://a b.example.com", "a blank", "without blanks"),
+            ("https:\\\\mcp.example.com", "a backslash", "with /"),
+            ("https://[::1", "IP address", "[::1]:8080"),
+            ("https://<domain>", "character", "https://mcp.example.com"),
+            (
+                "https://ada:hunter2@mcp.example.com",
+                "user name",
+                "before the @",
+            ),
+        ] {
+            let refusal = url(value).unwrap_err();
+            assert!(refusal.what.contains(what), "{value}: {refusal:?}");
+            assert!(refusal.fix.contains(fix), "{value}: {refusal:?}");
+            assert!(!format!("{refusal:?}").contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn every_refused_host_and_origin_is_told_what_to_write() {
+        for (value, fix) in [
+            ("https://mcp.example.com", "write mcp.example.com,"),
+            ("mcp.example.com/mcp", "write mcp.example.com,"),
+            ("*", "name each host"),
+            ("*.example.com", "name each host"),
+            ("mcp.example.com:99999", "host name"),
+            ("a b", "host name"),
+        ] {
+            let refusal = host(value).unwrap_err();
+            assert!(refusal.fix.contains(fix), "{value}: {refusal:?}");
+        }
+        for (value, fix) in [
+            ("*", "known-clients"),
+            ("null", "name each origin"),
+            ("https://*.example.com", "name each"),
+            (
+                "inspector.example.com",
+                "write https://inspector.example.com",
+            ),
+            (
+                "https://inspector.example.com/mcp",
+                "use https://inspector.example.com",
+            ),
+            ("chrome-extension://abc", "write https://"),
+            ("known_clients", "did you mean known-clients?"),
+        ] {
+            let refusal = origins(value).unwrap_err();
+            assert!(refusal.fix.contains(fix), "{value}: {refusal:?}");
+        }
+    }
+
+    #[test]
+    fn known_clients_are_origins_like_others() {
+        let known = origins("Known-Clients").unwrap();
+        assert!(known.contains(&"https://claude.ai".to_owned()));
+        for known in known {
+            assert_eq!(origin(&known).unwrap(), known);
+        }
+    }
+
+    #[test]
+    fn a_redis_password_is_never_quoted_and_its_character_is_named() {
+        for (value, what, fix) in [
+            (
+                "redis://u:hun#ter2@cache:6379",
+                "holds # as it is",
+                "%23 for #",
+            ),
+            (
+                "redis://u:hun/ter2@cache:6379",
+                "holds / as it is",
+                "%2F for /",
+            ),
+            (
+                "redis://u:12/34@cache:6379",
+                "holds / as it is",
+                "%2F for /",
+            ),
+            (
+                "redis://u:hun?ter2@cache:6379",
+                "holds ? as it is",
+                "%3F for ?",
+            ),
+            (
+                "redis://u:hun ter2@cache:6379",
+                "holds   as it is",
+                "%20 for",
+            ),
+            ("redis://u:hun%ffter2@cache:6379", "no address", "%25 for %"),
+            ("cache.internal:6379", "no scheme", "redis://"),
+            ("http://cache.internal:6379", "scheme", "rediss://"),
+            ("redis://cache.internal:99999", "port", "1 to 65535"),
+            ("redis://cache.internal:abc", "port", "1 to 65535"),
+            ("redis://cache.internal:6379/db", "no database", "number"),
+            ("redis://:6379", "no host", "redis://host"),
+            (
+                "rediss://cache.internal:6379#insecure",
+                "options",
+                "rediss://",
+            ),
+        ] {
+            let refusal = redis(value).unwrap_err();
+            assert!(refusal.what.contains(what), "{value}: {refusal:?}");
+            assert!(refusal.fix.contains(fix), "{value}: {refusal:?}");
+            let said = format!("{refusal:?}");
+            assert!(!said.contains("hun") && !said.contains("ter2"), "{said}");
+        }
+        for value in [
+            "redis://u:p@ss@cache:6379",
+            "redis://u:50%off@cache:6379",
+            "REDIS://cache:6379/1",
+            "redis+sentinel://:x@a:26379,b/mymaster/3",
+            "rediss+cluster://a,b:7000",
+            "redis://[::1]:6379",
+        ] {
+            assert!(redis(value).is_ok(), "{value}");
+        }
+    }
+}

@@ -64,7 +64,9 @@ async fn ask(status: u16, answer: Value) -> (Result<mcp_auth::Principal, AuthErr
     ));
     let verifier = verifier_with(config, VerifierConfig::default());
     let verdict = verify(&verifier, "opaque-token").await;
-    assert!(issuer.requests().entries().is_empty(), "no key is needed");
+    let asked_for_keys = issuer.requests().entries();
+    let keys = asked_for_keys.iter().filter(|it| *it != "/").count();
+    assert_eq!(keys, 0, "no key is needed");
     (verdict, asked.load(Ordering::SeqCst))
 }
 

@@ -21,6 +21,9 @@ use crate::{Caller, spans::Failed};
 /// How long clients may keep what is the same for everybody until the next deployment.
 const FRESH_MS: u64 = 300_000;
 
+/// Methods that 2026-07-28 took away. Its clients get what any other method that does not exist gets.
+const REMOVED: [&str; 3] = ["initialize", "ping", "logging/setLevel"];
+
 /// The methods that are answered here.
 const ANSWERED: [&str; 12] = [
     "initialize",
@@ -211,6 +214,9 @@ impl ServerHandler for ToolSet {
         _request: rmcp::model::SetLevelRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
+        if is_modern(&context) {
+            return Err(no_such_method());
+        }
         self.operation("logging/setLevel", None, &context)
             .end("ok", Failed::No);
         Ok(())
@@ -223,10 +229,13 @@ impl ServerHandler for ToolSet {
         request: CustomRequest,
         context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
-        let method = ANSWERED.into_iter().find(|known| *known == request.method);
+        let modern = is_modern(&context);
+        let method = ANSWERED
+            .into_iter()
+            .filter(|known| !modern || !REMOVED.contains(known))
+            .find(|known| *known == request.method);
         let Some(method) = method else {
-            let text = "this method does not exist on this server";
-            return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, text, None));
+            return Err(no_such_method());
         };
         let error = ErrorData::invalid_params(format!("wrong params for {method}"), None);
         let operation = self.operation(method, None, &context);
@@ -337,6 +346,11 @@ fn unknown_tool(name: &str) -> ErrorData {
     ErrorData::invalid_params(text, None)
 }
 
+fn no_such_method() -> ErrorData {
+    let text = "this method does not exist on this server";
+    ErrorData::new(ErrorCode::METHOD_NOT_FOUND, text, None)
+}
+
 fn is_modern(context: &RequestContext<RoleServer>) -> bool {
     // Versions are dates: they compare as text.
     context
@@ -354,7 +368,13 @@ pub(super) fn server_config(options: &ToolOptions) -> ServerConfig {
     if let Some(project) = &options.default_project {
         let _ = write!(instructions, " Calls without project_id mean {project}.");
     }
-    ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+    // Lists of resources and prompts are answered, with nothing in them, so they are declared.
+    let capabilities = ServerCapabilities::builder()
+        .enable_tools()
+        .enable_resources()
+        .enable_prompts()
+        .build();
+    ServerConfig::new(capabilities)
         .with_server_info(implementation())
         .with_instructions(instructions)
 }

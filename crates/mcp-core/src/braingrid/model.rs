@@ -3,8 +3,10 @@
 //! Every field is optional: what BrainGrid leaves out is left out. The schemas name the fields
 //! that matter and leave the rest open, for they are paid for in tokens.
 
+use std::fmt;
+
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::decode::{Fields, text_of};
@@ -53,8 +55,18 @@ impl Project {
         self.short_id.as_deref().or(self.id.as_deref())
     }
 
-    pub(crate) fn without_description(mut self) -> Self {
-        self.description = None;
+    /// As one of many.
+    pub(crate) fn brief(self) -> Self {
+        Self {
+            description: None,
+            url: None,
+            ..self.named_once()
+        }
+    }
+
+    /// With one of its two ids: the short one goes into every call.
+    pub(crate) fn named_once(mut self) -> Self {
+        self.id = self.id.filter(|_| self.short_id.is_none());
         self
     }
 }
@@ -110,10 +122,22 @@ pub(crate) struct Requirement {
 }
 
 /// How many tasks of a requirement are done.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Progress {
     pub(crate) total: u64,
     pub(crate) completed: u64,
+}
+
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.completed, self.total)
+    }
+}
+
+impl Serialize for Progress {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 impl Requirement {
@@ -158,6 +182,32 @@ impl Requirement {
     pub(crate) fn without_content(mut self) -> Self {
         self.content = None;
         self.tasks.clear();
+        self
+    }
+
+    /// As one of many, or as one that the caller knows.
+    pub(crate) fn brief(self) -> Self {
+        Self {
+            url: None,
+            assigned_to: None,
+            branch: None,
+            ..self.just_made()
+        }
+    }
+
+    /// As one that was made now.
+    pub(crate) fn just_made(self) -> Self {
+        Self {
+            created_at: None,
+            ..self.named_once()
+        }
+    }
+
+    /// With one of its two ids: the short one goes into every call.
+    pub(crate) fn named_once(mut self) -> Self {
+        self.id = self.id.filter(|_| self.short_id.is_none());
+        let tasks = self.tasks.into_iter();
+        self.tasks = tasks.map(Task::without_content).map(Task::brief).collect();
         self
     }
 }
@@ -246,6 +296,23 @@ impl Task {
 
     pub(crate) fn without_content(mut self) -> Self {
         self.content = None;
+        self
+    }
+
+    /// As one of many, or as one that the caller knows.
+    pub(crate) fn brief(self) -> Self {
+        Self {
+            url: None,
+            external_id: None,
+            assigned_to: None,
+            created_at: None,
+            ..self.named_once()
+        }
+    }
+
+    /// With one of its two ids: the short one goes into every call.
+    pub(crate) fn named_once(mut self) -> Self {
+        self.id = self.id.filter(|_| self.short_id.is_none());
         self
     }
 }

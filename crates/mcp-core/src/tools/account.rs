@@ -61,11 +61,12 @@ struct AuthStatus {
 async fn auth_status(call: Call, _: NoArguments) -> Result<(String, AuthStatus), ToolError> {
     match call.client().profile(call.caller()).await {
         Ok(profile) => {
-            let text = format!(
-                "Logged in.\n{}\nTo log out, {}.",
-                render::profile(&profile),
+            let log_out = format!(
+                "To log out, {}.",
                 call.caller().credential().how_to_log_out()
             );
+            let text = format!("Logged in.\n{}\n{log_out}", render::profile(&profile));
+            call.tell(log_out);
             Ok((
                 text,
                 AuthStatus {

@@ -1,6 +1,9 @@
-//! Arguments as models send them: read leniently, refused with the name of the field.
+//! The arguments of the tools as types. How a value may be written is decided in `read`; here it is
+//! refused, with the name of the field, if it is not what it has to be.
 
-use std::{borrow::Cow, fmt, ops::Deref};
+pub(super) mod read;
+
+use std::{borrow::Cow, ops::Deref};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{
@@ -35,25 +38,6 @@ pub(super) fn parse<A: DeserializeOwned>(arguments: Arguments) -> Result<A, Tool
     })
 }
 
-/// A text or a number, as text: models send ids either way.
-struct TextOrNumber;
-
-impl de::Visitor<'_> for TextOrNumber {
-    type Value = String;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an id as a string")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<String, E> {
-        Ok(text.to_owned())
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<String, E> {
-        Ok(number.to_string())
-    }
-}
-
 /// A schema without the description that deriving would take from the documentation.
 macro_rules! plain_schema {
     ($name:ident, $schema:tt) => {
@@ -77,12 +61,12 @@ macro_rules! id_argument {
     ($($name:ident),*) => {$(
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = deserializer.deserialize_any(TextOrNumber)?;
+                let text = String::deserialize(deserializer)?;
                 text.parse().map_err(|error: InvalidId| de::Error::custom(error))
             }
         }
 
-        plain_schema!($name, {"type": "string"});
+        plain_schema!($name, {"type": "string", "format": "id"});
     )*};
 }
 
@@ -107,7 +91,7 @@ macro_rules! status {
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let text = String::deserialize(deserializer)?;
-                match text.trim().to_ascii_uppercase().replace(['-', ' '], "_").as_str() {
+                match text.as_str() {
                     $($text => Ok(Self::$value),)*
                     _ => Err(de::Error::custom(concat!("use one of" $(, " ", $text)*))),
                 }
@@ -128,23 +112,22 @@ status!(
 );
 
 /// How much of a list is shown when the model does not say.
-const DEFAULT_LIMIT: u32 = 20;
-const MAX_LIMIT: u32 = 100;
+pub(super) const DEFAULT_LIMIT: u32 = 20;
+pub(super) const MAX_LIMIT: u32 = 100;
 
-/// The part of a list that was asked for, within what is allowed.
+/// The part of a list that was asked for.
 pub(super) fn paging(page: Option<u32>, limit: Option<u32>) -> Paging {
     Paging {
-        page: page.unwrap_or(1).max(1),
-        limit: limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT),
+        page: page.unwrap_or(1),
+        limit: limit.unwrap_or(DEFAULT_LIMIT),
     }
 }
 
 /// No arguments.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub(super) struct NoArguments {}
 
-/// Repositories as `owner/name`: a comma-separated list, a list of strings, also as URLs.
+/// Repositories as `owner/name`, also written as URLs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Repositories(Vec<String>);
 
@@ -177,31 +160,24 @@ impl Repositories {
     pub(super) fn first(&self) -> Option<&str> {
         self.iter().next()
     }
-
-    pub(super) fn joined(&self) -> String {
-        self.0.join(", ")
-    }
 }
 
 impl<'de> Deserialize<'de> for Repositories {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(
-            untagged,
-            expecting = "expected owner/name, or several separated by commas"
-        )]
-        enum Sent {
-            Text(String),
-            List(Vec<String>),
+        let list = Vec::<String>::deserialize(deserializer)?;
+        let read = Self::of(list.iter().map(String::as_str));
+        let legal = |c: char| c.is_alphanumeric() || "-_./".contains(c);
+        if read.iter().all(|name| name.chars().all(legal)) {
+            Ok(read)
+        } else {
+            Err(de::Error::custom(
+                "a repository is not written like that: use owner/name",
+            ))
         }
-        Ok(match Sent::deserialize(deserializer)? {
-            Sent::Text(text) => Self::of(text.split(',')),
-            Sent::List(list) => Self::of(list.iter().map(String::as_str)),
-        })
     }
 }
 
-plain_schema!(Repositories, {"type": "string"});
+plain_schema!(Repositories, {"type": "string", "format": "names"});
 
 /// A text that says something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -10,6 +10,7 @@ use std::{
 };
 
 use futures::future::BoxFuture;
+use http::HeaderValue;
 use rmcp::{RoleServer, model::JsonObject, service::RequestContext};
 
 use crate::Caller;
@@ -44,6 +45,12 @@ pub struct AuditedCall<'a> {
     pub client_request_id: Option<&'a str>,
     /// The client's address, where the transport put one into the extensions of the request.
     pub client_address: Option<IpAddr>,
+}
+
+/// The id of the HTTP request that a call came with, if it came with one.
+pub(super) fn request_id(context: &RequestContext<RoleServer>) -> Option<&HeaderValue> {
+    let parts = context.extensions.get::<http::request::Parts>()?;
+    parts.headers.get("x-request-id")
 }
 
 /// A call that is under way. However it ends, the auditor hears of it. A cheap handle.

@@ -9,12 +9,14 @@ use schemars::{
     generate::{Contract, SchemaSettings},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
-    Arguments, account, args, guesses, projects, requirements,
+    Arguments, account,
+    args::{self, read::Fields},
+    guesses, projects, requirements,
     run::{Call, ToolError},
-    tasks,
+    sieve, tasks,
 };
 
 /// What a tool does to BrainGrid; it decides how the call is run.
@@ -56,7 +58,7 @@ pub(crate) struct Definition {
     description: &'static str,
     hints: ToolAnnotations,
     input: JsonObject,
-    output: Option<JsonObject>,
+    output: JsonObject,
 }
 
 impl Definition {
@@ -71,7 +73,6 @@ impl Definition {
         let mut definition = Self::write(name, description, run);
         definition.effect = Effect::Read;
         definition.hints = ToolAnnotations::new().read_only(true).open_world(false);
-        definition.output = Some(schema::<O>(Contract::Serialize));
         definition
     }
 
@@ -79,10 +80,12 @@ impl Definition {
     pub(crate) fn write<A, O, F, Fut>(name: &'static str, description: &'static str, run: F) -> Self
     where
         A: DeserializeOwned + JsonSchema,
-        O: Serialize,
+        O: Serialize + JsonSchema,
         F: Fn(Call, A) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(String, O), ToolError>> + Send + 'static,
     {
+        let derived = derived::<A>(Contract::Deserialize);
+        let fields = Fields::of(&derived);
         Self {
             name,
             effect: Effect::Write,
@@ -93,11 +96,16 @@ impl Definition {
                 .destructive(false)
                 .idempotent(false)
                 .open_world(false),
-            input: schema::<A>(Contract::Deserialize),
-            output: None,
-            run: Arc::new(move |call, arguments| match args::parse::<A>(arguments) {
-                Ok(arguments) => run(call, arguments).map(|done| answer(done?)).boxed(),
-                Err(error) => std::future::ready(Err(error)).boxed(),
+            input: compacted(derived),
+            output: output::<O>(),
+            run: Arc::new(move |call, arguments| {
+                let mut notes = Vec::new();
+                let sifted = sieve::sift(arguments, &fields, &mut notes);
+                notes.into_iter().for_each(|note| call.note(note));
+                match sifted.and_then(args::parse::<A>) {
+                    Ok(arguments) => run(call, arguments).map(|done| answer(done?)).boxed(),
+                    Err(error) => std::future::ready(Err(error)).boxed(),
+                }
             }),
         }
     }
@@ -133,13 +141,19 @@ impl Definition {
     }
 
     pub(crate) fn tool(&self) -> Tool {
-        let tool = Tool::new(self.name, self.description, Arc::new(self.input.clone()))
-            .with_annotations(self.hints.clone());
-        match &self.output {
-            Some(output) => tool.with_raw_output_schema(Arc::new(output.clone())),
-            None => tool,
-        }
+        Tool::new(self.name, self.description, Arc::new(self.input.clone()))
+            .with_title(title(self.name))
+            .with_annotations(self.hints.clone())
+            .with_raw_output_schema(Arc::new(self.output.clone()))
     }
+}
+
+/// The name as people read it: `list_projects` is "List projects".
+fn title(name: &str) -> String {
+    let words = name.replace('_', " ");
+    let mut letters = words.chars();
+    let initial = letters.next().map(|letter| letter.to_ascii_uppercase());
+    initial.into_iter().chain(letters).collect()
 }
 
 fn answer<O: Serialize>((text, shown): (String, O)) -> Outcome {
@@ -159,27 +173,43 @@ pub(crate) fn all() -> Vec<Definition> {
     groups.into_iter().flatten().collect()
 }
 
-/// The schema of `T`, without what costs tokens and says nothing.
-fn schema<T: JsonSchema>(contract: Contract) -> JsonObject {
+/// The schema of `T`.
+fn derived<T: JsonSchema>(contract: Contract) -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.meta_schema = None;
-        settings.contract = contract.clone();
+        settings.contract = contract;
         settings.inline_subschemas = true;
     });
-    let mut schema = settings
+    settings
         .into_generator()
         .into_root_schema_for::<T>()
-        .to_value();
+        .to_value()
+}
+
+/// The schema of what is answered: what comes back speaks for itself, and any of it may have notes.
+fn output<T: JsonSchema>() -> JsonObject {
+    let mut schema = derived::<T>(Contract::Serialize);
+    without_descriptions(&mut schema);
+    let mut schema = compacted(schema);
+    let properties = schema.entry("properties").or_insert_with(|| json!({}));
+    if let Some(properties) = properties.as_object_mut() {
+        let notes = json!({"type": "array", "items": {"type": "string"}});
+        properties.insert(NOTES.to_owned(), notes);
+    }
+    schema
+}
+
+/// Where an answer says what else there is to say.
+pub(super) const NOTES: &str = "notes";
+
+/// The schema without what costs tokens and says nothing.
+fn compacted(mut schema: Value) -> JsonObject {
     if let Some(root) = schema.as_object_mut() {
         root.remove("description");
         // Required by MCP also where there are no arguments.
         root.entry("type").or_insert_with(|| "object".into());
     }
     compact(&mut schema);
-    if matches!(contract, Contract::Serialize) {
-        // What comes back speaks for itself.
-        without_descriptions(&mut schema);
-    }
     match schema {
         Value::Object(schema) => schema,
         _ => JsonObject::new(),
@@ -189,7 +219,10 @@ fn schema<T: JsonSchema>(contract: Contract) -> JsonObject {
 fn compact(schema: &mut Value) {
     match schema {
         Value::Object(map) => {
-            for noise in ["title", "format", "default"] {
+            if map.get("default").is_some_and(Value::is_null) {
+                map.remove("default");
+            }
+            for noise in ["title", "format"] {
                 // Only as a keyword: a property may have that name.
                 if !map.get(noise).is_some_and(Value::is_object) {
                     map.remove(noise);

@@ -56,9 +56,10 @@ pub(super) fn tools() -> Vec<Definition> {
 }
 
 #[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 struct Build {
+    /// PROJ-n or UUID; default: the only one
     project_id: Option<ProjectRef>,
+    /// REQ-n or UUID
     requirement_id: RequirementRef,
 }
 
@@ -67,6 +68,9 @@ struct Guide {
     requirement: Requirement,
     tasks: Vec<Task>,
 }
+
+const HOW: &str = "Work through the tasks in order. For each: update_project_task to IN_PROGRESS, \
+do it, check it against the acceptance criteria, update_project_task to COMPLETED.";
 
 async fn build(call: Call, wanted: Build) -> Result<(String, Guide), ToolError> {
     let project = choose(&call, wanted.project_id, None).await?;
@@ -83,26 +87,30 @@ async fn build(call: Call, wanted: Build) -> Result<(String, Guide), ToolError> 
         .await?
         .items;
     requirement.tasks.clear();
-    let mut text = format!(
-        "Work through the tasks in order. For each: update_project_task to IN_PROGRESS, do it, \
-         check it against the acceptance criteria, update_project_task to COMPLETED.\n\n{}\n",
-        render::requirement(&requirement)
-    );
+    let mut text = format!("{HOW}\n\n{}\n", render::requirement(&requirement));
     for task in &tasks {
         let _ = write!(text, "\n{}\n", render::task(task));
     }
-    Ok((text, Guide { requirement, tasks }))
+    let guide = Guide {
+        requirement: requirement.named_once(),
+        tasks: tasks.into_iter().map(Task::brief).collect(),
+    };
+    call.tell(HOW);
+    Ok((text, guide))
 }
 
 #[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 struct Review {
+    /// PROJ-n or UUID; default: the only one
     project_id: Option<ProjectRef>,
+    /// REQ-n or UUID
     requirement_id: RequirementRef,
+    /// Number of the pull request
+    #[schemars(range(min = 1))]
     pr: u32,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Raw {
     answer: Value,
 }
@@ -123,11 +131,14 @@ async fn review(call: Call, wanted: Review) -> Result<(String, Raw), ToolError> 
 }
 
 #[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 struct Branch {
+    /// PROJ-n or UUID; default: the only one
     project_id: Option<ProjectRef>,
+    /// REQ-n or UUID
     requirement_id: RequirementRef,
+    /// Of the branch; default: BrainGrid's choice
     name: Option<Text>,
+    /// The branch to start from
     base: Option<Text>,
 }
 
@@ -148,12 +159,14 @@ async fn branch(call: Call, wanted: Branch) -> Result<(String, Raw), ToolError> 
 }
 
 #[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 struct Tag {
+    /// PROJ-n or UUID; default: the only one
     project_id: Option<ProjectRef>,
+    /// REQ-n or UUID
     requirement_id: RequirementRef,
+    /// Of the tag
     name: Text,
-    /// #RGB or #RRGGBB
+    /// Hexadecimal: #RGB or #RRGGBB
     color: Option<Text>,
 }
 

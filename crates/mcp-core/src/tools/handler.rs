@@ -39,6 +39,8 @@ const ANSWERED: [&str; 12] = [
     "completion/complete",
     "logging/setLevel",
 ];
+/// How like two names must be, from 0 to 1, for one to be meant by the other.
+const ALIKE: f64 = 0.6;
 
 const INSTRUCTIONS: &str = "BrainGrid plans software: projects hold requirements (REQ-n), these \
 hold tasks (TASK-n) written as prompts for coding agents. Refine a rough idea with \
@@ -80,7 +82,7 @@ impl ServerHandler for ToolSet {
         let info = self.shared.info.clone();
         Ok(DiscoverResult::from_server_info(versions, info)
             .with_ttl_ms(FRESH_MS)
-            .with_cache_scope(CacheScope::Public))
+            .with_cache_scope(self.instructions_scope()))
     }
 
     async fn list_tools(
@@ -112,7 +114,7 @@ impl ServerHandler for ToolSet {
                 let work = pin!(self.run(entry, params, context));
                 operation.run(work).await
             }
-            None => (Err(unknown_tool(&params.name)), "invalid_params"),
+            None => (Err(self.unknown_tool(&params.name)), "invalid_params"),
         };
         operation.end(outcome, Failed::call(&answer));
         if modern && let Ok(CallToolResponse::Complete(result)) = &mut answer {
@@ -318,6 +320,38 @@ impl ToolSet {
         Ok(covered.map(|entry| entry.tool.clone()).collect())
     }
 
+    /// The instructions name the project of whoever runs this.
+    fn instructions_scope(&self) -> CacheScope {
+        match self.shared.options.default_project {
+            Some(_) => CacheScope::Private,
+            None => CacheScope::Public,
+        }
+    }
+
+    fn unknown_tool(&self, name: &str) -> ErrorData {
+        let shown: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
+        let text = match canonical_name(name) {
+            Some(known) => format!("the tool {known} is switched off on this server"),
+            None => match self.nearest(name) {
+                Some(near) => format!("unknown tool: {shown}; did you mean {near}?"),
+                None => format!("unknown tool: {shown}; tools/list names those there are"),
+            },
+        };
+        ErrorData::invalid_params(text, None)
+    }
+
+    /// The tool whose name is most like this one, be it written in another way.
+    fn nearest(&self, name: &str) -> Option<&str> {
+        let plain = |name: &str| name.to_ascii_lowercase().replace(['_', '-', ' '], "");
+        let wanted = plain(name);
+        let names = self.shared.tools.iter().map(|entry| &*entry.tool.name);
+        let likeness = |name: &str| strsim::normalized_damerau_levenshtein(&wanted, &plain(name));
+        let rated = names.map(|name| (likeness(name), name));
+        let best = rated.max_by(|(one, _), (other, _)| one.total_cmp(other));
+        best.filter(|(likeness, _)| *likeness >= ALIKE)
+            .map(|(_, name)| name)
+    }
+
     /// A list that depends on who asks must not be shared between them.
     fn list_scope(&self) -> CacheScope {
         if self.shared.options.scopes.is_on() {
@@ -336,14 +370,6 @@ fn outcome_of<T>(answer: &Result<T, ErrorData>) -> &'static str {
         Err(error) if error.code == ErrorCode::UNSUPPORTED_PROTOCOL_VERSION => "invalid_params",
         Err(_) => "internal_error",
     }
-}
-
-fn unknown_tool(name: &str) -> ErrorData {
-    let text = match canonical_name(name) {
-        Some(known) => format!("the tool {known} is switched off on this server"),
-        None => "unknown tool".to_owned(),
-    };
-    ErrorData::invalid_params(text, None)
 }
 
 fn no_such_method() -> ErrorData {

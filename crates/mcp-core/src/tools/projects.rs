@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    args::{NoArguments, Repositories, paging},
+    args::{DEFAULT_LIMIT, MAX_LIMIT, NoArguments, Repositories, paging},
     definition::Definition,
     render,
     run::{Call, ToolError},
@@ -34,10 +34,14 @@ pub(super) fn tools() -> Vec<Definition> {
 }
 
 #[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 struct ListProjects {
+    /// owner/name
     repository: Option<Repositories>,
+    /// Which page
+    #[schemars(range(min = 1), extend("default" = 1))]
     page: Option<u32>,
+    /// Per page
+    #[schemars(range(min = 1, max = MAX_LIMIT), extend("default" = DEFAULT_LIMIT))]
     limit: Option<u32>,
 }
 
@@ -47,8 +51,7 @@ struct ProjectList {
     #[serde(skip_serializing_if = "Option::is_none")]
     has_more: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(skip)]
-    total: Option<u64>,
+    next_page: Option<u32>,
 }
 
 async fn list_projects(
@@ -63,24 +66,21 @@ async fn list_projects(
         .await?;
     let has_more = render::more(&page, paging);
     let text = render::list(&page, has_more, paging, "projects", render::project_line);
-    let projects = page
-        .items
-        .into_iter()
-        .map(Project::without_description)
-        .collect();
+    call.note_all(render::remainder(&page, has_more, paging));
+    let projects = page.items.into_iter().map(Project::brief).collect();
     Ok((
         text,
         ProjectList {
             projects,
             has_more,
-            total: page.total,
+            next_page: render::next_page(has_more, paging),
         },
     ))
 }
 
 #[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 struct GetProject {
+    /// PROJ-n or UUID; default: the only one
     project_id: Option<ProjectRef>,
     /// owner/name
     repository: Option<Repositories>,
@@ -102,7 +102,9 @@ async fn get_project(call: Call, wanted: GetProject) -> Result<(String, OneProje
         }
         error => error.into(),
     })?;
-    Ok((render::project(&project), OneProject { project }))
+    let text = render::project(&project);
+    let project = project.named_once();
+    Ok((text, OneProject { project }))
 }
 
 async fn get_profile(call: Call, _: NoArguments) -> Result<(String, Profile), ToolError> {
@@ -110,42 +112,74 @@ async fn get_profile(call: Call, _: NoArguments) -> Result<(String, Profile), To
     Ok((render::profile(&profile), profile))
 }
 
-/// The project a call means: the one it names, else the default, else the one that belongs to
-/// its repositories.
-///
-/// # Errors
-/// When none or more than one is meant; the text lists the projects to choose from.
+/// A project, and those of the repositories of a call that are linked to it.
+pub(super) struct Chosen {
+    pub(super) project: ProjectRef,
+    pub(super) linked: Vec<String>,
+}
+
+impl Chosen {
+    fn without_repositories(project: ProjectRef) -> Self {
+        Self {
+            project,
+            linked: Vec::new(),
+        }
+    }
+}
+
+/// As [`choose_for`], for calls that are about no more than one repository.
 pub(super) async fn choose(
     call: &Call,
     named: Option<ProjectRef>,
     repositories: Option<&Repositories>,
 ) -> Result<ProjectRef, ToolError> {
+    let chosen = choose_for(call, named, repositories).await?;
+    Ok(chosen.project)
+}
+
+/// The project a call means: the one it names, else the default, else the one that belongs to
+/// its repositories, else the only one there is. A choice that the call did not make is noted.
+///
+/// # Errors
+/// When none or more than one is meant; the text lists the projects to choose from.
+pub(super) async fn choose_for(
+    call: &Call,
+    named: Option<ProjectRef>,
+    repositories: Option<&Repositories>,
+) -> Result<Chosen, ToolError> {
     if let Some(project) = named.or_else(|| call.taken_by_default()) {
-        return Ok(project);
+        return Ok(Chosen::without_repositories(project));
     }
-    let Some(repositories) = repositories.filter(|list| list.first().is_some()) else {
-        return Err(which(call, "Which project? Pass project_id.").await);
-    };
-    let mut matches: Vec<Project> = Vec::new();
-    for repository in repositories.iter() {
+    let mut matches: Vec<(Project, Vec<String>)> = Vec::new();
+    for repository in repositories.into_iter().flat_map(Repositories::iter) {
         for project in of_repository(call, repository).await? {
-            if !matches
-                .iter()
-                .any(|known| known.reference() == project.reference())
-            {
-                matches.push(project);
+            let known = matches
+                .iter_mut()
+                .find(|(known, _)| known.reference() == project.reference());
+            match known {
+                Some((_, linked)) => linked.push(repository.to_owned()),
+                None => matches.push((project, vec![repository.to_owned()])),
             }
         }
     }
     match matches.as_slice() {
-        [] => Err(which(
-            call,
-            "No project is linked to that repository. Pass project_id.",
-        )
-        .await),
-        [only] => reference(only),
+        [] if repositories.is_none() => the_only(call, "Which project? Pass project_id.").await,
+        [] => {
+            let question = "No project is linked to that repository. Pass project_id.";
+            the_only(call, question).await
+        }
+        [(only, linked)] => {
+            let name = render::project_line(only);
+            call.note(format!(
+                "No project was named: {name} is linked to the repository."
+            ));
+            Ok(Chosen {
+                project: reference(only)?,
+                linked: linked.clone(),
+            })
+        }
         several => {
-            let lines: Vec<_> = several.iter().map(line).collect();
+            let lines: Vec<_> = several.iter().map(|(project, _)| line(project)).collect();
             Err(ToolError::Refused(format!(
                 "Several projects belong to these repositories. Pass project_id:\n{}",
                 lines.join("\n")
@@ -180,23 +214,29 @@ fn line(project: &Project) -> String {
     format!("- {}", render::project_line(project))
 }
 
-/// Asks back, with the projects there are.
-async fn which(call: &Call, question: &str) -> ToolError {
-    let page = match call.client().projects(call.caller(), CHOICES, None).await {
-        Ok(page) => page,
-        Err(error) => return error.into(),
-    };
-    if page.items.is_empty() {
-        return ToolError::Refused(
+/// The only project there is.
+///
+/// # Errors
+/// Else the question, with the projects there are.
+async fn the_only(call: &Call, question: &str) -> Result<Chosen, ToolError> {
+    let page = call.client().projects(call.caller(), CHOICES, None).await?;
+    let has_more = render::more(&page, CHOICES);
+    match (page.items.as_slice(), has_more) {
+        ([], Some(false)) => Err(ToolError::Refused(
             "There is no project yet. Create one in BrainGrid first.".into(),
-        );
+        )),
+        ([only], Some(false)) => {
+            let name = render::project_line(only);
+            call.note(format!(
+                "No project was named: {name} was used, the only one."
+            ));
+            reference(only).map(Chosen::without_repositories)
+        }
+        _ => {
+            let list = render::list(&page, has_more, CHOICES, "projects", render::project_line);
+            let rest = render::remainder(&page, has_more, CHOICES).unwrap_or_default();
+            let text = format!("{question} The projects:\n{list}\n\n{rest}");
+            Err(ToolError::Refused(text.trim_end().to_owned()))
+        }
     }
-    let list = render::list(
-        &page,
-        render::more(&page, CHOICES),
-        CHOICES,
-        "projects",
-        render::project_line,
-    );
-    ToolError::Refused(format!("{question} The projects:\n{list}"))
 }

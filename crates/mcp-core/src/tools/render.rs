@@ -20,7 +20,7 @@ pub(super) fn requirement_line(requirement: &Requirement) -> String {
     let (name, status) = (requirement.name.as_deref(), requirement.status.as_deref());
     let mut line = head(requirement.reference(), name, status);
     if let Some(progress) = &requirement.task_progress {
-        let _ = write!(line, " · {}/{} tasks", progress.completed, progress.total);
+        let _ = write!(line, " · {progress} tasks");
     }
     line
 }
@@ -38,11 +38,8 @@ pub(super) fn task_line(task: &Task) -> String {
 }
 
 fn head(id: Option<&str>, name: Option<&str>, status: Option<&str>) -> String {
-    let mut line = format!(
-        "{} {}",
-        id.unwrap_or("?"),
-        one_line(name.unwrap_or("(no name)"))
-    );
+    let name = one_line(name.unwrap_or("(no name)"));
+    let mut line = id.map_or_else(|| name.clone(), |id| format!("{id} {name}"));
     if let Some(status) = status {
         let _ = write!(line, " [{status}]");
     }
@@ -53,7 +50,7 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// A list with one line for each thing, and whether it was cut short.
+/// A list with one line for each thing.
 pub(super) fn list<T>(
     page: &Page<T>,
     has_more: Option<bool>,
@@ -69,22 +66,30 @@ pub(super) fn list<T>(
     for item in &page.items {
         let _ = writeln!(text, "- {}", line(item));
     }
-    text.push_str(&remainder(page, has_more, paging));
     text.trim_end().to_owned()
 }
 
-fn remainder<T>(page: &Page<T>, has_more: Option<bool>, paging: Paging) -> String {
-    let next = paging.page.saturating_add(1);
+/// That a list was cut short, if it was, and how to go on.
+pub(super) fn remainder<T>(
+    page: &Page<T>,
+    has_more: Option<bool>,
+    paging: Paging,
+) -> Option<String> {
+    let next = next_page(has_more, paging)?;
     let of = page
         .total
         .map(|total| format!(" of {total}"))
         .unwrap_or_default();
     let shown = page.items.len();
-    match has_more {
-        Some(true) => format!("\nCut short: {shown}{of} shown. Next: page={next}."),
-        None => format!("\n{shown}{of} shown; there may be more: page={next}."),
-        Some(false) => String::new(),
-    }
+    Some(match has_more {
+        Some(true) => format!("Cut short: {shown}{of} shown. Next: page={next}."),
+        _ => format!("{shown}{of} shown; there may be more: page={next}."),
+    })
+}
+
+/// The page to ask for next, where there is or may be one.
+pub(super) fn next_page(has_more: Option<bool>, paging: Paging) -> Option<u32> {
+    (has_more != Some(false)).then(|| paging.page.saturating_add(1))
 }
 
 /// Whether there are more: as BrainGrid said, else as the numbers tell, else unknown.
@@ -183,14 +188,15 @@ mod tests {
 
     #[test]
     fn list_that_was_cut_short_says_so() {
-        let text = |page| list(&page, more(&page, PAGING), PAGING, "things", |_| "x".into());
-        assert!(
-            text(page(20, Some(true), Some(99)))
-                .ends_with("Cut short: 20 of 99 shown. Next: page=3.")
-        );
-        assert!(text(page(20, None, None)).ends_with("there may be more: page=3."));
-        assert!(text(page(20, None, Some(40))).ends_with("- x"));
-        assert!(text(page(3, None, None)).ends_with("- x"));
-        assert_eq!(text(page(0, None, None)), "No things on this page.");
+        let rest = |page| remainder(&page, more(&page, PAGING), PAGING);
+        let cut = "Cut short: 20 of 99 shown. Next: page=3.";
+        assert_eq!(rest(page(20, Some(true), Some(99))).as_deref(), Some(cut));
+        let perhaps = "20 shown; there may be more: page=3.";
+        assert_eq!(rest(page(20, None, None)).as_deref(), Some(perhaps));
+        assert_eq!(rest(page(20, None, Some(40))), None);
+        assert_eq!(rest(page(3, None, None)), None);
+        let none = page(0, None, None);
+        let text = list(&none, more(&none, PAGING), PAGING, "things", |_| "x".into());
+        assert_eq!(text, "No things on this page.");
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    args::{RequirementStatus, paging},
+    args::{DEFAULT_LIMIT, MAX_LIMIT, RequirementStatus, paging},
     definition::Definition,
     projects::choose,
     readback::shows,
@@ -52,13 +52,19 @@ pub(super) fn tools() -> Vec<Definition> {
 }
 
 #[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 struct List {
+    /// PROJ-n or UUID; default: the only one
     project_id: Option<ProjectRef>,
+    /// Only these
     status: Option<RequirementStatus>,
+    /// With the Markdown of each
     #[serde(default)]
     include_content: bool,
+    /// Which page
+    #[schemars(range(min = 1), extend("default" = 1))]
     page: Option<u32>,
+    /// Per page
+    #[schemars(range(min = 1, max = MAX_LIMIT), extend("default" = DEFAULT_LIMIT))]
     limit: Option<u32>,
 }
 
@@ -70,8 +76,7 @@ struct RequirementList {
     #[serde(skip_serializing_if = "Option::is_none")]
     has_more: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(skip)]
-    total: Option<u64>,
+    next_page: Option<u32>,
 }
 
 async fn list(call: Call, wanted: List) -> Result<(String, RequirementList), ToolError> {
@@ -101,14 +106,15 @@ async fn list(call: Call, wanted: List) -> Result<(String, RequirementList), Too
         None => render::requirement_line(item),
     };
     let text = render::list(&page, has_more, paging, "requirements", line);
+    call.note_all(render::remainder(&page, has_more, paging));
     let project_id = project.to_string();
     Ok((
         text,
         RequirementList {
             project_id,
-            requirements: page.items,
+            requirements: page.items.into_iter().map(Requirement::brief).collect(),
             has_more,
-            total: page.total,
+            next_page: render::next_page(has_more, paging),
         },
     ))
 }
@@ -133,10 +139,13 @@ async fn with_content(
 }
 
 #[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 struct Get {
+    /// PROJ-n or UUID; default: the only one
     project_id: Option<ProjectRef>,
+    /// REQ-n or UUID
     requirement_id: RequirementRef,
+    /// With the Markdown
+    #[schemars(extend("default" = true))]
     include_content: Option<bool>,
 }
 
@@ -171,7 +180,7 @@ async fn read_back(call: &Call, project: &ProjectRef, id: &RequirementRef) -> Op
 fn one(project: &ProjectRef, requirement: Requirement) -> OneRequirement {
     OneRequirement {
         project_id: project.to_string(),
-        requirement,
+        requirement: requirement.named_once(),
     }
 }
 

@@ -3,10 +3,11 @@
 
 use std::{
     any::Any,
+    fmt::Write as _,
     panic::AssertUnwindSafe,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll},
@@ -14,6 +15,7 @@ use std::{
 };
 
 use futures::FutureExt;
+use http::HeaderValue;
 use rmcp::{
     ErrorData, RoleServer,
     handler::server::tool::ToolCallContext,
@@ -23,13 +25,13 @@ use rmcp::{
     },
     service::RequestContext,
 };
+use serde_json::Value;
 use tokio::sync::watch;
 
 use super::{
     Entry, Run, Shared, ToolSet,
-    audit::Audited,
-    definition::{Effect, Outcome},
-    sieve::{self, Sifted},
+    audit::{Audited, request_id},
+    definition::{Effect, NOTES, Outcome},
     stopped::stopped,
 };
 use crate::{ApiError, BrainGridClient, Caller, CredentialError, ProjectRef, spans};
@@ -45,6 +47,28 @@ pub(crate) struct Call {
     sent: Arc<AtomicBool>,
     /// Whether it went to the project that nobody named in the call.
     by_default: Arc<AtomicBool>,
+    notes: Notes,
+}
+
+/// What an answer says beside what it shows.
+#[derive(Clone, Default)]
+struct Notes(Arc<Mutex<Vec<Note>>>);
+
+struct Note {
+    sentence: String,
+    /// The text says it already in its own place.
+    in_text: bool,
+}
+
+impl Notes {
+    fn add(&self, sentence: String, in_text: bool) {
+        let mut notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        notes.push(Note { sentence, in_text });
+    }
+
+    fn take(&self) -> Vec<Note> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl Call {
@@ -54,6 +78,24 @@ impl Call {
 
     pub(super) fn caller(&self) -> &Caller {
         &self.caller
+    }
+
+    /// Says this in the answer: at the end of its text, and among the notes of its structure, for
+    /// many clients show a model the structure only.
+    pub(super) fn note(&self, sentence: impl Into<String>) {
+        self.notes.add(sentence.into(), false);
+    }
+
+    /// Says this in the answer, if there is anything to say.
+    pub(super) fn note_all(&self, sentences: impl IntoIterator<Item = String>) {
+        sentences
+            .into_iter()
+            .for_each(|sentence| self.note(sentence));
+    }
+
+    /// Says this in the structure only: the text says it.
+    pub(super) fn tell(&self, sentence: impl Into<String>) {
+        self.notes.add(sentence.into(), true);
     }
 
     pub(super) fn default_project(&self) -> Option<&ProjectRef> {
@@ -74,17 +116,15 @@ impl Call {
 
     /// What to say, once, after something was changed in a project that the call did not name: the
     /// folder that names it may be anybody's.
-    fn remark_on_project(&self) -> String {
+    fn remark_on_project(&self) -> Option<String> {
         let by_default = self.by_default.load(Ordering::Relaxed);
-        let (Some(project), true) = (self.default_project(), by_default) else {
-            return String::new();
-        };
+        let project = self.default_project().filter(|_| by_default)?;
         if self.shared.project_told.swap(true, Ordering::Relaxed) {
-            return String::new();
+            return None;
         }
         let from = self.default_project_from();
         let from = from.map_or_else(String::new, |from| format!(" ({from} names it)"));
-        format!("\n\nDone in project {project}, the default here{from}.")
+        Some(format!("Done in project {project}, the default here{from}."))
     }
 
     pub(super) fn tool_names(&self) -> impl Iterator<Item = &str> {
@@ -149,6 +189,11 @@ impl ToolError {
             Self::Left => "Cancelled; nothing was changed.".into(),
             Self::Internal => INTERNAL.into(),
         }
+    }
+
+    /// Whether somebody may have to look it up in the server's log.
+    fn is_for_an_operator(&self) -> bool {
+        !matches!(self, Self::Refused(_) | Self::Left)
     }
 
     /// A name for spans and metrics.
@@ -233,6 +278,7 @@ impl ToolSet {
             audited: audited.clone(),
             sent: Arc::default(),
             by_default: Arc::default(),
+            notes: Notes::default(),
         };
         let sent = call.sent.clone();
         let progress = keep_informed(entry.effect, &context);
@@ -344,21 +390,19 @@ async fn guarded(
     context: RequestContext<RoleServer>,
 ) -> Done {
     let name = entry.tool.name.clone();
+    let request = request_id(&context).cloned();
     let work = async {
         match &entry.run {
             Run::BuiltIn(run) => {
                 let arguments = params.arguments.unwrap_or_default();
                 let asked = call.clone();
-                let (outcome, ignored) = match sieve::sift(arguments, &entry.tool.input_schema) {
-                    Ok(Sifted { known, ignored }) => (run(call, known).await, ignored),
-                    Err(error) => (Err(error), Vec::new()),
-                };
+                let outcome = run(call, arguments).await;
                 let kind = outcome.as_ref().map_or_else(ToolError::kind, |_| "ok");
-                let mut remark = sieve::remark(&ignored);
                 if outcome.is_ok() && entry.effect.changes_something() {
-                    remark += &asked.remark_on_project();
+                    asked.note_all(asked.remark_on_project());
                 }
-                (Ok(response(outcome, &remark)), kind)
+                let answer = response(outcome, asked.notes.take(), request.as_ref());
+                (Ok(answer), kind)
             }
             Run::Added(run) => {
                 if entry.effect.changes_something()
@@ -377,7 +421,8 @@ async fn guarded(
         // The payload may itself panic when dropped; forgetting it is the safe way out.
         std::mem::forget(panic);
         tracing::error!(tool = &*name, "tool panicked");
-        (Ok(failed(&ToolError::Internal)), "panic")
+        let answer = failed_with(&ToolError::Internal, "", request.as_ref());
+        (Ok(answer), "panic")
     })
 }
 
@@ -394,24 +439,47 @@ fn done_with(error: &ToolError) -> Done {
     (Ok(failed(error)), error.kind())
 }
 
-fn response(outcome: Outcome, remark: &str) -> CallToolResponse {
+fn response(outcome: Outcome, notes: Vec<Note>, request: Option<&HeaderValue>) -> CallToolResponse {
+    let mut remarks = String::new();
+    for note in notes.iter().filter(|note| !note.in_text) {
+        remarks.push_str(if remarks.is_empty() { "\n\n" } else { "\n" });
+        remarks.push_str(&note.sentence);
+    }
     match outcome {
-        Ok(answer) => {
-            let text = answer.text + remark;
+        Ok(mut answer) => {
+            if let Value::Object(shown) = &mut answer.structured
+                && !notes.is_empty()
+            {
+                let notes = notes.into_iter().map(|note| note.sentence.into()).collect();
+                shown.insert(NOTES.to_owned(), Value::Array(notes));
+            }
+            let text = answer.text + &remarks;
             let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
             result.structured_content = Some(answer.structured);
             result.into()
         }
-        Err(error) => failed_with(&error, remark),
+        Err(error) => failed_with(&error, &remarks, request),
     }
 }
 
 fn failed(error: &ToolError) -> CallToolResponse {
-    failed_with(error, "")
+    failed_with(error, "", None)
 }
 
-fn failed_with(error: &ToolError, remark: &str) -> CallToolResponse {
-    CallToolResult::error(vec![ContentBlock::text(error.text() + remark)]).into()
+/// An error has no structure, so that every client shows its text.
+fn failed_with(
+    error: &ToolError,
+    remarks: &str,
+    request: Option<&HeaderValue>,
+) -> CallToolResponse {
+    let mut text = error.text() + remarks;
+    if error.is_for_an_operator()
+        && let Some(id) = request.and_then(|id| id.to_str().ok())
+    {
+        // Many clients show no headers, and whoever looks this up needs it.
+        let _ = write!(text, "\nRequest id: {id}");
+    }
+    CallToolResult::error(vec![ContentBlock::text(text)]).into()
 }
 
 const BETWEEN_PROGRESS: Duration = Duration::from_secs(5);

@@ -4,16 +4,29 @@
 //! the wrong thing: when its name says which thing is meant, or whether to do it at all, and in
 //! every call that must be confirmed.
 
-use rmcp::model::JsonObject;
-
-use super::{Arguments, run::ToolError};
+use super::{
+    Arguments,
+    args::read::{Fields, object_in, says_nothing},
+    names::canonical_name,
+    run::ToolError,
+};
 
 /// Other names of arguments, for tools that do not use them otherwise.
-const ALIASES: [(&str, &str); 3] = [
+const ALIASES: [(&str, &str); 10] = [
     ("prompt", "message"),
+    ("idea", "message"),
     ("description", "content"),
     ("assigned_to", "assignee_id"),
+    ("title", "name"),
+    ("name", "title"),
+    ("project", "project_id"),
+    ("requirement", "requirement_id"),
+    ("task", "task_id"),
+    ("repository", "repositories"),
 ];
+
+/// Names under which all arguments may come once more.
+const WRAPPERS: [&str; 5] = ["arguments", "args", "params", "parameters", "input"];
 
 /// How the names begin that say which thing is meant, or whether to do it at all.
 const DECISIVE: [&str; 7] = [
@@ -26,44 +39,70 @@ const DECISIVE: [&str; 7] = [
     "confirm",
 ];
 
-/// What a tool gets of its arguments, and the names of the rest.
-#[derive(Debug)]
-pub(super) struct Sifted {
-    pub(super) known: Arguments,
-    pub(super) ignored: Vec<String>,
-}
-
+/// What a tool gets of its arguments; notes say what became of the rest.
+///
 /// # Errors
-/// When an unknown argument must not be ignored.
-pub(super) fn sift(arguments: Arguments, schema: &JsonObject) -> Result<Sifted, ToolError> {
-    let properties = schema.get("properties").and_then(|all| all.as_object());
-    let has = |name: &str| properties.is_some_and(|all| all.contains_key(name));
-    let (mut known, others): (Arguments, Arguments) =
-        arguments.into_iter().partition(|(name, _)| has(name));
+/// When an unknown argument must not be ignored, or a known one means nothing.
+pub(super) fn sift(
+    arguments: Arguments,
+    fields: &Fields,
+    notes: &mut Vec<String>,
+) -> Result<Arguments, ToolError> {
+    let (mut known, others): (Arguments, Arguments) = unwrapped(arguments, fields)
+        .into_iter()
+        .partition(|(name, _)| fields.has(name));
     let mut ignored = Vec::new();
     for (name, value) in others {
-        match meant(&name).filter(|meant| has(meant) && !known.contains_key(*meant)) {
+        let vacant = |meant: &&str| match known.get(*meant) {
+            Some(serde_json::Value::String(text)) => says_nothing(text),
+            there => there.is_none_or(serde_json::Value::is_null),
+        };
+        match meant(&name, fields).filter(vacant).map(str::to_owned) {
             Some(meant) => {
-                known.insert(meant.to_owned(), value);
+                known.insert(meant, value);
             }
-            None if has("confirm") || is_decisive(&name) => return Err(refused(&name, properties)),
+            None if fields.closed || is_decisive(&name) => return Err(refused(&name, fields)),
             None => ignored.push(shown(&name)),
         }
     }
-    Ok(Sifted { known, ignored })
-}
-
-/// What the answer says of the arguments that were ignored.
-pub(super) fn remark(ignored: &[String]) -> String {
-    if ignored.is_empty() {
-        return String::new();
+    let read = fields.read(known, notes);
+    if !ignored.is_empty() {
+        notes.push(format!("Ignored, unknown here: {}.", ignored.join(", ")));
     }
-    format!("\n\nIgnored, unknown here: {}.", ignored.join(", "))
+    read
 }
 
-fn meant(alias: &str) -> Option<&'static str> {
-    let found = ALIASES.iter().find(|(name, _)| *name == alias);
-    found.map(|(_, meant)| *meant)
+/// The arguments themselves, where they came inside another object.
+fn unwrapped(mut arguments: Arguments, fields: &Fields) -> Arguments {
+    for wrapper in WRAPPERS.into_iter().filter(|name| !fields.has(name)) {
+        let Some(mut inner) = arguments.get(wrapper).and_then(object_in) else {
+            continue;
+        };
+        arguments.remove(wrapper);
+        // A whole call inside a call: the tool's own name is no argument.
+        arguments.retain(|_, value| value.as_str().and_then(canonical_name).is_none());
+        for (name, value) in arguments {
+            inner.entry(name).or_insert(value);
+        }
+        return inner;
+    }
+    arguments
+}
+
+/// The argument that a name means: in another spelling, or by another name.
+fn meant<'a>(name: &str, fields: &'a Fields) -> Option<&'a str> {
+    let plain = |name: &str| -> String {
+        let letters = name.chars().filter(char::is_ascii_alphanumeric);
+        letters.map(|c| c.to_ascii_lowercase()).collect()
+    };
+    let name = plain(name);
+    let spelled = |wanted: &str| fields.names().find(|known| plain(known) == wanted);
+    spelled(&name).or_else(|| {
+        let aliases = ALIASES.iter().filter(|(alias, _)| plain(alias) == name);
+        aliases
+            .filter_map(|(_, meant)| spelled(&plain(meant)))
+            .next()
+    })
 }
 
 fn is_decisive(name: &str) -> bool {
@@ -71,9 +110,8 @@ fn is_decisive(name: &str) -> bool {
     DECISIVE.iter().any(|start| name.starts_with(start))
 }
 
-fn refused(name: &str, properties: Option<&JsonObject>) -> ToolError {
-    let names: Vec<_> = properties.into_iter().flat_map(JsonObject::keys).collect();
-    let names = names.into_iter().map(String::as_str).collect::<Vec<_>>();
+fn refused(name: &str, fields: &Fields) -> ToolError {
+    let names: Vec<_> = fields.names().collect();
     let have = if names.is_empty() {
         "It takes no arguments.".to_owned()
     } else {
@@ -99,40 +137,73 @@ mod tests {
 
     use super::*;
 
-    fn object(value: Value) -> JsonObject {
-        serde_json::from_value(value).unwrap()
+    fn sifted(arguments: Value, schema: Value) -> Result<(Value, Vec<String>), ToolError> {
+        let mut notes = Vec::new();
+        let arguments = serde_json::from_value(arguments).unwrap();
+        let known = sift(arguments, &Fields::of(&schema), &mut notes)?;
+        Ok((known.into(), notes))
     }
 
-    fn sifted(arguments: Value, properties: Value) -> Result<Sifted, ToolError> {
-        let schema = object(json!({ "properties": properties }));
-        sift(object(arguments), &schema)
+    fn texts(names: &[&str]) -> Value {
+        let properties: serde_json::Map<_, _> = names
+            .iter()
+            .map(|name| ((*name).to_owned(), json!({"type": "string"})))
+            .collect();
+        json!({ "properties": properties })
     }
 
     #[test]
     fn unknown_arguments_are_ignored_and_named() {
-        let sifted = sifted(json!({"name": "x", "readiness": 3}), json!({"name": {}})).unwrap();
-        assert_eq!(Value::from(sifted.known), json!({"name": "x"}));
-        assert_eq!(
-            remark(&sifted.ignored),
-            "\n\nIgnored, unknown here: `readiness`."
-        );
-        assert_eq!(remark(&[]), "");
+        let (known, notes) =
+            sifted(json!({"name": "x", "readiness": 3}), texts(&["name"])).unwrap();
+        assert_eq!(known, json!({"name": "x"}));
+        assert_eq!(notes, ["Ignored, unknown here: `readiness`."]);
     }
 
     #[test]
     fn other_names_mean_the_argument_unless_it_is_there() {
-        let content = json!({"content": {}});
-        let renamed = sifted(json!({"description": "x"}), content.clone()).unwrap();
-        assert_eq!(Value::from(renamed.known), json!({"content": "x"}));
-        let both = sifted(json!({"description": "x", "content": "y"}), content).unwrap();
-        assert_eq!(Value::from(both.known), json!({"content": "y"}));
-        assert_eq!(both.ignored, ["`description`"]);
+        let content = || texts(&["content", "project_id"]);
+        for (sent, read) in [
+            (json!({"description": "x"}), json!({"content": "x"})),
+            (
+                json!({"Content": "x", "projectId": "1"}),
+                json!({"content": "x", "project_id": "1"}),
+            ),
+            (
+                json!({"description": "x", "content": ""}),
+                json!({"content": "x"}),
+            ),
+            (json!({"project": "1"}), json!({"project_id": "1"})),
+        ] {
+            assert_eq!(sifted(sent.clone(), content()).unwrap().0, read, "{sent}");
+        }
+        let (known, notes) =
+            sifted(json!({"description": "x", "content": "y"}), content()).unwrap();
+        assert_eq!(known, json!({"content": "y"}));
+        assert_eq!(notes, ["Ignored, unknown here: `description`."]);
+    }
+
+    #[test]
+    fn arguments_inside_another_object_are_taken_out() {
+        let whole = json!({"name": "x", "content": "y"});
+        for sent in [
+            json!({"arguments": whole}),
+            json!({"params": whole.to_string()}),
+            json!({"name": "capture_project_requirement", "arguments": whole}),
+            json!({"name": "x", "input": {"content": "y"}}),
+        ] {
+            let (known, notes) = sifted(sent.clone(), texts(&["name", "content"])).unwrap();
+            assert_eq!((known, notes.len()), (whole.clone(), 0), "{sent}");
+        }
+        let sent = json!({"name": "create_requirement", "arguments": {"content": "y"}});
+        let (known, _) = sifted(sent, texts(&["name", "content"])).unwrap();
+        assert_eq!(known, json!({"content": "y"}));
     }
 
     #[test]
     fn what_decides_is_never_ignored() {
         for name in ["projectId", "organization_id", "repo", "dry_run", "confirm"] {
-            let error = sifted(json!({ name: 1 }), json!({"name": {}})).unwrap_err();
+            let error = sifted(json!({ name: 1 }), texts(&["name"])).unwrap_err();
             let ToolError::Refused(text) = error else {
                 panic!("{error:?}");
             };
@@ -141,7 +212,8 @@ mod tests {
                 "{text}"
             );
         }
-        let deletion = json!({"confirm": {}});
+        let mut deletion = json!({"properties": {"confirm": {"type": "boolean"}}});
+        deletion["additionalProperties"] = false.into();
         assert!(sifted(json!({"confirm": true, "force": true}), deletion).is_err());
     }
 }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    args::{TaskStatus, paging},
+    args::{DEFAULT_LIMIT, MAX_LIMIT, TaskStatus, paging},
     definition::Definition,
     projects::choose,
     readback::shows,
@@ -89,18 +89,16 @@ impl Place {
     fn one(&self, task: Task) -> OneTask {
         OneTask {
             project_id: self.project.to_string(),
-            requirement_id: self.requirement.to_string(),
-            task,
+            task: task.named_once(),
         }
     }
 
     fn many(&self, tasks: Vec<Task>) -> TaskList {
         TaskList {
             project_id: self.project.to_string(),
-            requirement_id: self.requirement.to_string(),
-            tasks,
+            tasks: tasks.into_iter().map(Task::brief).collect(),
             has_more: None,
-            total: None,
+            next_page: None,
         }
     }
 
@@ -129,8 +127,6 @@ impl Place {
 struct OneTask {
     #[schemars(skip)]
     project_id: String,
-    #[schemars(skip)]
-    requirement_id: String,
     task: Task,
 }
 
@@ -138,25 +134,29 @@ struct OneTask {
 struct TaskList {
     #[schemars(skip)]
     project_id: String,
-    #[schemars(skip)]
-    requirement_id: String,
     tasks: Vec<Task>,
     #[serde(skip_serializing_if = "Option::is_none")]
     has_more: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(skip)]
-    total: Option<u64>,
+    next_page: Option<u32>,
 }
 
 #[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 struct List {
+    /// PROJ-n or UUID; default: the only one
     project_id: Option<ProjectRef>,
+    /// REQ-n or UUID
     requirement_id: RequirementRef,
+    /// Only these
     status: Option<TaskStatus>,
+    /// With the prompt of each
     #[serde(default)]
     include_content: bool,
+    /// Which page
+    #[schemars(range(min = 1), extend("default" = 1))]
     page: Option<u32>,
+    /// Per page
+    #[schemars(range(min = 1, max = MAX_LIMIT), extend("default" = DEFAULT_LIMIT))]
     limit: Option<u32>,
 }
 
@@ -185,22 +185,25 @@ async fn list(call: Call, wanted: List) -> Result<(String, TaskList), ToolError>
         None => render::task_line(item),
     };
     let text = render::list(&page, has_more, paging, "tasks", line);
+    call.note_all(render::remainder(&page, has_more, paging));
     Ok((
         text,
         TaskList {
             has_more,
-            total: page.total,
+            next_page: render::next_page(has_more, paging),
             ..place.many(page.items)
         },
     ))
 }
 
 #[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 #[expect(clippy::struct_field_names, reason = "the names of the arguments")]
 struct Get {
+    /// PROJ-n or UUID; default: the only one
     project_id: Option<ProjectRef>,
+    /// REQ-n or UUID
     requirement_id: RequirementRef,
+    /// TASK-n or UUID; default: the next to do
     task_id: Option<TaskRef>,
 }
 

@@ -117,8 +117,22 @@ async fn deletions_take_exactly_their_arguments() {
 #[tokio::test]
 async fn unknown_tool_is_a_protocol_error() {
     let world = World::new().await;
-    let error = world.try_call("frobnicate", json!({})).await.unwrap_err();
-    assert!(error.to_string().contains("-32602"), "{error}");
+    for (name, said) in [
+        ("frobnicate", "unknown tool: frobnicate; tools/list names"),
+        (
+            "create_requirment",
+            "unknown tool: create_requirment; did you mean create_requirement?",
+        ),
+        ("getProjectTask", "did you mean get_project_task?"),
+        ("", "unknown tool: ;"),
+    ] {
+        let error = world
+            .try_call(name, json!({}))
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("-32602") && error.contains(said), "{error}");
+    }
 }
 
 #[tokio::test]

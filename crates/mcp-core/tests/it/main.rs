@@ -8,10 +8,12 @@
     reason = "a test stops where it goes wrong"
 )]
 
+mod arguments;
 mod contract;
 mod faults;
 mod foreign;
 mod guard;
 mod happy;
+mod structure;
 mod support;
 mod wire;

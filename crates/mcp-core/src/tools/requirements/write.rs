@@ -8,7 +8,7 @@ use serde_json::{Map, json};
 use super::{
     super::{
         args::{Repositories, RequirementStatus, Text},
-        projects::choose,
+        projects::{choose, choose_for},
         readback::{Confirmed, Lookalike, accepted, created_since, perhaps, shows, unknown},
         render,
         run::{Call, ToolError},
@@ -24,13 +24,15 @@ use crate::{
 const PROMPT: std::ops::RangeInclusive<usize> = 10..=5000;
 
 #[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub(super) struct Create {
-    /// The rough idea, 10-5000 characters
+    /// The rough idea
+    #[schemars(length(min = 10, max = 5000), extend("format" = "markdown"))]
     pub(super) message: Text,
     /// owner/name, comma-separated; picks the project unless given
     pub(super) repositories: Option<Repositories>,
+    /// PROJ-n or UUID; default: the only one
     pub(super) project_id: Option<ProjectRef>,
+    /// Names of tags
     pub(super) tags: Option<Vec<Text>>,
 }
 
@@ -38,23 +40,19 @@ pub(super) async fn create(
     call: Call,
     wanted: Create,
 ) -> Result<(String, OneRequirement), ToolError> {
-    let by_repository = wanted.project_id.is_none() && call.default_project().is_none();
     let mut prompt = wanted.message.into_string();
-    if let Some(repositories) = wanted
-        .repositories
-        .as_ref()
-        .filter(|list| list.first().is_some())
-        && !by_repository
-    {
-        prompt = format!("{prompt}\n\nRepositories: {}", repositories.joined());
+    fits(&prompt)?;
+    let chosen = choose_for(&call, wanted.project_id, wanted.repositories.as_ref()).await?;
+    let project = chosen.project;
+    // What the project does not tell of them would be lost.
+    let named = wanted.repositories.iter().flat_map(Repositories::iter);
+    let unlinked: Vec<_> = named
+        .filter(|name| !chosen.linked.iter().any(|linked| linked == name))
+        .collect();
+    if !unlinked.is_empty() {
+        prompt = format!("{prompt}\n\nRepositories: {}", unlinked.join(", "));
+        fits(&prompt)?;
     }
-    let length = prompt.chars().count();
-    if !PROMPT.contains(&length) {
-        return Err(ToolError::Refused(format!(
-            "Bad argument `message`: BrainGrid takes 10 to 5000 characters, this has {length}."
-        )));
-    }
-    let project = choose(&call, wanted.project_id, wanted.repositories.as_ref()).await?;
     let mut body = Map::from_iter([("prompt".to_owned(), json!(prompt))]);
     insert(&mut body, "tags", wanted.tags);
     call.before_write().await?;
@@ -65,11 +63,14 @@ pub(super) async fn create(
         .await;
     match sent {
         Ok(Some(found)) => {
-            let text = format!("Created in {project}.\n{}", render::requirement(&found));
-            Ok((text, one(&project, found)))
+            let headline = format!("Created in {project}.");
+            let text = format!("{headline}\n{}", render::requirement(&found));
+            call.tell(headline);
+            Ok((text, one(&project, found.just_made())))
         }
         Ok(None) => {
             let text = accepted("list_project_requirements", &project);
+            call.tell(text.clone());
             Ok((text, one(&project, Requirement::default())))
         }
         Err(error) if error.is_unclear() => {
@@ -92,13 +93,28 @@ pub(super) async fn create(
     }
 }
 
+/// # Errors
+/// When BrainGrid would not take a prompt of this length.
+fn fits(prompt: &str) -> Result<(), ToolError> {
+    let length = prompt.chars().count();
+    if PROMPT.contains(&length) {
+        return Ok(());
+    }
+    Err(ToolError::Refused(format!(
+        "Bad argument `message`: BrainGrid takes 10 to 5000 characters, this has {length}."
+    )))
+}
+
 #[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub(super) struct Capture {
+    /// PROJ-n or UUID; default: the only one
     pub(super) project_id: Option<ProjectRef>,
+    /// A short title
     pub(super) name: Text,
-    /// Markdown
+    /// The spec in Markdown
+    #[schemars(extend("format" = "markdown"))]
     pub(super) content: Text,
+    /// Names of tags
     pub(super) tags: Option<Vec<Text>>,
     /// User UUID
     pub(super) assignee_id: Option<Text>,
@@ -125,6 +141,7 @@ pub(super) async fn capture(
         Ok(Some(found)) => (found, Confirmed::ByAnswer),
         Ok(None) => {
             let text = accepted("list_project_requirements", &project);
+            call.tell(text.clone());
             return Ok((text, one(&project, named(&name))));
         }
         Err(error) if error.is_unclear() => {
@@ -142,21 +159,27 @@ pub(super) async fn capture(
         Err(error) => return Err(no_project(error, &project)),
     };
     let found = found.without_content();
-    let text = format!(
-        "Saved in {project}{how}: {}",
-        render::requirement_line(&found)
-    );
-    Ok((text, one(&project, found)))
+    let headline = format!("Saved in {project}{how}");
+    let mut text = format!("{headline}: {}", render::requirement_line(&found));
+    if let Some(url) = &found.url {
+        text = format!("{text}\nURL: {url}");
+    }
+    call.tell(headline + ".");
+    Ok((text, one(&project, found.just_made())))
 }
 
 #[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub(super) struct Update {
+    /// PROJ-n or UUID; default: the only one
     pub(super) project_id: Option<ProjectRef>,
+    /// REQ-n or UUID
     pub(super) requirement_id: RequirementRef,
+    /// The new one
     pub(super) status: Option<RequirementStatus>,
+    /// The new title
     pub(super) name: Option<Text>,
     /// Markdown, replaces the spec
+    #[schemars(extend("format" = "markdown"))]
     pub(super) content: Option<Text>,
     /// User UUID
     pub(super) assignee_id: Option<Text>,
@@ -208,7 +231,8 @@ pub(super) async fn update(
     };
     let found = found.without_content();
     let text = format!("Updated{how}: {}", render::requirement_line(&found));
-    Ok((text, one(&project, found)))
+    call.tell(format!("Updated{how}."));
+    Ok((text, one(&project, found.brief())))
 }
 
 /// Whether the requirement is as the call wanted it.

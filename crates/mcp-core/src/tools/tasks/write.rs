@@ -18,9 +18,10 @@ use super::{
 use crate::{ApiError, ProjectRef, RequirementRef, TaskRef, braingrid::model::Task};
 
 #[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub(super) struct Breakdown {
+    /// PROJ-n or UUID; default: the only one
     pub(super) project_id: Option<ProjectRef>,
+    /// REQ-n or UUID
     pub(super) requirement_id: RequirementRef,
 }
 
@@ -87,17 +88,22 @@ pub(super) async fn breakdown(
             lines(&tasks)
         ),
     };
+    call.tell(text.lines().next().unwrap_or_default().replace(':', "."));
     Ok((text, place.many(tasks)))
 }
 
 #[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub(super) struct Create {
+    /// PROJ-n or UUID; default: the only one
     pub(super) project_id: Option<ProjectRef>,
+    /// REQ-n or UUID
     pub(super) requirement_id: RequirementRef,
+    /// A short title
     pub(super) title: Text,
     /// The prompt, Markdown
+    #[schemars(extend("format" = "markdown"))]
     pub(super) content: Option<Text>,
+    /// Its id in another tracker
     pub(super) external_id: Option<Text>,
 }
 
@@ -122,6 +128,7 @@ pub(super) async fn create(call: Call, wanted: Create) -> Result<(String, OneTas
         Ok(Some(task)) => (task, Confirmed::ByAnswer),
         Ok(None) => {
             let text = accepted("list_project_tasks", requirement);
+            call.tell(text.clone());
             return Ok((text, place.one(titled(&title))));
         }
         Err(error) if error.is_unclear() => {
@@ -144,19 +151,26 @@ pub(super) async fn create(call: Call, wanted: Create) -> Result<(String, OneTas
     };
     let task = task.without_content();
     let text = format!("Added to {requirement}{how}: {}", render::task_line(&task));
-    Ok((text, place.one(task)))
+    call.tell(format!("Added to {requirement}{how}."));
+    Ok((text, place.one(task.brief())))
 }
 
 #[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub(super) struct Update {
+    /// PROJ-n or UUID; default: the only one
     pub(super) project_id: Option<ProjectRef>,
+    /// REQ-n or UUID
     pub(super) requirement_id: RequirementRef,
+    /// TASK-n or UUID
     pub(super) task_id: TaskRef,
+    /// The new one
     pub(super) status: Option<TaskStatus>,
+    /// The new title
     pub(super) title: Option<Text>,
     /// Markdown, replaces the prompt
+    #[schemars(extend("format" = "markdown"))]
     pub(super) content: Option<Text>,
+    /// Its id in another tracker
     pub(super) external_id: Option<Text>,
 }
 
@@ -208,7 +222,8 @@ pub(super) async fn update(call: Call, wanted: Update) -> Result<(String, OneTas
     };
     let task = task.without_content();
     let text = format!("Updated{how}: {}", render::task_line(&task));
-    Ok((text, place.one(task)))
+    call.tell(format!("Updated{how}."));
+    Ok((text, place.one(task.brief())))
 }
 
 /// Whether the task is as the call wanted it.
@@ -229,15 +244,18 @@ fn is_changed(wanted: &Update, found: &Task) -> bool {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Delete {
+    /// PROJ-n or UUID; default: the only one
     pub(super) project_id: Option<ProjectRef>,
+    /// REQ-n or UUID
     pub(super) requirement_id: RequirementRef,
+    /// TASK-n or UUID
     pub(super) task_id: TaskRef,
     /// Must be true: the user agreed
     #[serde(default)]
     pub(super) confirm: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Deleted {
     pub(super) deleted: bool,
     pub(super) task_id: String,
@@ -276,6 +294,7 @@ pub(super) async fn delete(call: Call, wanted: Delete) -> Result<(String, Delete
         Err(error) => return Err(place.no_task(error, id)),
     };
     let text = format!("Deleted {id} of {requirement}{how}.");
+    call.tell(text.clone());
     Ok((
         text,
         Deleted {

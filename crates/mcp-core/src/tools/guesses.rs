@@ -92,7 +92,7 @@ async fn build(call: Call, wanted: Build) -> Result<(String, Guide), ToolError> 
         let _ = write!(text, "\n{}\n", render::task(task));
     }
     let guide = Guide {
-        requirement: requirement.named_once(),
+        requirement: requirement.just_made(),
         tasks: tasks.into_iter().map(Task::brief).collect(),
     };
     call.tell(HOW);

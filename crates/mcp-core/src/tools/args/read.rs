@@ -242,7 +242,10 @@ impl Field {
             };
             return Err(self.refused(reason, &example));
         }
-        if matches!(self.kind, Kind::Prose) && has_escaped_lines(&text) {
+        if !matches!(self.kind, Kind::Prose) && has_escaped_lines(&text) {
+            return Err(self.refused("it is one line, and holds several", &self.example()));
+        }
+        if has_escaped_lines(&text) {
             notes.push(format!(
                 "`\\n` in `{}` was read as a line break.",
                 self.name

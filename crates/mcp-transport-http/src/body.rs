@@ -45,6 +45,8 @@ where
 {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > limit {
+        // Read and dropped, so that a client which is still sending sees the answer and no broken pipe.
+        drain(pin!(Limited::new(body, limit.saturating_mul(4)))).await;
         return Err(BodyError::TooLarge);
     }
     let mut body = pin!(Limited::new(body, limit));

@@ -124,7 +124,9 @@ impl Call {
         }
         let from = self.default_project_from();
         let from = from.map_or_else(String::new, |from| format!(" ({from} names it)"));
-        Some(format!("Done in project {project}, the default here{from}."))
+        Some(format!(
+            "Done in project {project}, the default here{from}."
+        ))
     }
 
     pub(super) fn tool_names(&self) -> impl Iterator<Item = &str> {

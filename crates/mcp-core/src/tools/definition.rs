@@ -101,7 +101,7 @@ impl Definition {
             run: Arc::new(move |call, arguments| {
                 let mut notes = Vec::new();
                 let sifted = sieve::sift(arguments, &fields, &mut notes);
-                notes.into_iter().for_each(|note| call.note(note));
+                call.note_all(notes);
                 match sifted.and_then(args::parse::<A>) {
                     Ok(arguments) => run(call, arguments).map(|done| answer(done?)).boxed(),
                     Err(error) => std::future::ready(Err(error)).boxed(),

@@ -98,10 +98,8 @@ fn meant<'a>(name: &str, fields: &'a Fields) -> Option<&'a str> {
     let name = plain(name);
     let spelled = |wanted: &str| fields.names().find(|known| plain(known) == wanted);
     spelled(&name).or_else(|| {
-        let aliases = ALIASES.iter().filter(|(alias, _)| plain(alias) == name);
-        aliases
-            .filter_map(|(_, meant)| spelled(&plain(meant)))
-            .next()
+        let mut aliases = ALIASES.iter().filter(|(alias, _)| plain(alias) == name);
+        aliases.find_map(|(_, meant)| spelled(&plain(meant)))
     })
 }
 

@@ -152,6 +152,7 @@ async fn every_field_of_every_tool_takes_what_is_meant_and_refuses_what_is_not()
 }
 
 /// The kinds of field, each with what stands for one value.
+#[expect(clippy::too_many_lines, reason = "a table")]
 #[tokio::test]
 async fn spellings_of_a_value_are_that_value() {
     let world = world().await;

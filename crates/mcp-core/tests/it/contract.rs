@@ -86,7 +86,7 @@ async fn every_tool_says_what_it_does_and_what_happens_to_its_arguments() {
         );
         assert_eq!(tool.input_schema["type"], "object", "{}", tool.name);
         // Unknown ones are ignored with a note, but in what cannot be undone.
-        let closed = (tool.name == "delete_project_task").then(|| json!(false));
+        let closed = (tool.name == "delete_project_task").then_some(json!(false));
         let additional = tool.input_schema.get("additionalProperties");
         assert_eq!(additional, closed.as_ref(), "{}", tool.name);
         assert!(

@@ -138,8 +138,10 @@ introspection_cache = "${INTROSPECTION_CACHE}s"
       env: { PATH: process.env.PATH, HOME: process.env.HOME, ...strings(environment) },
       cwd: this.#directory, stdio: ['ignore', 'pipe', 'pipe'],
     });
-    child.stdout.pipe(file);
-    child.stderr.pipe(file);
+    // Both end in one file, which ends when both have: not with whichever is first.
+    child.stdout.pipe(file, { end: false });
+    child.stderr.pipe(file, { end: false });
+    child.on('close', () => file.end());
     child.on('error', (error) => file.write(String(error)));
     this.#children.push(child);
     return child;

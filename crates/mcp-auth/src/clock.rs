@@ -7,6 +7,7 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
+use futures::future::join_all;
 use reqwest::header::{AGE, DATE, HeaderMap};
 use tokio::sync::Mutex;
 use url::Url;
@@ -53,21 +54,23 @@ impl IssuerClock {
         })
     }
 
-    /// Asks, unless that was done a moment ago. What does not answer changes nothing.
-    pub(crate) async fn look(&self) {
+    /// Asks, unless that was done a moment ago, and says whether it asked. What does not answer
+    /// changes nothing.
+    pub(crate) async fn look(&self) -> bool {
         let mut asked_at = self.asked_at.lock().await;
         if asked_at.is_some_and(|at| at.elapsed() < PAUSE) {
-            return;
+            return false;
         }
         *asked_at = Some(Instant::now());
         let asked = self.client.head(self.url.clone()).timeout(PATIENCE);
         let Ok(answer) = asked.send().await else {
-            return;
+            return true;
         };
         if let Some(theirs) = date_of(answer.headers()) {
             let (ahead, at) = (difference(SystemTime::now(), theirs), Instant::now());
             self.seen.store(Some(Arc::new(Seen { ahead, at })));
         }
+        true
     }
 
     /// Seconds by which our clock is ahead of theirs, if that was seen lately.
@@ -81,7 +84,7 @@ impl TokenVerifier {
     /// What a refusal of these claims comes to: where our clock is wrong, as the issuers see it, and
     /// the token would be good by theirs, nobody can tell (503), and no login would help. That a far
     /// end's `Date` is wrong refuses nobody: it can only turn a 401 into a 503, and for no longer
-    /// than the token lived.
+    /// than the token lived, or than the clocks differ where it does not say when it was issued.
     pub(crate) async fn or_our_clock(
         &self,
         claims: &Claims,
@@ -91,17 +94,22 @@ impl TokenVerifier {
         if let Ok(issuer) = self.issuer_of(claims)
             && refused.is_about_time()
         {
-            issuer.clock.look().await;
+            // All of them, so that one cannot speak for several.
+            let looks = self.issuers().iter().map(|issuer| issuer.clock.look());
+            let looked = join_all(looks).await.contains(&true);
             if self
                 .ahead()
                 .is_some_and(|ahead| self.explains(ahead, claims, now))
             {
-                tracing::error!(
-                    issuer = issuer.config.issuer,
-                    ahead = self.ahead(),
-                    "this machine's clock differs from the issuers' by seconds that make good \
-                     tokens look bad: set it, for example with `timedatectl set-ntp true`"
-                );
+                // Not for each token: anybody can send some.
+                if looked {
+                    tracing::error!(
+                        issuer = issuer.config.issuer,
+                        ahead = self.ahead(),
+                        "this machine's clock differs from the issuers' by seconds that make good \
+                         tokens look bad: set it, for example with `timedatectl set-ntp true`"
+                    );
+                }
                 return AuthError::Unavailable {
                     reason: UnavailableReason::Clock,
                     retry_after: PAUSE,

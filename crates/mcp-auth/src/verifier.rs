@@ -159,7 +159,7 @@ impl TokenVerifier {
     pub async fn warm_up(&self) {
         let now = Instant::now();
         for issuer in self.issuers.iter() {
-            let ((), keys) = tokio::join!(issuer.clock.look(), issuer.keys.usable(now));
+            let (_, keys) = tokio::join!(issuer.clock.look(), issuer.keys.usable(now));
             drop(keys);
         }
     }

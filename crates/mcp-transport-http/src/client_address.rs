@@ -245,7 +245,9 @@ impl AddressRule {
         let mut last = None;
         // Several lines are one list (RFC 9110 section 5.3).
         for line in headers.get_all(name).iter().rev() {
-            for entry in line.to_str().ok()?.rsplit(',') {
+            // Entry by entry, so that bytes which are no text end the list where they stand.
+            for entry in line.as_bytes().rsplit(|byte| *byte == b',') {
+                let entry = str::from_utf8(entry).unwrap_or_default();
                 let Some(ip) = address(entry.trim()) else {
                     return last;
                 };
@@ -314,7 +316,7 @@ mod tests {
     fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
         let pair = |(name, value): &(&'static str, &str)| {
             let name = http::HeaderName::from_static(name);
-            (name, HeaderValue::from_str(value).unwrap())
+            (name, HeaderValue::from_bytes(value.as_bytes()).unwrap())
         };
         lines.iter().map(pair).collect()
     }
@@ -406,6 +408,13 @@ mod tests {
                 "10.0.0.1",
                 vec![(X, "203.0.113.9, rubbish, 10.2.3.4")],
                 "10.2.3.4",
+                true,
+            ),
+            (
+                "no text further left",
+                "10.0.0.1",
+                vec![(X, "\u{ff}, 203.0.113.9")],
+                "203.0.113.9",
                 true,
             ),
             ("empty", "10.0.0.1", vec![(X, "")], "10.0.0.1", false),

@@ -9,7 +9,7 @@ use std::fmt;
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
     hkdf::{HKDF_SHA256, KeyType, Prk, Salt},
-    hmac, rand,
+    hmac,
 };
 use mcp_auth::AccessToken;
 use zeroize::{Zeroize, Zeroizing};
@@ -86,7 +86,7 @@ impl Keyring {
     pub fn seal(&self, name: &str, plaintext: &[u8]) -> Result<Vec<u8>, SealError> {
         let key = &self.current;
         let mut nonce = [0; NONCE_LEN];
-        rand::fill(&mut nonce).map_err(|_| SealError)?;
+        getrandom::fill(&mut nonce).map_err(|_| SealError)?;
         let ciphertext = encrypt(&key.cipher, nonce, &key.associated_data(name), plaintext)?;
         let mut sealed = Vec::with_capacity(plaintext.len() + OVERHEAD);
         sealed.push(VERSION);
@@ -220,7 +220,7 @@ fn decrypt(
 )]
 pub fn random_key() -> Zeroizing<[u8; 32]> {
     let mut key = Zeroizing::new([0; 32]);
-    rand::fill(key.as_mut_slice()).expect("the system has randomness");
+    getrandom::fill(key.as_mut_slice()).expect("the system has randomness");
     key
 }
 

@@ -491,6 +491,14 @@ pub(crate) fn scope(value: &str) -> Parsed<String> {
             "name each scope, as the authorization server has it",
         );
     }
+    // Legal in a scope, and yet meant as something else: what follows would be part of the name.
+    if let Some(mark) = value.chars().find(|c| ";<>".contains(*c)) {
+        return refuse(
+            format!("{} holds {mark}", quoted(value)),
+            "separate entries by commas and scopes by blanks, and write names as the authorization \
+             server has them",
+        );
+    }
     let legal = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\';
     if !value.is_empty() && value.chars().all(legal) {
         return Ok(value.to_owned());

@@ -112,6 +112,11 @@ fn a_wildcard_or_a_stranger_in_a_list_is_never_without_a_word() {
         ("TOOL_SCOPES", "read=a,read=b", "read=FIRST SECOND"),
         ("TOOL_SCOPES", "*=a", "no wildcards"),
         ("TOOL_SCOPES", "write=*", "no scope that means all"),
+        (
+            "TOOL_SCOPES",
+            "read=a;write=b",
+            "separate entries by commas",
+        ),
         ("SCOPE_HIERARCHY", "a=b", "without effect"),
         ("OAUTH_SCOPES", "*", "no scope that means all"),
         (

@@ -77,8 +77,6 @@ impl Accept {
             return response;
         }
         let (mut parts, body) = response.into_parts();
-        // What else was to be done with the body was about the other form.
-        parts.extensions.clear();
         // Our own bodies cannot fail.
         let Ok(collected) = body.collect().await;
         let bytes = collected.to_bytes();

@@ -25,9 +25,9 @@ use crate::{
     drain::InFlight,
     finish::finish,
     origin::{Refused, is_preflight, preflight},
-    preview::{PreviewError, RequestPreview},
+    preview::{PreviewError, RequestPreview, Strange},
     protocol,
-    refusal::{method_not_allowed, refusal},
+    refusal::{self, method_not_allowed, refusal},
     router::Inner,
     stop::{Phase, unless_over},
 };
@@ -106,14 +106,17 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
                     protocol::not_acceptable(preview.id)
                 } else {
                     let begun = Instant::now();
-                    let response = self.message(parts, &bytes, &preview, granted).await;
+                    let id = line.request_id();
+                    let mut response = self.message(parts, &bytes, &preview, granted, id).await;
+                    // Before it takes another form.
+                    refusal::finish(&mut response, id);
                     let response = accept.give(response).await;
                     line.handled(begun.elapsed());
                     response
                 }
             }
             Err(PreviewError::Batch) if batch::is_offered(&parts.headers) => {
-                let answers = self.batch(parts, &bytes, granted).await;
+                let answers = self.batch(parts, &bytes, granted, line.request_id()).await;
                 accept.give(answers).await
             }
             Err(reason) => protocol::no_message(reason, &bytes),
@@ -219,19 +222,23 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         bytes: &Bytes,
         preview: &RequestPreview<'_>,
         granted: &[String],
+        request_id: &str,
     ) -> Response<BoxedBody> {
         if let Err(required) = (self.scope_rule)(preview, granted) {
             return self.challenger.insufficient_scope(&required);
+        }
+        if preview.is_request && preview.strange == Some(Strange::Cursor) {
+            return protocol::strange_cursor(preview.id);
         }
         let direct = self.direct.as_ref();
         let call = direct.and_then(|direct| direct.take(&parts.headers, preview));
         let work = pin!(async {
             match (direct, call) {
-                (Some(direct), Some(call)) => direct.answer(call, parts).await,
+                (Some(direct), Some(call)) => direct.answer(call, parts, request_id).await,
                 _ => {
                     let legacy = preview.protocol_version.is_none();
                     let request = Request::from_parts(parts, Full::new(bytes.clone()));
-                    self.run(request, legacy).await
+                    refusal::identify(self.run(request, legacy).await, request_id).await
                 }
             }
         });
@@ -247,7 +254,13 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
     }
 
     /// The messages of a batch, one after the other. A missing scope refuses the whole batch.
-    async fn batch(&self, parts: Parts, bytes: &Bytes, granted: &[String]) -> Response<BoxedBody> {
+    async fn batch(
+        &self,
+        parts: Parts,
+        bytes: &Bytes,
+        granted: &[String],
+        request_id: &str,
+    ) -> Response<BoxedBody> {
         let Some(messages) = batch::split(bytes) else {
             return protocol::no_message(PreviewError::Batch, &[]);
         };
@@ -266,17 +279,19 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         let mut answers = Joined::new(&self.config.memory);
         for (message, preview) in messages.iter().zip(&previews) {
             let is_full = answers.len() > self.config.max_batch_bytes;
-            let answer = match preview {
+            let mut answer = match preview {
                 Ok(preview) if is_full || !self.config.memory.has_room() => {
                     protocol::left_out(preview.id)
                 }
                 // 2025-03-26, lifecycle: the handshake stands alone.
                 Ok(preview) if preview.method != "initialize" => {
-                    self.message(parts.clone(), message, preview, granted).await
+                    self.message(parts.clone(), message, preview, granted, request_id)
+                        .await
                 }
                 Ok(_) => protocol::no_message(PreviewError::Invalid, message),
                 Err(reason) => protocol::no_message(*reason, message),
             };
+            refusal::finish(&mut answer, request_id);
             answers.add(answer).await;
         }
         answers.finish()

@@ -33,6 +33,7 @@ use crate::{
     body::{self, BoxedBody},
     finish::finish,
     preview::RequestPreview,
+    refusal,
 };
 
 /// How a parameter of a tool says that a header repeats it (SEP-2243).
@@ -134,6 +135,7 @@ impl<H: ServerHandler> Direct<H> {
         &self,
         mut call: Box<DirectCall>,
         parts: Parts,
+        request_id: &str,
     ) -> Response<BoxedBody> {
         call.context.extensions.insert(parts);
         let (id, modern) = (call.context.id.clone(), call.modern);
@@ -145,19 +147,22 @@ impl<H: ServerHandler> Direct<H> {
                 cancelled.cancel();
             }
         };
-        let (status, message) = match finish(work, left).await {
-            Some(Ok(result)) => (StatusCode::OK, ServerJsonRpcMessage::response(result, id)),
-            Some(Err(error)) => (
-                if modern {
+        match finish(work, left).await {
+            Some(Ok(result)) => {
+                let message = ServerJsonRpcMessage::response(result, id);
+                body::json(StatusCode::OK, &message)
+            }
+            Some(Err(error)) => {
+                let status = if modern {
                     status_of(error.code)
                 } else {
                     StatusCode::OK
-                },
-                ServerJsonRpcMessage::error(error, Some(id)),
-            ),
-            None => return body::empty(StatusCode::INTERNAL_SERVER_ERROR),
-        };
-        body::json(status, &message)
+                };
+                let message = ServerJsonRpcMessage::error(error, Some(id));
+                refusal::identify(body::json(status, &message), request_id).await
+            }
+            None => body::empty(StatusCode::INTERNAL_SERVER_ERROR),
+        }
     }
 
     fn peers(&self) -> &[Peer<RoleServer>] {

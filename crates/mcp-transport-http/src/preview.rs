@@ -26,8 +26,19 @@ pub struct RequestPreview<'a> {
     pub(crate) id: Option<&'a RawValue>,
     /// `params` as they were sent.
     pub(crate) params: Option<&'a RawValue>,
+    /// What no method has.
+    pub(crate) strange: Option<Strange>,
     /// Whether it has parts of a response, too.
     pub(crate) is_mixed: bool,
+}
+
+/// What is in the parameters of a message, and fits no method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Strange {
+    /// `params`, or their `_meta`, that are no object.
+    Params,
+    /// A list's cursor that is no text, which the SDK would not see.
+    Cursor,
 }
 
 /// Why a body is no message for this endpoint.
@@ -64,6 +75,8 @@ struct Params<'a> {
     name: Option<&'a RawValue>,
     #[serde(borrow, rename = "_meta", default)]
     meta: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    cursor: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize, Default)]
@@ -76,7 +89,7 @@ struct Meta<'a> {
 }
 
 /// Tells what is absent from what is there and null.
-fn present<'de, D: serde::Deserializer<'de>>(
+pub(crate) fn present<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
@@ -108,12 +121,6 @@ impl<'a> RequestPreview<'a> {
         Self::parse(body).ok()
     }
 
-    /// Whether `params` are there and no object, as those of every method are.
-    pub(crate) fn has_strange_params(&self) -> bool {
-        let params = self.params.map(RawValue::get);
-        params.is_some_and(|params| !params.starts_with('{') && params != "null")
-    }
-
     /// Reads what the gate needs to know; who answers decodes the rest.
     pub(crate) fn parse(body: &'a [u8]) -> Result<Self, PreviewError> {
         match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
@@ -135,6 +142,16 @@ impl<'a> RequestPreview<'a> {
         let raw_params = message.params;
         let params = params(raw_params)?;
         let method = message.method.unwrap_or_default();
+        let begins = |value: Option<&RawValue>, with| {
+            value.is_none_or(|value| value.get().starts_with(with))
+        };
+        let strange = if !begins(raw_params, '{') || !begins(params.meta, '{') {
+            Some(Strange::Params)
+        } else if method.ends_with("/list") && !begins(params.cursor, '"') {
+            Some(Strange::Cursor)
+        } else {
+            None
+        };
         let tool = params.name.filter(|_| method == "tools/call");
         let tool = tool.and_then(|name| serde_json::from_str(name.get()).ok());
         let meta: Option<Meta<'a>> = params
@@ -151,6 +168,7 @@ impl<'a> RequestPreview<'a> {
             traceparent,
             id: message.id,
             params: raw_params,
+            strange,
             is_mixed: message.result.is_some() || message.error.is_some(),
         })
     }
@@ -237,6 +255,32 @@ mod tests {
                 Some(PreviewError::Invalid),
                 "{twice}"
             );
+        }
+    }
+
+    #[test]
+    fn params_that_fit_no_method_are_seen() {
+        for (params, list, call) in [
+            ("{}", None, None),
+            ("null", None, None),
+            (r#"{"_meta":null,"cursor":null}"#, None, None),
+            (r#"{"_meta":{},"cursor":"x"}"#, None, None),
+            ("[]", Some(Strange::Params), Some(Strange::Params)),
+            ("7", Some(Strange::Params), Some(Strange::Params)),
+            (r#""x""#, Some(Strange::Params), Some(Strange::Params)),
+            (
+                r#"{"_meta":7}"#,
+                Some(Strange::Params),
+                Some(Strange::Params),
+            ),
+            (r#"{"cursor":7}"#, Some(Strange::Cursor), None),
+            (r#"{"cursor":{}}"#, Some(Strange::Cursor), None),
+        ] {
+            for (method, expected) in [("tools/list", list), ("tools/call", call)] {
+                let body =
+                    format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#);
+                assert_eq!(parse(&body).unwrap().strange, expected, "{body}");
+            }
         }
     }
 

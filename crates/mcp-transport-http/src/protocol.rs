@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::{
     body::{self, BodyError, BoxedBody},
     memory::RETRY_AFTER,
-    preview::{PreviewError, RequestPreview, id_in},
+    preview::{PreviewError, RequestPreview, Strange, id_in},
     refusal::rpc_error,
 };
 
@@ -143,6 +143,13 @@ pub(crate) fn unfinished(id: Option<&RawValue>) -> Response<BoxedBody> {
     error(StatusCode::OK, id, INTERNAL_ERROR, message)
 }
 
+/// A list that is asked for from a place which no answer ever named.
+pub(crate) fn strange_cursor(id: Option<&RawValue>) -> Response<BoxedBody> {
+    let message =
+        "the cursor is no text: leave it out, or send the nextCursor of an earlier answer";
+    error(StatusCode::OK, id, INVALID_PARAMS, message)
+}
+
 /// A body of another media type than JSON.
 pub(crate) fn not_json() -> Response<BoxedBody> {
     error(
@@ -171,7 +178,7 @@ pub(crate) fn mend(
         // The Content-Type was checked before: this is a message that does not decode.
         StatusCode::UNSUPPORTED_MEDIA_TYPE => (
             bad_request,
-            if preview.has_strange_params() {
+            if preview.strange == Some(Strange::Params) {
                 INVALID_PARAMS
             } else {
                 INVALID_REQUEST

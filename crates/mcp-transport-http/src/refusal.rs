@@ -1,13 +1,20 @@
-//! The bodies of refusals. Each holds the id of its request, for that is what users can show.
+//! The bodies of refusals, and of errors that others have written. Each holds the id of its request, for that is what users can show.
 
 use bytes::Bytes;
 use http::{
     HeaderValue, Response, StatusCode,
     header::{ALLOW, CONTENT_TYPE},
 };
-use serde::Serialize;
+use http_body::Frame;
+use http_body_util::BodyExt as _;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, value::RawValue};
 
-use crate::body::{self, BoxedBody};
+use crate::{
+    batch::is_event_stream,
+    body::{self, BoxedBody},
+    preview::present,
+};
 
 /// The members of RFC 6749 section 5.2: clients read any refusal as an OAuth error, and show a parse
 /// error where `error` is no text.
@@ -77,6 +84,82 @@ pub(crate) fn finish(response: &mut Response<BoxedBody>, request_id: &str) {
     *response.body_mut() = body::full(bytes);
 }
 
+/// An error of JSON-RPC as it is on the wire. Whatever has other members is left as it is, which is
+/// seen at the first of them: a result is not read.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RpcError<'a> {
+    #[serde(borrow)]
+    jsonrpc: &'a RawValue,
+    #[serde(borrow, default, deserialize_with = "present")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: RpcErrorObject<'a>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RpcErrorObject<'a> {
+    #[serde(borrow)]
+    code: &'a RawValue,
+    #[serde(borrow)]
+    message: &'a RawValue,
+    #[serde(default)]
+    data: Option<Value>,
+}
+
+/// An answer that the SDK or the handler has made: with the id, where it is an error of JSON-RPC.
+pub(crate) async fn identify(
+    response: Response<BoxedBody>,
+    request_id: &str,
+) -> Response<BoxedBody> {
+    if is_event_stream(&response) {
+        let id = request_id.to_owned();
+        return response.map(|body| {
+            let identified = move |frame: Frame<Bytes>| match frame.into_data() {
+                Ok(event) => Frame::data(event_with_id(&event, &id).map_or(event, Bytes::from)),
+                Err(frame) => frame,
+            };
+            body.map_frame(identified).boxed()
+        });
+    }
+    let (parts, body) = response.into_parts();
+    // Our own bodies cannot fail.
+    let Ok(collected) = body.collect().await;
+    let bytes = collected.to_bytes();
+    let bytes = with_id(&bytes, request_id).map_or(bytes, Bytes::from);
+    Response::from_parts(parts, body::full(bytes))
+}
+
+/// The error with the id beside what its `data` hold; `None` for what is no error.
+fn with_id(message: &[u8], request_id: &str) -> Option<Vec<u8>> {
+    let mut message: RpcError<'_> = serde_json::from_slice(message).ok()?;
+    let mut data = match message.error.data.take() {
+        None => Map::new(),
+        Some(Value::Object(data)) => data,
+        Some(other) => Map::from_iter([("data".to_owned(), other)]),
+    };
+    data.insert("request_id".to_owned(), request_id.into());
+    message.error.data = Some(data.into());
+    serde_json::to_vec(&message).ok()
+}
+
+/// The same for an event of a stream, which comes as a whole.
+fn event_with_id(event: &[u8], request_id: &str) -> Option<Vec<u8>> {
+    let (before, rest) = std::str::from_utf8(event).ok()?.split_once("data:")?;
+    let (data, after) = rest.split_once('\n')?;
+    let message = with_id(data.as_bytes(), request_id)?;
+    let parts = [
+        before.as_bytes(),
+        b"data: ",
+        &message,
+        b"\n",
+        after.as_bytes(),
+    ];
+    Some(parts.concat())
+}
+
 /// Another method is needed.
 pub(crate) fn method_not_allowed(allowed: &'static str) -> Response<BoxedBody> {
     let text = format!("this path answers {allowed} only");
@@ -90,13 +173,56 @@ pub(crate) fn method_not_allowed(allowed: &'static str) -> Response<BoxedBody> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http_body_util::BodyExt as _;
     use serde_json::{Value, json};
 
     async fn body_of(mut response: Response<BoxedBody>) -> Value {
         finish(&mut response, "an-id");
         let Ok(body) = response.into_body().collect().await;
         serde_json::from_slice(&body.to_bytes()).unwrap()
+    }
+
+    #[test]
+    fn an_error_of_others_gets_the_id_and_keeps_what_it_has() {
+        let id = "an-id";
+        for (given, data) in [
+            ("", json!({"request_id": id})),
+            (r#","data":null"#, json!({"request_id": id})),
+            (r#","data":{}"#, json!({"request_id": id})),
+            (
+                r#","data":{"supported":["x"]}"#,
+                json!({"supported": ["x"], "request_id": id}),
+            ),
+            (r#","data":["x"]"#, json!({"data": ["x"], "request_id": id})),
+        ] {
+            for number in ["", r#""id":"é\"","#, r#""id":7,"#, r#""id":null,"#] {
+                let error = format!(
+                    r#"{{"jsonrpc":"2.0",{number}"error":{{"code":-1,"message":"\n}}"{given}}}}}"#
+                );
+                let mut expected: Value = serde_json::from_str(&error).unwrap();
+                expected["error"]["data"] = data.clone();
+                let identified = with_id(error.as_bytes(), id).unwrap();
+                let identified: Value = serde_json::from_slice(&identified).unwrap();
+                assert_eq!(identified, expected);
+                let event = format!("event: message\nid: 1\ndata: {error}\n\n");
+                let event = event_with_id(event.as_bytes(), id).unwrap();
+                let event = String::from_utf8(event).unwrap();
+                let data = event.strip_prefix("event: message\nid: 1\ndata: ").unwrap();
+                let data = data.strip_suffix("\n\n").unwrap();
+                assert_eq!(serde_json::from_str::<Value>(data).unwrap(), expected);
+            }
+        }
+        for other in [
+            r#"{"jsonrpc":"2.0","id":1,"result":{"error":{"code":1,"message":"x"}}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"x"},"more":1}"#,
+            r#"{"jsonrpc":"2.0","method":"error"}"#,
+            "",
+            "plain text",
+        ] {
+            assert_eq!(with_id(other.as_bytes(), id), None, "{other}");
+            let event = format!("data: {other}\n\n");
+            assert_eq!(event_with_id(event.as_bytes(), id), None, "{other}");
+        }
+        assert_eq!(event_with_id(b": keep-alive\n\n", id), None);
     }
 
     #[tokio::test]

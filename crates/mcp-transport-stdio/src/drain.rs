@@ -14,6 +14,7 @@ use rmcp::model::{
 };
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -32,6 +33,8 @@ const UNFINISHED: &str = "outcome unknown: this server stopped before the call w
 /// Wraps a transport.
 pub(crate) struct Draining<T> {
     inner: T,
+    /// What was taken out of the input of `inner`, to be received in its place.
+    misfits: UnboundedReceiver<RxJsonRpcMessage<RoleServer>>,
     stopping: watch::Receiver<bool>,
     /// Requests without an answer yet.
     open: watch::Sender<HashSet<RequestId>>,
@@ -40,7 +43,7 @@ pub(crate) struct Draining<T> {
 
 #[derive(Clone, Copy)]
 enum Phase {
-    /// Nothing but probes so far.
+    /// Nothing but probes and refused requests so far.
     Opening,
     Serving,
     /// No more is read; what is under way has until then.
@@ -49,10 +52,15 @@ enum Phase {
 
 impl<T: Transport<RoleServer>> Draining<T> {
     /// Ends with `inner`, or when `stopping` becomes true.
-    pub(crate) fn new(inner: T, stopping: watch::Receiver<bool>) -> Self {
+    pub(crate) fn new(
+        inner: T,
+        misfits: UnboundedReceiver<RxJsonRpcMessage<RoleServer>>,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
         let (open, _) = watch::channel(HashSet::new());
         Self {
             inner,
+            misfits,
             stopping,
             open,
             phase: Phase::Opening,
@@ -64,6 +72,7 @@ impl<T: Transport<RoleServer>> Draining<T> {
         tokio::select! {
             biased;
             () = stop(&mut self.stopping) => None,
+            Some(misfit) = self.misfits.recv() => Some(misfit),
             message = self.inner.receive() => message,
         }
     }
@@ -72,8 +81,14 @@ impl<T: Transport<RoleServer>> Draining<T> {
     fn note(&mut self, message: &RxJsonRpcMessage<RoleServer>) -> bool {
         match message {
             JsonRpcMessage::Request(request) => {
-                use ClientRequest::{DiscoverRequest, PingRequest, SubscriptionsListenRequest};
-                if !matches!(request.request, PingRequest(_) | DiscoverRequest(_)) {
+                use ClientRequest::{
+                    CustomRequest, DiscoverRequest, PingRequest, SubscriptionsListenRequest,
+                };
+                // What the SDK cannot read opens nothing either.
+                if !matches!(
+                    request.request,
+                    PingRequest(_) | DiscoverRequest(_) | CustomRequest(_)
+                ) {
                     self.phase = Phase::Serving;
                 }
                 // It is open for as long as the client listens.

@@ -15,6 +15,7 @@
 
 mod credentials;
 mod drain;
+mod misfit;
 mod serve;
 
 pub use credentials::StaticToken;

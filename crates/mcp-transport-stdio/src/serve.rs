@@ -8,9 +8,10 @@ use rmcp::ServerHandler;
 use rmcp::service::{QuitReason, ServerInitializeError, serve_server};
 use rmcp::transport::async_rw::AsyncRwTransport;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::drain::Draining;
+use crate::misfit::Sifted;
 
 /// What a process that serves over stdio has for its whole stop: clients end theirs with a signal, and
 /// kill it two seconds later.
@@ -62,7 +63,9 @@ where
     W: AsyncWrite + Send + Unpin + 'static,
 {
     let (stop, stopping) = watch::channel(false);
-    let transport = Draining::new(AsyncRwTransport::new_server(input, output), stopping);
+    let (misfits, taken_out) = mpsc::unbounded_channel();
+    let inner = AsyncRwTransport::new_server(Sifted::new(input, misfits), output);
+    let transport = Draining::new(inner, taken_out, stopping);
     let mut service = pin!(run(handler, transport));
     tokio::select! {
         outcome = &mut service => return outcome,

@@ -1,7 +1,7 @@
 //! One thing said in several ways: paths, headers, parameters, as clients and proxies send them.
 
 use mcp_test_support::{
-    ServerProcess,
+    ServerProcess, Source,
     client::{Generation, RawAnswer, RawHttp, RawRequest, RawStdio},
 };
 use serde_json::{Value, json};
@@ -219,7 +219,19 @@ fn wrong_params() -> Vec<(&'static str, Option<Value>)> {
             wrong.push((method, Some(params)));
         }
     }
+    for method in [
+        "tools/list",
+        "resources/list",
+        "prompts/list",
+        "resources/templates/list",
+    ] {
+        for cursor in [json!(7), json!([]), json!({}), json!(true)] {
+            wrong.push((method, Some(json!({"cursor": cursor}))));
+        }
+        wrong.push((method, Some(json!({"_meta": 7}))));
+    }
     for params in [
+        json!({"name": "list_projects", "_meta": []}),
         json!({"name": 7}),
         json!({"name": null}),
         json!({"name": "list_projects", "arguments": []}),
@@ -271,6 +283,12 @@ async fn wrong_params_are_not_an_unknown_method() {
         let answer = modern.body(body.clone()).send().await.unwrap();
         assert_eq!(answer.error_code(), Some(-32602), "{body}: {}", answer.body);
     }
+    for cursor in [json!(7), json!([]), json!({})] {
+        let params = json!({"cursor": cursor});
+        let request = client_of(&server).request(Generation::Modern, "tools/list", params);
+        let answer = request.bearer(&token).send().await.unwrap();
+        assert_eq!(answer.error_code(), Some(-32602), "{}", answer.body);
+    }
     for revision in &REVISIONS[..4] {
         for (body, code) in [
             (message(&json!(1), "no/such", None), -32601),
@@ -316,19 +334,32 @@ async fn wrong_params_are_not_an_unknown_method_over_stdio() {
     let command = world.stdio_command();
     let command = command.env("BRAINGRID_API_TOKEN", world.token("user_ada", "org_ada"));
     let mut stdio = RawStdio::start(&command).unwrap();
+    // Before the handshake, too, and that is not lost by it.
+    let early = message(&json!(99), "tools/list", Some(&json!([])));
+    stdio.send_line(&early).await.unwrap();
+    let answer = stdio.answer(99, LIMIT).await.unwrap();
+    assert_eq!(answer["error"]["code"], -32602, "{answer}");
+    let notification = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+    stdio.send_line(notification).await.unwrap();
     stdio.initialize().await.unwrap();
     let wrong = wrong_params().into_iter();
-    let unknown = [("no/such", None), ("no/such", Some(json!({})))];
+    let unknown = [
+        None,
+        Some(json!({})),
+        Some(json!([])),
+        Some(json!("x")),
+        Some(json!(7)),
+    ];
+    let unknown = unknown.map(|params| ("no/such", params));
     let cases = wrong
         .map(|case| (case, -32602))
         .chain(unknown.map(|case| (case, -32601)));
     for (id, ((method, params), code)) in (100_u64..).zip(cases) {
-        // The handshake is over; another one is a matter of its own. And what is no object is refused
-        // by the transport, which does not know of which request.
+        // The handshake is over; another one is a matter of its own.
         let is_object = params
             .as_ref()
             .is_none_or(|params| params.is_object() || params.is_null());
-        if method == "initialize" || !is_object {
+        if method == "initialize" && is_object {
             continue;
         }
         let line = message(&json!(id), method, params.as_ref());
@@ -336,6 +367,18 @@ async fn wrong_params_are_not_an_unknown_method_over_stdio() {
         let answer = stdio.answer(id, LIMIT).await.unwrap();
         assert_eq!(answer["error"]["code"], code, "{line}: {answer}");
     }
+    for cursor in [json!(7), json!([]), json!({})] {
+        let params = json!({"cursor": cursor});
+        let asked = stdio.request(Generation::Modern, "tools/list", params);
+        let answer = asked.await.unwrap();
+        assert_eq!(answer["error"]["code"], -32602, "{answer}");
+    }
+    let output = stdio.output().entries();
+    let mut answers = output.iter().filter(|line| line.source == Source::Stdout);
+    assert!(
+        answers.all(|line| line.text.contains(r#""id":"#)),
+        "{output:?}"
+    );
     assert!(stdio.close(LIMIT).await.unwrap().success());
 }
 

@@ -16,6 +16,7 @@ use crate::{
 
 const JSON: (&str, &str) = ("application", "json");
 const STREAM: (&str, &str) = ("text", "event-stream");
+const BOTH: &str = "application/json, text/event-stream";
 
 /// What a client takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,18 @@ pub(crate) struct Accept {
 impl Accept {
     /// By its headers; everything, where they say nothing.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let mut said = headers.get_all(ACCEPT).iter();
+        // What the protocol asks of clients, in the words of its SDKs.
+        if said
+            .next()
+            .is_some_and(|line| line.as_bytes() == BOTH.as_bytes())
+            && said.next().is_none()
+        {
+            return Self {
+                json: true,
+                stream: true,
+            };
+        }
         let lines = headers
             .get_all(ACCEPT)
             .iter()
@@ -63,8 +76,7 @@ impl Accept {
 
     /// What is behind this asks for both, and is told both.
     pub(crate) fn settle(headers: &mut HeaderMap) {
-        let both = HeaderValue::from_static("application/json, text/event-stream");
-        headers.insert(ACCEPT, both);
+        headers.insert(ACCEPT, HeaderValue::from_static(BOTH));
     }
 
     /// The answer in a form that the client takes. Errors of the protocol stay what they are.

@@ -17,6 +17,13 @@ const OF_OBSERVERS: [&str; 2] = ["x-request-id", "traceparent"];
 /// Makes one line of what is said twice alike. Gives back the header of the message that has two
 /// values; `Authorization`, `Origin` and `Content-Type` that have two are refused where they are read.
 pub(crate) fn fold(headers: &mut HeaderMap) -> Option<&'static str> {
+    let says_two = |(name, value): (&HeaderName, &HeaderValue)| {
+        value.as_bytes().contains(&b',') && is_folded(name)
+    };
+    // Most requests say everything once: one walk without a look-up.
+    if headers.len() == headers.keys_len() && !headers.iter().any(says_two) {
+        return None;
+    }
     for name in [AUTHORIZATION, ORIGIN, CONTENT_TYPE] {
         fold_one(headers, &name);
     }
@@ -32,6 +39,12 @@ pub(crate) fn fold(headers: &mut HeaderMap) -> Option<&'static str> {
         }
     }
     contradicted
+}
+
+fn is_folded(name: &HeaderName) -> bool {
+    [AUTHORIZATION, ORIGIN, CONTENT_TYPE].contains(name)
+        || OF_OBSERVERS.contains(&name.as_str())
+        || OF_THE_MESSAGE.contains(&name.as_str())
 }
 
 /// Whether the header has one value at most, which then stands in one line.

@@ -16,7 +16,7 @@ pub type Room = Box<dyn Send + Sync>;
 const SMALL: usize = 64 * 1024;
 
 /// What an answer takes in all, in its own size: as it came, decoded, as text and as structure, and
-/// these two as they leave. Measured with answers of 7 MiB.
+/// these two as they leave. An estimate, not measured.
 const COPIES: usize = 8;
 
 /// Room comes back when others are done; the limit of the whole call ends the waiting before this.

@@ -186,7 +186,13 @@ async fn walk_http(
     findings.extend(store::redis_and_keys(&http.session).await);
     findings.push(upstream::reachable(client, &api).await);
     findings.extend(edge::examine(client, &http).await);
-    let called = match token(&http, args).await {
+    let token = args.token_file.as_deref().map(token_of);
+    #[cfg(feature = "login")]
+    let token = match token {
+        None if args.login => Some(log_in(&http).await),
+        token => token,
+    };
+    let called = match token {
         None => None,
         Some(Ok(token)) => Some(call::walk(client, &http, &token).await),
         Some(Err(finding)) => Some(call::Walk {
@@ -210,19 +216,6 @@ impl DoctorArgs {
     fn calls(&self) -> bool {
         self.token_file.is_some()
     }
-}
-
-/// The token for a call, where one was asked for.
-async fn token(http: &HttpSettings, args: &DoctorArgs) -> Option<Result<SecretString, Finding>> {
-    if let Some(file) = &args.token_file {
-        return Some(token_of(file));
-    }
-    #[cfg(feature = "login")]
-    if args.login {
-        return Some(log_in(http).await);
-    }
-    let _ = http;
-    None
 }
 
 fn token_of(file: &Path) -> Result<SecretString, Finding> {

@@ -48,13 +48,6 @@ pub(crate) struct StdioSettings {
     /// The organization to work in, when it is chosen.
     pub(crate) organization: Option<String>,
     /// The user's own login.
-    #[cfg_attr(
-        not(feature = "login"),
-        expect(
-            dead_code,
-            reason = "read, so that its mistakes are told, but not used"
-        )
-    )]
     pub(crate) login: Box<LoginSettings>,
 }
 

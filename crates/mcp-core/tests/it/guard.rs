@@ -101,17 +101,35 @@ async fn deletions_take_exactly_their_arguments() {
     for more in [
         json!({}),
         json!({"confirm": false}),
-        json!({"confirm": "true"}),
-        json!({"confirm": 1}),
+        json!({"confirm": "false"}),
+        json!({"confirm": ""}),
         json!({"confirmed": true}),
         json!({"confirm": true, "dry_run": true}),
         json!({"confirm": true, "note": "x"}),
     ] {
         world.error("delete_project_task", delete(more)).await;
     }
+    for guess in [
+        json!(1),
+        json!("1"),
+        json!("yes"),
+        json!("TRUE"),
+        json!("True"),
+        json!(" true "),
+        json!("\"true\""),
+        json!(["true"]),
+    ] {
+        let arguments = delete(json!({"confirm": guess}));
+        let error = world.error("delete_project_task", arguments).await;
+        let helps = "is not true or false. Example: true, once the user has agreed.";
+        assert!(error.ends_with(helps), "{guess}: {error}");
+    }
     assert!(world.api.requests().entries().is_empty());
-    let sure = delete(json!({"confirm": true}));
-    world.get("delete_project_task", sure).await;
+    for (task, sure) in [(1, json!(true)), (2, json!("true"))] {
+        let sure = delete(json!({"task_id": task, "confirm": sure}));
+        world.get("delete_project_task", sure).await;
+    }
+    assert_eq!(world.api.writes().entries().len(), 2);
 }
 
 #[tokio::test]

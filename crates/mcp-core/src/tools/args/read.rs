@@ -10,7 +10,7 @@ use super::super::{Arguments, run::ToolError};
 #[derive(Debug)]
 pub(in super::super) struct Fields {
     all: Vec<Field>,
-    /// Nothing else is ignored, and a flag must be one: for what cannot be undone.
+    /// Nothing else is ignored, and a flag is one or its exact text: for what cannot be undone.
     pub(in super::super) closed: bool,
 }
 
@@ -193,7 +193,9 @@ impl Field {
     fn flag(&self, value: Value, strict: bool) -> Result<Value, ToolError> {
         let text = match &value {
             Value::Bool(_) => return Ok(value),
-            Value::String(text) if !strict => unquoted(text).to_ascii_lowercase(),
+            // Some clients send every value as text; anything but this word is somebody's guess.
+            Value::String(text) if strict => text.clone(),
+            Value::String(text) => unquoted(text).to_ascii_lowercase(),
             _ => String::new(),
         };
         match text.as_str() {
@@ -308,6 +310,7 @@ impl Field {
             (Kind::Prose, _) => "\"Let shoppers pay by invoice\"",
             (Kind::List, "tags") => "[\"payment\"]",
             (Kind::List, _) => "\"owner/name\"",
+            (Kind::Flag { strict: true }, _) => "true, once the user has agreed",
             (Kind::Flag { .. }, _) => "true",
             (Kind::Word(words), _) => return words.join(", "),
             (Kind::Number { default, least, .. }, _) => {

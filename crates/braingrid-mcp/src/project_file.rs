@@ -3,11 +3,13 @@
 //! Anybody may have written a checkout. Its file may name a project, and nothing else of it counts;
 //! it is never a way to another file.
 
+use std::borrow::Cow;
 use std::fs::{self, Metadata};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use mcp_core::ProjectRef;
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{owner, text};
@@ -38,7 +40,10 @@ pub(crate) fn default_project(start: &Path) -> Option<Named> {
     }
 }
 
-fn read(file: &Path, start: &Path) -> Result<ProjectRef, &'static str> {
+/// Why a file is not used; nothing of what stands in it.
+type Reason = Cow<'static, str>;
+
+fn read(file: &Path, start: &Path) -> Result<ProjectRef, Reason> {
     let folder = file.parent().unwrap_or(file);
     for place in [folder, file] {
         let metadata = fs::symlink_metadata(place).map_err(|_| "it cannot be read")?;
@@ -46,7 +51,7 @@ fn read(file: &Path, start: &Path) -> Result<ProjectRef, &'static str> {
     }
     let metadata = fs::symlink_metadata(file).map_err(|_| "it cannot be read")?;
     if !metadata.is_file() {
-        return Err("it is no plain file");
+        return Err("it is no plain file".into());
     }
     let mut bytes = Vec::new();
     let open = fs::File::open(file).map_err(|_| "it cannot be read")?;
@@ -54,16 +59,16 @@ fn read(file: &Path, start: &Path) -> Result<ProjectRef, &'static str> {
         .read_to_end(&mut bytes)
         .map_err(|_| "it cannot be read")?;
     if bytes.len() as u64 > LARGEST {
-        return Err("it is larger than 64 KiB");
+        return Err("it is larger than 64 KiB".into());
     }
     let text = text::decode(&bytes).ok_or("it is no text")?;
     parse(&text)
 }
 
 /// A link leads to somebody else's file, and another user's folder is not this checkout.
-fn check(metadata: &Metadata, start: &Path) -> Result<(), &'static str> {
+fn check(metadata: &Metadata, start: &Path) -> Result<(), Reason> {
     if metadata.is_symlink() {
-        return Err("it is a symbolic link, and none is followed");
+        return Err("it is a symbolic link, and none is followed".into());
     }
     let of_the_checkout = start
         .metadata()
@@ -71,26 +76,57 @@ fn check(metadata: &Metadata, start: &Path) -> Result<(), &'static str> {
     if owner::is_mine(metadata) || of_the_checkout {
         Ok(())
     } else {
-        Err("it belongs to another user")
+        Err("it belongs to another user".into())
     }
 }
 
-/// The UUID names one project everywhere; the short id does so within its organization. Spellings
-/// differ between versions, and a file may have both. What else is in the file does not matter.
-fn parse(text: &str) -> Result<ProjectRef, &'static str> {
-    let file: Value = serde_json::from_str(text).map_err(|_| "it is not JSON")?;
-    let named = |keys: [&str; 2]| {
-        let mut ids = keys
-            .into_iter()
-            .filter_map(|key| file.get(key)?.as_str()?.trim().parse::<ProjectRef>().ok());
-        match (ids.next(), ids.next()) {
-            (Some(one), Some(other)) if one != other => Err("it names two projects"),
-            (id, _) => Ok(id),
-        }
-    };
-    let id = named(["project_id", "projectId"])?;
-    let short = named(["project_short_id", "projectShortId"])?;
-    id.or(short).ok_or("it names no project")
+/// What is read of the file; spellings differ between versions. What else it holds is not looked at.
+#[derive(Deserialize)]
+struct Names {
+    project_id: Option<Value>,
+    #[serde(rename = "projectId")]
+    project_id_twin: Option<Value>,
+    project_short_id: Option<Value>,
+    #[serde(rename = "projectShortId")]
+    short_id_twin: Option<Value>,
+}
+
+/// The UUID names one project everywhere; the short id does so within its organization. A file may
+/// have both.
+fn parse(text: &str) -> Result<ProjectRef, Reason> {
+    let file: Names = serde_json::from_str(text).map_err(|error| unreadable(&error))?;
+    let id = agreed(
+        [file.project_id, file.project_id_twin].map(|id| id?.as_str()?.trim().parse().ok()),
+    )?;
+    let short = agreed([file.project_short_id, file.short_id_twin].map(|id| short_id(&id?)))?;
+    id.or(short).ok_or_else(|| {
+        "it names no project: project_id is a UUID, project_short_id like PROJ-1".into()
+    })
+}
+
+/// The number alone will do, as it does in a call.
+fn short_id(value: &Value) -> Option<ProjectRef> {
+    match value {
+        Value::String(text) => text.trim().parse().ok(),
+        Value::Number(number) => number.to_string().parse().ok(),
+        _ => None,
+    }
+}
+
+fn agreed(ids: [Option<ProjectRef>; 2]) -> Result<Option<ProjectRef>, Reason> {
+    match ids {
+        [Some(one), Some(other)] if one != other => Err("it names two projects".into()),
+        [one, other] => Ok(one.or(other)),
+    }
+}
+
+/// Where whoever wrote the file finds the fault, and the faults that are JSON in other programs.
+fn unreadable(error: &serde_json::Error) -> Reason {
+    let place = format!("line {}, column {}", error.line(), error.column());
+    if error.is_data() {
+        return format!("it is no object that has every name once ({place})").into();
+    }
+    format!("it is not JSON ({place}): comments and a comma after the last entry are none").into()
 }
 
 fn find(start: &Path) -> Option<PathBuf> {
@@ -145,14 +181,50 @@ mod tests {
                 format!(r#"{{"project_id":"{ID}","projectId":"{other}"}}"#),
                 Err("it names two projects"),
             ),
-            (String::new(), Err("it is not JSON")),
-            ("{}".to_owned(), Err("it names no project")),
-            ("[]".to_owned(), Err("it names no project")),
-            (r#"{"project_id":7}"#.to_owned(), Err("it names no project")),
+            ("{}".to_owned(), Err("it names no project: project_id is a UUID, project_short_id like PROJ-1")),
+            (r#"{"project_id":7}"#.to_owned(), Err("it names no project: project_id is a UUID, project_short_id like PROJ-1")),
+            (r#"{"project_short_id":3}"#.to_owned(), Ok("PROJ-3")),
+            (r#"{"project_short_id":"3","projectShortId":3}"#.to_owned(), Ok("PROJ-3")),
+            (r#"{"project_short_id":3.5}"#.to_owned(), Err("it names no project: project_id is a UUID, project_short_id like PROJ-1")),
+            (
+                r#"{"project_short_id":3,"created_at":1e999,"organization_id":[{}],"repository":"\ud800"}"#.to_owned(),
+                Ok("PROJ-3"),
+            ),
         ];
         for (text, expected) in cases {
             let named = parse(&text).map(|project| project.to_string());
-            assert_eq!(named, expected.map(str::to_owned), "{text}");
+            assert_eq!(
+                named,
+                expected.map_err(Reason::from).map(str::to_owned),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_json_is_told_by_line_and_column() {
+        for (text, said) in [
+            ("", "it is not JSON (line 1, column 0)"),
+            ("{\n  // ours\n}", "it is not JSON (line 2, column 3)"),
+            (
+                "{\n  \"project_short_id\": \"PROJ-3\",\n}",
+                "it is not JSON (line 3, column 1)",
+            ),
+            (
+                "{\"project_short_id\": 'PROJ-3'}",
+                "it is not JSON (line 1, column 22)",
+            ),
+            (
+                "7",
+                "it is no object that has every name once (line 1, column 1)",
+            ),
+            (
+                "{\"project_short_id\":1,\n\"project_short_id\":2}",
+                "it is no object that has every name once (line 2, column 18)",
+            ),
+        ] {
+            let why = parse(text).unwrap_err();
+            assert!(why.starts_with(said), "{text}: {why}");
         }
     }
 

@@ -394,15 +394,72 @@ async fn the_project_of_the_checkout_is_shown_in_info_and_in_the_first_writing_a
     let names = |text: &str| text.contains("PROJ-1 (") || text.contains("project PROJ-1, the");
     assert!(names(&text("info", json!({})).await));
     assert!(!names(&text("list_project_requirements", json!({})).await));
-    let first = text("create_requirement", json!({ "message": "the first idea" })).await;
-    assert!(names(&first), "{first}");
-    assert!(first.contains("project.json"), "{first}");
+    let idea = json!({ "message": "the first idea" });
+    let first = call(&client, "create_requirement", idea).await.unwrap();
+    // Clients hand the model the text, the structure or both.
+    let structure = first.structured_content.as_ref().unwrap();
+    let notes = structure["notes"].to_string();
+    let told = serde_json::to_value(&first.content).unwrap()[0]["text"].to_string();
+    for told in [&notes, &told] {
+        assert!(names(told) && told.contains("project.json"), "{first:#?}");
+    }
     let second = text(
         "create_requirement",
         json!({ "message": "the second idea" }),
     )
     .await;
     assert!(!names(&second), "{second}");
+}
+
+/// What programs make of values on the way never ends in a requirement.
+#[tokio::test]
+async fn odd_values_over_stdio_are_read_or_refused_and_never_written_mangled() {
+    let world = World::small().await;
+    let token = world.token("user_ada", "org_ada");
+    let mut client = Client::stdio(&world, &token, Generation::Modern, &[]).await;
+    let odd = [
+        json!("5"),
+        json!(5.0),
+        json!(""),
+        json!("[\"pay\", \"web\"]"),
+        json!(null),
+        json!("null"),
+    ];
+    let nothing = Value::Null;
+    // What is written of each, in the order above; nothing where it is refused or not given.
+    let text = [
+        json!("5"),
+        json!("5"),
+        json!(null),
+        json!(null),
+        json!(null),
+        json!(null),
+    ];
+    let tags = [
+        json!(["5"]),
+        json!(["5"]),
+        json!(null),
+        json!(["pay", "web"]),
+        json!(null),
+        json!(null),
+    ];
+    for (field, written) in [("name", text.clone()), ("content", text), ("tags", tags)] {
+        for (value, written) in odd.iter().zip(written) {
+            world.api.requests().clear();
+            let mut arguments = json!({"project_id": "PROJ-1", "name": "A", "content": "B"});
+            arguments[field] = value.clone();
+            let params = json!({"name": "capture_project_requirement", "arguments": arguments});
+            let answer = client.ask(Generation::Modern, "tools/call", params).await;
+            let requests = world.api.requests().entries();
+            let write = requests.iter().find(|request| request.method == "POST");
+            let body = write.and_then(|write| write.body.as_ref());
+            let sent = body.and_then(|body| body.get(field)).unwrap_or(&nothing);
+            assert_eq!(*sent, written, "{field}={value}: {answer:#}");
+            let refused = field != "tags" && written.is_null();
+            assert_eq!(answer["result"]["isError"] == true, refused, "{answer:#}");
+            assert_eq!(write.is_none(), refused, "{field}={value}: {answer:#}");
+        }
+    }
 }
 
 #[tokio::test]

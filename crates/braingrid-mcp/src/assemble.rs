@@ -4,13 +4,14 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use mcp_auth::{
-    AccessToken, AudienceFrom, IntrospectionConfig, IssuerConfig, SystemRoots, TokenVerifier,
+    AccessToken, AudienceFrom, IntrospectionConfig, IssuerConfig, TokenVerifier,
     UpstreamCredentials, VerifierConfig,
 };
 use mcp_core::{
     BrainGridClient, BrainGridConfig, Caller, FinishedRequest, Organization, RequestObserver,
     ScopePolicy, ToolOptions, ToolSet, own_token,
 };
+use mcp_outbound::SystemRoots;
 use mcp_session::{
     Keyring, MemoryStore, RedisConfig, RedisStore, Session, SessionTiers, SharedStore,
 };

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::pin;
 
 use anyhow::Context as _;
-use mcp_auth::SystemRoots;
+use mcp_outbound::SystemRoots;
 use url::Url;
 
 /// Whether one of these is reached with TLS.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mcp_outbound::metadata_urls;
 use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
@@ -75,59 +76,9 @@ fn checked(metadata: &Metadata, source: &Url) -> Result<Url, FetchError> {
     }
 }
 
-/// The metadata URLs to try, in the order MCP names them: RFC 8414, OpenID Connect with the path
-/// inserted, OpenID Connect with the path in front.
-pub(crate) fn metadata_urls(issuer: &str) -> Vec<Url> {
-    let Ok(base) = Url::parse(issuer) else {
-        return Vec::new();
-    };
-    let path = base.path().trim_end_matches('/').to_owned();
-    let mut paths = vec![
-        format!("/.well-known/oauth-authorization-server{path}"),
-        format!("/.well-known/openid-configuration{path}"),
-    ];
-    if !path.is_empty() {
-        paths.push(format!("{path}/.well-known/openid-configuration"));
-    }
-    let url = |path: String| {
-        let mut url = base.clone();
-        url.set_path(&path);
-        url.set_query(None);
-        url
-    };
-    paths.into_iter().map(url).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn paths(issuer: &str) -> Vec<String> {
-        metadata_urls(issuer)
-            .into_iter()
-            .map(|url| url.to_string())
-            .collect()
-    }
-
-    #[test]
-    fn an_issuer_without_path_has_the_two_root_documents() {
-        let expected = [
-            "https://a.test/.well-known/oauth-authorization-server",
-            "https://a.test/.well-known/openid-configuration",
-        ];
-        assert_eq!(paths("https://a.test"), expected);
-        assert_eq!(paths("https://a.test/"), expected);
-    }
-
-    #[test]
-    fn an_issuer_with_path_has_inserted_and_appended_documents() {
-        let expected = [
-            "https://a.test/.well-known/oauth-authorization-server/realms/x",
-            "https://a.test/.well-known/openid-configuration/realms/x",
-            "https://a.test/realms/x/.well-known/openid-configuration",
-        ];
-        assert_eq!(paths("https://a.test/realms/x"), expected);
-    }
 
     #[test]
     fn a_key_set_on_another_host_is_refused() {

@@ -335,9 +335,7 @@ pub enum ConfigError {
     /// An algorithm name that is unknown or unsafe.
     #[error("{0} is not a supported signature algorithm (RS/PS 256-512, ES256, ES384, EdDSA)")]
     Algorithm(String),
-    /// The HTTP client could not be built: without root certificates it can trust nobody.
-    #[error(
-        "HTTP client: {0}; are root certificates installed (ca-certificates), or named in SSL_CERT_FILE?"
-    )]
+    /// The HTTP client could not be built.
+    #[error("HTTP client: {0}")]
     Client(String),
 }

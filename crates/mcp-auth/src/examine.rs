@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use mcp_outbound::metadata_urls;
+
 use crate::{
     discovery,
     fetch::{FetchError, JSON, KEY_SET, get_json, parse_url},
@@ -58,7 +60,7 @@ pub async fn issuer_metadata(
     issuer: &IssuerConfig,
     client: &reqwest::Client,
 ) -> Option<serde_json::Value> {
-    for url in discovery::metadata_urls(&issuer.issuer) {
+    for url in metadata_urls(&issuer.issuer) {
         let found = get_json::<serde_json::Value>(client, &url, JSON, PATIENCE).await;
         match found {
             Ok(metadata) if names(&metadata, &issuer.issuer) => return Some(metadata),

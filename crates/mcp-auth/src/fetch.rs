@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use mcp_outbound::SystemRoots;
 use serde::de::DeserializeOwned;
-use url::{Host, Url};
+use url::Url;
 
-use crate::{error::ConfigError, roots::SystemRoots};
+use crate::error::ConfigError;
 
 /// What is taken for a document. Some servers answer 406 to a client that does not name the
 /// document's own media type, and not all mean the same one.
@@ -25,8 +26,8 @@ const MAX_BODY: usize = 512 * 1024;
 /// When there are none, or the TLS stack cannot be set up.
 pub fn http_client() -> Result<reqwest::Client, ConfigError> {
     let roots = SystemRoots::new();
-    roots.read()?;
-    http_client_over(roots.tls_config()?)
+    roots.read().map_err(no_client)?;
+    http_client_over(roots.tls_config().map_err(no_client)?)
 }
 
 /// [`http_client`] with this TLS.
@@ -42,6 +43,10 @@ pub fn http_client_over(tls: rustls::ClientConfig) -> Result<reqwest::Client, Co
         .user_agent(concat!("mcp-auth/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(|error| ConfigError::Client(chain(&error)))
+}
+
+fn no_client(error: mcp_outbound::TlsError) -> ConfigError {
+    ConfigError::Client(error.to_string())
 }
 
 /// An error and its causes in one line; reqwest's own text is only "builder error".
@@ -141,17 +146,6 @@ fn no_answer(error: reqwest::Error) -> FetchError {
 
 /// Parses an issuer or key set URL: `https`, or plain `http` on a loopback host.
 pub(crate) fn parse_url(text: &str) -> Result<Url, ConfigError> {
-    let refused = || ConfigError::Url(text.to_owned());
-    let url = Url::parse(text).map_err(|_| refused())?;
-    let loopback = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        None => return Err(refused()),
-    };
-    match url.scheme() {
-        "https" => Ok(url),
-        "http" if loopback => Ok(url),
-        _ => Err(refused()),
-    }
+    let url = Url::parse(text).ok().filter(mcp_outbound::is_secure);
+    url.ok_or_else(|| ConfigError::Url(text.to_owned()))
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use mcp_outbound::{is_secure, metadata_urls};
 use reqwest::{RequestBuilder, StatusCode};
 use serde_json::Value;
-use url::{Host, Url};
+use url::Url;
 use zeroize::Zeroizing;
 
 use super::error::LoginError;
@@ -168,7 +169,7 @@ impl Metadata {
             self.device_authorization_endpoint.as_ref(),
             self.revocation_endpoint.as_ref(),
         ];
-        if endpoints.into_iter().flatten().all(is_safe) {
+        if endpoints.into_iter().flatten().all(is_secure) {
             return Ok(());
         }
         let what = "its metadata names an endpoint without https";
@@ -199,7 +200,7 @@ pub(crate) fn is_same(one: &str, other: &str) -> bool {
 fn another(named: &str) -> String {
     match Url::parse(named) {
         Ok(url)
-            if is_safe(&url)
+            if is_secure(&url)
                 && named.len() <= 200
                 && named.bytes().all(|b| b.is_ascii_graphic()) =>
         {
@@ -292,38 +293,6 @@ fn error_code(body: &[u8]) -> Option<String> {
 pub(crate) fn is_code(code: &str) -> bool {
     let legal = |c: char| c.is_ascii_lowercase() || c == '_';
     (1..=40).contains(&code.len()) && code.chars().all(legal)
-}
-
-fn is_safe(url: &Url) -> bool {
-    let loopback = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    url.scheme() == "https" || (url.scheme() == "http" && loopback)
-}
-
-/// Where the metadata may be, in the order MCP names them: RFC 8414, OpenID Connect with the path
-/// inserted, OpenID Connect with the path in front.
-fn metadata_urls(issuer: &str) -> Vec<Url> {
-    let Ok(base) = Url::parse(issuer) else {
-        return Vec::new();
-    };
-    let path = base.path().trim_end_matches('/');
-    let mut paths = vec![
-        format!("/.well-known/oauth-authorization-server{path}"),
-        format!("/.well-known/openid-configuration{path}"),
-    ];
-    if !path.is_empty() {
-        paths.push(format!("{path}/.well-known/openid-configuration"));
-    }
-    let at = |path: String| {
-        let mut url = base.clone();
-        url.set_path(&path);
-        url
-    };
-    paths.into_iter().map(at).filter(is_safe).collect()
 }
 
 #[cfg(test)]

@@ -12,7 +12,6 @@
 //! a background probe waits for Redis to come back.
 
 mod bounded;
-mod breaker;
 mod channel;
 mod config;
 mod lanes;
@@ -21,7 +20,7 @@ mod open;
 
 use std::{
     sync::{Arc, Weak},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -29,13 +28,11 @@ use deadpool_redis::redis::{
     Cmd, ErrorKind, FromRedisValue, RedisError, RetryMethod, ServerErrorKind, cmd,
 };
 use futures::stream::BoxStream;
+use mcp_outbound::{Backoff, CircuitBreaker, HalfOpen};
 use tracing::Instrument as _;
 
 pub use self::config::{RedisConfig, RedisConfigError};
-use self::{
-    breaker::{Backoff, Breaker},
-    lanes::{Lanes, Slot},
-};
+use self::lanes::{Lanes, Slot};
 use crate::{
     spans,
     store::{SharedStore, StoreError},
@@ -49,7 +46,7 @@ pub struct RedisStore {
 
 struct Shared {
     lanes: Lanes,
-    breaker: Breaker,
+    breaker: CircuitBreaker,
     config: RedisConfig,
 }
 
@@ -60,7 +57,7 @@ impl RedisStore {
     /// [`RedisConfigError`] for a CA certificate that cannot be used.
     pub fn new(config: RedisConfig) -> Result<Self, RedisConfigError> {
         let lanes = Lanes::new(&config)?;
-        let breaker = Breaker::new(config.failure_limit);
+        let breaker = CircuitBreaker::new(config.failure_limit, HalfOpen::ByProbe);
         Ok(Self {
             shared: Arc::new(Shared {
                 lanes,
@@ -90,7 +87,7 @@ impl RedisStore {
         }
         match &result {
             Err(error) if counts_as_failure(error) => {
-                if self.shared.breaker.failed() {
+                if self.shared.breaker.failed(Instant::now()) {
                     tracing::warn!(%error, "redis circuit opened: carrying on without it");
                     tokio::spawn(probe(Arc::downgrade(&self.shared)));
                 }

@@ -284,7 +284,7 @@ pub(crate) fn duration_within(value: &str, least: u64, most: u64) -> Parsed<Dura
 /// An absolute http(s) URL that carries no credentials, `https` unless it stays on this machine.
 pub(crate) fn secure_url(value: &str) -> Parsed<Url> {
     let url = web_url(value)?;
-    if url.scheme() == "https" || web::is_loopback(&url) {
+    if mcp_outbound::is_secure(&url) {
         return Ok(url);
     }
     refuse(

@@ -1,6 +1,6 @@
 //! Why a text is no URL, no origin, no host or no address of Redis, and what to write instead.
 
-use url::{Host, ParseError, Url};
+use url::{ParseError, Url};
 
 use super::parse::{Refusal, quoted};
 
@@ -108,16 +108,6 @@ fn with_scheme(rest: &str) -> String {
         return "write an absolute URL, such as https://mcp.example.com".to_owned();
     }
     format!("write {scheme}://{rest}")
-}
-
-/// Whether a URL stays on this machine.
-pub(crate) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 /// Neither query nor fragment.

@@ -121,16 +121,11 @@ fn on_path(program: &Path, path: &str) -> Option<PathBuf> {
 /// The URL of a hosted server; its origin alone means `/mcp` there.
 pub(super) fn parse_url(text: &str) -> Result<String, String> {
     let mut url = Url::parse(text).map_err(|_| "write it as https://mcp.example.com/mcp")?;
-    let loopback = match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => return Err("it names no host".to_owned()),
-    };
-    match url.scheme() {
-        "https" => {}
-        "http" if loopback => {}
-        _ => return Err("use https; http is for this machine only".to_owned()),
+    if !url.has_host() {
+        return Err("it names no host".to_owned());
+    }
+    if !mcp_outbound::is_secure(&url) {
+        return Err("use https; http is for this machine only".to_owned());
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err("leave user and password out: clients log in by themselves".to_owned());

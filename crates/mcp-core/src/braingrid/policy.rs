@@ -1,10 +1,6 @@
-//! Decides without I/O: when a request may be repeated, how long to wait, when to stop asking.
+//! Decides without I/O when a request may be repeated, and how long to wait before.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use super::routes::Class;
 
@@ -49,73 +45,6 @@ pub(crate) fn retry_wait(
     (wait <= LONGEST_WAIT).then_some(wait)
 }
 
-/// A random number in 0..1, good enough to spread retries.
-#[expect(clippy::cast_precision_loss, reason = "jitter needs no precision")]
-pub(crate) fn jitter() -> f64 {
-    let random = RandomState::new().hash_one(0u8);
-    (random >> 11) as f64 / (1u64 << 53) as f64
-}
-
-/// Stops asking when BrainGrid has been failing for everybody, and lets one call through at a
-/// time to see whether it is back.
-#[derive(Debug)]
-pub(crate) struct Breaker {
-    threshold: u32,
-    pause: Duration,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    failures: u32,
-    closed_until: Option<Instant>,
-}
-
-impl Breaker {
-    pub(crate) fn new(threshold: u32, pause: Duration) -> Self {
-        Self {
-            threshold: threshold.max(1),
-            pause,
-            state: Mutex::default(),
-        }
-    }
-
-    /// Whether a call may go out now; else how long to wait.
-    pub(crate) fn admit(&self, now: Instant) -> Result<(), Duration> {
-        let mut state = self.state();
-        match state.closed_until {
-            Some(until) if now < until => Err(until - now),
-            // This call is the probe: the others keep waiting until it reports.
-            Some(_) => {
-                state.closed_until = Some(now + self.pause);
-                Ok(())
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// Whether calls are held back.
-    pub(crate) fn is_open(&self) -> bool {
-        self.state().closed_until.is_some()
-    }
-
-    pub(crate) fn succeeded(&self) {
-        *self.state() = State::default();
-    }
-
-    pub(crate) fn failed(&self, now: Instant) {
-        let mut state = self.state();
-        state.failures = state.failures.saturating_add(1);
-        if state.failures >= self.threshold {
-            state.closed_until = Some(now + self.pause);
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,20 +76,5 @@ mod tests {
             retry_wait(Class::Read, Fault::TurnedAway(Some(Duration::MAX)), 1, 1.0),
             None
         );
-    }
-
-    #[test]
-    fn breaker_opens_and_lets_one_probe_through() {
-        let breaker = Breaker::new(2, Duration::from_secs(5));
-        let start = Instant::now();
-        breaker.failed(start);
-        assert_eq!(breaker.admit(start), Ok(()));
-        breaker.failed(start);
-        assert_eq!(breaker.admit(start), Err(Duration::from_secs(5)));
-        let later = start + Duration::from_secs(6);
-        assert_eq!(breaker.admit(later), Ok(()));
-        assert!(breaker.admit(later).is_err());
-        breaker.succeeded();
-        assert_eq!(breaker.admit(later), Ok(()));
     }
 }

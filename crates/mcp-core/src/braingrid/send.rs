@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, uri::PathAndQuery};
 use http_body_util::Full;
+use mcp_outbound::{CircuitBreaker, HalfOpen, random_fraction};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -17,7 +18,7 @@ use url::{Url, form_urlencoded};
 use super::{
     BrainGridConfig, ConfigError, FinishedRequest, HeaderHook, RequestObserver, Timeouts,
     fetch::Http,
-    policy::{Breaker, jitter, retry_wait},
+    policy::retry_wait,
     reply::{
         Answer, Failure, Reply, is_event_stream, is_foreign, is_outage, judge, retry_after,
         transport_failure,
@@ -45,7 +46,7 @@ pub(crate) struct Sender {
     http: Http,
     base: Base,
     timeouts: Timeouts,
-    breaker: Breaker,
+    breaker: CircuitBreaker,
     quick: Semaphore,
     slow: Semaphore,
     headers: Option<HeaderHook>,
@@ -69,7 +70,10 @@ impl Sender {
             http,
             base,
             timeouts: config.timeouts,
-            breaker: Breaker::new(config.breaker_threshold, config.breaker_pause),
+            breaker: CircuitBreaker::new(
+                config.breaker_threshold,
+                HalfOpen::After(config.breaker_pause),
+            ),
             quick: Semaphore::new(config.max_concurrent.max(1)),
             slow: Semaphore::new(config.max_concurrent_slow.max(1)),
             headers: config.headers,
@@ -174,7 +178,7 @@ impl Sender {
             };
             let wait = failure
                 .fault
-                .and_then(|fault| retry_wait(class, fault, attempt, jitter()));
+                .and_then(|fault| retry_wait(class, fault, attempt, random_fraction()));
             match wait {
                 Some(wait) if Instant::now() + wait < deadline => tokio::time::sleep(wait).await,
                 _ => return Err(failure.error),
@@ -202,7 +206,9 @@ impl Sender {
         match &exchanged {
             Ok(reply) if !is_outage(reply) => self.breaker.succeeded(),
             Err(Failure { fault: None, .. }) => self.breaker.succeeded(),
-            _ => self.breaker.failed(Instant::now()),
+            _ => {
+                self.breaker.failed(Instant::now());
+            }
         }
         exchanged
     }

@@ -12,7 +12,9 @@ use futures::{
     stream::{self, BoxStream},
 };
 
-use super::{Shared, breaker::Backoff};
+use mcp_outbound::Backoff;
+
+use super::Shared;
 use crate::store::StoreError;
 
 /// A connection on which nothing was heard for this long is asked whether it still lives.

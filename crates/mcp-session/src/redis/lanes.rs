@@ -12,9 +12,9 @@ use std::{
 use arc_swap::ArcSwapOption;
 use deadpool::managed::{Object, Pool, PoolError};
 use deadpool_redis::redis::{RedisError, aio::PubSub};
+use mcp_outbound::Backoff;
 
 use super::{
-    breaker::Backoff,
     config::{RedisConfig, RedisConfigError},
     manager::{Connection, LaneManager, opening_deadline},
 };

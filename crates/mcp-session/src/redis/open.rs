@@ -7,7 +7,7 @@ use deadpool_redis::redis::{
     RedisResult,
     aio::{MultiplexedConnection, PubSub},
 };
-use mcp_auth::SystemRoots;
+use mcp_outbound::SystemRoots;
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::aws_lc_rs,

@@ -11,7 +11,10 @@ use rustls::{
 };
 use rustls_platform_verifier::Verifier;
 
-use crate::error::ConfigError;
+/// No connection with TLS can be made: without root certificates nobody can be trusted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}; are root certificates installed (ca-certificates), or named in SSL_CERT_FILE?")]
+pub struct TlsError(pub(crate) String);
 
 /// The system's root certificates. A cheap clone; clones share what was read.
 #[derive(Debug, Clone)]
@@ -46,8 +49,8 @@ impl SystemRoots {
     /// Reads them now, which takes milliseconds: not on a thread that serves.
     ///
     /// # Errors
-    /// When there are none; [`ConfigError`] names the fix.
-    pub fn read(&self) -> Result<(), ConfigError> {
+    /// When there are none; [`TlsError`] names the fix.
+    pub fn read(&self) -> Result<(), TlsError> {
         let read = self.0.verifier();
         read.map(drop).map_err(|error| without(&error))
     }
@@ -56,10 +59,10 @@ impl SystemRoots {
     ///
     /// # Errors
     /// When the crypto provider cannot do TLS.
-    pub fn tls_config(&self) -> Result<ClientConfig, ConfigError> {
+    pub fn tls_config(&self) -> Result<ClientConfig, TlsError> {
         let config = ClientConfig::builder_with_provider(Arc::clone(&self.0.provider))
             .with_safe_default_protocol_versions()
-            .map_err(|error| ConfigError::Client(error.to_string()))?;
+            .map_err(|error| TlsError(error.to_string()))?;
         let verifier = Arc::<Lazy>::clone(&self.0);
         let mut config = config
             .dangerous()
@@ -130,6 +133,6 @@ impl ServerCertVerifier for Lazy {
     }
 }
 
-fn without(error: &Error) -> ConfigError {
-    ConfigError::Client(error.to_string())
+fn without(error: &Error) -> TlsError {
+    TlsError(error.to_string())
 }

@@ -11,7 +11,7 @@ use mcp_core::{
     BrainGridClient, BrainGridConfig, Caller, FinishedRequest, Organization, RequestObserver,
     ScopePolicy, ToolOptions, ToolSet, own_token,
 };
-use mcp_outbound::SystemRoots;
+use mcp_outbound::{Proxies, SystemRoots};
 use mcp_session::{
     Keyring, MemoryStore, RedisConfig, RedisStore, Session, SessionTiers, SharedStore,
 };
@@ -217,6 +217,7 @@ pub(crate) fn client(api: ApiSettings) -> anyhow::Result<BrainGridClient> {
 fn api_config(api: ApiSettings) -> BrainGridConfig {
     let mut config = BrainGridConfig::new(api.base_url);
     config.headers = Some(telemetry::pass_on());
+    config.proxies = Proxies::from_env();
     config
 }
 

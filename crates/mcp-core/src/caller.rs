@@ -8,10 +8,11 @@ use std::{
 };
 
 use async_trait::async_trait;
+use mcp_outbound::Room;
 use secrecy::SecretString;
 use tokio::sync::OnceCell;
 
-use crate::{braingrid::Room, ids::OrganizationId};
+use crate::ids::OrganizationId;
 
 /// A source of the bearer token that BrainGrid is called with.
 #[async_trait]

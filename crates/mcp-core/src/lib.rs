@@ -18,8 +18,6 @@
 //! knows a path. BrainGrid's HTTP API has no public specification: the paths and field names are
 //! assumptions, which is why decoding accepts every shape that was ever seen and why they stand in
 //! one place each.
-//!
-//! Before a [`BrainGridClient`] is built, the process must have installed a rustls crypto provider.
 
 mod braingrid;
 mod caller;
@@ -34,8 +32,8 @@ pub mod tools;
 #[doc(hidden)]
 pub use braingrid::fuzzing;
 pub use braingrid::{
-    BrainGridClient, BrainGridConfig, ConfigError, FinishedRequest, HeaderHook, MemoryHook,
-    Profile, RequestObserver, Room, Timeouts,
+    BrainGridClient, BrainGridConfig, ConfigError, FinishedRequest, HeaderHook, Profile,
+    RequestObserver, Timeouts,
 };
 pub use caller::{Caller, Credential, CredentialError, Organization};
 pub use error::ApiError;

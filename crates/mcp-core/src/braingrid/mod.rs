@@ -2,16 +2,13 @@
 
 mod call;
 mod client;
-mod connect;
 mod decode;
-mod fetch;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
 pub(crate) mod model;
 mod policy;
 mod reply;
-mod room;
 mod routes;
 mod send;
 mod short_ids;
@@ -19,14 +16,11 @@ mod short_ids;
 use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, Method};
+use mcp_outbound::{MemoryHook, Proxies, ProxyError, TlsError};
 use url::Url;
 
 use self::routes::Class;
-pub use self::{
-    client::BrainGridClient,
-    model::Profile,
-    room::{MemoryHook, Room},
-};
+pub use self::{client::BrainGridClient, model::Profile};
 pub(crate) use self::{client::Paging, decode::Page};
 
 /// Adds headers to every request to BrainGrid, for example the trace context.
@@ -81,6 +75,8 @@ pub struct BrainGridConfig {
     pub memory: Option<MemoryHook>,
     /// What TLS connections trust; nothing: the system's root certificates, read anew.
     pub tls: Option<rustls::ClientConfig>,
+    /// The way out; without one unless it is set.
+    pub proxies: Proxies,
 }
 
 impl BrainGridConfig {
@@ -98,6 +94,7 @@ impl BrainGridConfig {
             observer: None,
             memory: None,
             tls: None,
+            proxies: Proxies::none(),
         }
     }
 }
@@ -146,5 +143,15 @@ impl Timeouts {
 
 /// Why a client could not be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ConfigError(&'static str);
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The base URL is none.
+    #[error("the API address must be an http or https URL with a host")]
+    Base,
+    /// Nobody can be trusted.
+    #[error("HTTP client: {0}")]
+    Tls(#[from] TlsError),
+    /// The proxy cannot be used.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+}

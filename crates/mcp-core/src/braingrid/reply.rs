@@ -7,12 +7,11 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
+use mcp_outbound::{FetchError, Room};
 
 use super::{
     decode::{error_message, is_page},
-    fetch::FetchError,
     policy::Fault,
-    room::Room,
     routes::Class,
 };
 use crate::error::{ApiError, Unclear};

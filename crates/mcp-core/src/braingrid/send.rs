@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, uri::PathAndQuery};
 use http_body_util::Full;
-use mcp_outbound::{CircuitBreaker, HalfOpen, random_fraction};
+use mcp_outbound::{CircuitBreaker, HalfOpen, PooledClient, SystemRoots, random_fraction};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -17,7 +17,6 @@ use url::{Url, form_urlencoded};
 
 use super::{
     BrainGridConfig, ConfigError, FinishedRequest, HeaderHook, RequestObserver, Timeouts,
-    fetch::Http,
     policy::retry_wait,
     reply::{
         Answer, Failure, Reply, is_event_stream, is_foreign, is_outage, judge, retry_after,
@@ -43,7 +42,7 @@ pub(crate) struct Request {
 }
 
 pub(crate) struct Sender {
-    http: Http,
+    http: PooledClient,
     base: Base,
     timeouts: Timeouts,
     breaker: CircuitBreaker,
@@ -63,8 +62,18 @@ struct Counted {
 impl Sender {
     pub(crate) fn new(config: BrainGridConfig) -> Result<Self, ConfigError> {
         let base = Base::new(config.base_url)?;
-        let limit = config.max_response_bytes;
-        let http = Http::new(&base.uri, config.tls, &config.timeouts, limit)?;
+        let tls = match config.tls {
+            Some(tls) => tls,
+            None => SystemRoots::new().tls_config()?,
+        };
+        let http = PooledClient::new(
+            &base.uri,
+            tls,
+            &config.proxies,
+            config.timeouts.connect,
+            concat!("braingrid-mcp/", env!("CARGO_PKG_VERSION")),
+            config.max_response_bytes,
+        )?;
         let http = http.within(config.memory);
         Ok(Self {
             http,
@@ -288,10 +297,8 @@ impl Base {
     /// A path in the base is kept: a whole prefix, such as `/api/v2`, as it is; another one, such as
     /// that of a gateway, with [`PREFIX`] behind it, of which nothing is written twice.
     fn new(mut base: Url) -> Result<Self, ConfigError> {
-        const NO_BASE: ConfigError =
-            ConfigError("the API address must be an http or https URL with a host");
         if !matches!(base.scheme(), "http" | "https") || !base.has_host() {
-            return Err(NO_BASE);
+            return Err(ConfigError::Base);
         }
         base.set_query(None);
         base.set_fragment(None);
@@ -300,7 +307,7 @@ impl Base {
         let _ = base.set_password(None);
         Ok(Self {
             path: prefixed(base.path()),
-            uri: base.as_str().parse().map_err(|_| NO_BASE)?,
+            uri: base.as_str().parse().map_err(|_| ConfigError::Base)?,
         })
     }
 

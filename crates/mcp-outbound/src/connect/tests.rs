@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use http::{Request, StatusCode, Version, header};
 use http_body_util::Full;
+use hyper_util::client::proxy::matcher::Matcher;
 use mcp_test_support::{Api, api::TlsDoor};
 use rustls::{
     RootCertStore,
@@ -16,10 +17,8 @@ use tokio::{
     sync::watch,
 };
 
-use super::{
-    super::fetch::{FetchError, Http},
-    *,
-};
+use super::*;
+use crate::{FetchError, PooledClient};
 
 const LIMIT: Duration = Duration::from_secs(20);
 const TOKEN: &str = "Bearer 8a1f-credential";
@@ -116,13 +115,13 @@ async fn api() -> (Api, TlsDoor) {
     (api, door)
 }
 
-fn client(base: &str, door: &TlsDoor, proxies: &Matcher) -> Result<Http, ConfigError> {
-    let connector = Connector::new(&base.parse().unwrap(), trusting(door), proxies, LIMIT)?;
-    Ok(Http::over(connector, 10_000))
+fn client(base: &str, door: &TlsDoor, proxies: Matcher) -> Result<PooledClient, ProxyError> {
+    let (base, proxies) = (base.parse().unwrap(), Proxies::of(proxies));
+    PooledClient::new(&base, trusting(door), &proxies, LIMIT, "tests", 10_000)
 }
 
 /// Asks for something that is not there, with a credential.
-async fn ask(http: &Http, base: &str, limit: Duration) -> Result<StatusCode, FetchError> {
+async fn ask(http: &PooledClient, base: &str, limit: Duration) -> Result<StatusCode, FetchError> {
     let request = Request::get(format!("{base}/api/v1/nothing"))
         .header(header::AUTHORIZATION, TOKEN)
         .body(Full::new(Bytes::new()))
@@ -139,7 +138,7 @@ async fn proxy_is_told_where_to_connect_and_sees_no_credential() {
         Matcher::builder().https(name.clone()).build(),
         Matcher::builder().all(name).build(),
     ] {
-        let http = client(&door.url, &door, &proxies).unwrap();
+        let http = client(&door.url, &door, proxies).unwrap();
         for _ in 0..2 {
             let answer = ask(&http, &door.url, LIMIT).await;
             assert_eq!(answer, Ok(StatusCode::NOT_FOUND));
@@ -169,7 +168,7 @@ async fn plain_http_and_hosts_of_no_proxy_go_straight() {
         (api.url(), all().build()),
         (door.url.clone(), all().no("127.0.0.1").build()),
     ] {
-        let http = client(&base, &door, &proxies).unwrap();
+        let http = client(&base, &door, proxies).unwrap();
         let answer = ask(&http, &base, LIMIT).await;
         assert_eq!(answer, Ok(StatusCode::NOT_FOUND));
     }
@@ -181,7 +180,7 @@ async fn other_proxies_are_refused_at_the_start() {
     let (_api, door) = api().await;
     for name in ["https://127.0.0.1:3128", "socks5://127.0.0.1:1080"] {
         let proxies = Matcher::builder().all(name).build();
-        let refused = client(&door.url, &door, &proxies).err().unwrap();
+        let refused = client(&door.url, &door, proxies).err().unwrap();
         let refused = refused.to_string();
         assert!(refused.contains("HTTPS_PROXY or ALL_PROXY"), "{refused}");
     }
@@ -192,7 +191,7 @@ async fn dead_connection_is_noticed_and_not_used_again() {
     let (api, door) = api().await;
     let proxy = Proxy::start().await;
     let proxies = Matcher::builder().all(proxy.address.clone()).build();
-    let http = client(&door.url, &door, &proxies).unwrap();
+    let http = client(&door.url, &door, proxies).unwrap();
     let found = Ok(StatusCode::NOT_FOUND);
     assert_eq!(ask(&http, &door.url, LIMIT).await, found);
     proxy.silence.send_replace(());

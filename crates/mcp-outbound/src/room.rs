@@ -24,7 +24,7 @@ const PATIENCE: u32 = 100;
 const BETWEEN: Duration = Duration::from_millis(50);
 
 /// The room for one answer, as large as is known so far.
-pub(super) struct Rooms<'a> {
+pub(crate) struct Rooms<'a> {
     hook: Option<&'a MemoryHook>,
     /// Whether the answer may be given up. That of a write may not: it tells what was done.
     may_refuse: bool,
@@ -33,10 +33,10 @@ pub(super) struct Rooms<'a> {
 }
 
 /// There is no room.
-pub(super) struct NoRoom;
+pub(crate) struct NoRoom;
 
 impl<'a> Rooms<'a> {
-    pub(super) fn new(hook: Option<&'a MemoryHook>, may_refuse: bool) -> Self {
+    pub(crate) fn new(hook: Option<&'a MemoryHook>, may_refuse: bool) -> Self {
         Self {
             hook,
             may_refuse,
@@ -46,7 +46,7 @@ impl<'a> Rooms<'a> {
     }
 
     /// Makes sure that there is room for an answer of so many bytes.
-    pub(super) async fn cover(&mut self, bytes: usize) -> Result<(), NoRoom> {
+    pub(crate) async fn cover(&mut self, bytes: usize) -> Result<(), NoRoom> {
         let Some(hook) = self.hook.filter(|_| bytes > self.covered) else {
             return Ok(());
         };
@@ -63,7 +63,7 @@ impl<'a> Rooms<'a> {
         Err(NoRoom)
     }
 
-    pub(super) fn into_room(self) -> Option<Room> {
+    pub(crate) fn into_room(self) -> Option<Room> {
         self.room
     }
 }

@@ -1,5 +1,5 @@
-//! The HTTP client for BrainGrid: hyper with a pool and packed answers. No redirects: one would
-//! carry the credential elsewhere.
+//! [`PooledClient`]: HTTP for one far end, called all the time: hyper with a pool and packed
+//! answers. No redirects: one would carry the credential elsewhere.
 
 use std::{error::Error as _, io::Read as _, time::Duration};
 
@@ -9,70 +9,67 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::{Body as _, Frame, Incoming};
 use hyper_util::{
-    client::{
-        legacy::{self, Client},
-        proxy::matcher::Matcher,
-    },
+    client::legacy::{self, Client},
     rt::{TokioExecutor, TokioTimer},
 };
 use rustls::ClientConfig;
-use rustls_platform_verifier::ConfigVerifierExt as _;
 
-use super::{
-    ConfigError, Timeouts,
+use crate::{
     connect::Connector,
+    proxies::{Proxies, ProxyError},
     room::{MemoryHook, NoRoom, Room, Rooms},
 };
 
-const NO_TLS: ConfigError = ConfigError(
-    "HTTP client: are root certificates installed (ca-certificates), or named in SSL_CERT_FILE?",
-);
-
-/// A pool of connections to BrainGrid.
-pub(super) struct Http {
+/// A pool of connections to one far end.
+pub struct PooledClient {
     client: Client<Connector, Full<Bytes>>,
+    user_agent: HeaderValue,
     max_response_bytes: usize,
     memory: Option<MemoryHook>,
 }
 
 /// An answer, whole and unpacked.
-pub(super) struct Fetched {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+pub struct Fetched {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body; empty where that of a refusal could not be read.
+    pub body: Bytes,
     /// What is held for its size.
-    pub(super) room: Option<Room>,
+    pub room: Option<Room>,
 }
 
 /// Why there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FetchError {
-    /// The request did not leave, or certainly was not looked at.
+pub enum FetchError {
+    /// The request did not leave, or certainly was not looked at (RFC 9113 sections 6.8 and 8.7).
     NotSent,
+    /// It did not come in time.
     Timeout,
+    /// The connection broke, or the answer cannot be unpacked.
     Broken,
+    /// It is longer than the limit.
     TooLarge,
     /// Too large for now: others take the memory.
     NoRoom,
 }
 
-impl Http {
-    /// For requests to `base`. Without `tls`, the system's root certificates are trusted.
-    pub(super) fn new(
+impl PooledClient {
+    /// For requests to `base`, over connections opened within `connect`. Answers longer than
+    /// `max_response_bytes`, unpacked, are refused.
+    ///
+    /// # Errors
+    /// For a proxy that cannot be used.
+    pub fn new(
         base: &Uri,
-        tls: Option<ClientConfig>,
-        timeouts: &Timeouts,
+        tls: ClientConfig,
+        proxies: &Proxies,
+        connect: Duration,
+        user_agent: &'static str,
         max_response_bytes: usize,
-    ) -> Result<Self, ConfigError> {
-        let tls = match tls {
-            Some(tls) => tls,
-            None => ClientConfig::with_platform_verifier().map_err(|_| NO_TLS)?,
-        };
-        let connector = Connector::new(base, tls, &Matcher::from_env(), timeouts.connect)?;
-        Ok(Self::over(connector, max_response_bytes))
-    }
-
-    pub(super) fn over(connector: Connector, max_response_bytes: usize) -> Self {
+    ) -> Result<Self, ProxyError> {
+        let connector = Connector::new(base, tls, proxies, connect)?;
         let mut client = Client::builder(TokioExecutor::new());
         client
             .pool_idle_timeout(Duration::from_mins(1))
@@ -82,22 +79,27 @@ impl Http {
             // they learn it from a ping, in time for a read (30 s) to be repeated on a new one.
             .http2_keep_alive_interval(Duration::from_secs(10))
             .http2_keep_alive_timeout(Duration::from_secs(10));
-        Self {
+        Ok(Self {
             client: client.build(connector),
+            user_agent: HeaderValue::from_static(user_agent),
             max_response_bytes,
             memory: None,
-        }
+        })
     }
 
     /// The same, but large answers need the room that this gives.
-    pub(super) fn within(mut self, memory: Option<MemoryHook>) -> Self {
+    #[must_use]
+    pub fn within(mut self, memory: Option<MemoryHook>) -> Self {
         self.memory = memory;
         self
     }
 
     /// Sends the request and reads the whole answer, within `limit`. What answers a request that
     /// changes nothing is given up where there is no room for it.
-    pub(super) async fn fetch(
+    ///
+    /// # Errors
+    /// [`FetchError`], by what may have happened at the far end.
+    pub async fn fetch(
         &self,
         mut request: Request<Full<Bytes>>,
         limit: Duration,
@@ -105,8 +107,7 @@ impl Http {
     ) -> Result<Fetched, FetchError> {
         let headers = request.headers_mut();
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-        let agent = concat!("braingrid-mcp/", env!("CARGO_PKG_VERSION"));
-        headers.insert(header::USER_AGENT, HeaderValue::from_static(agent));
+        headers.insert(header::USER_AGENT, self.user_agent.clone());
         let exchanged = async {
             let answer = self
                 .client

@@ -1,4 +1,4 @@
-//! Connections to BrainGrid: TCP, TLS, and a tunnel where the environment names a proxy.
+//! Connections to a far end: TCP, TLS, and a tunnel where the environment names a proxy.
 
 use std::{
     error::Error,
@@ -10,26 +10,20 @@ use std::{
 use http::Uri;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::{
-    client::{
-        legacy::connect::{HttpConnector, proxy::Tunnel},
-        proxy::matcher::Matcher,
-    },
+    client::legacy::connect::{HttpConnector, proxy::Tunnel},
     rt::TokioIo,
 };
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use super::ConfigError;
+use crate::proxies::{Proxies, ProxyError};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-const NO_PROXY: ConfigError =
-    ConfigError("HTTPS_PROXY or ALL_PROXY: only proxies with an http:// address are supported");
-
 /// Makes connections, TLS included, within a time.
 #[derive(Clone)]
-pub(super) struct Connector {
+pub(crate) struct Connector {
     way: Way,
     limit: Duration,
 }
@@ -42,12 +36,12 @@ enum Way {
 
 impl Connector {
     /// To `base`, by the proxy that `proxies` name for it.
-    pub(super) fn new(
+    pub(crate) fn new(
         base: &Uri,
         mut tls: ClientConfig,
-        proxies: &Matcher,
+        proxies: &Proxies,
         limit: Duration,
-    ) -> Result<Self, ConfigError> {
+    ) -> Result<Self, ProxyError> {
         let tcp = tcp(limit);
         // Added below again, in the order the connector wants.
         tls.alpn_protocols.clear();
@@ -55,9 +49,7 @@ impl Connector {
             .with_tls_config(tls)
             .https_or_http()
             .enable_all_versions();
-        let proxy = proxies.intercept(base);
-        // A proxy for plain HTTP would read the credential.
-        let proxy = proxy.filter(|_| base.scheme_str() == Some("https"));
+        let proxy = proxies.to(base);
         let way = match proxy {
             None => Way::Straight(secure.wrap_connector(tcp)),
             Some(proxy) if proxy.uri().scheme_str() == Some("http") => {
@@ -67,7 +59,7 @@ impl Connector {
                 }
                 Way::Tunnel(secure.wrap_connector(tunnel))
             }
-            Some(_) => return Err(NO_PROXY),
+            Some(_) => return Err(ProxyError),
         };
         Ok(Self { way, limit })
     }

@@ -22,11 +22,16 @@ pub enum ApiError {
     #[error("BrainGrid refused for lack of credits or a plan limit{}. Top up or change the plan in BrainGrid; retrying will not help.", detail(.0.as_deref()))]
     PaymentRequired(Option<String>),
     /// 403: the user may not do this.
-    #[error("BrainGrid does not allow this user to do that{}. Ask an admin of the organization for access.", detail(.0.as_deref()))]
+    #[error("{}", forbidden(.0.as_deref()))]
     Forbidden(Option<String>),
     /// 404: no such thing in this organization.
     #[error("BrainGrid found nothing under that id{}.", detail(.0.as_deref()))]
     NotFound(Option<String>),
+    /// 404 for what every account has: it is the API that is not there.
+    #[error(
+        "BrainGrid's API was not found (HTTP 404): the configured API address (BRAINGRID_API_URL) is probably wrong. Nothing in this call changes that: tell whoever runs this server."
+    )]
+    NoSuchPath,
     /// Another 4xx: the input is wrong.
     #[error("BrainGrid refused the request (HTTP {status}){}.", detail(.message.as_deref()))]
     Invalid {
@@ -37,7 +42,7 @@ pub enum ApiError {
     },
     /// Not BrainGrid's answer: a page, a redirection, or a status that only a proxy gives.
     #[error(
-        "Not BrainGrid answered, but something in front of it (HTTP {0}): a proxy, a firewall or a login page, or the configured API address may be wrong. Neither the login nor permissions in BrainGrid change that: tell whoever runs this server or this network."
+        "Not BrainGrid answered, but something in front of it (HTTP {0}): a proxy, a firewall or a login page, or the configured API address (BRAINGRID_API_URL) may be wrong. Neither the login nor permissions in BrainGrid change that: tell whoever runs this server or this network."
     )]
     Foreign(u16),
     /// 429: nothing was done.
@@ -73,21 +78,33 @@ pub enum Unclear {
     #[error("the connection broke before the answer was complete")]
     Broken,
     /// A 5xx status.
-    #[error("the server answered HTTP {0}")]
+    #[error("{who} answered HTTP {status}", who = who(*.0), status = .0)]
     Status(u16),
     /// The body is not JSON, or none of the shapes that are understood.
     #[error(
-        "the answer could not be read; if this persists, the configured API address may be wrong"
+        "the answer could not be read; if this persists, the configured API address (BRAINGRID_API_URL) may be wrong"
     )]
     Unreadable,
     /// The body is a page for people, or no JSON at all.
     #[error(
-        "a page came in place of an answer: something in front of BrainGrid, such as a proxy, a firewall or a login page, may have sent it, or the configured API address is wrong"
+        "a page came in place of an answer: something in front of BrainGrid, such as a proxy, a firewall or a login page, may have sent it, or the configured API address (BRAINGRID_API_URL) is wrong"
     )]
     Page,
     /// The body is larger than the limit.
     #[error("the answer was too large")]
     TooLarge,
+}
+
+impl Unclear {
+    /// Whether the same question gets the same answer until somebody mends something: what a server
+    /// cannot do, a network that wants a login, a CDN that does not find or trust its origin.
+    pub(crate) fn lasts(self) -> bool {
+        match self {
+            Self::Status(status) => matches!(status, 501 | 505 | 511 | 525 | 526 | 530),
+            Self::Unreadable | Self::Page => true,
+            Self::Timeout | Self::Broken | Self::TooLarge => false,
+        }
+    }
 }
 
 impl ApiError {
@@ -104,6 +121,7 @@ impl ApiError {
             Self::PaymentRequired(_) => "payment_required",
             Self::Forbidden(_) => "forbidden",
             Self::NotFound(_) => "not_found",
+            Self::NoSuchPath => "no_such_path",
             Self::Invalid { .. } => "invalid",
             Self::Foreign(_) => "foreign_answer",
             Self::RateLimited(_) => "rate_limited",
@@ -119,14 +137,31 @@ fn detail(message: Option<&str>) -> String {
     message.map(|text| format!(": {text}")).unwrap_or_default()
 }
 
+fn forbidden(message: Option<&str>) -> String {
+    match message {
+        Some(text) => format!(
+            "BrainGrid does not allow this user to do that: {text}. Ask an admin of the organization for access."
+        ),
+        None => "This was refused without a reason (HTTP 403), by BrainGrid or by something in front of it, such as a firewall. Ask an admin of the organization whether this user may do that, and whoever runs this server if so.".to_owned(),
+    }
+}
+
+/// Only a network's gate and a CDN give these.
+fn who(status: u16) -> &'static str {
+    match status {
+        511 | 520..=530 => "something in front of BrainGrid",
+        _ => "the server",
+    }
+}
+
 /// What helps: waiting only where the same question may get another answer.
 fn again(why: Unclear) -> &'static str {
     match why {
-        Unclear::Timeout | Unclear::Broken | Unclear::Status(_) => "try again in a moment",
-        Unclear::Unreadable | Unclear::Page => {
+        Unclear::TooLarge => "ask for less, such as a smaller limit",
+        why if why.lasts() => {
             "trying again may not help: tell whoever runs this server or this network"
         }
-        Unclear::TooLarge => "ask for less, such as a smaller limit",
+        _ => "try again in a moment",
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     BrainGridClient, Page,
     client::{Paging, Written},
-    decode::{self, Fields},
+    decode::{self, Fields, Verdict},
     reply::{Answer, unclear},
     routes::{self, Class, Route},
     send::{Request, Sender},
@@ -107,6 +107,7 @@ impl BrainGridClient {
             Ok(profile) => Ok(profile.organization()),
             Err(
                 ApiError::NotFound(_)
+                | ApiError::NoSuchPath
                 | ApiError::Invalid { .. }
                 | ApiError::Foreign(404)
                 | ApiError::Failed(Unclear::Unreadable | Unclear::Page),
@@ -190,7 +191,7 @@ fn readable(class: Class, answer: &Answer) -> Result<Value, ApiError> {
 
 /// The refusal that a body of a successful status is: some APIs answer everything with 200.
 fn refused(body: &Value) -> Option<ApiError> {
-    decode::names_error(body).then(|| ApiError::Invalid {
+    (decode::verdict(body) != Verdict::Silent).then(|| ApiError::Invalid {
         status: 200,
         message: decode::message_in(body),
     })
@@ -206,11 +207,11 @@ pub(super) fn written<T>(
         return Ok(None);
     }
     let body = readable(Class::Write, answer)?;
+    let verdict = decode::verdict(&body);
     let contradiction =
-        decode::names_error(&body).then(|| ApiError::Contradiction(decode::message_in(&body)));
-    let says_no = decode::says_no(&body);
+        (verdict != Verdict::Silent).then(|| ApiError::Contradiction(decode::message_in(&body)));
     match (decode::entity(body, noun).and_then(decode), contradiction) {
-        (Some(found), _) if !says_no => Ok(Some(found)),
+        (Some(found), _) if verdict != Verdict::SaysNo => Ok(Some(found)),
         (_, Some(contradiction)) => Err(contradiction),
         (found, None) => Ok(found),
     }

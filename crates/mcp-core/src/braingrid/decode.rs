@@ -4,35 +4,37 @@
 
 use serde_json::{Map, Value};
 
-/// A JSON object whose known fields are taken out one by one; what stays is kept.
-pub(crate) struct Fields(Map<String, Value>);
+/// A JSON object whose known fields are taken out one by one.
+pub(crate) struct Fields {
+    map: Map<String, Value>,
+    /// Whether any name may be in camel case: twins are looked for only then.
+    camel: bool,
+}
 
 impl Fields {
     pub(crate) fn new(map: Map<String, Value>) -> Self {
-        Self(map)
+        let camel = |name: &String| name.bytes().any(|letter| letter.is_ascii_uppercase());
+        Self {
+            camel: map.keys().any(camel),
+            map,
+        }
     }
 
     /// Whether the field was sent, be it as null.
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+        self.map.contains_key(name)
     }
 
     /// The first of the names that is there and not null, each also in camel case.
     fn take(&mut self, names: &[&str]) -> Option<Value> {
         names.iter().find_map(|name| {
-            let there = |value: Option<&Value>| value.is_some_and(|value| !value.is_null());
-            if there(self.0.get(*name)) {
-                return self.0.remove(*name);
+            let plain = self.map.get_mut(*name).and_then(taken);
+            if plain.is_some() || !self.camel || !name.contains('_') {
+                return plain;
             }
-            if !name.contains('_') {
-                return None;
-            }
-            let twin = camel_case(name);
-            if there(self.0.get(&twin)) {
-                self.0.remove(&twin)
-            } else {
-                None
-            }
+            let mut all = self.map.iter_mut();
+            all.find_map(|(twin, value)| is_twin(twin, name).then_some(value))
+                .and_then(taken)
         })
     }
 
@@ -48,7 +50,7 @@ impl Fields {
 
     pub(crate) fn object(&mut self, names: &[&str]) -> Option<Fields> {
         match self.take(names)? {
-            Value::Object(map) => Some(Fields(map)),
+            Value::Object(map) => Some(Fields::new(map)),
             _ => None,
         }
     }
@@ -65,15 +67,20 @@ impl Fields {
     }
 }
 
-/// `short_id` is `shortId` in an API that writes names like this.
-fn camel_case(name: &str) -> String {
-    let mut words = name.split('_');
-    let first = words.next().unwrap_or_default().to_owned();
-    words.fold(first, |text, word| {
-        let mut letters = word.chars();
-        let initial = letters.next().map(|letter| letter.to_ascii_uppercase());
-        text + &initial.into_iter().chain(letters).collect::<String>()
-    })
+/// Leaves null behind, which is as good as not there.
+fn taken(value: &mut Value) -> Option<Value> {
+    (!value.is_null()).then(|| value.take())
+}
+
+/// Whether a name is another one in camel case: `shortId` is `short_id` in an API that writes names
+/// like this.
+fn is_twin(twin: &str, name: &str) -> bool {
+    let mut letters = name.bytes();
+    let same = twin.bytes().all(|letter| match letters.next() {
+        Some(b'_') => letters.next().map(|next| next.to_ascii_uppercase()) == Some(letter),
+        other => other == Some(letter),
+    });
+    same && letters.next().is_none()
 }
 
 /// A string, or a number or flag written as one; anything else is nothing.
@@ -110,7 +117,7 @@ pub(crate) fn entity(body: Value, noun: &str) -> Option<Fields> {
         });
         match inner.and_then(|name| map.remove(name)) {
             Some(value) => current = value,
-            None => return Some(Fields(map)),
+            None => return Some(Fields::new(map)),
         }
     }
     None
@@ -136,18 +143,21 @@ pub(crate) fn list<T>(
     for _ in 0..=DEPTH {
         match current {
             Value::Array(values) => {
+                let sent = values.len();
                 let objects = values.into_iter().filter_map(|value| match value {
-                    Value::Object(map) => Some(Fields(map)),
+                    Value::Object(map) => Some(Fields::new(map)),
                     _ => None,
                 });
-                return Some(Page {
-                    items: objects.filter_map(decode).collect(),
+                let items: Vec<T> = objects.filter_map(decode).collect();
+                // Things of which none can be read are not "there are none".
+                return (sent == 0 || !items.is_empty()).then_some(Page {
+                    items,
                     has_more,
                     total,
                 });
             }
             Value::Object(map) => {
-                let mut fields = Fields(map);
+                let mut fields = Fields::new(map);
                 page_facts(&mut fields, &mut has_more, &mut total);
                 current = fields.value(&[nouns, "data", "items", "results", "result"])?;
             }
@@ -266,31 +276,69 @@ pub(crate) fn is_page(body: &[u8]) -> bool {
     !opens && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_err()
 }
 
-/// Whether a body names an error, whatever its status says.
-pub(crate) fn names_error(body: &Value) -> bool {
-    let says = |name: &str| body.get(name).filter(|value| !value.is_null());
-    let error = |value: &Value| match value {
-        Value::Bool(flag) => *flag,
-        Value::String(text) => !text.is_empty(),
-        Value::Array(all) => !all.is_empty(),
-        Value::Object(all) => !all.is_empty(),
-        Value::Null | Value::Number(_) => true,
-    };
-    ["error", "errors"].into_iter().filter_map(says).any(error) || says_no(body)
+/// What a body says of its own success, whatever its status says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Nothing: it is a thing.
+    Silent,
+    /// It names an error, and may be a thing all the same.
+    NamesError,
+    /// `{success: false}`, `{ok: false}`, `{status: "error"}`.
+    SaysNo,
 }
 
-/// `{success: false}`, `{ok: false}`, `{status: "error"}`.
-pub(crate) fn says_no(body: &Value) -> bool {
+pub(crate) fn verdict(body: &Value) -> Verdict {
+    let Value::Object(body) = body else {
+        return Verdict::Silent;
+    };
     let no = |name| body.get(name) == Some(&Value::Bool(false));
-    let status = body
-        .get("status")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let failed = ["error", "fail", "failed", "failure"];
-    // The status of a thing is its own affair.
-    let failed =
-        body.get("id").is_none() && failed.iter().any(|word| status.eq_ignore_ascii_case(word));
-    no("success") || no("ok") || failed
+    let failed = || {
+        let failed = ["error", "fail", "failed", "failure"];
+        let status = body.get("status").and_then(Value::as_str);
+        // The status of a thing is its own affair.
+        status.is_some_and(|status| failed.iter().any(|word| status.eq_ignore_ascii_case(word)))
+            && !body.contains_key("id")
+    };
+    let error = |name| match body.get(name) {
+        None | Some(Value::Null) => false,
+        Some(Value::Bool(flag)) => *flag,
+        Some(Value::String(text)) => !text.is_empty(),
+        Some(Value::Array(all)) => !all.is_empty(),
+        Some(Value::Object(all)) => !all.is_empty(),
+        Some(Value::Number(_)) => true,
+    };
+    if no("success") || no("ok") || failed() {
+        Verdict::SaysNo
+    } else if error("error") || error("errors") {
+        Verdict::NamesError
+    } else {
+        Verdict::Silent
+    }
+}
+
+/// Whether this is how a gateway or a CDN words an error in JSON, which BrainGrid does not.
+pub(crate) fn is_of_a_gateway(body: &[u8]) -> bool {
+    // Of AWS, which says so also where only the path is wrong.
+    const AWS: [&str; 3] = [
+        "Missing Authentication Token",
+        "User is not authorized to access this resource",
+        "Authorization header requires",
+    ];
+    let Ok(Value::Object(body)) = serde_json::from_slice(without_mark(body)) else {
+        return false;
+    };
+    let message = body.get("message").or_else(|| body.get("Message"));
+    let text = message.and_then(Value::as_str).unwrap_or_default();
+    let of_aws = body.len() == 1 && AWS.iter().any(|words| text.starts_with(words));
+    let codes = body.get("errors").and_then(Value::as_array);
+    let numbered = codes.is_some_and(|all| {
+        !all.is_empty()
+            && all
+                .iter()
+                .all(|error| error.get("code").is_some_and(Value::is_u64))
+    });
+    let of_cloudflare = numbered && body.get("success") == Some(&Value::Bool(false));
+    of_aws || of_cloudflare || body.get("cloudflare_error") == Some(&Value::Bool(true))
 }
 
 fn event_data(event: &str) -> Option<Value> {
@@ -384,7 +432,7 @@ mod tests {
     #[test]
     fn fields_have_twins_in_camel_case() {
         let read = |body: Value| match body {
-            Value::Object(map) => Fields(map).text(&["short_id", "project_short_id"]),
+            Value::Object(map) => Fields::new(map).text(&["short_id", "project_short_id"]),
             _ => None,
         };
         for (body, found) in [
@@ -393,6 +441,10 @@ mod tests {
             (json!({"projectShortId": "a"}), Some("a")),
             (json!({"short_id": null, "shortId": "a"}), Some("a")),
             (json!({"short_id": null, "shortId": null}), None),
+            (
+                json!({"shortID": "a", "ShortId": "a", "shortId_": "a", "short": "a"}),
+                None,
+            ),
         ] {
             assert_eq!(read(body.clone()).as_deref(), found, "{body}");
         }
@@ -423,26 +475,40 @@ mod tests {
 
     #[test]
     fn errors_are_found_whatever_the_status() {
-        for body in [
-            json!({"error": "x"}),
-            json!({"error": {"code": 1}}),
-            json!({"errors": ["x"]}),
-            json!({"success": false}),
-            json!({"ok": false}),
-            json!({"status": "Error"}),
+        for (body, said) in [
+            (json!({"error": "x"}), Verdict::NamesError),
+            (json!({"error": {"code": 1}}), Verdict::NamesError),
+            (json!({"errors": ["x"]}), Verdict::NamesError),
+            (
+                json!({"id": 1, "status": "error", "error": 7}),
+                Verdict::NamesError,
+            ),
+            (json!({"success": false}), Verdict::SaysNo),
+            (json!({"ok": false, "error": "x"}), Verdict::SaysNo),
+            (json!({"status": "Error"}), Verdict::SaysNo),
+            (json!({"error": null}), Verdict::Silent),
+            (json!({"errors": []}), Verdict::Silent),
+            (json!({"error": false}), Verdict::Silent),
+            (json!({"success": true}), Verdict::Silent),
+            (json!({"status": "PLANNED"}), Verdict::Silent),
+            (json!({"id": 1, "status": "failed"}), Verdict::Silent),
+            (json!(["error"]), Verdict::Silent),
+            (json!("error"), Verdict::Silent),
         ] {
-            assert!(names_error(&body), "{body}");
+            assert_eq!(verdict(&body), said, "{body}");
         }
-        for body in [
-            json!({"error": null}),
-            json!({"errors": []}),
-            json!({"error": false}),
-            json!({"success": true}),
-            json!({"status": "PLANNED"}),
-            json!(["error"]),
-            json!("error"),
+    }
+
+    #[test]
+    fn things_of_which_none_can_be_read_are_no_empty_list() {
+        for (body, count) in [
+            (json!({"tasks": []}), Some(0)),
+            (json!({"tasks": [null, {"name": "a"}]}), Some(1)),
+            (json!({"tasks": [null, {}]}), None),
+            (json!([7]), None),
         ] {
-            assert!(!names_error(&body), "{body}");
+            let page = list(body.clone(), "tasks", name);
+            assert_eq!(page.map(|page| page.items.len()), count, "{body}");
         }
     }
 

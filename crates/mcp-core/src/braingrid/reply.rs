@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode, header};
 use mcp_outbound::{FetchError, Room};
 
 use super::{
-    decode::{error_message, is_page},
+    decode::{error_message, is_of_a_gateway, is_page},
     policy::Fault,
     routes::Class,
 };
@@ -76,10 +76,13 @@ pub(super) fn judge(class: Class, reply: Reply) -> Result<Answer, Failure> {
             turned_away(wait, ApiError::Unavailable(wait))
         }
         // Above 599 there is no meaning: as with 5xx, it may have been done.
-        _ if status.as_u16() >= 500 || status == StatusCode::REQUEST_TIMEOUT => Failure {
-            fault: Some(Fault::Unclear),
-            error: unclear(class, Unclear::Status(status.as_u16())),
-        },
+        _ if status.as_u16() >= 500 || status == StatusCode::REQUEST_TIMEOUT => {
+            let why = Unclear::Status(status.as_u16());
+            Failure {
+                fault: (!why.lasts()).then_some(Fault::Unclear),
+                error: unclear(class, why),
+            }
+        }
         _ => Failure {
             fault: None,
             error: refusal(status, &reply.answer.body),
@@ -92,7 +95,12 @@ pub(super) fn refusal(status: StatusCode, body: &[u8]) -> ApiError {
     if is_foreign(status, body) {
         return ApiError::Foreign(status.as_u16());
     }
-    let message = error_message(body);
+    // What only repeats the status is nobody's word: any gateway adds that.
+    let repeats = |said: &String| {
+        let reason = status.canonical_reason();
+        reason.is_some_and(|reason| said.eq_ignore_ascii_case(reason))
+    };
+    let message = error_message(body).filter(|said| !repeats(said));
     match status {
         StatusCode::PAYMENT_REQUIRED => ApiError::PaymentRequired(message),
         StatusCode::FORBIDDEN => ApiError::Forbidden(message),
@@ -108,13 +116,16 @@ pub(super) fn refusal(status: StatusCode, body: &[u8]) -> ApiError {
 /// neither redirects nor asks for a login at a proxy.
 pub(super) fn is_foreign(status: StatusCode, body: &[u8]) -> bool {
     const OF_A_PROXY: StatusCode = StatusCode::PROXY_AUTHENTICATION_REQUIRED;
-    status.is_redirection() || status == OF_A_PROXY || is_page(body)
+    status.is_redirection() || status == OF_A_PROXY || is_page(body) || is_of_a_gateway(body)
 }
 
 /// BrainGrid, or what stands in front of it, is in trouble for everybody.
 pub(super) fn is_outage(reply: &Reply) -> bool {
-    matches!(reply.status.as_u16(), 502 | 504)
-        || (reply.status == 503 && reply.retry_after.is_none())
+    // Those above 520 are a CDN's that could not reach or not trust what is behind it.
+    matches!(
+        reply.status.as_u16(),
+        502 | 504 | 521..=523 | 525 | 526 | 530
+    ) || (reply.status == 503 && reply.retry_after.is_none())
 }
 
 /// What it means that there is no answer.
@@ -182,7 +193,7 @@ mod tests {
     use super::*;
 
     /// What a body may be, and whether it can be BrainGrid's.
-    const BODIES: [(&[u8], bool); 13] = [
+    const BODIES: [(&[u8], bool); 20] = [
         (b"", true),
         (b" \n", true),
         (b"{\"error\":{\"code\":\"x\",\"message\":\"no\"}}", true),
@@ -191,6 +202,13 @@ mod tests {
         (b"[]", true),
         (b"\"no\"", true),
         (b"null", true),
+        (b"{\"message\":\"Forbidden\"}", true),
+        (b"{\"projects\":[null,{}]}", true),
+        (b"{\"success\":false,\"errors\":[{\"message\":\"no\"}]}", true),
+        (b"{\"message\":\"Missing Authentication Token\"}", false),
+        (b"{\"Message\":\"User is not authorized to access this resource with an explicit deny\"}", false),
+        (b"{\"success\":false,\"errors\":[{\"code\":7003,\"message\":\"no route\"}],\"result\":null}", false),
+        (b"{\"title\":\"Error 1020: Access denied\",\"status\":403,\"cloudflare_error\":true}", false),
         (b"<!DOCTYPE html><title>Blocked</title>", false),
         (b"\xef\xbb\xbf  <html>", false),
         (b"RBAC: access denied", false),
@@ -209,6 +227,56 @@ mod tests {
             },
         };
         judge(class, reply).map_err(|failure| failure.error)
+    }
+
+    /// Whether a read is sent again at once.
+    fn is_repeated(status: u16, body: &'static [u8]) -> bool {
+        let reply = Reply {
+            status: StatusCode::from_u16(status).unwrap(),
+            retry_after: None,
+            answer: Answer {
+                body: Bytes::from_static(body),
+                event_stream: false,
+                room: None,
+            },
+        };
+        judge(Class::Read, reply).is_err_and(|failure| failure.fault.is_some())
+    }
+
+    #[test]
+    fn a_status_that_lasts_is_not_asked_for_again_whatever_its_body() {
+        for (body, _) in BODIES {
+            for status in [501, 505, 511, 525, 526, 530] {
+                assert!(!is_repeated(status, body), "{status} {body:?}");
+                let text = judged(Class::Read, status, body).unwrap_err().to_string();
+                assert!(text.contains("trying again may not help"), "{text}");
+                let whose = if status > 505 {
+                    "in front of"
+                } else {
+                    "the server"
+                };
+                assert!(text.contains(&format!("{whose} ")), "{text}");
+            }
+            for status in [408, 429, 500, 502, 503, 504, 520, 521, 522, 524, 599] {
+                assert!(is_repeated(status, body), "{status} {body:?}");
+            }
+            for status in [400, 403, 404, 407, 409, 422, 451] {
+                assert!(!is_repeated(status, body), "{status} {body:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_without_a_word_is_not_said_to_be_braingrids() {
+        for body in [
+            &b""[..],
+            b"{}",
+            b"{\"message\":\"Forbidden\"}",
+            b"\"forbidden\"",
+        ] {
+            let text = judged(Class::Read, 403, body).unwrap_err().to_string();
+            assert!(text.contains("or by something in front of it"), "{text}");
+        }
     }
 
     #[test]

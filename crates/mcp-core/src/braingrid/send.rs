@@ -110,7 +110,11 @@ impl Sender {
             let _permit = self.permit(request.route.class).await?;
             self.attempts(caller, request, &mut counted).await
         };
-        let sent = sent.instrument(span.clone()).await;
+        let mut sent = sent.instrument(span.clone()).await;
+        // A path without an id is there for everybody: what is missing is the API.
+        if matches!(sent, Err(ApiError::NotFound(_))) && !route.path.contains('/') {
+            sent = Err(ApiError::NoSuchPath);
+        }
         let error = sent.as_ref().err().map(ApiError::kind);
         spans::api_ended(&span, counted.status, counted.attempts, error);
         if let Some(observer) = &self.observer {

@@ -275,7 +275,7 @@ async fn refusals_say_what_to_do() {
         (403, "Ask an admin"),
         (404, "list_project_requirements shows"),
         (422, "as the test wished"),
-        (302, "API address may be wrong"),
+        (302, "API address (BRAINGRID_API_URL) may be wrong"),
     ];
     for (status, hint) in cases {
         let world = World::new().await;

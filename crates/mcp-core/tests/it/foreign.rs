@@ -109,7 +109,8 @@ async fn page_is_never_read_as_braingrids_word() {
         "BrainGrid refused",
     ];
     for status in [
-        200, 201, 302, 400, 401, 402, 403, 404, 405, 407, 409, 410, 422, 451, 500, 520,
+        200, 201, 302, 400, 401, 402, 403, 404, 405, 407, 409, 410, 422, 451, 500, 501, 511, 520,
+        525, 526, 530,
     ] {
         // The body decides: what is called JSON may be a page.
         for content_type in [HTML, JSON] {
@@ -132,6 +133,41 @@ async fn page_under_a_status_of_success_leaves_a_write_unknown() {
     assert!(said[0].contains("a page came in place") && !said[0].contains("try again in a moment"));
     for said in &said[1..] {
         assert!(said.starts_with("Outcome unknown"), "{said}");
+    }
+}
+
+/// Every status with a page, with nothing and with somebody else's JSON.
+#[tokio::test]
+async fn what_a_gateway_says_is_an_error_whose_cause_is_told() {
+    let aws = r#"{"message":"Missing Authentication Token"}"#;
+    let cloudflare = r#"{"success":false,"errors":[{"code":7003,"message":"no route"}]}"#;
+    let nothing_of_ours = r#"{"projects":[null,{}]}"#;
+    for status in [200, 401, 403, 404, 409, 501, 511, 525, 526, 530] {
+        for body in [PAGE, "", aws, cloudflare, nothing_of_ours] {
+            if status == 200 && body != nothing_of_ours {
+                continue;
+            }
+            let answers = answers(status, JSON, body).await;
+            let said: Vec<_> = answers.iter().map(text).collect();
+            let about = format!("{status} {body}: {said:#?}");
+            // The read is refused in any case; a write that says nothing of itself may be accepted.
+            let refused = |answer: &CallToolResult| answer.is_error == Some(true);
+            assert!(refused(&answers[0]), "{about}");
+            assert!(status == 200 || answers.iter().all(refused), "{about}");
+            let foreign = [PAGE, aws, cloudflare].contains(&body);
+            match status {
+                // An address that leads elsewhere, or something in front of the right one.
+                404 => assert!(said[0].contains("BRAINGRID_API_URL"), "{about}"),
+                200 => assert!(said[0].contains("BRAINGRID_API_URL"), "{about}"),
+                501.. => assert!(said[0].contains("trying again may not help"), "{about}"),
+                _ => {
+                    let told = said
+                        .iter()
+                        .all(|said| said.contains("Not BrainGrid answered"));
+                    assert_eq!(told, foreign, "{about}");
+                }
+            }
+        }
     }
 }
 

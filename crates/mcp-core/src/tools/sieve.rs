@@ -48,7 +48,11 @@ pub(super) fn sift(
     fields: &Fields,
     notes: &mut Vec<String>,
 ) -> Result<Arguments, ToolError> {
-    let (mut known, others): (Arguments, Arguments) = unwrapped(arguments, fields)
+    let arguments = unwrapped(arguments, fields);
+    if arguments.keys().all(|name| fields.has(name)) {
+        return fields.read(arguments, notes);
+    }
+    let (mut known, others): (Arguments, Arguments) = arguments
         .into_iter()
         .partition(|(name, _)| fields.has(name));
     let mut ignored = Vec::new();
@@ -74,8 +78,9 @@ pub(super) fn sift(
 
 /// The arguments themselves, where they came inside another object.
 fn unwrapped(mut arguments: Arguments, fields: &Fields) -> Arguments {
-    for wrapper in WRAPPERS.into_iter().filter(|name| !fields.has(name)) {
-        let Some(mut inner) = arguments.get(wrapper).and_then(object_in) else {
+    for wrapper in WRAPPERS {
+        let wrapped = arguments.get(wrapper).filter(|_| !fields.has(wrapper));
+        let Some(mut inner) = wrapped.and_then(object_in) else {
             continue;
         };
         arguments.remove(wrapper);

@@ -67,7 +67,8 @@ impl Fields {
         self.all.iter().map(|field| field.name.as_str())
     }
 
-    /// The arguments as what they mean, and remarks on what was not taken as it came.
+    /// The arguments, all of them known, as what they mean; and remarks on what was not taken as it
+    /// came.
     ///
     /// # Errors
     /// With the first that means nothing.
@@ -76,22 +77,24 @@ impl Fields {
         mut arguments: Arguments,
         notes: &mut Vec<String>,
     ) -> Result<Arguments, ToolError> {
-        let (mut known, mut empty) = (Arguments::new(), Vec::new());
+        let mut empty = Vec::new();
         for field in &self.all {
-            let Some(value) = arguments.remove(&field.name) else {
+            let Some(slot) = arguments.get_mut(&field.name) else {
                 continue;
             };
+            let value = slot.take();
             let was_null = value.is_null();
-            match field.read(value, notes)? {
-                Some(value) => {
-                    known.insert(field.name.clone(), value);
-                }
-                None if field.required => {
-                    return Err(field.refused("it is empty", &field.example()));
-                }
-                None if was_null => {}
-                None => empty.push(format!("`{}`", field.name)),
+            if let Some(value) = field.read(value, notes)? {
+                *slot = value;
+                continue;
             }
+            if field.required {
+                return Err(field.refused("it is empty", &field.example()));
+            }
+            if !was_null {
+                empty.push(format!("`{}`", field.name));
+            }
+            arguments.remove(&field.name);
         }
         if !empty.is_empty() {
             notes.push(format!(
@@ -99,7 +102,7 @@ impl Fields {
                 empty.join(", ")
             ));
         }
-        Ok(known)
+        Ok(arguments)
     }
 }
 
@@ -227,13 +230,13 @@ impl Field {
                     "Quotes around all of `{}` were taken off.",
                     self.name
                 ));
+                if says_nothing(&inner) {
+                    return Ok(None);
+                }
                 inner
             }
             None => text,
         };
-        if says_nothing(&text) {
-            return Ok(None);
-        }
         if let Some(reason) = mangled(&text) {
             let example = match self.kind {
                 Kind::Prose => format!(
@@ -244,10 +247,10 @@ impl Field {
             };
             return Err(self.refused(reason, &example));
         }
-        if !matches!(self.kind, Kind::Prose) && has_escaped_lines(&text) {
-            return Err(self.refused("it is one line, and holds several", &self.example()));
-        }
         if has_escaped_lines(&text) {
+            if !matches!(self.kind, Kind::Prose) {
+                return Err(self.refused("it is one line, and holds several", &self.example()));
+            }
             notes.push(format!(
                 "`\\n` in `{}` was read as a line break.",
                 self.name
@@ -334,7 +337,7 @@ pub(in super::super) fn says_nothing(text: &str) -> bool {
 fn whole(value: &Value) -> Option<i128> {
     match value {
         Value::Number(number) => whole_number(&number.to_string()),
-        Value::String(text) => whole_number(&unquoted(text)),
+        Value::String(text) => whole_number(unquoted(text)),
         _ => None,
     }
 }
@@ -356,12 +359,12 @@ fn number_text(number: &Number) -> String {
 }
 
 /// Without the space and the one pair of quotes around it.
-fn unquoted(text: &str) -> String {
+fn unquoted(text: &str) -> &str {
     let text = text.trim();
     let inner = text
         .strip_prefix('"')
         .and_then(|text| text.strip_suffix('"'));
-    inner.unwrap_or(text).trim().to_owned()
+    inner.unwrap_or(text).trim()
 }
 
 /// The text whose JSON this is.
@@ -406,7 +409,8 @@ fn list_of(text: &str) -> Option<Vec<Value>> {
 /// Whether line breaks were escaped twice: there are none, but `\n` where Markdown has them.
 fn has_escaped_lines(text: &str) -> bool {
     const MARKDOWN: [&str; 6] = ["\\n\\n", "\\n#", "\\n- ", "\\n* ", "\\n1. ", "\\n```"];
-    !text.contains('\n') && MARKDOWN.iter().any(|sign| text.contains(sign))
+    // Most texts hold no backslash, and are done with here.
+    text.contains('\\') && !text.contains('\n') && MARKDOWN.iter().any(|sign| text.contains(sign))
 }
 
 fn with_lines(text: &str) -> String {

@@ -13,8 +13,16 @@ use crate::{ApiError, braingrid::model::Profile};
 
 pub(super) fn tools() -> Vec<Definition> {
     vec![
-        Definition::read("info", "About this server.", info),
-        Definition::read("auth_status", "Whether you are logged in.", auth_status),
+        Definition::read(
+            "info",
+            "This server's version, default project and tools; asks BrainGrid nothing.",
+            info,
+        ),
+        Definition::read(
+            "auth_status",
+            "Whether BrainGrid takes the login; how to log in if not.",
+            auth_status,
+        ),
     ]
 }
 

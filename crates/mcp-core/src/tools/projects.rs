@@ -19,15 +19,19 @@ use crate::{
 
 pub(super) fn tools() -> Vec<Definition> {
     vec![
-        Definition::read("list_projects", "List projects.", list_projects),
+        Definition::read(
+            "list_projects",
+            "Which projects there are: id, name, repository. Start here to find a project_id.",
+            list_projects,
+        ),
         Definition::read(
             "get_project",
-            "Show a project, found by id or repository.",
+            "One project, found by id or repository, with its description and link.",
             get_project,
         ),
         Definition::read(
             "get_profile",
-            "Show the user and the organization.",
+            "Whose login this is: user, e-mail address, organization.",
             get_profile,
         ),
     ]
@@ -37,10 +41,10 @@ pub(super) fn tools() -> Vec<Definition> {
 struct ListProjects {
     /// owner/name
     repository: Option<Repositories>,
-    /// Which page
+    /// `next_page` of the answer before
     #[schemars(range(min = 1), extend("default" = 1))]
     page: Option<u32>,
-    /// Per page
+    /// Items a page
     #[schemars(range(min = 1, max = MAX_LIMIT), extend("default" = DEFAULT_LIMIT))]
     limit: Option<u32>,
 }

@@ -21,7 +21,7 @@ pub(super) fn tools() -> Vec<Definition> {
     vec![
         Definition::read(
             "list_project_requirements",
-            "List a project's requirements.",
+            "What is to be built in a project: id, name, status, progress of each. Use it to find a requirement_id.",
             list,
         ),
         Definition::read(
@@ -43,7 +43,7 @@ pub(super) fn tools() -> Vec<Definition> {
         ),
         Definition::write(
             "update_project_requirement",
-            "Change a requirement.",
+            "Set status, title, spec or assignee of a requirement; what is left out stays.",
             write::update,
         )
         .idempotent()
@@ -55,15 +55,15 @@ pub(super) fn tools() -> Vec<Definition> {
 struct List {
     /// PROJ-n or UUID; default: the only one
     project_id: Option<ProjectRef>,
-    /// Only these
+    /// Only those in it
     status: Option<RequirementStatus>,
     /// With the Markdown of each
     #[serde(default)]
     include_content: bool,
-    /// Which page
+    /// `next_page` of the answer before
     #[schemars(range(min = 1), extend("default" = 1))]
     page: Option<u32>,
-    /// Per page
+    /// Items a page
     #[schemars(range(min = 1, max = MAX_LIMIT), extend("default" = DEFAULT_LIMIT))]
     limit: Option<u32>,
 }

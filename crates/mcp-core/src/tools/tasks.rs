@@ -28,7 +28,7 @@ pub(super) fn tools() -> Vec<Definition> {
             write::breakdown,
         )
         .slow(),
-        Definition::read("list_project_tasks", "List a requirement's tasks.", list),
+        Definition::read("list_project_tasks", "The steps of a requirement: id, title, status of each. Use it to find a task_id.", list),
         Definition::read(
             "get_project_task",
             "Show a task with its full prompt; without task_id the next one to do.",
@@ -36,15 +36,15 @@ pub(super) fn tools() -> Vec<Definition> {
         ),
         Definition::write(
             "create_project_task",
-            "Add a task to a requirement.",
+            "Add one step to a requirement; content is the prompt that a coding agent gets.",
             write::create,
         ),
-        Definition::write("update_project_task", "Change a task.", write::update)
+        Definition::write("update_project_task", "Set status, title or prompt of a task: IN_PROGRESS when you begin, COMPLETED when it is done.", write::update)
             .idempotent()
             .destructive(),
         Definition::write(
             "delete_project_task",
-            "Delete a task for good.",
+            "Delete a task for good, once the user has agreed; CANCELLED as its status keeps it.",
             write::delete,
         )
         .idempotent()
@@ -147,15 +147,15 @@ struct List {
     project_id: Option<ProjectRef>,
     /// REQ-n or UUID
     requirement_id: RequirementRef,
-    /// Only these
+    /// Only those in it
     status: Option<TaskStatus>,
     /// With the prompt of each
     #[serde(default)]
     include_content: bool,
-    /// Which page
+    /// `next_page` of the answer before
     #[schemars(range(min = 1), extend("default" = 1))]
     page: Option<u32>,
-    /// Per page
+    /// Items a page
     #[schemars(range(min = 1, max = MAX_LIMIT), extend("default" = DEFAULT_LIMIT))]
     limit: Option<u32>,
 }

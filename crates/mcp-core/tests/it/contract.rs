@@ -74,16 +74,28 @@ async fn both_eras_see_the_same_list() {
     assert_eq!(modern, list(ToolOptions::default(), false).await);
 }
 
+/// Whether a description has so many words that the name has not.
+fn says_more(description: &str, name: &str, least: usize) -> bool {
+    let stem = |word: &str| word.to_lowercase().trim_end_matches('s').to_owned();
+    let words = |text: &str| -> Vec<String> {
+        let words = text.split(|c: char| !c.is_alphanumeric());
+        words.map(stem).filter(|word| word.len() > 1).collect()
+    };
+    let known = words(name);
+    let new = words(description)
+        .into_iter()
+        .filter(|word| !known.contains(word));
+    new.count() >= least
+}
+
 #[tokio::test]
 async fn every_tool_says_what_it_does_and_what_happens_to_its_arguments() {
     for tool in list(options(|options| options.experimental = true), true).await {
         let hints = tool.annotations.unwrap();
         let reads = hints.read_only_hint.unwrap();
-        assert!(
-            tool.description.is_some_and(|text| text.len() < 160),
-            "{}",
-            tool.name
-        );
+        let description = tool.description.unwrap_or_default();
+        assert!(description.len() < 160, "{}", tool.name);
+        assert!(says_more(&description, &tool.name, 4), "{}", tool.name);
         assert_eq!(tool.input_schema["type"], "object", "{}", tool.name);
         // Unknown ones are ignored with a note, but in what cannot be undone.
         let closed = (tool.name == "delete_project_task").then_some(json!(false));
@@ -105,6 +117,8 @@ async fn every_tool_says_what_it_does_and_what_happens_to_its_arguments() {
             .get("properties")
             .and_then(Value::as_object);
         for (name, schema) in properties.into_iter().flatten() {
+            let description = schema["description"].as_str().unwrap_or_default();
+            assert!(says_more(description, name, 2), "{name}: {description}");
             let about = format!("{} {name}: {schema}", tool.name);
             assert!(
                 schema["description"].is_string() && schema["type"].is_string(),

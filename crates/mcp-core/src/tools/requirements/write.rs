@@ -109,14 +109,14 @@ fn fits(prompt: &str) -> Result<(), ToolError> {
 pub(super) struct Capture {
     /// PROJ-n or UUID; default: the only one
     pub(super) project_id: Option<ProjectRef>,
-    /// A short title
+    /// One line that names it
     pub(super) name: Text,
     /// The spec in Markdown
     #[schemars(extend("format" = "markdown"))]
     pub(super) content: Text,
     /// Names of tags
     pub(super) tags: Option<Vec<Text>>,
-    /// User UUID
+    /// UUID of a user
     pub(super) assignee_id: Option<Text>,
 }
 
@@ -174,14 +174,14 @@ pub(super) struct Update {
     pub(super) project_id: Option<ProjectRef>,
     /// REQ-n or UUID
     pub(super) requirement_id: RequirementRef,
-    /// The new one
+    /// What it becomes
     pub(super) status: Option<RequirementStatus>,
     /// The new title
     pub(super) name: Option<Text>,
     /// Markdown, replaces the spec
     #[schemars(extend("format" = "markdown"))]
     pub(super) content: Option<Text>,
-    /// User UUID
+    /// UUID of a user
     pub(super) assignee_id: Option<Text>,
 }
 

@@ -98,7 +98,7 @@ pub(super) struct Create {
     pub(super) project_id: Option<ProjectRef>,
     /// REQ-n or UUID
     pub(super) requirement_id: RequirementRef,
-    /// A short title
+    /// One line that names it
     pub(super) title: Text,
     /// The prompt, Markdown
     #[schemars(extend("format" = "markdown"))]
@@ -163,7 +163,7 @@ pub(super) struct Update {
     pub(super) requirement_id: RequirementRef,
     /// TASK-n or UUID
     pub(super) task_id: TaskRef,
-    /// The new one
+    /// What it becomes
     pub(super) status: Option<TaskStatus>,
     /// The new title
     pub(super) title: Option<Text>,

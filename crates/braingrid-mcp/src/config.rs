@@ -142,7 +142,8 @@ pub(crate) fn load_local(flags: &Flags, around: &Surroundings) -> Result<Config,
 
 /// A bearer token as a secret, or what is wrong with it.
 pub(crate) fn token(given: &str) -> Result<SecretString, String> {
-    text::read(given, reader::token).map_err(|refusal| format!("{}; {}", refusal.what, refusal.fix))
+    text::read_secret(given, reader::token)
+        .map_err(|refusal| format!("{}; {}", refusal.what, refusal.fix))
 }
 
 /// The address on which a server with these settings listens. Looks at nothing else, so that a

@@ -106,26 +106,16 @@ pub(crate) fn read(
 fn secret(table: &mut Table, problems: &mut Vec<Problem>) -> Option<SecretString> {
     let path = table.optional(CLIENT_SECRET_FILE, |path| Ok(path.to_owned()), problems);
     let path = path.map(|path| table.directory().join(path));
-    let written = table.optional(CLIENT_SECRET, non_empty, problems);
+    let written = table.secret(CLIENT_SECRET, problems);
     match (written, path) {
         (Some(_), Some(_)) => {
             let what = "the secret and its file are both set";
             problems.push(table.problem(CLIENT_SECRET_FILE, what, "keep one of them"));
             None
         }
-        (None, Some(path)) => secret_file(CLIENT_SECRET_FILE, &path, problems),
+        (None, Some(path)) => secret_file(&table.label(CLIENT_SECRET_FILE), &path, problems),
         (written, None) => written,
     }
-}
-
-fn non_empty(value: &str) -> Result<SecretString, Refusal> {
-    if value.is_empty() {
-        return Err(Refusal {
-            what: "it is empty".to_owned(),
-            fix: "write the secret of the client".to_owned(),
-        });
-    }
-    Ok(SecretString::from(value))
 }
 
 fn cache(value: &str) -> Result<Duration, Refusal> {

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use config::{ConfigError, FileFormat, Map, Source, Value, ValueKind};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::problem::{Problem, nearest};
-use super::settings::{AUDIT_LOG, Kind, LOGIN_DIR, REDIS_CA, SETTINGS, Setting};
+use super::parse;
+use super::problem::{Problem, meant, nearest};
+use super::settings::{self, AUDIT_LOG, Kind, LOGIN_DIR, REDIS_CA, SETTINGS, Setting};
 use crate::{owner, text};
 
 /// The file that is read when none is named, in the user's own folder.
@@ -226,7 +227,7 @@ fn variables(
         let file_name = format!("{name}_FILE");
         let path = variable(&file_name, environment, problems);
         match (value, path) {
-            (Some(_), Some(_)) => problems.push(both_given(name, &file_name)),
+            (Some(_), Some(_)) => problems.push(both_given(name, name, &file_name)),
             (Some(value), None) => given.push(((*name).to_owned(), value)),
             (None, Some(path)) if local && Path::new(path.expose_secret()).is_relative() => {
                 problems.push(relative(&file_name, Path::new(path.expose_secret())));
@@ -281,9 +282,9 @@ pub(super) fn relative(name: &str, path: &Path) -> Problem {
     )
 }
 
-fn both_given(name: &str, file_name: &str) -> Problem {
+fn both_given(label: &str, name: &str, file_name: &str) -> Problem {
     Problem::new(
-        name,
+        label,
         format!("{name} and {file_name} are both set"),
         format!("keep one of them; {file_name} keeps the secret out of the environment"),
     )
@@ -355,8 +356,13 @@ pub(crate) fn file(
             return Layer::default();
         }
     };
-    match config::File::from_str(&text, FileFormat::Toml).collect() {
-        Ok(values) => file_layer(&path, values, problems),
+    of_text(&path, &text, problems)
+}
+
+/// The layer of a configuration file with this text.
+pub(super) fn of_text(path: &Path, text: &str, problems: &mut Vec<Problem>) -> Layer {
+    match config::File::from_str(text, FileFormat::Toml).collect() {
+        Ok(values) => file_layer(path, values, problems),
         Err(error) => {
             problems.push(Problem::new(
                 path.display().to_string(),
@@ -402,7 +408,16 @@ fn file_layer(path: &Path, values: Map<String, Value>, problems: &mut Vec<Proble
         };
         match (value, secret_path) {
             (Some(_), Some(_)) => {
-                problems.push(both_given(setting.key, &file_key));
+                let label = origin(setting.key).to_string();
+                problems.push(both_given(&label, setting.key, &file_key));
+            }
+            (Some(value), None) if setting.secret && matches!(value.kind, ValueKind::Table(_)) => {
+                let label = origin(setting.key).to_string();
+                problems.push(Problem::new(
+                    label,
+                    "it is no single value",
+                    "write one text",
+                ));
             }
             (Some(value), None) => {
                 let value = beside(path, setting, value.kind);
@@ -419,7 +434,8 @@ fn file_layer(path: &Path, values: Map<String, Value>, problems: &mut Vec<Proble
             (None, None) => {}
         }
     }
-    problems.extend(values.into_keys().map(|key| unknown_key(path, &key)));
+    let unknown = values.iter();
+    problems.extend(unknown.map(|(key, value)| unknown_key(path, key, value)));
     layer
 }
 
@@ -439,19 +455,24 @@ fn beside(file: &Path, setting: &Setting, value: ValueKind) -> ValueKind {
     }
 }
 
-fn unknown_key(path: &Path, key: &str) -> Problem {
+fn unknown_key(path: &Path, key: &str, value: &Value) -> Problem {
     let keys = SETTINGS
         .iter()
         .filter(|setting| setting.kind != Kind::FilePath);
-    let fix = match nearest(key, keys.map(|setting| setting.key)) {
+    let called = settings::called(key).map(|setting| setting.key);
+    let fix = match called.or_else(|| meant(key, keys.map(|setting| setting.key))) {
         Some(near) => format!("did you mean {near}?"),
+        None if matches!(value.kind, ValueKind::Table(_)) => format!(
+            "there are no sections: write its keys above the first table; `{}` lists the settings",
+            crate::program::run("config --docs")
+        ),
         None => format!(
             "remove it; `{}` lists the settings",
             crate::program::run("config --docs")
         ),
     };
     Problem::new(
-        format!("{key} in {}", path.display()),
+        format!("{} in {}", parse::key_name(key), path.display()),
         "there is no such setting",
         fix,
     )

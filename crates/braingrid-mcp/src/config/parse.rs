@@ -39,6 +39,15 @@ pub(crate) fn quoted(value: &str) -> String {
     format!("{short:?}")
 }
 
+/// A key of the file as an error may name it.
+pub(crate) fn key_name(key: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    if !key.is_empty() && key.len() <= 80 && key.chars().all(plain) {
+        return key.to_owned();
+    }
+    quoted(key)
+}
+
 /// How clients reach the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transport {
@@ -525,11 +534,14 @@ pub(crate) fn proxy(value: &str) -> Parsed<String> {
 pub(crate) fn preset(value: &str) -> Parsed<mcp_auth::Preset> {
     match value.parse() {
         Ok(preset) => Ok(preset),
-        Err(_) => refuse(
-            format!("{} is no preset", quoted(value)),
-            "use one of workos, auth0, keycloak, entra, descope, okta, cognito, clerk, dex, zitadel, \
-             fusionauth and logto, or leave it out",
-        ),
+        Err(_) => {
+            let names = mcp_auth::Preset::ALL.map(mcp_auth::Preset::name);
+            let fix = match problem::meant(value, names.into_iter()) {
+                Some(near) => format!("did you mean {near}?"),
+                None => format!("use one of {}, or leave it out", names.join(", ")),
+            };
+            refuse(format!("{} is no preset", quoted(value)), fix)
+        }
     }
 }
 

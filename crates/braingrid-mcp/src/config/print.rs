@@ -138,7 +138,8 @@ one wins: **defaults < file < environment < flags**.
   configuration file, relative to it. A newline at the end is taken away. Giving both forms in one
   place is an error.
 - **Durations** are seconds, or a number with a unit: `90`, `10s`, `5m`, `12h`, `7d`.
-- **Lists** are arrays in the file, and separated by commas elsewhere.
+- **Lists** are arrays in the file, and separated by commas elsewhere; in a variable a JSON list works
+  too: `ALLOWED_HOSTS='[\"a.example.com\", \"b.example.com\"]'`.
 
 `braingrid-mcp config` prints the values in effect and where each comes from, with secrets
 redacted; `--json` for scripts. Everything that is wrong is reported at once, with the fix, before

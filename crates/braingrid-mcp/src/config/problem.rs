@@ -14,18 +14,26 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    /// Describes a problem.
+    /// Describes a problem. Keys and paths come from the file: what would end the line, or color
+    /// the terminal, is escaped.
     pub(crate) fn new(
         setting: impl Into<String>,
         what: impl Into<String>,
         fix: impl Into<String>,
     ) -> Self {
         Self {
-            setting: setting.into(),
-            what: what.into(),
-            fix: fix.into(),
+            setting: one_line(setting.into()),
+            what: one_line(what.into()),
+            fix: one_line(fix.into()),
         }
     }
+}
+
+fn one_line(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    text.escape_debug().to_string()
 }
 
 /// Everything that is wrong, reported at once.
@@ -63,6 +71,23 @@ pub(crate) fn nearest<'a>(
         .min_by_key(|(distance, _)| *distance)
         .filter(|(distance, candidate)| *distance <= candidate.len().div_ceil(5).min(3))
         .map(|(_, candidate)| candidate)
+}
+
+/// The same, or the shortest that begins with the word, or with which the word begins.
+pub(crate) fn meant<'a>(
+    word: &str,
+    candidates: impl Iterator<Item = &'a str> + Clone,
+) -> Option<&'a str> {
+    let begins = |long: &str, short: &str| {
+        let rest = long.strip_prefix(short);
+        rest.is_some_and(|rest| rest.starts_with('_'))
+    };
+    let word = word.to_lowercase().replace('-', "_");
+    let near = nearest(&word, candidates.clone());
+    near.or_else(|| {
+        let related = candidates.filter(|it| begins(it, &word) || begins(&word, it));
+        related.min_by_key(|candidate| candidate.len())
+    })
 }
 
 /// Edits between two words, a swap of neighbours counting as one.
@@ -105,5 +130,16 @@ mod tests {
         );
         assert_eq!(nearest("MCP_INSPECTOR_PORT", words), None);
         assert_eq!(nearest("prot", ["port", "bind"]), Some("port"));
+        let keys = ["redis_ca_file", "redis_url", "issuer", "public_url"];
+        for (word, expected) in [
+            ("redis", Some("redis_url")),
+            ("issuer_url", Some("issuer")),
+            ("publicUrl", Some("public_url")),
+            ("public-url", Some("public_url")),
+            ("server", None),
+            ("", None),
+        ] {
+            assert_eq!(meant(word, keys.into_iter()), expected, "{word}");
+        }
     }
 }

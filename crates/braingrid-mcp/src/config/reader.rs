@@ -8,8 +8,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::layers::{Merged, Origin};
 use super::parse::{self, Refusal};
-use super::problem::{Problem, nearest};
-use super::settings::Setting;
+use super::problem::{self, Problem};
+use super::settings::{self, Setting};
 use super::text;
 
 /// Reads settings; every refusal becomes a [`Problem`].
@@ -95,12 +95,7 @@ impl Reader {
         let Some(value) = self.merged.values.get(setting.key).cloned() else {
             return Vec::new();
         };
-        let Some(entries) = entries(value) else {
-            self.report(
-                setting,
-                "it is no list",
-                r#"write it as ["first", "second"]"#,
-            );
+        let Some(entries) = self.accept(setting, entries(value)) else {
             return Vec::new();
         };
         if entries.is_empty() && !matches!(self.origin(setting), Origin::File { .. }) {
@@ -123,7 +118,7 @@ impl Reader {
         parser: impl Fn(&str) -> Result<T, Refusal>,
     ) -> Option<T> {
         let secret = self.merged.secrets.get(setting.key)?.clone();
-        self.accept(setting, text::read(secret.expose_secret(), parser))
+        self.accept(setting, text::read_secret(secret.expose_secret(), parser))
     }
 
     /// A secret list, separated by commas.
@@ -142,7 +137,7 @@ impl Reader {
         }
         let parsed: Vec<_> = parts
             .into_iter()
-            .map(|part| text::read_entry(part, &parser))
+            .map(|part| text::read_secret(part, &parser))
             .collect();
         parsed
             .into_iter()
@@ -257,18 +252,37 @@ impl Table {
         parser: impl Fn(&str) -> Result<T, Refusal>,
         problems: &mut Vec<Problem>,
     ) -> Option<T> {
-        let value = self.values.remove(key)?;
-        let Some(value) = one(value) else {
+        let value = self.single(key, problems)?;
+        self.accept(key, text::read(&value, parser), problems)
+    }
+
+    /// A secret that may be absent.
+    pub(crate) fn secret(
+        &mut self,
+        key: &str,
+        problems: &mut Vec<Problem>,
+    ) -> Option<SecretString> {
+        let value = self.single(key, problems)?;
+        let read = text::read_secret(&value, |value| Ok(SecretString::from(value)));
+        self.accept(key, read, problems)
+    }
+
+    fn single(&mut self, key: &str, problems: &mut Vec<Problem>) -> Option<String> {
+        let value = one(self.values.remove(key)?);
+        if value.is_none() {
             problems.push(self.problem(key, "it is no single value", "write one text"));
-            return None;
-        };
-        match text::read(&value, parser) {
-            Ok(value) => Some(value),
-            Err(refusal) => {
-                problems.push(self.problem(key, &refusal.what, &refusal.fix));
-                None
-            }
         }
+        value
+    }
+
+    fn accept<T>(
+        &self,
+        key: &str,
+        read: Result<T, Refusal>,
+        problems: &mut Vec<Problem>,
+    ) -> Option<T> {
+        read.map_err(|refusal| problems.push(self.problem(key, &refusal.what, &refusal.fix)))
+            .ok()
     }
 
     /// A list that may be absent, each entry once.
@@ -281,16 +295,12 @@ impl Table {
         let Some(value) = self.values.remove(key) else {
             return Vec::new();
         };
-        let Some(entries) = entries(value) else {
-            problems.push(self.problem(key, "it is no list", r#"write it as ["first", "second"]"#));
-            return Vec::new();
-        };
+        let entries = self.accept(key, entries(value), problems);
         let mut parsed = Vec::new();
-        for entry in entries {
-            match text::read_entry(&entry, &parser) {
-                Ok(value) if parsed.contains(&value) => {}
-                Ok(value) => parsed.push(value),
-                Err(refusal) => problems.push(self.problem(key, &refusal.what, &refusal.fix)),
+        for entry in entries.unwrap_or_default() {
+            match self.accept(key, text::read_entry(&entry, &parser), problems) {
+                Some(value) if !parsed.contains(&value) => parsed.push(value),
+                _ => {}
             }
         }
         parsed
@@ -299,17 +309,25 @@ impl Table {
     /// Reports the keys that nobody took.
     pub(crate) fn finish(self, known: &[&str], problems: &mut Vec<Problem>) {
         for key in self.values.keys() {
-            let fix = match nearest(key, known.iter().copied()) {
+            let fix = match problem::meant(key, known.iter().copied()) {
+                _ if settings::called(key).is_some() => {
+                    "it is a setting of the whole server: move it above the first table".to_owned()
+                }
                 Some(near) => format!("did you mean {near}?"),
                 None => format!("remove it; the keys are {}", known.join(", ")),
             };
-            problems.push(self.problem(key, "there is no such key", &fix));
+            problems.push(self.problem(&parse::key_name(key), "there is no such key", &fix));
         }
     }
 
     /// Describes a problem with a key of this table.
     pub(crate) fn problem(&self, key: &str, what: &str, fix: &str) -> Problem {
-        Problem::new(format!("{key} of {}", self.label), what, fix)
+        Problem::new(self.label(key), what, fix)
+    }
+
+    /// A key of this table, as errors call it.
+    pub(crate) fn label(&self, key: &str) -> String {
+        format!("{key} of {}", self.label)
     }
 }
 
@@ -322,11 +340,18 @@ fn one(value: Value) -> Option<String> {
 }
 
 /// The entries of a list: an array, or text separated by commas.
-fn entries(value: Value) -> Option<Vec<String>> {
+fn entries(value: Value) -> Result<Vec<String>, Refusal> {
+    let no_list = || Refusal {
+        what: "it is no list".to_owned(),
+        fix: r#"write it as ["first", "second"]"#.to_owned(),
+    };
     match value.kind {
-        ValueKind::Array(items) => items.into_iter().map(one).collect(),
-        ValueKind::Table(_) | ValueKind::Nil => None,
-        kind => Some(text::entries(&kind.to_string())),
+        ValueKind::Array(items) => {
+            let items: Option<_> = items.into_iter().map(one).collect();
+            items.ok_or_else(no_list)
+        }
+        ValueKind::Table(_) | ValueKind::Nil => Err(no_list()),
+        kind => text::entries(&kind.to_string()),
     }
 }
 

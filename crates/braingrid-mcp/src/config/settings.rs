@@ -863,6 +863,16 @@ pub(crate) static AUDIT_LOG: Setting =
              names users and organizations, so it is off unless asked for.",
         );
 
+/// The setting that has this name in a file, in the environment or on the command line.
+pub(crate) fn called(name: &str) -> Option<&'static Setting> {
+    let mut settings = SETTINGS.into_iter();
+    settings.find(|setting| {
+        let names = setting.env.iter().copied().chain(setting.flag);
+        let mut names = names.chain([setting.key]);
+        setting.kind != Kind::FilePath && names.any(|known| known.eq_ignore_ascii_case(name))
+    })
+}
+
 /// Every setting, in the order in which they are printed.
 pub(crate) static SETTINGS: [&Setting; 59] = [
     &CONFIG_FILE,

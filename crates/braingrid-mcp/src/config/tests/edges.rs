@@ -164,6 +164,114 @@ fn a_wildcard_or_a_stranger_in_a_list_is_never_without_a_word() {
 }
 
 #[test]
+fn a_placeholder_that_nothing_filled_is_named_in_every_setting() {
+    for (setting, needed) in with_variables() {
+        for value in ["$HUNTER2", "${HUNTER2}", "{{ hunter2 }}", "<hunter2>"] {
+            let said = said_of(setting, needed.clone(), value).join("\n");
+            let name = setting.name();
+            let told = said.contains("nothing has filled in") || said.contains("is to be replaced");
+            assert!(told, "{name}={value}: {said}");
+            assert!(!said.to_lowercase().contains("hunter2"), "{name}: {said}");
+        }
+        // Within a secret, anything may be itself.
+        for value in ["https://$HOST/x", "a{{b}}c", "client_<id>_1", "x$(NAME)"] {
+            let said = said_of(setting, needed.clone(), value).join("\n");
+            let told = said.contains("nothing has filled in");
+            assert_eq!(told, !setting.secret, "{}={value}: {said}", setting.name());
+        }
+        for value in ["null", "undefined"] {
+            let said = said_of(setting, needed.clone(), value).join("\n");
+            assert!(!said.is_empty(), "{}={value} is accepted", setting.name());
+        }
+    }
+}
+
+#[test]
+fn what_a_file_or_program_left_around_a_value_is_named() {
+    for (name, value, told) in [
+        ("ALLOWED_HOSTS", "['a.test']", "no JSON list"),
+        ("ALLOWED_ORIGINS", "[https://a.test]", "no JSON list"),
+        ("ALLOWED_ORIGINS", "- https://a.test", "the dash"),
+        ("LOG_LEVEL", "level: info", "the name in front"),
+        ("MCP_HOST", "MCP_HOST=https://a.test", "the name in front"),
+        ("PORT", "8080,", "comma or semicolon at its end"),
+        ("PORT", "8080;", "comma or semicolon at its end"),
+        ("LOG_FORMAT", r#"{"a":"json"}"#, "without brackets"),
+        ("BRAINGRID_READ_ONLY", "[true]", "without brackets"),
+    ] {
+        let found = with_variables().find(|(setting, _)| setting.env.contains(&name));
+        let (setting, needed) = found.unwrap();
+        let said = said_of(setting, needed, value).join("\n");
+        assert!(said.contains(told), "{name}={value}: {told} in {said:?}");
+    }
+}
+
+#[test]
+fn a_key_that_is_none_is_told_which_one_is_meant() {
+    for (toml, start, fix) in [
+        ("mcp_host = 'x'", "mcp_host in ", "did you mean public_url?"),
+        ("MCP_HOST = 'x'", "MCP_HOST in ", "did you mean public_url?"),
+        (
+            "public-url = 'x'",
+            "public-url in ",
+            "did you mean public_url?",
+        ),
+        (
+            "publicUrl = 'x'",
+            "publicUrl in ",
+            "did you mean public_url?",
+        ),
+        ("redis = 'x'", "redis in ", "did you mean redis_url?"),
+        ("[redis]\nx = 1", "redis in ", "did you mean redis_url?"),
+        ("[server]\nport = 1", "server in ", "there are no sections"),
+        (
+            "[[issuers]]\nport = 1",
+            "port of issuers[0] in ",
+            "above the first table",
+        ),
+        (
+            "[[issuers]]\nMCP_HOST = 1",
+            "MCP_HOST of ",
+            "above the first table",
+        ),
+        (
+            "[[issuers]]\nissuer_url = 1",
+            "issuer_url of ",
+            "did you mean issuer?",
+        ),
+        (
+            "[[issuers]]\njwks = 1",
+            "jwks of ",
+            "did you mean jwks_uri?",
+        ),
+        (
+            "[[issuers]]\npreset = 'auht0'",
+            "preset of ",
+            "did you mean auth0?",
+        ),
+        (
+            "[[issuers]]\npreset = 'Keycloack'",
+            "preset of ",
+            "did you mean keycloak?",
+        ),
+        (
+            "[[issuers]]\npreset = 'mine'",
+            "preset of ",
+            "or leave it out",
+        ),
+        ("[redis_url]\nhost = 'x'", "redis_url in ", "write one text"),
+        ("\"a\\u001bb\" = 1", "\"a\\u{1b}b\" in ", "remove it"),
+    ] {
+        let found = problems(load_file(toml, &[("MCP_TRANSPORT", "http")]));
+        let told = |line: &String| line.starts_with(start) && line.contains(fix);
+        assert!(
+            found.iter().any(told),
+            "{toml}: {start} … {fix} in {found:#?}"
+        );
+    }
+}
+
+#[test]
 fn what_is_meant_all_the_same_works() {
     let auth = |given: Given| http(load_http(given)).auth;
     let three = ["openid", "profile", "email"];

@@ -4,6 +4,8 @@
 //! that is wrong with it is reported at once. Below this file, configuration is arguments.
 
 mod build;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod introspection;
 mod issuers;
 mod layers;

@@ -15,7 +15,7 @@ mod writer;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use mcp_core::HeadSampler;
+use mcp_outbound::HeadSampler;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::Subscriber;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};

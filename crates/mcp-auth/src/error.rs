@@ -2,6 +2,8 @@
 
 use std::{fmt, time::Duration};
 
+use mcp_outbound::TlsError;
+
 /// Why a request could not be authenticated. The variant says what the client must do; only the
 /// transport turns it into a status and a challenge.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -337,5 +339,5 @@ pub enum ConfigError {
     Algorithm(String),
     /// The HTTP client could not be built.
     #[error("HTTP client: {0}")]
-    Client(String),
+    Client(#[from] TlsError),
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mcp_outbound::SystemRoots;
+use mcp_outbound::{FetchError as Outbound, SystemRoots, read_body};
 use serde::de::DeserializeOwned;
 use url::Url;
 
@@ -26,8 +26,8 @@ const MAX_BODY: usize = 512 * 1024;
 /// When there are none, or the TLS stack cannot be set up.
 pub fn http_client() -> Result<reqwest::Client, ConfigError> {
     let roots = SystemRoots::new();
-    roots.read().map_err(no_client)?;
-    http_client_over(roots.tls_config().map_err(no_client)?)
+    roots.read()?;
+    http_client_over(roots.tls_config()?)
 }
 
 /// [`http_client`] with this TLS.
@@ -35,35 +35,15 @@ pub fn http_client() -> Result<reqwest::Client, ConfigError> {
 /// # Errors
 /// When the TLS stack cannot be set up.
 pub fn http_client_over(tls: rustls::ClientConfig) -> Result<reqwest::Client, ConfigError> {
-    reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(Duration::from_secs(3))
-        .timeout(Duration::from_secs(10))
-        .user_agent(concat!("mcp-auth/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(|error| ConfigError::Client(chain(&error)))
-}
-
-fn no_client(error: mcp_outbound::TlsError) -> ConfigError {
-    ConfigError::Client(error.to_string())
-}
-
-/// An error and its causes in one line; reqwest's own text is only "builder error".
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    let causes = causes.map(ToString::to_string).collect::<Vec<_>>();
-    if causes.is_empty() {
-        return error.to_string();
-    }
-    causes.join(": ")
+    let agent = concat!("mcp-auth/", env!("CARGO_PKG_VERSION"));
+    Ok(mcp_outbound::http_client(tls, agent)?)
 }
 
 /// Why a document could not be had; for the operator's log, never for a client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FetchError {
     #[error("no answer: {0}")]
-    NoAnswer(String),
+    NoAnswer(Outbound),
     #[error("status {0}")]
     Status(u16),
     #[error("larger than {MAX_BODY} bytes")]
@@ -103,22 +83,14 @@ pub(crate) async fn get_json<T: DeserializeOwned>(
 pub(crate) async fn read_json<T: DeserializeOwned>(
     request: reqwest::RequestBuilder,
 ) -> Result<T, FetchError> {
-    let mut response = request.send().await.map_err(no_answer)?;
+    let response = request.send().await.map_err(Outbound::from)?;
     if response.status() != reqwest::StatusCode::OK {
         return Err(FetchError::Status(response.status().as_u16()));
     }
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(no_answer)? {
-        if body.len() + chunk.len() > MAX_BODY {
-            return Err(FetchError::TooLarge);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    decode(&body)
+    decode(&read_body(response, MAX_BODY).await?)
 }
 
-fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, FetchError> {
-    let json = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+fn decode<T: DeserializeOwned>(json: &[u8]) -> Result<T, FetchError> {
     serde_json::from_slice(json).map_err(|_| match serde_json::from_slice(json) {
         Ok(OAuthError { error: Some(_) }) => {
             FetchError::Refused("an OAuth error with status 200, not the expected document")
@@ -133,15 +105,13 @@ struct OAuthError {
     error: Option<String>,
 }
 
-fn no_answer(error: reqwest::Error) -> FetchError {
-    let kind = if error.is_timeout() {
-        "timed out"
-    } else if error.is_connect() {
-        "connection failed"
-    } else {
-        "connection broke"
-    };
-    FetchError::NoAnswer(kind.to_owned())
+impl From<Outbound> for FetchError {
+    fn from(error: Outbound) -> Self {
+        match error {
+            Outbound::TooLarge => Self::TooLarge,
+            error => Self::NoAnswer(error),
+        }
+    }
 }
 
 /// Parses an issuer or key set URL: `https`, or plain `http` on a loopback host.

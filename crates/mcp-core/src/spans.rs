@@ -4,14 +4,14 @@
 //! it. Its parent is what the message says (`_meta`, SEP-414), else the span of the HTTP request
 //! around it. Arguments and results are never in a span.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use futures::future::Either;
 use http::request::Parts;
+use mcp_outbound::{HeadSampler, is_untraced, remote_context};
 use opentelemetry::{
     Context,
     context::FutureExt as _,
-    global,
     propagation::Extractor,
     trace::{SpanContext, TraceContextExt},
 };
@@ -20,7 +20,6 @@ use rmcp::{
     model::{CallToolResponse, JsonObject, NumberOrString, ProtocolVersion},
     service::RequestContext,
 };
-use tokio::runtime::Handle;
 use tracing::{Instrument as _, Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
@@ -52,13 +51,6 @@ const HTTP_STATUS: &str = "http.response.status_code";
 const RESENDS: &str = "http.request.resend_count";
 /// OpenTelemetry: who is asked.
 const SERVER: &str = "server.address";
-
-/// Decides at the head of a request, before any span is made, whether it is traced. It is given the
-/// context that the request belongs to, an empty one where it names none, and gives back the one to
-/// go on in: where the span in that is this process's own and not sampled, the request has no spans.
-///
-/// Without one, spans are made wherever a subscriber wants them.
-pub type HeadSampler = Arc<dyn Fn(Context) -> Context + Send + Sync>;
 
 /// What the span of a request is called: the method, and the tool where there is one.
 struct Name<'a>(&'a str, Option<&'a str>);
@@ -92,7 +84,7 @@ impl RequestTrace {
         let around = parts.and_then(|parts| parts.extensions.get::<Context>());
         // The client's span may be named in both places: then one is below the other.
         let client = around.and_then(|around| around.get::<SpanContext>());
-        let elsewhere = remote(&context.meta).filter(|of_message| {
+        let elsewhere = remote_context(&Meta(&context.meta)).filter(|of_message| {
             client.is_none_or(|client| !same(client, of_message.span().span_context()))
         });
         let linked = around.filter(|_| elsewhere.is_some());
@@ -198,40 +190,6 @@ impl<'a> Failed<'a> {
     }
 }
 
-/// A place in a trace, for work that may have to leave the task it began in.
-pub(crate) struct Place {
-    span: Span,
-    passing: Option<Context>,
-    runtime: Option<Handle>,
-}
-
-impl Place {
-    /// Where the caller is.
-    pub(crate) fn here() -> Self {
-        let span = Span::current();
-        let passes = span.is_disabled() && Context::map_current(TraceContextExt::has_active_span);
-        Self {
-            span,
-            passing: passes.then(Context::current),
-            runtime: Handle::try_current().ok(),
-        }
-    }
-
-    /// Gives work a task of its own at this place. Where that is in no runtime, nothing runs.
-    pub(crate) fn spawn<F>(&self, work: F)
-    where
-        F: Future<Output: Send> + Send + 'static,
-    {
-        let Some(runtime) = &self.runtime else {
-            return;
-        };
-        match &self.passing {
-            Some(context) => drop(runtime.spawn(work.with_context(context.clone()))),
-            None => drop(runtime.spawn(work.instrument(self.span.clone()))),
-        }
-    }
-}
-
 /// A request to BrainGrid.
 pub(crate) fn api_request(operation: &'static str, method: &str, server: Option<&str>) -> Span {
     // A subscriber would make it for nobody.
@@ -290,30 +248,12 @@ fn plain(id: &NumberOrString) -> Option<&NumberOrString> {
     }
 }
 
-/// Whether it was decided that what happens in this context has no spans.
-fn is_untraced(context: &Context) -> bool {
-    let span = context.span();
-    let span = span.span_context();
-    span.is_valid() && !span.is_remote() && !span.is_sampled()
-}
-
 /// Whether both name the same span.
 fn same(one: &SpanContext, other: &SpanContext) -> bool {
     one.span_id() == other.span_id() && one.trace_id() == other.trace_id()
 }
 
-/// The context that a message names.
-fn remote(meta: &JsonObject) -> Option<Context> {
-    // Most messages name none, and then nothing is asked.
-    if !meta.contains_key("traceparent") {
-        return None;
-    }
-    let context = global::get_text_map_propagator(|propagator| {
-        propagator.extract_with_context(&Context::new(), &Meta(meta))
-    });
-    context.span().span_context().is_valid().then_some(context)
-}
-
+/// The context that a message may name.
 struct Meta<'a>(&'a JsonObject);
 
 impl Extractor for Meta<'_> {

@@ -1,15 +1,13 @@
 //! The authorization server: its metadata, and the one way requests go to it.
 
-use std::time::Duration;
-
-use mcp_outbound::{is_secure, metadata_urls};
+use mcp_outbound::{FetchError, SystemRoots, http_client, is_secure, metadata_urls, read_body};
 use reqwest::{RequestBuilder, StatusCode};
 use serde_json::Value;
 use url::Url;
 use zeroize::Zeroizing;
 
 use super::error::LoginError;
-use super::lenient::{text, without_mark};
+use super::lenient::text;
 
 /// Largest answer that is read, in bytes.
 const MAX_BODY: usize = 512 * 1024;
@@ -215,41 +213,26 @@ fn another(named: &str) -> String {
 
 /// No redirects: a code or a token goes where the metadata says, or nowhere.
 fn client() -> Result<reqwest::Client, LoginError> {
-    reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(Duration::from_secs(5))
-        .timeout(Duration::from_secs(15))
-        .user_agent(concat!("braingrid-mcp/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(|_| LoginError::Local("the TLS library cannot be set up".to_owned()))
+    let agent = concat!("braingrid-mcp/", env!("CARGO_PKG_VERSION"));
+    let client = SystemRoots::new()
+        .tls_config()
+        .and_then(|tls| http_client(tls, agent));
+    client.map_err(|error| LoginError::Local(error.to_string()))
 }
 
 async fn send(request: RequestBuilder) -> Answer {
     // Some answer in the encoding of forms unless they are asked.
     let request = request.header("accept", "application/json");
-    let mut response = match request.send().await {
-        Ok(response) => response,
-        Err(error) if error.is_connect() => {
-            return Answer::Unsent("the connection failed".to_owned());
-        }
-        Err(error) if error.is_timeout() => {
-            return Answer::Lost("it did not answer in time".to_owned());
-        }
-        Err(_) => return Answer::Lost("the connection broke".to_owned()),
+    let exchanged = async {
+        let response = request.send().await?;
+        let status = response.status();
+        Ok((status, read_body(response, MAX_BODY).await?))
     };
-    let status = response.status();
-    let mut body = Zeroizing::new(Vec::new());
-    loop {
-        match response.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() <= MAX_BODY => {
-                body.extend_from_slice(&chunk);
-            }
-            Ok(Some(_)) => return Answer::Lost("its answer is too long".to_owned()),
-            Ok(None) => break,
-            Err(_) => return Answer::Lost("the connection broke".to_owned()),
-        }
+    match exchanged.await {
+        Ok((status, body)) => answer(status, body),
+        Err(error @ FetchError::NotSent) => Answer::Unsent(error.to_string()),
+        Err(error) => Answer::Lost(error.to_string()),
     }
-    answer(status, Zeroizing::new(without_mark(&body).to_vec()))
 }
 
 /// What a status and a body mean. Some issuers answer an error with status 200.

@@ -7,11 +7,6 @@ use serde_json::value::RawValue;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// A JSON document; a byte order mark in front of it is no part of it (RFC 8259 section 8.1).
-pub(crate) fn without_mark(body: &[u8]) -> &[u8] {
-    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
-}
-
 /// Whole seconds, from a number or its text.
 pub(crate) fn seconds(value: &Value) -> Option<u64> {
     let number = match value {

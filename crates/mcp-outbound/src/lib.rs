@@ -1,7 +1,8 @@
 //! What every request that leaves a server needs, stated once: whom TLS trusts ([`SystemRoots`]),
 //! where a request may go ([`is_secure`]), where an issuer's metadata is ([`metadata_urls`]), and
 //! when to stop asking a far end that fails ([`CircuitBreaker`], [`Backoff`]). [`PooledClient`] is the
-//! client for a far end that is asked with every call.
+//! client for a far end that is asked with every call, [`http_client`] for the others. [`run_to_end`] is for
+//! work that must not end with the request it belongs to, [`HeadSampler`] for whose trace that is.
 //!
 //! This crate is the ground floor: it knows no protocol above HTTP and TLS.
 
@@ -9,15 +10,21 @@ mod address;
 mod backoff;
 mod breaker;
 mod connect;
+mod document;
 mod pooled;
 mod proxies;
 mod room;
 mod roots;
+mod run_to_end;
+mod trace_context;
 
 pub use address::{is_secure, metadata_urls};
 pub use backoff::{Backoff, random_fraction};
 pub use breaker::{CircuitBreaker, HalfOpen};
+pub use document::{http_client, read_body};
 pub use pooled::{FetchError, Fetched, PooledClient};
 pub use proxies::{Proxies, ProxyError};
 pub use room::{MemoryHook, Room};
 pub use roots::{SystemRoots, TlsError};
+pub use run_to_end::run_to_end;
+pub use trace_context::{HeadSampler, is_untraced, remote_context};

@@ -41,17 +41,22 @@ pub struct Fetched {
 }
 
 /// Why there is none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
     /// The request did not leave, or certainly was not looked at (RFC 9113 sections 6.8 and 8.7).
+    #[error("the connection failed")]
     NotSent,
     /// It did not come in time.
+    #[error("it did not answer in time")]
     Timeout,
     /// The connection broke, or the answer cannot be unpacked.
+    #[error("the connection broke")]
     Broken,
     /// It is longer than the limit.
+    #[error("its answer is too long")]
     TooLarge,
     /// Too large for now: others take the memory.
+    #[error("its answer is too large for now")]
     NoRoom,
 }
 

@@ -9,6 +9,7 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, request::Parts};
+use mcp_outbound::HeadSampler;
 use mcp_session::Session;
 use opentelemetry::trace::TraceId;
 use rmcp::model::ProtocolVersion;
@@ -19,7 +20,7 @@ use crate::{
     observe::{AnsweredRequest, Refusal},
     preview::RequestPreview,
     request_id,
-    spans::{self, HeadSampler, Trace},
+    spans::{self, Trace},
 };
 
 /// Longest request id of a client that is written down.

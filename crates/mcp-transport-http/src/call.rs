@@ -11,6 +11,7 @@ use http::{
 use http_body::Body;
 use http_body_util::Full;
 use mcp_auth::{AccessToken, Asker, AuthError, InvalidReason};
+use mcp_outbound::run_to_end;
 use mcp_session::Resolved;
 use rmcp::ServerHandler;
 
@@ -23,7 +24,6 @@ use crate::{
     challenge::unavailable,
     client_address::ClientAddress,
     drain::InFlight,
-    finish::finish,
     origin::{Refused, is_preflight, preflight},
     preview::{PreviewError, RequestPreview, Strange},
     protocol,
@@ -305,7 +305,7 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         }
         let sdk = self.sdk.clone();
         let work = async move { sdk.handle(request).await };
-        let answer = finish(work, || {}).await;
+        let answer = run_to_end(work, || {}).await;
         answer.unwrap_or_else(|| body::empty(StatusCode::INTERNAL_SERVER_ERROR))
     }
 

@@ -17,6 +17,7 @@ use http::{
     header::{ACCEPT, AsHeaderName},
     request::Parts,
 };
+use mcp_outbound::run_to_end;
 use rmcp::{
     Peer, RoleServer, ServerHandler, Service,
     model::{
@@ -31,7 +32,6 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     body::{self, BoxedBody},
-    finish::finish,
     preview::RequestPreview,
     refusal,
 };
@@ -147,7 +147,7 @@ impl<H: ServerHandler> Direct<H> {
                 cancelled.cancel();
             }
         };
-        match finish(work, left).await {
+        match run_to_end(work, left).await {
             Some(Ok(result)) => {
                 let message = ServerJsonRpcMessage::response(result, id);
                 body::json(StatusCode::OK, &message)

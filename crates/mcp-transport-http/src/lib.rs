@@ -49,7 +49,6 @@ mod config;
 mod connections;
 mod direct;
 mod drain;
-mod finish;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -79,5 +78,4 @@ pub use observe::{AnsweredRequest, Refusal, RequestObserver};
 pub use preview::RequestPreview;
 pub use router::{HttpServer, ServerStatus};
 pub use serve::HttpBody;
-pub use spans::HeadSampler;
 pub use stop::Phase;

@@ -9,6 +9,7 @@ use http::{
 };
 use http_body::Body;
 use mcp_auth::AccessToken;
+use mcp_outbound::HeadSampler;
 use mcp_session::{Session, SessionTiers};
 use rmcp::{
     ServerHandler,
@@ -35,7 +36,6 @@ use crate::{
     origin::{OriginRule, preflight},
     preview::RequestPreview,
     refusal::{self, method_not_allowed, refusal},
-    spans::HeadSampler,
 };
 
 type AttachCaller = dyn Fn(&Session, &AccessToken, &mut Extensions) + Send + Sync;

@@ -4,14 +4,12 @@
 //! it may name a trace of its own (`_meta`, 2026-07-28): then the handler's span belongs to that
 //! one and links to this one, as OpenTelemetry's conventions for MCP want it.
 
-use std::sync::Arc;
-
 use futures::future::Either;
 use http::{HeaderMap, request::Parts};
+use mcp_outbound::{HeadSampler, is_untraced, remote_context};
 use opentelemetry::{
     Context,
     context::FutureExt as _,
-    global,
     propagation::Extractor,
     trace::{SpanContext, TraceContextExt as _, TraceId},
 };
@@ -36,13 +34,6 @@ pub(crate) const TIER: &str = "mcp.session.tier";
 const REQUEST_ID: &str = "http.request.id";
 /// OpenTelemetry: what went wrong; the outcome of the access line.
 const ERROR_TYPE: &str = "error.type";
-
-/// Decides at the head of a request, before any span is made, whether it is traced. It is given the
-/// context that the request names, an empty one where it names none, and gives back the one to go on
-/// in: where the span in that is this process's own and not sampled, the request has no spans.
-///
-/// Without one, spans are made wherever a subscriber wants them.
-pub type HeadSampler = Arc<dyn Fn(Context) -> Context + Send + Sync>;
 
 /// The trace a request belongs to.
 pub(crate) struct Trace {
@@ -69,7 +60,7 @@ impl Trace {
         request_id: &str,
         headers: &HeaderMap,
     ) -> Self {
-        let mut around = remote(headers);
+        let mut around = remote_context(&Headers(headers));
         if let Some(head) = head {
             around = Some(head(around.unwrap_or_default()));
         }
@@ -156,13 +147,6 @@ impl Trace {
     }
 }
 
-/// Whether it was decided that what happens in this context has no spans.
-fn is_untraced(context: &Context) -> bool {
-    let span = context.span();
-    let span = span.span_context();
-    span.is_valid() && !span.is_remote() && !span.is_sampled()
-}
-
 /// The trace id in a `traceparent` (W3C Trace Context), if it is one.
 pub(crate) fn trace_id(traceparent: &str) -> Option<TraceId> {
     let mut fields = traceparent.split('-');
@@ -172,17 +156,7 @@ pub(crate) fn trace_id(traceparent: &str) -> Option<TraceId> {
     (id != TraceId::INVALID).then_some(id)
 }
 
-fn remote(headers: &HeaderMap) -> Option<Context> {
-    // Most requests have none, and then nothing is asked.
-    if !headers.contains_key("traceparent") {
-        return None;
-    }
-    let context = global::get_text_map_propagator(|propagator| {
-        propagator.extract_with_context(&Context::new(), &Headers(headers))
-    });
-    context.span().span_context().is_valid().then_some(context)
-}
-
+/// The context that a request may name.
 struct Headers<'a>(&'a HeaderMap);
 
 impl Extractor for Headers<'_> {

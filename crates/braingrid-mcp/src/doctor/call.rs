@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use mcp_outbound::read_body;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, Response};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -171,16 +172,10 @@ fn refused(status: u16) -> &'static str {
 }
 
 /// The JSON-RPC answer, alone or as the last event of a stream.
-async fn read(mut answer: Response) -> Option<Value> {
-    let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.ok()? {
-        body.extend_from_slice(&chunk);
-        if body.len() > LARGEST {
-            return None;
-        }
-    }
-    let text = String::from_utf8(body).ok()?;
-    if let Ok(message) = serde_json::from_str(&text) {
+async fn read(answer: Response) -> Option<Value> {
+    let body = read_body(answer, LARGEST).await.ok()?;
+    let text = std::str::from_utf8(&body).ok()?;
+    if let Ok(message) = serde_json::from_str(text) {
         return Some(message);
     }
     let events = text.lines().filter_map(|line| line.strip_prefix("data:"));

@@ -1,5 +1,6 @@
 //! The hosted server as a client meets it: through its public URL, whatever stands in front.
 
+use mcp_outbound::read_body;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, ORIGIN, WWW_AUTHENTICATE};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
@@ -115,14 +116,8 @@ async fn public_url(
     ))
 }
 
-async fn read(mut answer: Response) -> Option<Metadata> {
-    let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.ok()? {
-        body.extend_from_slice(&chunk);
-        if body.len() > 65_536 {
-            return None;
-        }
-    }
+async fn read(answer: Response) -> Option<Metadata> {
+    let body = read_body(answer, 65_536).await.ok()?;
     serde_json::from_slice(&body).ok()
 }
 

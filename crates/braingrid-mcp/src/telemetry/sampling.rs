@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mcp_core::HeadSampler;
+use mcp_outbound::HeadSampler;
 use opentelemetry::{
     Context, KeyValue,
     trace::{

@@ -48,7 +48,8 @@ use self::{
     run::InFlight,
     stopped::Cut,
 };
-use crate::{HeadSampler, braingrid::BrainGridClient, caller::Caller};
+use crate::{braingrid::BrainGridClient, caller::Caller};
+use mcp_outbound::HeadSampler;
 
 /// BrainGrid's tools as an MCP handler. A cheap clone; clones share everything.
 #[derive(Clone)]

@@ -12,7 +12,9 @@ use rmcp::{
     service::RequestContext,
 };
 
-use crate::spans::{Failed, HeadSampler, RequestTrace, known};
+use mcp_outbound::HeadSampler;
+
+use crate::spans::{Failed, RequestTrace, known};
 
 /// Is told about every operation that ended.
 pub type OperationObserver = Arc<dyn Fn(&FinishedOperation<'_>) + Send + Sync>;

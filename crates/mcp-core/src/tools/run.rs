@@ -5,17 +5,16 @@ use std::{
     any::Any,
     fmt::Write as _,
     panic::AssertUnwindSafe,
-    pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll},
     time::Duration,
 };
 
 use futures::FutureExt;
 use http::HeaderValue;
+use mcp_outbound::run_to_end;
 use rmcp::{
     ErrorData, RoleServer,
     handler::server::tool::ToolCallContext,
@@ -34,7 +33,7 @@ use super::{
     definition::{Effect, NOTES, Outcome},
     stopped::stopped,
 };
-use crate::{ApiError, BrainGridClient, Caller, CredentialError, ProjectRef, spans};
+use crate::{ApiError, BrainGridClient, Caller, CredentialError, ProjectRef};
 
 /// What a running tool has at hand.
 #[derive(Clone)]
@@ -294,7 +293,7 @@ impl ToolSet {
         ));
         let done = if changes {
             let begun = self.shared.in_flight.begin();
-            let work = Unstoppable::new(async move {
+            let work = async move {
                 let _begun = begun;
                 let done = tokio::select! {
                     biased;
@@ -303,10 +302,12 @@ impl ToolSet {
                 };
                 audited.end(done.1);
                 done
-            });
+            };
+            // A panic of the tool is caught below; another is none of its answers.
+            let work = run_to_end(work, || {});
             tokio::select! {
                 biased;
-                done = work => done,
+                done = work => done.unwrap_or_else(|| done_with(&ToolError::Internal)),
                 () = cancelled.cancelled() => done_with(&ToolError::Left),
                 () = progress => done_with(&ToolError::Internal),
             }
@@ -332,45 +333,6 @@ impl ToolSet {
     ) -> Audited {
         let (auditor, tool) = (self.auditor.as_ref(), &entry.tool.name);
         Audited::begin(auditor, caller, tool, params.arguments.as_ref(), context)
-    }
-}
-
-/// Work that, once begun, is finished: when nobody waits for it any more, in a task of its own.
-struct Unstoppable<F: Future<Output: Send> + Send + 'static> {
-    work: Option<Pin<Box<F>>>,
-    place: spans::Place,
-}
-
-impl<F: Future<Output: Send> + Send + 'static> Unstoppable<F> {
-    fn new(work: F) -> Self {
-        Self {
-            work: Some(Box::pin(work)),
-            place: spans::Place::here(),
-        }
-    }
-}
-
-impl<F: Future<Output: Send> + Send + 'static> Future for Unstoppable<F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let Some(mut work) = self.work.take() else {
-            return Poll::Pending;
-        };
-        // Not put back when it is done, nor when it panicked: there is nothing to go on with.
-        let polled = work.as_mut().poll(context);
-        if polled.is_pending() {
-            self.work = Some(work);
-        }
-        polled
-    }
-}
-
-impl<F: Future<Output: Send> + Send + 'static> Drop for Unstoppable<F> {
-    fn drop(&mut self) {
-        if let Some(work) = self.work.take() {
-            self.place.spawn(work);
-        }
     }
 }
 

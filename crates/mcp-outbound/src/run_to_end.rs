@@ -6,37 +6,34 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::runtime::Handle;
-use tracing::{Instrument as _, Span};
+use crate::trace_context::Place;
 
 /// Does the work where it is waited for. When that ends early, `left` is called and the work goes on
 /// in a task of its own: a task for each call would cost more, and few need one.
 ///
 /// `None` when the work panicked.
-pub(crate) fn finish<F, L>(work: F, left: L) -> impl Future<Output = Option<F::Output>>
+pub fn run_to_end<F, L>(work: F, left: L) -> impl Future<Output = Option<F::Output>>
 where
     F: Future<Output: Send> + Send + 'static,
     L: FnOnce() + Unpin,
 {
-    Finish {
+    RunToEnd {
         work: Some((Box::pin(work), left)),
-        span: Span::current(),
-        runtime: Handle::try_current().ok(),
+        place: Place::here(),
     }
 }
 
-struct Finish<F, L>
+struct RunToEnd<F, L>
 where
     F: Future<Output: Send> + Send + 'static,
     L: FnOnce(),
 {
     work: Option<(Pin<Box<F>>, L)>,
-    span: Span,
-    /// Of where it was begun: it may be dropped outside any.
-    runtime: Option<Handle>,
+    /// Of where it was begun: it may be dropped outside any runtime.
+    place: Place,
 }
 
-impl<F, L> Future for Finish<F, L>
+impl<F, L> Future for RunToEnd<F, L>
 where
     F: Future<Output: Send> + Send + 'static,
     L: FnOnce() + Unpin,
@@ -53,7 +50,7 @@ where
             Err(panic) => {
                 // The payload may itself panic when dropped; forgetting it is the safe way out.
                 std::mem::forget(panic);
-                tracing::error!("the handler panicked");
+                tracing::error!("a handler panicked");
                 None
             }
         };
@@ -62,7 +59,7 @@ where
     }
 }
 
-impl<F, L> Drop for Finish<F, L>
+impl<F, L> Drop for RunToEnd<F, L>
 where
     F: Future<Output: Send> + Send + 'static,
     L: FnOnce(),
@@ -72,8 +69,6 @@ where
             return;
         };
         left();
-        if let Some(runtime) = &self.runtime {
-            runtime.spawn(work.instrument(self.span.clone()));
-        }
+        self.place.spawn(work);
     }
 }

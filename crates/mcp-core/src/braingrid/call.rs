@@ -8,6 +8,7 @@ use super::{
     BrainGridClient, Page,
     client::{Paging, Written},
     decode::{self, Fields, Verdict},
+    json::Json,
     reply::{Answer, unclear},
     routes::{self, Class, Route},
     send::{Request, Sender},
@@ -23,7 +24,7 @@ impl BrainGridClient {
     pub(super) async fn guess(&self, caller: &Caller, route: Route, body: Value) -> Written<Value> {
         let answer = self.write(caller, route, Some(body)).await?;
         written(&answer, "", |_| None::<()>)?;
-        Ok(json(&answer))
+        Ok(json(&answer).map(Value::from))
     }
 
     pub(super) async fn write(
@@ -149,14 +150,14 @@ pub(super) fn paged(paging: Paging) -> Vec<(&'static str, String)> {
     ]
 }
 
-pub(super) fn json(answer: &Answer) -> Option<Value> {
+pub(super) fn json(answer: &Answer) -> Option<Json<'_>> {
     decode::json(&answer.body, answer.event_stream)
 }
 
 pub(super) fn shown<T>(
     answer: &Answer,
     noun: &str,
-    decode: impl Fn(Fields) -> Option<T>,
+    decode: impl Fn(Fields<'_>) -> Option<T>,
 ) -> Result<T, ApiError> {
     let body = readable(Class::Read, answer)?;
     let refused = refused(&body);
@@ -168,7 +169,7 @@ pub(super) fn shown<T>(
 pub(super) fn listed<T>(
     answer: &Answer,
     nouns: &str,
-    decode: impl Fn(Fields) -> Option<T>,
+    decode: impl Fn(Fields<'_>) -> Option<T>,
 ) -> Result<Page<T>, ApiError> {
     let body = readable(Class::Read, answer)?;
     let refused = refused(&body);
@@ -178,7 +179,7 @@ pub(super) fn listed<T>(
     }
 }
 
-fn readable(class: Class, answer: &Answer) -> Result<Value, ApiError> {
+fn readable(class: Class, answer: &Answer) -> Result<Json<'_>, ApiError> {
     json(answer).ok_or_else(|| {
         let why = if !answer.event_stream && decode::is_page(&answer.body) {
             Unclear::Page
@@ -190,10 +191,10 @@ fn readable(class: Class, answer: &Answer) -> Result<Value, ApiError> {
 }
 
 /// The refusal that a body of a successful status is: some APIs answer everything with 200.
-fn refused(body: &Value) -> Option<ApiError> {
+fn refused(body: &Json<'_>) -> Option<ApiError> {
     (decode::verdict(body) != Verdict::Silent).then(|| ApiError::Invalid {
         status: 200,
-        message: decode::message_in(body),
+        message: decode::message_in(&body.clone().into()),
     })
 }
 
@@ -201,15 +202,15 @@ fn refused(body: &Value) -> Option<ApiError> {
 pub(super) fn written<T>(
     answer: &Answer,
     noun: &str,
-    decode: impl Fn(Fields) -> Option<T>,
+    decode: impl Fn(Fields<'_>) -> Option<T>,
 ) -> Written<T> {
     if answer.body.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
     }
     let body = readable(Class::Write, answer)?;
     let verdict = decode::verdict(&body);
-    let contradiction =
-        (verdict != Verdict::Silent).then(|| ApiError::Contradiction(decode::message_in(&body)));
+    let contradiction = (verdict != Verdict::Silent)
+        .then(|| ApiError::Contradiction(decode::message_in(&body.clone().into())));
     match (decode::entity(body, noun).and_then(decode), contradiction) {
         (Some(found), _) if verdict != Verdict::SaysNo => Ok(Some(found)),
         (_, Some(contradiction)) => Err(contradiction),

@@ -4,37 +4,37 @@
 
 use serde_json::{Map, Value};
 
+use super::json::{Json, Object};
+
 /// A JSON object whose known fields are taken out one by one.
-pub(crate) struct Fields {
-    map: Map<String, Value>,
+pub(crate) struct Fields<'a> {
+    object: Object<'a>,
     /// Whether any name may be in camel case: twins are looked for only then.
     camel: bool,
 }
 
-impl Fields {
-    pub(crate) fn new(map: Map<String, Value>) -> Self {
-        let camel = |name: &String| name.bytes().any(|letter| letter.is_ascii_uppercase());
-        Self {
-            camel: map.keys().any(camel),
-            map,
-        }
+impl<'a> Fields<'a> {
+    pub(crate) fn new(object: Object<'a>) -> Self {
+        let capital = |name: &str| name.bytes().any(|letter| letter.is_ascii_uppercase());
+        let camel = object.names().any(capital);
+        Self { object, camel }
     }
 
     /// Whether the field was sent, be it as null.
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.map.contains_key(name)
+        self.object.get(name).is_some()
     }
 
     /// The first of the names that is there and not null, each also in camel case.
-    fn take(&mut self, names: &[&str]) -> Option<Value> {
+    fn take(&mut self, names: &[&str]) -> Option<Json<'a>> {
         names.iter().find_map(|name| {
-            let plain = self.map.get_mut(*name).and_then(taken);
+            let plain = self.object.find_mut(|known| known == *name);
+            let plain = plain.and_then(taken);
             if plain.is_some() || !self.camel || !name.contains('_') {
                 return plain;
             }
-            let mut all = self.map.iter_mut();
-            all.find_map(|(twin, value)| is_twin(twin, name).then_some(value))
-                .and_then(taken)
+            let twin = self.object.find_mut(|known| is_twin(known, name));
+            twin.and_then(taken)
         })
     }
 
@@ -48,27 +48,27 @@ impl Fields {
         count_of(&self.take(names)?)
     }
 
-    pub(crate) fn object(&mut self, names: &[&str]) -> Option<Fields> {
+    pub(crate) fn object(&mut self, names: &[&str]) -> Option<Fields<'a>> {
         match self.take(names)? {
-            Value::Object(map) => Some(Fields::new(map)),
+            Json::Object(object) => Some(Fields::new(object)),
             _ => None,
         }
     }
 
-    pub(crate) fn value(&mut self, names: &[&str]) -> Option<Value> {
+    pub(crate) fn value(&mut self, names: &[&str]) -> Option<Json<'a>> {
         self.take(names)
     }
 
-    pub(crate) fn array(&mut self, names: &[&str]) -> Option<Vec<Value>> {
+    pub(crate) fn array(&mut self, names: &[&str]) -> Option<Vec<Json<'a>>> {
         match self.take(names)? {
-            Value::Array(items) => Some(items),
+            Json::Array(items) => Some(items),
             _ => None,
         }
     }
 }
 
 /// Leaves null behind, which is as good as not there.
-fn taken(value: &mut Value) -> Option<Value> {
+fn taken<'a>(value: &mut Json<'a>) -> Option<Json<'a>> {
     (!value.is_null()).then(|| value.take())
 }
 
@@ -84,19 +84,20 @@ fn is_twin(twin: &str, name: &str) -> bool {
 }
 
 /// A string, or a number or flag written as one; anything else is nothing.
-pub(crate) fn text_of(value: Value) -> Option<String> {
+pub(crate) fn text_of(value: Json<'_>) -> Option<String> {
     match value {
-        Value::String(text) => Some(text),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(flag) => Some(flag.to_string()),
+        Json::String(text) => Some(text.into_owned()),
+        Json::Number(number) => Some(number.to_string()),
+        Json::Bool(flag) => Some(flag.to_string()),
         _ => None,
     }
 }
 
-fn count_of(value: &Value) -> Option<u64> {
+fn count_of(value: &Json<'_>) -> Option<u64> {
     match value {
-        Value::String(text) => text.trim().parse().ok(),
-        _ => value.as_u64(),
+        Json::String(text) => text.trim().parse().ok(),
+        Json::Number(number) => number.as_u64(),
+        _ => None,
     }
 }
 
@@ -104,20 +105,20 @@ fn count_of(value: &Value) -> Option<u64> {
 const DEPTH: usize = 4;
 
 /// The object that stands for `noun`: bare, or inside `data`, `result` or its own name.
-pub(crate) fn entity(body: Value, noun: &str) -> Option<Fields> {
+pub(crate) fn entity<'a>(body: Json<'a>, noun: &str) -> Option<Fields<'a>> {
     let mut current = body;
     for _ in 0..DEPTH {
-        let Value::Object(mut map) = current else {
+        let Json::Object(mut object) = current else {
             return None;
         };
-        let inner = [noun, "data", "result"].into_iter().find(|name| {
-            // An entity may have a field named like an envelope (a task's `result`): a thing with
-            // an id is the thing itself.
-            map.get(*name).is_some_and(Value::is_object) && !map.contains_key("id")
-        });
-        match inner.and_then(|name| map.remove(name)) {
-            Some(value) => current = value,
-            None => return Some(Fields::new(map)),
+        // An entity may have a field named like an envelope (a task's `result`): a thing with an id
+        // is the thing itself.
+        let mut names = [noun, "data", "result"].into_iter();
+        let envelope = names.find(|name| matches!(object.get(name), Some(Json::Object(_))));
+        let inner = envelope.filter(|_| object.get("id").is_none());
+        match inner.and_then(|name| object.find_mut(|known| known == name)) {
+            Some(value) => current = value.take(),
+            None => return Some(Fields::new(object)),
         }
     }
     None
@@ -134,18 +135,18 @@ pub(crate) struct Page<T> {
 
 /// The list of `nouns`: a bare array, or inside `data`, `items`, `results` or their own name.
 pub(crate) fn list<T>(
-    body: Value,
+    body: Json<'_>,
     nouns: &str,
-    decode: impl Fn(Fields) -> Option<T>,
+    decode: impl Fn(Fields<'_>) -> Option<T>,
 ) -> Option<Page<T>> {
     let (mut has_more, mut total) = (None, None);
     let mut current = body;
     for _ in 0..=DEPTH {
         match current {
-            Value::Array(values) => {
+            Json::Array(values) => {
                 let sent = values.len();
                 let objects = values.into_iter().filter_map(|value| match value {
-                    Value::Object(map) => Some(Fields::new(map)),
+                    Json::Object(object) => Some(Fields::new(object)),
                     _ => None,
                 });
                 let items: Vec<T> = objects.filter_map(decode).collect();
@@ -156,8 +157,8 @@ pub(crate) fn list<T>(
                     total,
                 });
             }
-            Value::Object(map) => {
-                let mut fields = Fields::new(map);
+            Json::Object(object) => {
+                let mut fields = Fields::new(object);
                 page_facts(&mut fields, &mut has_more, &mut total);
                 current = fields.value(&[nouns, "data", "items", "results", "result"])?;
             }
@@ -167,10 +168,13 @@ pub(crate) fn list<T>(
     None
 }
 
-fn page_facts(fields: &mut Fields, has_more: &mut Option<bool>, total: &mut Option<u64>) {
+fn page_facts(fields: &mut Fields<'_>, has_more: &mut Option<bool>, total: &mut Option<u64>) {
     const MORE: [&str; 3] = ["has_more", "has_next", "has_next_page"];
     const TOTAL: [&str; 3] = ["total_count", "total", "count"];
-    let flag = |fields: &mut Fields| fields.take(&MORE).and_then(|value| value.as_bool());
+    let flag = |fields: &mut Fields<'_>| match fields.take(&MORE) {
+        Some(Json::Bool(flag)) => Some(flag),
+        _ => None,
+    };
     let nested = fields.object(&["pagination", "page_info", "meta"]);
     *has_more = has_more.or(flag(fields));
     *total = total.or(fields.count(&TOTAL));
@@ -194,7 +198,7 @@ pub(crate) fn message_in(body: &Value) -> Option<String> {
         let codes = ["/error/code", "/error/type", "/code"].iter();
         parts.extend(
             codes
-                .filter_map(|at| body.pointer(at).cloned().and_then(text_of))
+                .filter_map(|at| body.pointer(at).and_then(code))
                 .take(1),
         );
     }
@@ -204,6 +208,14 @@ pub(crate) fn message_in(body: &Value) -> Option<String> {
     let text: String = text.chars().filter(|c| !c.is_control()).take(300).collect();
     let text = text.trim_end_matches(['.', ' ']).to_owned();
     (!text.is_empty()).then_some(text)
+}
+
+fn code(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
 }
 
 /// Where errors say what is wrong.
@@ -254,12 +266,13 @@ fn by_field(fields: &Map<String, Value>, parts: &mut Vec<String>, depth: usize) 
 }
 
 /// The JSON of a body: plain, or the last readable `data` of an event stream.
-pub(crate) fn json(body: &[u8], event_stream: bool) -> Option<Value> {
-    let body = without_mark(body);
+pub(crate) fn json(body: &[u8], event_stream: bool) -> Option<Json<'_>> {
+    // All of it at once, which is cheaper than text by text.
+    let text = std::str::from_utf8(without_mark(body)).ok()?;
     if !event_stream {
-        return serde_json::from_slice(body).ok();
+        return serde_json::from_str(text).ok();
     }
-    let text = std::str::from_utf8(body).ok()?.replace("\r\n", "\n");
+    let text = text.replace("\r\n", "\n");
     text.split("\n\n").filter_map(event_data).last()
 }
 
@@ -287,25 +300,25 @@ pub(crate) enum Verdict {
     SaysNo,
 }
 
-pub(crate) fn verdict(body: &Value) -> Verdict {
-    let Value::Object(body) = body else {
+pub(crate) fn verdict(body: &Json<'_>) -> Verdict {
+    let Json::Object(body) = body else {
         return Verdict::Silent;
     };
-    let no = |name| body.get(name) == Some(&Value::Bool(false));
+    let no = |name| body.get(name) == Some(&Json::Bool(false));
     let failed = || {
         let failed = ["error", "fail", "failed", "failure"];
-        let status = body.get("status").and_then(Value::as_str);
+        let status = body.get("status").and_then(Json::as_str);
         // The status of a thing is its own affair.
         status.is_some_and(|status| failed.iter().any(|word| status.eq_ignore_ascii_case(word)))
-            && !body.contains_key("id")
+            && body.get("id").is_none()
     };
     let error = |name| match body.get(name) {
-        None | Some(Value::Null) => false,
-        Some(Value::Bool(flag)) => *flag,
-        Some(Value::String(text)) => !text.is_empty(),
-        Some(Value::Array(all)) => !all.is_empty(),
-        Some(Value::Object(all)) => !all.is_empty(),
-        Some(Value::Number(_)) => true,
+        None | Some(Json::Null) => false,
+        Some(Json::Bool(flag)) => *flag,
+        Some(Json::String(text)) => !text.is_empty(),
+        Some(Json::Array(all)) => !all.is_empty(),
+        Some(Json::Object(all)) => all.names().next().is_some(),
+        Some(Json::Number(_)) => true,
     };
     if no("success") || no("ok") || failed() {
         Verdict::SaysNo
@@ -341,13 +354,14 @@ pub(crate) fn is_of_a_gateway(body: &[u8]) -> bool {
     of_aws || of_cloudflare || body.get("cloudflare_error") == Some(&Value::Bool(true))
 }
 
-fn event_data(event: &str) -> Option<Value> {
+fn event_data(event: &str) -> Option<Json<'static>> {
     let data: Vec<_> = event
         .lines()
         .filter_map(|line| line.strip_prefix("data:"))
         .collect();
-    let value: Value = serde_json::from_str(&data.join("\n")).ok()?;
-    value.is_object().then_some(value)
+    let text = data.join("\n");
+    let value: Json<'_> = serde_json::from_str(&text).ok()?;
+    matches!(value, Json::Object(_)).then(|| value.into_owned())
 }
 
 #[cfg(test)]
@@ -356,7 +370,15 @@ mod tests {
 
     use super::*;
 
-    fn name(mut fields: Fields) -> Option<String> {
+    fn entity(body: Value, noun: &str) -> Option<Fields<'static>> {
+        super::entity(body.into(), noun)
+    }
+
+    fn list<T>(body: Value, nouns: &str, of: fn(Fields<'_>) -> Option<T>) -> Option<Page<T>> {
+        super::list(body.into(), nouns, of)
+    }
+
+    fn name(mut fields: Fields<'_>) -> Option<String> {
         fields.text(&["name"])
     }
 
@@ -431,8 +453,8 @@ mod tests {
 
     #[test]
     fn fields_have_twins_in_camel_case() {
-        let read = |body: Value| match body {
-            Value::Object(map) => Fields::new(map).text(&["short_id", "project_short_id"]),
+        let read = |body: Value| match body.into() {
+            Json::Object(object) => Fields::new(object).text(&["short_id", "project_short_id"]),
             _ => None,
         };
         for (body, found) in [
@@ -495,7 +517,7 @@ mod tests {
             (json!(["error"]), Verdict::Silent),
             (json!("error"), Verdict::Silent),
         ] {
-            assert_eq!(verdict(&body), said, "{body}");
+            assert_eq!(verdict(&body.clone().into()), said, "{body}");
         }
     }
 
@@ -516,6 +538,6 @@ mod tests {
     fn last_event_of_a_stream_is_the_answer() {
         let body =
             b"data: {\"id\":1}\r\n\r\nevent: done\ndata: {\"id\":\ndata: 2}\n\ndata: [DONE]\n\n";
-        assert_eq!(json(body, true), Some(json!({"id": 2})));
+        assert_eq!(json(body, true), Some(json!({"id": 2}).into()));
     }
 }

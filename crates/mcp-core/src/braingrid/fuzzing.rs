@@ -1,9 +1,8 @@
 //! What must hold for any answer, for the fuzz target and for the replay of its seeds.
 
-use serde_json::Value;
-
 use super::{
     decode::{Fields, Page, entity, error_message, json, list},
+    json::Json,
     model::{Profile, Project, Requirement, Task},
     short_ids::Ids,
 };
@@ -22,7 +21,7 @@ pub fn answer(data: &[u8]) {
     }
 }
 
-fn every_model(body: &Value) {
+fn every_model(body: &Json<'_>) {
     both(body, "project", "projects", Project::decode);
     both(body, "requirement", "requirements", Requirement::decode);
     both(body, "task", "tasks", Task::decode);
@@ -30,7 +29,7 @@ fn every_model(body: &Value) {
     both(body, "project", "projects", Ids::decode);
 }
 
-fn both<T>(body: &Value, noun: &str, nouns: &str, decode: fn(Fields) -> Option<T>) {
+fn both<T>(body: &Json<'_>, noun: &str, nouns: &str, decode: fn(Fields<'_>) -> Option<T>) {
     let _: Option<T> = entity(body.clone(), noun).and_then(decode);
     let _: Option<Page<T>> = list(body.clone(), nouns, decode);
 }

@@ -6,6 +6,7 @@ mod decode;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod json;
 pub(crate) mod model;
 mod policy;
 mod reply;

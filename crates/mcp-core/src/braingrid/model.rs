@@ -7,9 +7,11 @@ use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
-use serde_json::Value;
 
-use super::decode::{Fields, text_of};
+use super::{
+    decode::{Fields, text_of},
+    json::Json,
+};
 use crate::ids::OrganizationId;
 
 /// A project.
@@ -36,7 +38,7 @@ pub(crate) struct Project {
 }
 
 impl Project {
-    pub(crate) fn decode(mut fields: Fields) -> Option<Self> {
+    pub(crate) fn decode(mut fields: Fields<'_>) -> Option<Self> {
         let tells_repository = fields.has("repository");
         let project = Self {
             id: fields.text(&["id", "project_id", "uuid"]),
@@ -72,11 +74,11 @@ impl Project {
 }
 
 /// A repository as text: `full_name`, else `owner/name`, else its URL.
-fn repository(value: Value) -> Option<String> {
-    let Value::Object(map) = value else {
+fn repository(value: Json<'_>) -> Option<String> {
+    let Json::Object(object) = value else {
         return text_of(value);
     };
-    let mut fields = Fields::new(map);
+    let mut fields = Fields::new(object);
     let (owner, name) = (fields.text(&["owner"]), fields.text(&["name"]));
     fields
         .text(&["full_name"])
@@ -141,7 +143,7 @@ impl Serialize for Progress {
 }
 
 impl Requirement {
-    pub(crate) fn decode(mut fields: Fields) -> Option<Self> {
+    pub(crate) fn decode(mut fields: Fields<'_>) -> Option<Self> {
         let requirement = Self {
             id: fields.text(&["id", "requirement_id", "uuid"]),
             short_id: fields.text(&["short_id"]),
@@ -213,23 +215,23 @@ impl Requirement {
 }
 
 /// A user id, from a plain field or from an object.
-fn person(fields: &mut Fields) -> Option<String> {
+fn person(fields: &mut Fields<'_>) -> Option<String> {
     match fields.value(&["assigned_to", "assignee_id", "assignee"])? {
-        Value::Object(map) => Fields::new(map).text(&["id", "user_id"]),
+        Json::Object(object) => Fields::new(object).text(&["id", "user_id"]),
         other => text_of(other),
     }
 }
 
-fn tag(value: Value) -> Option<String> {
+fn tag(value: Json<'_>) -> Option<String> {
     match value {
-        Value::Object(map) => Fields::new(map).text(&["name"]),
+        Json::Object(object) => Fields::new(object).text(&["name"]),
         other => text_of(other),
     }
 }
 
-fn nested_task(value: Value) -> Option<Task> {
+fn nested_task(value: Json<'_>) -> Option<Task> {
     match value {
-        Value::Object(map) => Task::decode(Fields::new(map)),
+        Json::Object(object) => Task::decode(Fields::new(object)),
         _ => None,
     }
 }
@@ -266,7 +268,7 @@ pub(crate) struct Task {
 }
 
 impl Task {
-    pub(crate) fn decode(mut fields: Fields) -> Option<Self> {
+    pub(crate) fn decode(mut fields: Fields<'_>) -> Option<Self> {
         let number = fields.text(&["number"]);
         let short_id = fields.text(&["short_id"]);
         let task = Self {
@@ -325,9 +327,9 @@ fn short_task_id(number: &str) -> String {
     }
 }
 
-fn blocker(value: Value) -> Option<String> {
+fn blocker(value: Json<'_>) -> Option<String> {
     match value {
-        Value::Object(map) => Fields::new(map).text(&["short_id", "id", "number"]),
+        Json::Object(object) => Fields::new(object).text(&["short_id", "id", "number"]),
         other => text_of(other),
     }
 }
@@ -350,7 +352,7 @@ pub struct Profile {
 }
 
 impl Profile {
-    pub(crate) fn decode(mut fields: Fields) -> Option<Self> {
+    pub(crate) fn decode(mut fields: Fields<'_>) -> Option<Self> {
         let mut organization = fields.object(&["organization", "org"]);
         let mut user = fields.object(&["user"]);
         let mut of_user = |names: &[&str]| {
@@ -401,15 +403,15 @@ impl Profile {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::{
         super::decode::{entity, error_message, json as read_json, list},
         *,
     };
 
-    fn one<T>(body: Value, noun: &str, decode: impl Fn(Fields) -> Option<T>) -> T {
-        decode(entity(body, noun).unwrap()).unwrap()
+    fn one<T>(body: Value, noun: &str, decode: impl Fn(Fields<'_>) -> Option<T>) -> T {
+        decode(entity(body.into(), noun).unwrap()).unwrap()
     }
 
     #[test]
@@ -483,13 +485,13 @@ mod tests {
     proptest! {
         #[test]
         fn no_json_makes_decoding_panic(body in any_json()) {
-            let _ = list(body.clone(), "tasks", Task::decode);
-            let _ = list(body.clone(), "requirements", Requirement::decode);
-            let _ = list(body.clone(), "projects", Project::decode);
-            let _ = entity(body.clone(), "task").and_then(Task::decode);
-            let _ = entity(body.clone(), "requirement").and_then(Requirement::decode);
-            let _ = entity(body.clone(), "project").and_then(Project::decode);
-            let _ = entity(body.clone(), "profile").and_then(Profile::decode);
+            let _ = list(body.clone().into(), "tasks", Task::decode);
+            let _ = list(body.clone().into(), "requirements", Requirement::decode);
+            let _ = list(body.clone().into(), "projects", Project::decode);
+            let _ = entity(body.clone().into(), "task").and_then(Task::decode);
+            let _ = entity(body.clone().into(), "requirement").and_then(Requirement::decode);
+            let _ = entity(body.clone().into(), "project").and_then(Project::decode);
+            let _ = entity(body.clone().into(), "profile").and_then(Profile::decode);
             let message = error_message(body.to_string().as_bytes());
             prop_assert!(message.is_none_or(|text| text.chars().count() <= 300 && !text.contains('\n')));
         }

@@ -51,7 +51,7 @@ pub(super) struct Ids {
 }
 
 impl Ids {
-    pub(super) fn decode(mut fields: Fields) -> Option<Self> {
+    pub(super) fn decode(mut fields: Fields<'_>) -> Option<Self> {
         let uuid = fields.text(&["id", "uuid"])?;
         let short = fields.text(&["short_id"]).or_else(|| {
             let number = fields.text(&["number"])?;

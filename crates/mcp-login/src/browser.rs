@@ -13,8 +13,8 @@ use uuid::Uuid;
 use super::callback::{Callback, Page, Redirect};
 use super::client::Way;
 use super::credential::StoredCredential;
-use super::error::LoginError;
-use super::issuer::{Issuer, is_code};
+use super::error::{LoginError, known_code};
+use super::issuer::Issuer;
 use super::token::{Client, LoginRequest};
 
 /// A login that waits for its user.
@@ -109,7 +109,8 @@ impl BrowserLogin {
             return Err(LoginError::Forged("another state"));
         }
         if let Some(error) = &redirect.error {
-            return Err(declined(&metadata.issuer, error));
+            let code = known_code(error).unwrap_or("an error");
+            return Err(LoginError::refused(&metadata.issuer, code));
         }
         let Some(code) = &redirect.code else {
             return Err(LoginError::Forged("no code"));
@@ -130,16 +131,6 @@ fn check_issuer(named: Option<&str>, expected: &str, promised: bool) -> Result<(
         Some(named) if named != expected => Err(LoginError::Forged("another issuer")),
         None if promised => Err(LoginError::Forged("no issuer")),
         _ => Ok(()),
-    }
-}
-
-fn declined(issuer: &str, error: &str) -> LoginError {
-    match error {
-        "access_denied" => LoginError::Declined,
-        code => LoginError::Refused {
-            issuer: issuer.to_owned(),
-            code: if is_code(code) { code } else { "an error" }.to_owned(),
-        },
     }
 }
 

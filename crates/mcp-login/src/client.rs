@@ -2,13 +2,17 @@
 
 use serde_json::{Value, json};
 
-use super::error::LoginError;
-use super::issuer::Issuer;
-use super::lenient::text;
+use super::error::{LoginError, is_passing};
+use super::issuer::{Answer, Issuer};
+use super::lenient::{id, text};
 use super::token::{Client, LoginRequest};
 
 /// The name that the issuer shows to the user.
 const NAME: &str = "BrainGrid MCP (this computer)";
+
+/// What helps where no client registers itself.
+const BY_HAND: &str = "set BRAINGRID_CLIENT_ID to the id of a public client that is registered there, \
+                       with the redirect URI http://127.0.0.1/callback on any port";
 
 /// How the user logs in; a registration has to say.
 pub(crate) enum Way<'a> {
@@ -43,10 +47,7 @@ impl Client {
 
 async fn register(issuer: &Issuer, way: Way<'_>) -> Result<String, LoginError> {
     let Some(endpoint) = &issuer.metadata.registration_endpoint else {
-        return Err(issuer.lacks(
-            "lets no client register itself: set BRAINGRID_CLIENT_ID to the id of a public client \
-             that is registered there",
-        ));
+        return Err(issuer.lacks(&format!("lets no client register itself: {BY_HAND}")));
     };
     let (redirect_uris, grants, responses) = match way {
         Way::Browser { redirect_uri } => {
@@ -66,16 +67,53 @@ async fn register(issuer: &Issuer, way: Way<'_>) -> Result<String, LoginError> {
         "response_types": responses,
         "token_endpoint_auth_method": "none",
     });
-    let registered: Value = issuer.accept(issuer.post_json(endpoint, &body).await)?;
+    let answer = issuer.post_json(endpoint, &body).await;
+    if let Some(why) = turned_away(&answer) {
+        return Err(issuer.lacks(&format!("does not register this client ({why}): {BY_HAND}")));
+    }
+    let registered: Value = issuer.accept(answer)?;
     match text(&registered, "token_endpoint_auth_method") {
         None | Some("none") => {}
         Some(_) => {
-            return Err(issuer.lacks(
+            return Err(issuer.lacks(&format!(
                 "registers only clients with a secret, which a program on a laptop cannot keep: \
-                 set BRAINGRID_CLIENT_ID to the id of a public client that is registered there",
-            ));
+                 {BY_HAND}"
+            )));
         }
     }
-    let id = text(&registered, "client_id").map(str::to_owned);
-    id.ok_or_else(|| issuer.strange("client id"))
+    id(&registered, "client_id").ok_or_else(|| issuer.strange("client id"))
+}
+
+/// Why a registration is refused, and will be the next time.
+fn turned_away(answer: &Answer) -> Option<String> {
+    match answer {
+        Answer::Error(code) if !is_passing(code) => Some(code.clone()),
+        Answer::Refusal(status) => Some(status.to_string()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registration_that_is_refused_for_good_is_told_from_one_that_may_work_later() {
+        let error = |code: &str| Answer::Error(code.to_owned());
+        let cases = [
+            (error("invalid_redirect_uri"), true),
+            (error("invalid_client_metadata"), true),
+            (error("access_denied"), true),
+            (error("E0000006"), true),
+            (Answer::Refusal(401), true),
+            (Answer::Refusal(403), true),
+            (error("temporarily_unavailable"), false),
+            (Answer::Lost("it answered 502".to_owned()), false),
+            (Answer::Unsent("no answer".to_owned()), false),
+        ];
+        for (answer, refused) in cases {
+            let why = turned_away(&answer);
+            assert_eq!(why.is_some(), refused, "{why:?}");
+        }
+    }
 }

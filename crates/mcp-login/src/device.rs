@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::client::Way;
 use super::credential::StoredCredential;
 use super::error::LoginError;
 use super::issuer::{Answer, Issuer};
-use super::lenient::{seconds, text};
+use super::lenient::{id, seconds, text};
 use super::token::{Client, LoginRequest};
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -52,22 +53,22 @@ impl DeviceLogin {
         let answer = client.issuer.post(&endpoint, &form).await;
         let granted = client.issuer.accept(answer)?;
         let needed = |name: &str| {
-            let found = text(&granted, name);
+            let found = id(&granted, name);
             found.ok_or_else(|| client.issuer.strange(name))
         };
-        let number = |name: &str| granted.get(name).and_then(seconds).filter(|it| *it > 0);
-        let life = number("expires_in").unwrap_or(LIFE).min(3_600);
+        let (interval, life) = pace(&granted);
         Ok(Self {
             device_code: SecretString::from(needed("device_code")?),
-            user_code: shown(needed("user_code")?),
+            user_code: shown(&needed("user_code")?),
             // Its name before the standard.
             verification_uri: shown(match text(&granted, "verification_url") {
                 Some(page) => page,
-                None => needed("verification_uri")?,
+                None => text(&granted, "verification_uri")
+                    .ok_or_else(|| client.issuer.strange("verification_uri"))?,
             }),
             verification_uri_complete: text(&granted, "verification_uri_complete").map(shown),
-            interval: Duration::from_secs(number("interval").unwrap_or(5).clamp(1, 60)),
-            deadline: Instant::now() + Duration::from_secs(life),
+            interval,
+            deadline: Instant::now() + life,
             client,
         })
     }
@@ -103,7 +104,6 @@ impl DeviceLogin {
                 Answer::Error(code) if code == "slow_down" => {
                     self.interval += Duration::from_secs(5);
                 }
-                Answer::Error(code) if code == "expired_token" => return Err(LoginError::TooLate),
                 // RFC 8628 section 3.5: a lost answer is no reason to give up, but to slow down.
                 Answer::Lost(_) | Answer::Unsent(_) => {
                     self.interval = (self.interval * 2).min(Duration::from_mins(1));
@@ -115,7 +115,43 @@ impl DeviceLogin {
     }
 }
 
+/// How often to ask, and how long the code is good. A pause that nobody would sit through, or longer
+/// than the code lives, is shortened: an issuer that means it says `slow_down`.
+fn pace(granted: &Value) -> (Duration, Duration) {
+    let number = |name: &str| granted.get(name).and_then(seconds).filter(|it| *it > 0);
+    let life = number("expires_in").unwrap_or(LIFE).clamp(10, 3_600);
+    let pause = number("interval").unwrap_or(5).min(60).min(life / 4);
+    (Duration::from_secs(pause), Duration::from_secs(life))
+}
+
 /// The issuer's words go to a terminal: nothing that could move its cursor.
 fn shown(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(512).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_pace_is_one_that_a_person_waits_for() {
+        let cases = [
+            (json!({}), 5, 900),
+            (json!({"interval": 1, "expires_in": 600}), 1, 600),
+            (json!({"interval": "7", "expires_in": "600"}), 7, 600),
+            (json!({"interval": 86_400, "expires_in": 600}), 60, 600),
+            (json!({"interval": 86_400, "expires_in": 86_400}), 60, 3_600),
+            (json!({"interval": 30, "expires_in": 20}), 5, 20),
+            (json!({"interval": 0, "expires_in": 0}), 5, 900),
+            (json!({"interval": -1, "expires_in": null}), 5, 900),
+            (json!({"interval": "soon", "expires_in": []}), 5, 900),
+            (json!({"interval": 5, "expires_in": 1}), 2, 10),
+        ];
+        for (granted, pause, life) in cases {
+            let expected = (Duration::from_secs(pause), Duration::from_secs(life));
+            assert_eq!(pace(&granted), expected, "{granted}");
+        }
+    }
 }

@@ -60,6 +60,18 @@ pub enum LoginError {
 }
 
 impl LoginError {
+    /// What a refusal with this error code is to the user.
+    pub(crate) fn refused(issuer: &str, code: &str) -> Self {
+        match code {
+            "access_denied" => Self::Declined,
+            "expired_token" => Self::TooLate,
+            code => Self::Refused {
+                issuer: issuer.to_owned(),
+                code: code.to_owned(),
+            },
+        }
+    }
+
     /// Whether it gets better without anybody doing something.
     pub fn is_passing(&self) -> bool {
         match self {
@@ -78,6 +90,20 @@ pub(crate) fn is_passing(code: &str) -> bool {
         code,
         "temporarily_unavailable" | "server_error" | "slow_down"
     )
+}
+
+/// Error codes are shown: nothing but what standards call their codes, and Okta's numbers. Codes of
+/// one issuer's own become those of the standards (Entra's, RFC 8628 section 3.5).
+pub(crate) fn known_code(code: &str) -> Option<&str> {
+    let legal = |c: char| c.is_ascii_lowercase() || c == '_';
+    let number = |digits: &str| digits.len() == 7 && digits.bytes().all(|it| it.is_ascii_digit());
+    match code.trim() {
+        "authorization_declined" => Some("access_denied"),
+        "code_expired" => Some("expired_token"),
+        code if (1..=40).contains(&code.len()) && code.chars().all(legal) => Some(code),
+        code if code.strip_prefix('E').is_some_and(number) => Some(code),
+        _ => None,
+    }
 }
 
 /// Whether the issuer does not know the client, as when it has pruned a registration.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::error::LoginError;
+use super::error::{LoginError, known_code};
 use super::lenient::text;
 
 /// Largest answer that is read, in bytes.
@@ -100,11 +100,7 @@ impl Issuer {
     /// What an answer that is not good means.
     pub(crate) fn refusal(&self, answer: Answer) -> LoginError {
         match answer {
-            Answer::Error(code) if code == "access_denied" => LoginError::Declined,
-            Answer::Error(code) => LoginError::Refused {
-                issuer: self.metadata.issuer.clone(),
-                code,
-            },
+            Answer::Error(code) => LoginError::refused(&self.metadata.issuer, &code),
             Answer::Refusal(status) => {
                 let what = format!("it answered {status} and gave no reason");
                 unusable(&self.metadata.issuer, what)
@@ -251,11 +247,14 @@ fn answer(status: StatusCode, body: Zeroizing<Vec<u8>>) -> Answer {
     }
 }
 
-/// The `error` of an OAuth error answer: its code, also where it is the member of an object, or
-/// that there is one.
+/// The `error` of an OAuth error answer: its code, also where it is the member of an object or has
+/// Okta's name, or that there is one.
 fn error_code(body: &[u8]) -> Option<String> {
     let document: Value = serde_json::from_slice(body).ok()?;
-    let code = match document.get("error")? {
+    let code = match document
+        .get("error")
+        .or_else(|| document.get("errorCode"))?
+    {
         Value::String(code) => code.trim(),
         Value::Object(error) => {
             let named = |name: &str| error.get(name)?.as_str();
@@ -264,18 +263,11 @@ fn error_code(body: &[u8]) -> Option<String> {
         Value::Bool(true) | Value::Number(_) | Value::Array(_) => "?",
         Value::Bool(false) | Value::Null => "",
     };
-    let code = match code {
-        "" => return None,
-        code if is_code(code) => code,
-        _ => "an error without a known code",
-    };
+    if code.is_empty() {
+        return None;
+    }
+    let code = known_code(code).unwrap_or("an error without a known code");
     Some(code.to_owned())
-}
-
-/// Error codes are shown: nothing but what standards call their codes.
-pub(crate) fn is_code(code: &str) -> bool {
-    let legal = |c: char| c.is_ascii_lowercase() || c == '_';
-    (1..=40).contains(&code.len()) && code.chars().all(legal)
 }
 
 #[cfg(test)]
@@ -317,6 +309,17 @@ mod tests {
                 r#"{"error":{"code":"invalid_grant"}}"#,
                 Some("invalid_grant"),
             ),
+            (
+                r#"{"errorCode":"invalid_client","errorSummary":"Invalid value","errorCauses":[]}"#,
+                Some("invalid_client"),
+            ),
+            (r#"{"errorCode":"E0000006"}"#, Some("E0000006")),
+            (r#"{"errorCode":"Esecret1"}"#, Some(unknown)),
+            (
+                r#"{"error":"authorization_declined"}"#,
+                Some("access_denied"),
+            ),
+            (r#"{"error":"code_expired"}"#, Some("expired_token")),
         ] {
             assert_eq!(code(text).as_deref(), expected, "{text}");
         }

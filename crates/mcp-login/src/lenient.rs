@@ -40,6 +40,14 @@ pub(crate) fn text<'a>(document: &'a Value, name: &str) -> Option<&'a str> {
     (!text.is_empty()).then_some(text)
 }
 
+/// A text that is not empty, or a whole number in its place: ids and codes as some issuers count them.
+pub(crate) fn id(document: &Value, name: &str) -> Option<String> {
+    match document.get(name)? {
+        Value::Number(number) if !number.is_f64() => Some(number.to_string()),
+        _ => text(document, name).map(str::to_owned),
+    }
+}
+
 /// A secret text that is not empty and can travel in a header. No copy of it is left behind.
 pub(crate) fn secret(raw: Option<&RawValue>) -> Option<SecretString> {
     let text = Zeroizing::new(serde_json::from_str::<String>(raw?.get()).ok()?);
@@ -76,6 +84,24 @@ mod tests {
         ];
         for (value, expected) in cases {
             assert_eq!(seconds(&value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn an_id_may_be_a_number() {
+        let cases = [
+            (json!("a"), Some("a")),
+            (json!(" a "), Some("a")),
+            (json!(4711), Some("4711")),
+            (json!(12.5), None),
+            (json!(""), None),
+            (json!(null), None),
+            (json!(true), None),
+            (json!(["a"]), None),
+        ];
+        for (value, expected) in cases {
+            let found = id(&json!({ "it": value }), "it");
+            assert_eq!(found.as_deref(), expected, "{value}");
         }
     }
 

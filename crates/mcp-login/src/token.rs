@@ -87,8 +87,8 @@ impl Tokens<'_> {
     /// One whose type is not said is taken for the only type that is asked for.
     fn is_bearer(&self) -> bool {
         self.token_type.as_ref().is_none_or(|kind| {
-            let kind = kind.as_str().unwrap_or("another");
-            kind.trim().eq_ignore_ascii_case("bearer")
+            let kind = kind.as_str().unwrap_or("another").trim();
+            kind.is_empty() || kind.eq_ignore_ascii_case("bearer")
         })
     }
 
@@ -137,6 +137,9 @@ mod tests {
                 r#"{"access_token":"a","token_type":null,"refresh_token":[]}"#,
                 true,
             ),
+            (r#"{"access_token":"a"}"#, true),
+            (r#"{"access_token":"a","token_type":""}"#, true),
+            (r#"{"access_token":"a","token_type":" BEARER "}"#, true),
             (r#"{"access_token":"a","token_type":"DPoP"}"#, false),
             (r#"{"access_token":"a","token_type":7}"#, false),
             (r#"{"access_token":"","token_type":"bearer"}"#, false),

@@ -55,6 +55,8 @@ struct Settings {
     declines: bool,
     /// Why refreshes are refused.
     refresh_error: Option<String>,
+    /// How registrations are refused: status and body.
+    registration_error: Option<(u16, String)>,
     odd: bool,
 }
 
@@ -85,6 +87,7 @@ impl Default for Logins {
             named: None,
             declines: false,
             refresh_error: None,
+            registration_error: None,
             odd: false,
         };
         Self {
@@ -149,6 +152,11 @@ impl Issuer {
         lock(&self.state.logins.settings).refresh_error = Some(code.to_owned());
     }
 
+    /// From now on no client can register itself; this is the answer.
+    pub fn refuse_registrations(&self, status: u16, body: &str) {
+        lock(&self.state.logins.settings).registration_error = Some((status, body.to_owned()));
+    }
+
     /// From now on it answers as some issuers do: errors with status 200, numbers as texts, null and
     /// other types for what nobody needs, byte order marks.
     pub fn speak_oddly(&self) {
@@ -209,11 +217,7 @@ impl State {
             }
             (&Method::POST, Issuer::DEVICE_PATH) => self.device(),
             (&Method::POST, Issuer::REVOKE_PATH) => self.revoke(&form),
-            (&Method::POST, Issuer::REGISTER_PATH) => {
-                let id = format!("client_{}", Uuid::new_v4().simple());
-                let body = json!({ "client_id": id, "token_endpoint_auth_method": "none" });
-                json_answer(StatusCode::CREATED, &body)
-            }
+            (&Method::POST, Issuer::REGISTER_PATH) => self.register(),
             _ => return None,
         };
         let is_page = request.method() == Method::GET;
@@ -349,6 +353,16 @@ impl State {
             "expires_in": 600, "interval": 1,
         });
         json_answer(StatusCode::OK, &body)
+    }
+
+    fn register(&self) -> Answer {
+        if let Some((status, body)) = lock(&self.logins.settings).registration_error.clone() {
+            let status = StatusCode::from_u16(status).expect("it is a status");
+            return with_type(status, "application/json", body);
+        }
+        let id = format!("client_{}", Uuid::new_v4().simple());
+        let body = json!({ "client_id": id, "token_endpoint_auth_method": "none" });
+        json_answer(StatusCode::CREATED, &body)
     }
 
     /// The login of this refresh token ends; other tokens are unknown, which is no error.

@@ -208,8 +208,9 @@ async fn end(local: Local) -> Result<(), u8> {
     };
     if let Ok(rest @ 1..) = store.all().map(|rest| rest.len()) {
         tell(&format!(
-            "Note: logins for other addresses are kept here: {rest}. `braingrid-mcp status` shows \
-             them, `braingrid-mcp logout --all` ends them."
+            "Note: logins for other addresses are kept here: {rest}. `{}` shows them, `{}` ends them.",
+            crate::program::run("status"),
+            crate::program::run("logout --all")
         ));
     }
     local.mention_token();

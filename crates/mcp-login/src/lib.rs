@@ -31,6 +31,6 @@ pub use lifecycle::{Revocation, give_back, log_in, log_out, log_out_everywhere};
 pub use local::LocalLogin;
 pub use program::set_program;
 pub use purpose::Purpose;
-pub use refresh::{Over, RefreshError, refresh};
+pub use refresh::{Over, RefreshError, refresh, refusal};
 pub use store::{CredentialStore, Glance, Keeping, Kept, Loaded, StoreError};
 pub use token::LoginRequest;

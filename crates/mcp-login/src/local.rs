@@ -7,13 +7,13 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use mcp_core::{Credential, CredentialError};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
 
 use super::helper::Helper;
 use super::program::program;
-use super::refresh::{RefreshError, is_due, is_refreshable, refresh};
+use super::refresh::{RefreshError, is_due, is_refreshable, refresh, refusal};
 use super::store::{CredentialStore, Loaded, StoreError};
 
 static LOGOUT: OnceLock<String> = OnceLock::new();
@@ -36,8 +36,8 @@ pub struct LocalLogin {
 #[derive(Default)]
 struct State {
     loaded: Option<Loaded>,
-    /// The stamp of the login that BrainGrid refused.
-    refused: Option<String>,
+    /// The token that BrainGrid refused.
+    refused: Option<SecretString>,
     /// No refresh before then, while the token is good.
     pause: Option<Instant>,
 }
@@ -149,7 +149,9 @@ impl LocalLogin {
     /// A refresh without which there is no token.
     async fn late(&self, loaded: &Loaded, ended: &str) -> Result<SecretString, CredentialError> {
         if !is_refreshable(&loaded.credential) {
-            return Err(self.over(ended, "it cannot be refreshed"));
+            let why = refusal(&self.store, loaded).map(|over| over.to_string());
+            let why = why.as_deref().unwrap_or("it cannot be refreshed");
+            return Err(self.over(ended, why));
         }
         match self.next(loaded, true).await {
             Ok(next) => Ok(next.credential.access_token().clone()),
@@ -178,11 +180,13 @@ impl Credential for LocalLogin {
         };
         let now = SystemTime::now();
         let refused = self.state(|state| state.refused.take());
-        if refused.is_some_and(|stamp| stamp == loaded.stamp) {
+        let token = loaded.credential.access_token().expose_secret();
+        if refused.is_some_and(|refused| refused.expose_secret() == token) {
             let age = now.duration_since(loaded.credential.obtained_at);
             let ended = "BrainGrid does not accept your login";
-            if age.unwrap_or_default() < FRESH {
-                return Err(self.over(ended, "it is new"));
+            // One more that is as new would not be accepted either.
+            if is_refreshable(&loaded.credential) && age.unwrap_or_default() < FRESH {
+                return Err(self.over(ended, "its token was issued just now"));
             }
             return self.late(&loaded, ended).await;
         }
@@ -200,7 +204,8 @@ impl Credential for LocalLogin {
 
     fn reject(&self) {
         self.state(|state| {
-            state.refused = state.loaded.as_ref().map(|loaded| loaded.stamp.clone());
+            let loaded = state.loaded.as_ref();
+            state.refused = loaded.map(|loaded| loaded.credential.access_token().clone());
         });
     }
 }

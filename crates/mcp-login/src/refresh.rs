@@ -72,18 +72,42 @@ impl From<StoreError> for RefreshError {
     }
 }
 
-/// The note that a refresh has begun.
+/// The note that a refresh has begun, or why the last one was refused.
 #[derive(Serialize, Deserialize)]
 struct Note {
-    /// Of the login whose token was sent.
+    /// Of the login whose token was sent; after a refusal, of the login that was left.
     stamp: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    over: Option<Over>,
+}
+
+impl Note {
+    fn read(store: &CredentialStore, slot: &str, stamp: &str) -> Option<Self> {
+        let text = store.read_note(slot).unwrap_or_default()?;
+        let note = serde_json::from_str::<Self>(&text).ok()?;
+        (note.stamp == stamp).then_some(note)
+    }
+
+    fn write(
+        store: &CredentialStore,
+        slot: &str,
+        stamp: &str,
+        over: Option<Over>,
+    ) -> Result<(), StoreError> {
+        let stamp = stamp.to_owned();
+        let note = serde_json::to_string(&Self { stamp, over }).unwrap_or_default();
+        store.write_note(slot, &note)
+    }
 }
 
 /// Whether a refresh of this login was cut short.
 pub(crate) fn was_interrupted(store: &CredentialStore, slot: &str, stamp: &str) -> bool {
-    let text = store.read_note(slot).unwrap_or_default();
-    let note = text.and_then(|text| serde_json::from_str::<Note>(&text).ok());
-    note.is_some_and(|note| note.stamp == stamp)
+    Note::read(store, slot, stamp).is_some_and(|note| note.over.is_none())
+}
+
+/// Why the issuer refused to renew this login when it was last asked.
+pub fn refusal(store: &CredentialStore, loaded: &Loaded) -> Option<Over> {
+    Note::read(store, &loaded.slot, &loaded.stamp)?.over
 }
 
 /// Gets the next access token of the login in this place, unless another process did since the
@@ -113,34 +137,30 @@ pub async fn refresh(
     let Some((client, token)) = client_of(&before).await? else {
         return Err(RefreshError::Over(Over::Ended));
     };
-    let note = serde_json::to_string(&Note {
-        stamp: seen.to_owned(),
-    })
-    .unwrap_or_default();
-    store.write_note(slot, &note)?;
+    Note::write(store, slot, seen, None)?;
     let grant = [("grant_type", "refresh_token"), ("refresh_token", token)];
     match client.ask(&grant).await {
         Answer::Error(code) if code == "invalid_grant" => {
-            let mut over = before.clone();
-            over.refresh_token = None;
-            store.placed(slot, over).await?;
-            store.remove_note(slot)?;
-            Err(RefreshError::Over(if interrupted {
+            let mut left = before.clone();
+            left.refresh_token = None;
+            store.placed(slot, left).await?;
+            let left = store.in_place(slot).await?.ok_or(RefreshError::None)?;
+            let over = if interrupted {
                 Over::Interrupted
             } else {
                 Over::Ended
-            }))
+            };
+            Err(refused(store, slot, &left.stamp, over)?)
         }
         // It may have been acted upon: the note stays, and the next one asks at once.
         lost @ Answer::Lost(_) => Err(client.issuer.refusal(lost).into()),
         // The refresh token stays: the client may be known again one day.
         Answer::Error(code) if !is_passing(&code) => {
-            store.remove_note(slot)?;
-            Err(RefreshError::Over(Over::by(code)))
+            Err(refused(store, slot, seen, Over::by(code))?)
         }
         Answer::Refusal(status) => {
-            store.remove_note(slot)?;
-            Err(RefreshError::Over(Over::Refused(status.to_string())))
+            let over = Over::Refused(status.to_string());
+            Err(refused(store, slot, seen, over)?)
         }
         answer @ (Answer::Error(_) | Answer::Unsent(_)) => {
             store.remove_note(slot)?;
@@ -160,6 +180,17 @@ pub async fn refresh(
             store.in_place(slot).await?.ok_or(RefreshError::None)
         }
     }
+}
+
+/// Notes a refusal for those who ask later.
+fn refused(
+    store: &CredentialStore,
+    slot: &str,
+    stamp: &str,
+    over: Over,
+) -> Result<RefreshError, StoreError> {
+    Note::write(store, slot, stamp, Some(over.clone()))?;
+    Ok(RefreshError::Over(over))
 }
 
 /// The client that the login was issued to, and its refresh token; `None` where a login has none.

@@ -82,7 +82,7 @@ pub enum StoreError {
         /// The folder or the file.
         path: PathBuf,
         /// What is wrong with it, and what to do.
-        what: &'static str,
+        what: String,
     },
     /// There are logins, all for something else. None is used.
     #[error(

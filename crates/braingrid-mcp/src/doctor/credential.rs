@@ -94,7 +94,7 @@ fn login(stdio: &StdioSettings, now: SystemTime) -> Credential {
         Ok(None) => Credential::missing(),
         Ok(Some(loaded)) => Credential {
             given: true,
-            finding: about_login(&loaded.kept.to_string(), &loaded.credential, now),
+            finding: about_login(&loaded, mcp_login::refusal(&store, &loaded), now),
         },
         Err(error) => Credential {
             given: true,
@@ -104,8 +104,17 @@ fn login(stdio: &StdioSettings, now: SystemTime) -> Credential {
 }
 
 #[cfg(feature = "login")]
-fn about_login(kept: &str, login: &mcp_login::StoredCredential, now: SystemTime) -> Finding {
-    let what = format!("a login in {kept}");
+fn about_login(
+    loaded: &mcp_login::Loaded,
+    refused: Option<mcp_login::Over>,
+    now: SystemTime,
+) -> Finding {
+    let login = &loaded.credential;
+    let what = format!("a login in {}", loaded.kept);
+    if let Some(why) = refused {
+        let says = format!("{what} ends with its token: {why}");
+        return Finding::problem(check::CREDENTIAL, says, new_credential());
+    }
     if login.refresh_token().is_some() {
         return Finding::good(
             check::CREDENTIAL,
@@ -187,18 +196,25 @@ mod tests {
     #[cfg(feature = "login")]
     #[test]
     fn a_login_is_over_only_when_it_cannot_be_renewed() {
-        use mcp_login::StoredCredential;
+        use mcp_login::{Kept, Loaded, Over, StoredCredential};
         let now = UNIX_EPOCH + Duration::from_hours(100);
-        let mut login = StoredCredential::new(SecretString::from("sesame"), now);
-        let kept = "the system's keychain";
-        login.expires_at = Some(now + Duration::from_mins(30));
-        let good = about_login(kept, &login, now);
+        let mut loaded = Loaded {
+            credential: StoredCredential::new(SecretString::from("sesame"), now),
+            kept: Kept::Keychain,
+            stamp: String::new(),
+            slot: "login".to_owned(),
+            assumed: false,
+        };
+        loaded.credential.expires_at = Some(now + Duration::from_mins(30));
+        let good = about_login(&loaded, None, now);
         assert_eq!(
             good.says,
             "a login in the system's keychain, for 30 min more"
         );
-        login.expires_at = Some(now - Duration::from_mins(30));
-        let over = about_login(kept, &login, now);
+        let refused = about_login(&loaded, Some(Over::Ended), now);
+        assert_eq!(refused.verdict, Verdict::Problem);
+        loaded.credential.expires_at = Some(now - Duration::from_mins(30));
+        let over = about_login(&loaded, None, now);
         assert_eq!(over.verdict, Verdict::Problem);
         assert!(over.says.ends_with("ended 30 min ago"), "{}", over.says);
         assert!(over.fix.unwrap().contains("braingrid-mcp login"));

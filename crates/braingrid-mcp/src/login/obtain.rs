@@ -92,7 +92,7 @@ fn is_refusal(error: &ApiError) -> bool {
 /// Whether there is a login that can still be used.
 fn has_login(store: &CredentialStore) -> bool {
     let before = store.load().ok().flatten();
-    before.is_some_and(|before| is_good(&before, SystemTime::now()))
+    before.is_some_and(|before| is_good(store, &before, SystemTime::now()))
 }
 
 /// Says what happened, and what has not.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use mcp_core::{ApiError, Profile};
-use mcp_login::{Loaded, StoreError};
+use mcp_login::{CredentialStore, Loaded, StoreError, refusal};
 use serde_json::{Value, json};
 
 use super::{Local, callers, fail};
@@ -29,7 +29,10 @@ pub(super) fn status(local: &Local, as_json: bool) -> Result<(), u8> {
     let is_other = |other: &Loaded| loaded.as_ref().is_none_or(|it| it.slot != other.slot);
     let others: Vec<_> = all.into_iter().flatten().filter(is_other).collect();
     let (mut text, mut json) = match &loaded {
-        Some(loaded) => (login_text(loaded, now), login_json(loaded, now)),
+        Some(loaded) => (
+            login_text(&store, loaded, now),
+            login_json(&store, loaded, now),
+        ),
         None => {
             let why = elsewhere.map_or_else(String::new, |why| why + ".\n");
             let text = format!("Not logged in. Run: {}\n{why}", store.command());
@@ -39,17 +42,24 @@ pub(super) fn status(local: &Local, as_json: bool) -> Result<(), u8> {
     if !others.is_empty() {
         text += "Other logins, each sent only where it is for:\n";
         for other in &others {
-            let state = if is_good(other, now) { "" } else { ", ended" };
+            let state = if is_good(&store, other, now) {
+                ""
+            } else {
+                ", ended"
+            };
             let _ = writeln!(text, "  {}{state}", one_line(&is_for(other)));
         }
-        let others: Vec<_> = others.iter().map(|other| login_json(other, now)).collect();
+        let others: Vec<_> = others
+            .iter()
+            .map(|other| login_json(&store, other, now))
+            .collect();
         if let Some(json) = json.as_object_mut() {
             json.insert("others".to_owned(), others.into());
         }
     }
     crate::print(&if as_json { format!("{json:#}\n") } else { text })?;
     match loaded {
-        Some(loaded) if is_good(&loaded, now) => Ok(()),
+        Some(loaded) if is_good(&store, &loaded, now) => Ok(()),
         _ => Err(exit::NOT_LOGGED_IN),
     }
 }
@@ -107,21 +117,22 @@ fn one_line(text: &str) -> String {
 }
 
 /// Whether the login can be used, now or after a refresh.
-pub(super) fn is_good(loaded: &Loaded, now: SystemTime) -> bool {
-    let login = &loaded.credential;
-    !login.is_expired(now) || login.refresh_token().is_some()
+pub(super) fn is_good(store: &CredentialStore, loaded: &Loaded, now: SystemTime) -> bool {
+    !loaded.credential.is_expired(now) || is_renewed(store, loaded)
 }
 
-fn login_text(loaded: &Loaded, now: SystemTime) -> String {
+/// Whether the next token comes by itself, as far as is known.
+fn is_renewed(store: &CredentialStore, loaded: &Loaded) -> bool {
+    loaded.credential.refresh_token().is_some() && refusal(store, loaded).is_none()
+}
+
+fn login_text(store: &CredentialStore, loaded: &Loaded, now: SystemTime) -> String {
     let login = &loaded.credential;
-    let good = is_good(loaded, now);
+    let good = is_good(store, loaded, now);
     let mut text = match (&login.issuer, good) {
         (Some(issuer), true) => format!("Logged in at {issuer}\n"),
         (None, true) => "Logged in with a token\n".to_owned(),
-        (_, false) => format!(
-            "The login has ended. Run: {}\n",
-            crate::program::run("login")
-        ),
+        (_, false) => format!("The login has ended. Run: {}\n", store.command()),
     };
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "  {name:14}{}", one_line(value));
@@ -137,7 +148,10 @@ fn login_text(loaded: &Loaded, now: SystemTime) -> String {
     if !login.scopes.is_empty() {
         line("scopes", &login.scopes.join(" "));
     }
-    line("token", &token_line(loaded, now));
+    line("token", &token_line(store, loaded, now));
+    if good && refusal(store, loaded).is_some() {
+        let _ = writeln!(text, "  {:14}{}", "then run", store.command());
+    }
     text
 }
 
@@ -169,7 +183,7 @@ fn is_for(loaded: &Loaded) -> String {
     format!("{} (issuer {issuer}{organization})", address(loaded))
 }
 
-fn token_line(loaded: &Loaded, now: SystemTime) -> String {
+fn token_line(store: &CredentialStore, loaded: &Loaded, now: SystemTime) -> String {
     let login = &loaded.credential;
     let end = match login.expires_at {
         None => "says no end".to_owned(),
@@ -178,14 +192,14 @@ fn token_line(loaded: &Loaded, now: SystemTime) -> String {
             Err(passed) => format!("ended {} ago", span(passed.duration())),
         },
     };
-    let refreshes = match login.refresh_token() {
-        Some(_) => "refreshed by itself",
-        None => "cannot be refreshed",
-    };
-    format!("{end}, {refreshes}")
+    match refusal(store, loaded) {
+        Some(why) => format!("{end}, and {why}"),
+        None if login.refresh_token().is_some() => format!("{end}, refreshed by itself"),
+        None => format!("{end}, cannot be refreshed"),
+    }
 }
 
-fn login_json(loaded: &Loaded, now: SystemTime) -> Value {
+fn login_json(store: &CredentialStore, loaded: &Loaded, now: SystemTime) -> Value {
     let login = &loaded.credential;
     let time = |time| {
         jiff::Timestamp::try_from(time)
@@ -193,7 +207,7 @@ fn login_json(loaded: &Loaded, now: SystemTime) -> Value {
             .map(|time| time.to_string())
     };
     json!({
-        "logged_in": is_good(loaded, now),
+        "logged_in": is_good(store, loaded, now),
         "source": "login",
         "issuer": login.issuer,
         "api": login.purpose.as_ref().map(|purpose| &purpose.api),
@@ -202,7 +216,7 @@ fn login_json(loaded: &Loaded, now: SystemTime) -> Value {
         "client_id": login.client_id,
         "scopes": login.scopes,
         "expires_at": login.expires_at.and_then(time),
-        "refreshable": login.refresh_token().is_some(),
+        "refreshable": is_renewed(store, loaded),
     })
 }
 

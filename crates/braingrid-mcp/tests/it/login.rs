@@ -17,7 +17,7 @@ use mcp_test_support::{
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::world::{LIMIT, World};
+use crate::world::{BINARY, LIMIT, World};
 
 /// What a command printed, and its exit code.
 #[derive(Debug)]
@@ -133,6 +133,14 @@ fn age(world: &World, left: i64) {
     record["credential"]["expires_at"] = end.into();
     record["credential"]["obtained_at"] = (end - 3_600).into();
     std::fs::write(file, record.to_string()).unwrap();
+}
+
+/// What a refresh of this login leaves behind that was cut short.
+fn leave_a_note(world: &World) {
+    let file = login_file(world);
+    let record: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let note = json!({ "stamp": record["stamp"] }).to_string();
+    std::fs::write(file.with_file_name("refresh.json"), note).unwrap();
 }
 
 /// Soon enough to notice, long enough for a busy machine.

@@ -16,7 +16,10 @@ pub(super) fn read(path: &Path) -> Result<Option<Zeroizing<String>>, StoreError>
             if !is_mine(path).map_err(problem(path))? {
                 return Err(StoreError::Exposed {
                     path: path.to_owned(),
-                    what: "belongs to another user: remove it, and run `braingrid-mcp login`",
+                    what: format!(
+                        "belongs to another user: remove it, and run `{} login`",
+                        crate::program::program()
+                    ),
                 });
             }
             tighten(path).map_err(problem(path))?;

@@ -27,9 +27,9 @@ pub(super) fn guard(folder: &Path) -> Result<(), StoreError> {
             path: place.to_owned(),
             problem,
         })?;
-        let exposed = |what| StoreError::Exposed {
+        let exposed = |what: &str| StoreError::Exposed {
             path: place.to_owned(),
-            what,
+            what: what.to_owned(),
         };
         let owner = metadata.uid();
         let trusted = [0, me].contains(&owner) || (above && owner == NOBODY);

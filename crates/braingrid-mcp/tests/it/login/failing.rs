@@ -80,6 +80,9 @@ async fn a_refusal_that_does_not_pass_says_what_to_run() {
         assert!(error.contains(words) && error.contains(code), "{error}");
         assert!(error.contains("braingrid-mcp login"), "{error}");
         assert!(!error.contains("do not have to log in"), "{error}");
+        status_says(&world, 77, words).await;
+        age(&world, 30);
+        status_says(&world, 0, words).await;
     }
     // Each login registered a client of its own.
     assert_eq!(
@@ -92,6 +95,73 @@ async fn a_refusal_that_does_not_pass_says_what_to_run() {
     world.issuer.refuse_refreshes("temporarily_unavailable");
     let error = call(&mut stdio(&world)).await.unwrap_err();
     assert!(error.contains("do not have to log in again"), "{error}");
+}
+
+/// What `status` says after a refusal.
+async fn status_says(world: &World, code: i32, words: &str) {
+    let ran = run(&command(world, &["status"])).await;
+    assert_eq!(ran.code, Some(code), "{ran:?}");
+    assert!(ran.stdout.contains(words), "{ran:?}");
+    assert!(ran.stdout.contains(" login"), "{ran:?}");
+    assert!(!ran.stdout.contains("refreshed by itself"), "{ran:?}");
+}
+
+/// Neither its access token nor its refresh token is taken any more, however old it is.
+#[tokio::test]
+async fn a_login_that_was_revoked_is_not_called_new() {
+    let world = World::small().await;
+    for fresh in [true, false] {
+        world.api.clear_faults();
+        log_in(&world).await;
+        let fault = Fault::Status(401);
+        world
+            .api
+            .inject(Operation::GetProfile, fault, Times::Always);
+        world.issuer.refuse_refreshes("invalid_grant");
+        let why = if fresh {
+            // A note of a refresh makes this one due.
+            leave_a_note(&world);
+            "refresh was interrupted"
+        } else {
+            age(&world, 60);
+            "takes its refresh token no more"
+        };
+        for _ in 0..2 {
+            let ran = run(&command(&world, &["whoami"])).await;
+            assert_eq!(ran.code, Some(77), "{ran:?}");
+            assert!(ran.stderr.contains(why), "{ran:?}");
+            assert!(ran.stderr.contains("` in a terminal"), "{ran:?}");
+        }
+        let ran = run(&command(&world, &["status"])).await;
+        assert!(ran.stdout.contains(why), "{ran:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_registration_that_is_refused_names_the_setting_that_helps() {
+    let world = World::small().await;
+    for (status, body, why) in [
+        (401, r#"{"error":"invalid_token"}"#, "invalid_token"),
+        (403, "<html>", "403"),
+        (
+            400,
+            r#"{"error":"invalid_redirect_uri"}"#,
+            "invalid_redirect_uri",
+        ),
+        (
+            403,
+            r#"{"errorCode":"E0000006","errorSummary":"secret"}"#,
+            "E0000006",
+        ),
+    ] {
+        world.issuer.refuse_registrations(status, body);
+        for way in ["--no-browser", "--device"] {
+            let ran = run(&command(&world, &["login", way])).await;
+            assert_eq!(ran.code, Some(78), "{ran:?}");
+            assert!(ran.stderr.contains("BRAINGRID_CLIENT_ID"), "{ran:?}");
+            assert!(ran.stderr.contains(&format!("({why})")), "{ran:?}");
+        }
+    }
 }
 
 #[tokio::test]

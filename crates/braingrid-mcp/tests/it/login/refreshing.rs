@@ -113,10 +113,8 @@ async fn lose_an_answer(world: &World) {
     call(&mut server).await.unwrap();
     assert_eq!(world.issuer.grants("refresh_token"), 1);
     server.close(LIMIT).await.unwrap();
-    let record: Value = serde_json::from_slice(&before).unwrap();
     std::fs::write(login_file(world), before).unwrap();
-    let note = json!({ "stamp": record["stamp"] }).to_string();
-    std::fs::write(login_file(world).with_file_name("refresh.json"), note).unwrap();
+    leave_a_note(world);
 }
 
 /// The issuer has done what it was asked.

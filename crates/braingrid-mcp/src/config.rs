@@ -15,6 +15,7 @@ mod platform;
 mod print;
 mod problem;
 mod reader;
+mod redis;
 mod settings;
 mod text;
 mod upstream;

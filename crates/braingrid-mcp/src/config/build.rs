@@ -18,7 +18,7 @@ use super::model::{
 use super::parse::{self, AuditChoice, LoginStore, Propagator, TraceSampler, Transport};
 use super::reader::{self, Reader};
 use super::settings::Setting;
-use super::{issuers, platform, settings, upstream, web};
+use super::{issuers, platform, redis, settings, upstream, web};
 
 /// Reads every part before it gives up, so that nothing wrong stays unsaid.
 pub(super) fn read_config(
@@ -182,7 +182,7 @@ fn read_auth(reader: &mut Reader, public_url: Option<&str>, port: u16) -> AuthSe
 
 fn read_session(reader: &mut Reader) -> SessionSettings {
     let redis_url = reader.secret(&settings::REDIS_URL, |value| {
-        web::redis(value).map(SecretString::from)
+        redis::address(value).map(SecretString::from)
     });
     let current = reader.secret(&settings::ENCRYPTION_KEY, parse::key);
     let previous = reader.secrets(&settings::ENCRYPTION_KEYS_PREVIOUS, parse::key);

@@ -18,9 +18,9 @@ pub(crate) struct Refusal {
     pub(crate) fix: String,
 }
 
-type Parsed<T> = Result<T, Refusal>;
+pub(crate) type Parsed<T> = Result<T, Refusal>;
 
-fn refuse<T>(what: impl Into<String>, fix: impl Into<String>) -> Parsed<T> {
+pub(crate) fn refuse<T>(what: impl Into<String>, fix: impl Into<String>) -> Parsed<T> {
     Err(Refusal {
         what: what.into(),
         fix: fix.into(),

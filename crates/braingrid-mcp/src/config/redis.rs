@@ -1,0 +1,149 @@
+//! Why a text is no address of Redis, and what to write instead. Never quotes it: of a password only
+//! the character that has to be changed is named.
+
+use super::parse::{Parsed, refuse};
+
+/// An address of Redis, its scheme in lower case.
+pub(crate) fn address(value: &str) -> Parsed<String> {
+    let what = "it is no address of Redis";
+    let Some((scheme, rest)) = value.split_once("://") else {
+        return refuse(
+            format!("{what}: it has no scheme"),
+            "put redis:// in front, or rediss:// for TLS",
+        );
+    };
+    if let Some(odd) = unencoded(rest) {
+        return refuse(
+            format!("{what}: its user or password holds {odd} as it is"),
+            format!(
+                "percent-encode it: write {} for {odd} (%23 for #, %2F for /, %3F for ?, %25 for %)",
+                encoded(odd)
+            ),
+        );
+    }
+    let value = format!("{}://{rest}", scheme.to_ascii_lowercase());
+    if let Err(expected) = mcp_session::RedisConfig::parse(&value) {
+        let (user, servers) = rest.rsplit_once('@').unwrap_or(("", rest));
+        return match servers_fault(servers) {
+            _ if !value.starts_with("redis") && !value.starts_with("valkey") => {
+                refuse(format!("{what}: its scheme is none"), expected.to_string())
+            }
+            Some((fault, fix)) => refuse(format!("{what}: {fault}"), fix),
+            None if user.contains('%') => refuse(
+                what,
+                "percent-encode the % in user and password: write %25 for %",
+            ),
+            None => refuse(what, expected.to_string()),
+        };
+    }
+    Ok(value)
+}
+
+/// The first character before the last `@` that ends that part of a URL, or cannot stand there.
+fn unencoded(rest: &str) -> Option<char> {
+    let (user, _) = rest.rsplit_once('@')?;
+    user.chars()
+        .find(|c| matches!(c, '#' | '/' | '?' | '[' | ']' | '\\') || c.is_whitespace())
+}
+
+fn encoded(c: char) -> String {
+    let mut bytes = [0; 4];
+    let bytes = c.encode_utf8(&mut bytes).bytes();
+    bytes.fold(String::new(), |text, byte| text + &format!("%{byte:02X}"))
+}
+
+fn servers_fault(servers: &str) -> Option<(&'static str, &'static str)> {
+    let (hosts, path) = servers.split_once('/').unwrap_or((servers, ""));
+    if path.contains(['#', '?']) || hosts.contains(['#', '?']) {
+        return Some((
+            "it has options after ? or #",
+            "leave out everything from ? or # on; TLS is rediss://. If it belongs to a password: \
+             write %23 for #, %3F for ?",
+        ));
+    }
+    for host in hosts.split(',') {
+        let (name, port) = match host.rsplit_once(':') {
+            Some((name, port)) if !host.ends_with(']') => (name, port),
+            _ => (host, "6379"),
+        };
+        if name.trim().is_empty() {
+            return Some(("it names no host", "write it as redis://host:6379"));
+        }
+        if !port.parse::<u16>().is_ok_and(|port| port > 0) {
+            return Some((
+                "its port is none",
+                "write a port from 1 to 65535 after the host; in a password, write %3A for : and \
+                 put an @ after it",
+            ));
+        }
+    }
+    let database = path.rsplit('/').next().unwrap_or_default();
+    (!database.is_empty() && database.parse::<u32>().is_err()).then_some((
+        "what follows the host is no database",
+        "write its number, such as redis://host:6379/0",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redis_password_is_never_quoted_and_its_character_is_named() {
+        for (value, what, fix) in [
+            (
+                "redis://u:hun#ter2@cache:6379",
+                "holds # as it is",
+                "%23 for #",
+            ),
+            (
+                "redis://u:hun/ter2@cache:6379",
+                "holds / as it is",
+                "%2F for /",
+            ),
+            (
+                "redis://u:12/34@cache:6379",
+                "holds / as it is",
+                "%2F for /",
+            ),
+            (
+                "redis://u:hun?ter2@cache:6379",
+                "holds ? as it is",
+                "%3F for ?",
+            ),
+            (
+                "redis://u:hun ter2@cache:6379",
+                "holds   as it is",
+                "%20 for",
+            ),
+            ("redis://u:hun%ffter2@cache:6379", "no address", "%25 for %"),
+            ("cache.internal:6379", "no scheme", "redis://"),
+            ("http://cache.internal:6379", "scheme", "rediss://"),
+            ("redis://cache.internal:99999", "port", "1 to 65535"),
+            ("redis://cache.internal:abc", "port", "1 to 65535"),
+            ("redis://cache.internal:6379/db", "no database", "number"),
+            ("redis://:6379", "no host", "redis://host"),
+            (
+                "rediss://cache.internal:6379#insecure",
+                "options",
+                "rediss://",
+            ),
+        ] {
+            let refusal = address(value).unwrap_err();
+            assert!(refusal.what.contains(what), "{value}: {refusal:?}");
+            assert!(refusal.fix.contains(fix), "{value}: {refusal:?}");
+            let said = format!("{refusal:?}");
+            assert!(!said.contains("hun") && !said.contains("ter2"), "{said}");
+        }
+        for value in [
+            "redis://u:p@ss@cache:6379",
+            "redis://u:50%off@cache:6379",
+            "REDIS://cache:6379/1",
+            "redis+sentinel://:x@a:26379,b/mymaster/3",
+            "rediss+cluster://a,b:7000",
+            "redis://[::1]:6379",
+        ] {
+            assert!(address(value).is_ok(), "{value}");
+        }
+    }
+}

@@ -30,7 +30,7 @@ pub(super) fn read_config(
         Transport::Stdio => Serve::Stdio(read_stdio(reader, around)),
         Transport::Http => Serve::Http(Box::new(read_http(reader, around))),
     };
-    let base_url = reader.optional(&settings::API_URL, parse::base_url);
+    let base_url = reader.optional(&settings::API_URL, parse::api_url);
     if let Serve::Stdio(stdio) = &mut serve {
         stdio.login.api.clone_from(&base_url);
         stdio.login.organization.clone_from(&stdio.organization);
@@ -76,7 +76,7 @@ fn read_login(reader: &mut Reader, around: &Surroundings) -> LoginSettings {
             .unwrap_or_default(),
         api: None,
         organization: None,
-        client_id: reader.optional(&settings::CLIENT_ID, parse::word),
+        client_id: reader.optional(&settings::CLIENT_ID, parse::client_id),
         resource: reader.optional(&settings::UPSTREAM_AUDIENCE, parse::audience),
         scopes: read_scopes(reader, &settings::LOGIN_SCOPES),
         store: reader.value(&settings::LOGIN_STORE, LoginStore::Auto, parse::login_store),
@@ -126,6 +126,21 @@ fn read_drain_timeout(reader: &mut Reader, around: &Surroundings) -> Duration {
 /// This server does not speak TLS, so under an https URL something is in front.
 fn read_proxies(reader: &mut Reader, public_url: Option<&str>) -> Vec<String> {
     let proxies = reader.list(&settings::TRUSTED_PROXIES, parse::proxy);
+    let named = proxies.iter().filter(|it| *it != "forwarded").count();
+    if named > 1 && proxies.iter().any(|it| it == "none") {
+        let fix = "leave out none, or the others";
+        reader.report(
+            &settings::TRUSTED_PROXIES,
+            "none stands beside proxies",
+            fix,
+        );
+    } else if named < proxies.len() && proxies.iter().all(|it| it == "forwarded" || it == "none") {
+        reader.report(
+            &settings::TRUSTED_PROXIES,
+            "forwarded stands there without a proxy that writes it",
+            "name the proxies too, such as private,forwarded",
+        );
+    }
     let unset = reader.origin(&settings::TRUSTED_PROXIES) == Origin::Default;
     if unset && public_url.is_some_and(|url| url.starts_with("https:")) {
         reader.warnings.push(
@@ -362,6 +377,26 @@ fn read_telemetry(reader: &mut Reader) -> (TelemetrySettings, Option<Url>) {
     let metrics = reader.optional(&settings::OTLP_METRICS_ENDPOINT, parse::web_url);
     let logs = reader.optional(&settings::OTLP_LOGS_ENDPOINT, parse::web_url);
     let disabled = reader.value(&settings::OTEL_DISABLED, false, parse::switch);
+    for (setting, url, path) in [
+        (
+            &settings::OTLP_ENDPOINT,
+            base.as_ref().map(|it| &it.traces),
+            "",
+        ),
+        (
+            &settings::OTLP_TRACES_ENDPOINT,
+            traces.as_ref(),
+            "/v1/traces",
+        ),
+        (
+            &settings::OTLP_METRICS_ENDPOINT,
+            metrics.as_ref(),
+            "/v1/metrics",
+        ),
+        (&settings::OTLP_LOGS_ENDPOINT, logs.as_ref(), "/v1/logs"),
+    ] {
+        reader.warnings.extend(collector_doubt(setting, url, path));
+    }
     let base = base.filter(|_| !disabled);
     let environment = reader.value(&settings::ENVIRONMENT, "production".to_owned(), parse::word);
     let settings = TelemetrySettings {
@@ -381,6 +416,20 @@ fn read_telemetry(reader: &mut Reader) -> (TelemetrySettings, Option<Url>) {
         .filter(|_| !disabled)
         .or_else(|| base.map(|base| base.logs));
     (settings, logs)
+}
+
+/// What makes it unlikely that a collector takes anything at this URL. No error: the variable may
+/// be meant for other programs with the same environment.
+fn collector_doubt(setting: &Setting, url: Option<&Url>, path: &str) -> Option<String> {
+    let (name, url) = (setting.name(), url?);
+    if url.port() == Some(4317) {
+        return Some(format!(
+            "{name} has port 4317, which is that of OTLP over gRPC: this server speaks OTLP over \
+             HTTP, for which collectors listen on 4318"
+        ));
+    }
+    (url.path() == "/" && !path.is_empty())
+        .then(|| format!("{name} is used as it is and has no path: collectors take this at {path}"))
 }
 
 /// Without a sampler by name, this server's own. One that is not known here is meant for other

@@ -285,7 +285,7 @@ fn read_table(reader: &mut Reader, mut table: Table) -> Option<IssuerSettings> {
     if !algorithms.is_empty() {
         settings.algorithms = algorithms;
     }
-    if let Some(claim) = table.optional("organization_claim", parse::word, problems) {
+    if let Some(claim) = table.optional("organization_claim", parse::claim, problems) {
         settings.organization_claim = claim;
     }
     if let Some(required) = table.optional("organization_required", parse::switch, problems) {

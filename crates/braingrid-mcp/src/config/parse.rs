@@ -101,8 +101,53 @@ pub(crate) fn log_level(value: &str) -> Parsed<&'static str> {
 }
 
 pub(crate) fn log_filter(value: &str) -> Parsed<String> {
-    match EnvFilter::builder().parse(value) {
-        Ok(_) => Ok(value.to_owned()),
+    // Fields and spans stand in brackets, and may hold anything.
+    for directive in value
+        .split(',')
+        .filter(|it| !it.contains(['[', ']', '{', '}']))
+    {
+        let directive = directive.trim();
+        let (target, _) = directive.split_once('=').unwrap_or((directive, ""));
+        if directive.contains([';', '|']) || directive.contains(char::is_whitespace) {
+            return refuse(
+                format!("{} is no directive", quoted(directive)),
+                "separate directives by commas, such as info,mcp_session=debug",
+            );
+        }
+        // A word that is no level is a target, all of whose messages are wanted.
+        let levels = ["off", "error", "warn", "info", "debug", "trace"];
+        let is_bare = target == directive && !levels.contains(&&*target.to_ascii_lowercase());
+        if is_bare
+            && let Some(near) = problem::nearest(target, levels.into_iter().chain(["warning"]))
+        {
+            let near = if near == "warning" { "warn" } else { near };
+            return refuse(
+                format!("{} is no log level", quoted(target)),
+                format!("did you mean {near}?"),
+            );
+        }
+        if target.contains('-') && (target.starts_with("mcp-") || target.starts_with("braingrid-"))
+        {
+            return refuse(
+                format!("{} is no target", quoted(target)),
+                format!(
+                    "write {}: the names of crates have _",
+                    target.replace('-', "_")
+                ),
+            );
+        }
+    }
+    let plain = if value.contains('[') {
+        value.to_owned()
+    } else {
+        value
+            .split(',')
+            .map(str::trim)
+            .collect::<Vec<_>>()
+            .join(",")
+    };
+    match EnvFilter::builder().parse(&plain) {
+        Ok(_) => Ok(plain),
         Err(_) => refuse(
             format!("{} is no log filter", quoted(value)),
             "write directives separated by commas, such as info,mcp_session=debug",
@@ -325,9 +370,79 @@ pub(crate) fn public_url(value: &str) -> Parsed<String> {
 /// An issuer identifier, kept as it is written: it is compared as a string (RFC 8414), and a
 /// parsed URL would gain a slash.
 pub(crate) fn issuer(value: &str) -> Parsed<String> {
-    let url = secure_url(value)?;
+    let url = secure_url(value).map_err(|mut refusal| {
+        if value.contains([',', ';']) {
+            refusal.fix += "; several authorization servers are [[issuers]] in the file";
+        }
+        refusal
+    })?;
     web::without_query(value, &url)?;
+    if let Some((before, after)) = value.split_once("/.well-known/") {
+        // What follows the name of the document is the path of the issuer (RFC 8414 section 3.1).
+        let path = after.split_once('/').map_or("", |(_, path)| path);
+        let slash = if path.is_empty() { "" } else { "/" };
+        return refuse(
+            format!("{} is the address of its metadata", quoted(value)),
+            format!("write the issuer that they name, mostly {before}{slash}{path}"),
+        );
+    }
     Ok(value.to_owned())
+}
+
+/// The base URL of BrainGrid's API. What stands behind the version would be a part of every path.
+pub(crate) fn api_url(value: &str) -> Parsed<Url> {
+    let url = base_url(value)?;
+    let path: Vec<_> = url
+        .path()
+        .split('/')
+        .filter(|part| !part.is_empty())
+        .collect();
+    let is_version = |part: &&str| {
+        let number = part.strip_prefix(['v', 'V']).unwrap_or_default();
+        !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit())
+    };
+    match path.iter().position(is_version) {
+        Some(at) if at + 1 < path.len() => {
+            let kept: Vec<_> = path.iter().take(at + 1).copied().collect();
+            let origin = url.origin().ascii_serialization();
+            refuse(
+                format!("{} goes on after the version", quoted(value)),
+                format!("leave out what follows it: {origin}/{}", kept.join("/")),
+            )
+        }
+        _ => Ok(url),
+    }
+}
+
+/// As whom to log in: an id, or the URL of a client metadata document.
+pub(crate) fn client_id(value: &str) -> Parsed<String> {
+    let value = word(value)?;
+    if !value.contains("://") {
+        return Ok(value);
+    }
+    let url = web_url(&value)?;
+    if url.scheme() != "https" || url.path() == "/" {
+        return refuse(
+            format!("{} is no client metadata document", quoted(&value)),
+            "write an https URL with a path, such as https://app.example.com/client.json, or the \
+             id under which the client is registered",
+        );
+    }
+    Ok(value)
+}
+
+/// A claim, or names with dots between them for what lies inside one.
+pub(crate) fn claim(value: &str) -> Parsed<String> {
+    let value = word(value)?;
+    let is_cut = value.starts_with('.') || value.ends_with('.') || value.contains("..");
+    if is_cut || value.starts_with(['$', '/', '[']) {
+        return refuse(
+            format!("{} names no claim", quoted(&value)),
+            "write its name as the tokens have it, such as org_id; dots lead into objects, such as \
+             org.id",
+        );
+    }
+    Ok(value)
 }
 
 /// Signature algorithms that a token may use: never `none`, never a shared secret.
@@ -365,7 +480,7 @@ pub(crate) fn word(value: &str) -> Parsed<String> {
 /// An audience, compared as a string.
 pub(crate) fn audience(value: &str) -> Parsed<String> {
     let value = word(value)?;
-    if let Some(odd) = value.chars().find(|c| matches!(c, '*' | ',')) {
+    if let Some(odd) = value.chars().find(|c| matches!(c, '*' | ',' | ';')) {
         return refuse(
             format!(
                 "{} holds {odd}: audiences are compared as they stand",
@@ -500,8 +615,14 @@ pub(crate) fn scope(value: &str) -> Parsed<String> {
             "name each scope, as the authorization server has it",
         );
     }
+    if value.eq_ignore_ascii_case("none") {
+        return refuse(
+            format!("{} is no scope", quoted(value)),
+            "leave it out; for no scope at all unset the setting, or write [] in the file",
+        );
+    }
     // Legal in a scope, and yet meant as something else: what follows would be part of the name.
-    if let Some(mark) = value.chars().find(|c| ";<>".contains(*c)) {
+    if let Some(mark) = value.chars().find(|c| ",;<>".contains(*c)) {
         return refuse(
             format!("{} holds {mark}", quoted(value)),
             "separate entries by commas and scopes by blanks, and write names as the authorization \
@@ -521,6 +642,20 @@ pub(crate) fn scope(value: &str) -> Parsed<String> {
 /// A proxy whose word about clients is taken.
 pub(crate) fn proxy(value: &str) -> Parsed<String> {
     let word = value.to_ascii_lowercase();
+    let (address, width) = word.split_once('/').unwrap_or((&word, "128"));
+    // Unique local addresses, the widest network that is nobody's on the internet, are fc00::/7.
+    let least = if address.contains(':') { 7 } else { 8 };
+    let is_everybody = width.parse::<u8>().is_ok_and(|width| width < least)
+        || address.parse().is_ok_and(|it: IpAddr| it.is_unspecified());
+    if is_everybody {
+        return refuse(
+            format!(
+                "{} is everybody: any client could name any address",
+                quoted(value)
+            ),
+            "name the proxies; where only the platform's proxy can connect, write peer",
+        );
+    }
     match TrustedProxies::default().add(&word) {
         Ok(()) => Ok(word),
         Err(_) => refuse(
@@ -559,10 +694,11 @@ pub(crate) fn client_claim(value: &str) -> Parsed<String> {
 /// The id of an organization, as tokens have it.
 pub(crate) fn bound_organization(value: &str) -> Parsed<String> {
     let value = word(value)?;
-    if value.is_empty() || value.contains(['*', '"', '\'']) {
+    if value.is_empty() || value.contains(['*', '"', '\'', ',', ';']) {
         return refuse(
             format!("{} is no organization", quoted(&value)),
-            "write the id as the tokens have it, without wildcards; remove the key for any",
+            "write each id as the tokens have it, in an entry of its own and without wildcards; \
+             remove the key for any",
         );
     }
     Ok(value)
@@ -621,7 +757,16 @@ fn nibble(digit: u8) -> Option<u8> {
 
 /// The URL of a key set.
 pub(crate) fn key_set_url(value: &str) -> Parsed<String> {
-    secure_url(value).map(|_| value.to_owned())
+    let url = secure_url(value)?;
+    let documents = ["/openid-configuration", "/oauth-authorization-server"];
+    if url.path().contains("/.well-known/") && documents.iter().any(|it| url.path().contains(it)) {
+        return refuse(
+            format!("{} is the issuer's metadata", quoted(value)),
+            "leave it out: the metadata are found by the issuer's name; or write the address that \
+             they give",
+        );
+    }
+    Ok(value.to_owned())
 }
 
 /// The URLs of one collector, by what is sent there.
@@ -635,6 +780,18 @@ pub(crate) struct CollectorUrls {
 /// The base URL of a collector.
 pub(crate) fn collector_urls(value: &str) -> Parsed<CollectorUrls> {
     let base = web_url(value)?;
+    let path = base.path().trim_end_matches('/');
+    for signal in ["traces", "metrics", "logs"] {
+        if path.ends_with(&format!("/v1/{signal}")) {
+            let name = signal.to_uppercase();
+            return refuse(
+                format!("{} is the URL for {signal}, and no base URL", quoted(value)),
+                format!(
+                    "leave out /v1/{signal}, which is added, or set OTEL_EXPORTER_OTLP_{name}_ENDPOINT"
+                ),
+            );
+        }
+    }
     let below = |signal: &str| {
         let mut url = base.clone();
         url.set_path(&format!(

@@ -2,6 +2,8 @@
 //! the character that has to be changed is named.
 
 use super::parse::{Parsed, refuse};
+use super::text::is_placeholder;
+use super::web;
 
 /// An address of Redis, its scheme in lower case.
 pub(crate) fn address(value: &str) -> Parsed<String> {
@@ -13,13 +15,17 @@ pub(crate) fn address(value: &str) -> Parsed<String> {
         );
     };
     if let Some(odd) = unencoded(rest) {
+        let shown = if odd.is_whitespace() { '␣' } else { odd };
         return refuse(
-            format!("{what}: its user or password holds {odd} as it is"),
+            format!("{what}: its user or password holds {shown} as it is"),
             format!(
-                "percent-encode it: write {} for {odd} (%23 for #, %2F for /, %3F for ?, %25 for %)",
+                "percent-encode it: write {} for {shown} (%23 for #, %2F for /, %3F for ?, %25 for %)",
                 encoded(odd)
             ),
         );
+    }
+    if let Some((fault, fix)) = without_effect(scheme, rest) {
+        return refuse(format!("{what}: {fault}"), fix);
     }
     let value = format!("{}://{rest}", scheme.to_ascii_lowercase());
     if let Err(expected) = mcp_session::RedisConfig::parse(&value) {
@@ -37,6 +43,42 @@ pub(crate) fn address(value: &str) -> Parsed<String> {
         };
     }
     Ok(value)
+}
+
+/// What the client library takes and does nothing with, or something else than is meant.
+fn without_effect(scheme: &str, rest: &str) -> Option<(&'static str, &'static str)> {
+    let (user, servers) = rest.rsplit_once('@').unwrap_or(("", rest));
+    let (name, password) = user.split_once(':').unwrap_or((user, ""));
+    if [name, password].into_iter().any(is_placeholder) {
+        return Some((
+            "its user or password is a placeholder that nothing has filled in",
+            "write the password itself, or let the shell or the platform fill it in; write %24 for \
+             a $ that belongs to it",
+        ));
+    }
+    if !name.is_empty() && password.is_empty() {
+        return Some((
+            "it has a user and no password, so that nobody would be authenticated",
+            "a password alone stands after a colon, as in redis://:PASSWORD@host; with a user, \
+             write USER:PASSWORD",
+        ));
+    }
+    let (hosts, options) = servers.split_once('?').unwrap_or((servers, ""));
+    let known = |option: &str| option.starts_with("protocol=") && !scheme.contains('+');
+    if !options.is_empty() && !options.split('&').all(known) {
+        return Some((
+            "it has options after ? that do nothing here",
+            "leave out everything from ? on: TLS is rediss://, a private CA is REDIS_CA_FILE",
+        ));
+    }
+    let hosts = hosts.split('/').next().unwrap_or_default().split(',');
+    let mut names = hosts.map(|host| host.trim().split(':').next().unwrap_or_default());
+    names
+        .any(|name| !name.starts_with('[') && web::host_fault(name).is_some())
+        .then_some((
+            "its host is none",
+            "write the name or address alone, as in redis://host:6379",
+        ))
 }
 
 /// The first character before the last `@` that ends that part of a URL, or cannot stand there.
@@ -113,10 +155,40 @@ mod tests {
             ),
             (
                 "redis://u:hun ter2@cache:6379",
-                "holds   as it is",
+                "holds ␣ as it is",
                 "%20 for",
             ),
             ("redis://u:hun%ffter2@cache:6379", "no address", "%25 for %"),
+            ("redis://hunter2@cache", "no password", "redis://:PASSWORD@"),
+            (
+                "redis://hunter2:@cache",
+                "no password",
+                "redis://:PASSWORD@",
+            ),
+            ("redis://u:$HUNTER2@cache", "placeholder", "%24"),
+            ("redis://u:<hunter2>@cache", "placeholder", "%24"),
+            ("redis://$HOST:6379", "its host", "redis://host:6379"),
+            ("redis://a,{{host}}:6379", "its host", "redis://host:6379"),
+            (
+                "redis://cache/?ssl_cert_reqs=none",
+                "do nothing",
+                "rediss://",
+            ),
+            (
+                "rediss://cache/0?insecure=true",
+                "do nothing",
+                "REDIS_CA_FILE",
+            ),
+            (
+                "rediss://cache:6379?insecure=true",
+                "do nothing",
+                "rediss://",
+            ),
+            (
+                "redis+cluster://a,b/?protocol=resp3",
+                "do nothing",
+                "rediss://",
+            ),
             ("cache.internal:6379", "no scheme", "redis://"),
             ("http://cache.internal:6379", "scheme", "rediss://"),
             ("redis://cache.internal:99999", "port", "1 to 65535"),
@@ -142,6 +214,8 @@ mod tests {
             "redis+sentinel://:x@a:26379,b/mymaster/3",
             "rediss+cluster://a,b:7000",
             "redis://[::1]:6379",
+            "redis://:pa$s.x@cache:6379",
+            "redis://cache/0?protocol=resp3",
         ] {
             assert!(address(value).is_ok(), "{value}");
         }

@@ -1,6 +1,7 @@
 //! What the settings promise, by loading them.
 
 mod edges;
+mod effects;
 mod places;
 mod secrets;
 

@@ -49,16 +49,26 @@ pub(crate) fn plain(value: &str) -> Result<&str, Refusal> {
     if text.contains("${") {
         return unfilled("${");
     }
-    if let Some(name) = text.strip_prefix('$')
-        && name.starts_with(is_initial)
-        && name.chars().all(|c| is_initial(c) || c.is_ascii_digit())
-    {
+    if is_variable(text) {
         return unfilled(VARIABLE);
     }
     if text.starts_with("{{") && text.ends_with("}}") {
         return unfilled("{{");
     }
     Ok(text)
+}
+
+fn is_variable(text: &str) -> bool {
+    text.strip_prefix('$').is_some_and(|name| {
+        let is_rest = |c: char| is_initial(c) || c.is_ascii_digit();
+        name.starts_with(is_initial) && name.chars().all(is_rest)
+    })
+}
+
+/// Whether a part of a value is a placeholder and nothing else.
+pub(crate) fn is_placeholder(text: &str) -> bool {
+    let stands_in = |open: &str, close: &str| text.starts_with(open) && text.ends_with(close);
+    is_variable(text) || stands_in("{{", "}}") || stands_in("<", ">")
 }
 
 const VARIABLE: &str = "a $ before a name";

@@ -32,11 +32,7 @@ pub(crate) fn url(value: &str) -> Parsed<Url> {
         );
     }
     let Some((scheme, rest)) = value.split_once("://") else {
-        let rest = value
-            .trim_start_matches("https:")
-            .trim_start_matches("http:");
-        let example = with_scheme(rest.trim_start_matches('/'));
-        return refuse(format!("{shown} has no http:// or https://"), example);
+        return without_scheme(value, &shown);
     };
     if !matches!(&*scheme.to_ascii_lowercase(), "http" | "https") {
         let fix = match &*scheme.to_ascii_lowercase() {
@@ -48,6 +44,13 @@ pub(crate) fn url(value: &str) -> Parsed<Url> {
             _ => with_scheme(rest),
         };
         return refuse(format!("{shown} is no http or https URL"), fix);
+    }
+    let plain = rest.split(['?', '#']).next().unwrap_or_default();
+    if let Some((first, second)) = plain.split_once("://") {
+        if matches!(&*first.to_ascii_lowercase(), "http" | "https") {
+            return refuse(format!("{shown} has two schemes"), with_scheme(second));
+        }
+        return refuse(format!("{shown} holds several URLs"), "write one URL");
     }
     let url = match Url::parse(value) {
         Ok(url) => url,
@@ -68,13 +71,46 @@ pub(crate) fn url(value: &str) -> Parsed<Url> {
             "name each host, such as https://mcp.example.com",
         );
     }
+    if let Some(fault) = url.domain().and_then(host_fault) {
+        return refuse(format!("{shown} is no URL: {fault}"), EXAMPLE);
+    }
     Ok(url)
+}
+
+/// What keeps a name from being that of a host, though a URL parser takes it.
+pub(crate) fn host_fault(name: &str) -> Option<String> {
+    let is_odd = |c: &char| !c.is_alphanumeric() && !matches!(c, '-' | '.' | '_');
+    if let Some(odd) = name.chars().find(is_odd) {
+        return Some(format!("no host has {odd} in its name"));
+    }
+    let is_cut = name.starts_with('.') || name.contains("..");
+    is_cut.then(|| "a part of its host is empty, and stands for no subdomain".to_owned())
+}
+
+/// Why a text without a scheme is no URL.
+fn without_scheme<T>(value: &str, shown: &str) -> Parsed<T> {
+    if value.contains([',', ';']) {
+        return refuse(format!("{shown} is no single URL"), "write one URL");
+    }
+    if value.starts_with('/') && !value.starts_with("//") {
+        return refuse(
+            format!("{shown} is a path without a host"),
+            "write the whole URL, with https:// and the host in front",
+        );
+    }
+    let rest = value
+        .trim_start_matches("https:")
+        .trim_start_matches("http:");
+    let example = with_scheme(rest.trim_start_matches('/'));
+    refuse(format!("{shown} has no http:// or https://"), example)
 }
 
 const PORT: &str = "write a port from 1 to 65535 after the host, or none";
 
+const EXAMPLE: &str = "write it as https://mcp.example.com";
+
 fn no_url<T>(shown: &str, error: ParseError) -> Parsed<T> {
-    let example = "write it as https://mcp.example.com";
+    let example = EXAMPLE;
     match error {
         ParseError::InvalidPort => refuse(format!("{shown} has a port that is none"), PORT),
         ParseError::EmptyHost => refuse(format!("{shown} names no host"), example),
@@ -95,7 +131,8 @@ fn with_scheme(rest: &str) -> String {
     let host = rest.split(['/', ':']).next().unwrap_or_default();
     let local = host == "localhost" || host.starts_with("127.") || rest.starts_with("[::1]");
     let scheme = if local { "http" } else { "https" };
-    if rest.is_empty() || rest.len() > 80 || rest.contains(['@', '?', '#']) {
+    let is_host = local || (host.contains('.') && host_fault(host).is_none());
+    if !is_host || rest.len() > 80 || rest.contains(['@', '?', '#']) {
         return "write an absolute URL, such as https://mcp.example.com".to_owned();
     }
     format!("write {scheme}://{rest}")
@@ -180,7 +217,23 @@ pub(crate) fn host(value: &str) -> Parsed<String> {
             "name each host, such as mcp.example.com; without a port, every port is meant",
         );
     }
+    if ["none", "all", "any", "true", "false"].contains(&&*value.to_ascii_lowercase()) {
+        return refuse(
+            format!("{shown} is no host"),
+            "name each host, such as mcp.example.com, or unset it: there is no word for all or none",
+        );
+    }
     let bare = value.split_once("://").map_or(value, |(_, rest)| rest);
+    if let Some(fault) = host_fault(
+        bare.split([':', '/', '?', '#', '['])
+            .next()
+            .unwrap_or_default(),
+    ) {
+        return refuse(
+            format!("{shown} is no host: {fault}"),
+            "name each host as it is, such as mcp.example.com",
+        );
+    }
     let name = bare.split(['/', '?', '#']).next().unwrap_or_default();
     let read = url(&format!("http://{name}"));
     let whole = name == value || value.strip_suffix('/') == Some(name);
@@ -278,6 +331,29 @@ mod tests {
             ("https://a b.example.com", "a blank", "without blanks"),
             ("https:\\\\mcp.example.com", "a backslash", "with /"),
             ("https://[::1", "IP address", "[::1]:8080"),
+            ("/jwks", "a path without a host", "the whole URL"),
+            ("$HOST", "no http", "such as https://"),
+            ("https://{{issuer}}", "no host has {", "https://mcp"),
+            ("https://a.test;", "no host has ;", "https://mcp"),
+            (
+                "https://.a.test",
+                "a part of its host is empty",
+                "https://mcp",
+            ),
+            (
+                "https://https://a.test",
+                "two schemes",
+                "write https://a.test",
+            ),
+            (
+                "http://https://a.test/x",
+                "two schemes",
+                "write https://a.test/x",
+            ),
+            ("https://a.test;https://b.test", "several URLs", "write one"),
+            ("https://a.test,https://b.test", "several URLs", "write one"),
+            ("a.test,b.test", "no single URL", "write one"),
+            ("none", "no http", "such as https://"),
             ("https://<domain>", "character", "https://mcp.example.com"),
             (
                 "https://ada:hunter2@mcp.example.com",
@@ -300,7 +376,14 @@ mod tests {
             ("*", "name each host"),
             ("*.example.com", "name each host"),
             ("mcp.example.com:99999", "host name"),
-            ("a b", "host name"),
+            ("a b", "as it is"),
+            ("a.test;b.test", "as it is"),
+            ("a.test;", "as it is"),
+            (".example.com", "as it is"),
+            ("$HOST", "as it is"),
+            ("{{host}}", "as it is"),
+            ("all", "no word for all or none"),
+            ("None", "no word for all or none"),
         ] {
             let refusal = host(value).unwrap_err();
             assert!(refusal.fix.contains(fix), "{value}: {refusal:?}");
@@ -317,7 +400,8 @@ mod tests {
                 "https://inspector.example.com/mcp",
                 "use https://inspector.example.com",
             ),
-            ("chrome-extension://abc", "write https://"),
+            ("chrome-extension://abc", "such as https://"),
+            ("all", "such as https://"),
             ("known_clients", "did you mean known-clients?"),
         ] {
             let refusal = origins(value).unwrap_err();

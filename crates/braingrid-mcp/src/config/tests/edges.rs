@@ -39,6 +39,14 @@ fn said_of(setting: &Setting, given: Vec<(&'static str, &str)>, value: &str) -> 
     said.into_iter().filter(about).collect()
 }
 
+/// Asserts that a variable with this value gets a word with `told` in it.
+pub(super) fn assert_told(name: &str, value: &str, told: &str) {
+    let found = with_variables().find(|(setting, _)| setting.env.contains(&name));
+    let (setting, needed) = found.unwrap();
+    let said = said_of(setting, needed, value).join("\n");
+    assert!(said.contains(told), "{name}={value}: {told} in {said:?}");
+}
+
 #[test]
 fn quotation_marks_are_named_in_every_setting() {
     for (setting, needed) in with_variables() {
@@ -156,10 +164,7 @@ fn a_wildcard_or_a_stranger_in_a_list_is_never_without_a_word() {
         ),
         ("REDIS_URL", "redis://u:pa#ss@cache:6379", "%23"),
     ] {
-        let found = with_variables().find(|(setting, _)| setting.env.contains(&name));
-        let (setting, needed) = found.unwrap();
-        let said = said_of(setting, needed, value).join("\n");
-        assert!(said.contains(told), "{name}={value}: {told} in {said:?}");
+        assert_told(name, value, told);
     }
 }
 
@@ -199,10 +204,7 @@ fn what_a_file_or_program_left_around_a_value_is_named() {
         ("LOG_FORMAT", r#"{"a":"json"}"#, "without brackets"),
         ("BRAINGRID_READ_ONLY", "[true]", "without brackets"),
     ] {
-        let found = with_variables().find(|(setting, _)| setting.env.contains(&name));
-        let (setting, needed) = found.unwrap();
-        let said = said_of(setting, needed, value).join("\n");
-        assert!(said.contains(told), "{name}={value}: {told} in {said:?}");
+        assert_told(name, value, told);
     }
 }
 

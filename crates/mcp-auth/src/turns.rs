@@ -100,15 +100,15 @@ impl Queue {
         bounds: &Bounds,
     ) -> Result<oneshot::Receiver<Turn>, Full> {
         let line = |queue: &Self| queue.waiting.get(&of).map_or(0, VecDeque::len);
-        let full = |queue: &Self| {
-            line(queue) >= bounds.waiting_of_one
-                || queue.waiting.values().map(VecDeque::len).sum::<usize>() >= bounds.waiting
-        };
-        if full(self) {
+        let all = |queue: &Self| queue.waiting.values().map(VecDeque::len).sum::<usize>();
+        if line(self) >= bounds.waiting_of_one || all(self) >= bounds.waiting {
             self.forget_those_who_left();
-            if full(self) {
-                return Err(Full);
-            }
+        }
+        if line(self) >= bounds.waiting_of_one {
+            return Err(Full);
+        }
+        if all(self) >= bounds.waiting {
+            self.make_room(line(self))?;
         }
         if line(self) == 0 {
             self.order.push_back(of);
@@ -116,6 +116,15 @@ impl Queue {
         let (call, called) = oneshot::channel();
         self.waiting.entry(of).or_default().push_back(call);
         Ok(called)
+    }
+
+    /// Sends the last of the longest line away, for one whose line stays shorter than that even with
+    /// it: a few who fill the queue together leave no newcomer without a place.
+    fn make_room(&mut self, line_of_the_newcomer: usize) -> Result<(), Full> {
+        let longest = self.waiting.values_mut().max_by_key(|line| line.len());
+        let longest = longest.filter(|line| line.len() > line_of_the_newcomer + 1);
+        // Its call is dropped, which tells it.
+        longest.and_then(VecDeque::pop_back).map(drop).ok_or(Full)
     }
 
     fn forget_those_who_left(&mut self) {
@@ -183,6 +192,11 @@ mod tests {
     const ADA: Asker = Asker::new(2);
     const BOB: Asker = Asker::UNKNOWN;
 
+    /// Takes a turn and gives it back.
+    async fn served(turns: &Turns, of: Asker) -> Result<(), Full> {
+        turns.turn(of).await.map(drop)
+    }
+
     #[tokio::test]
     async fn turns_go_round_and_the_queue_is_bounded() {
         let turns = Turns::new(BOUNDS);
@@ -205,11 +219,53 @@ mod tests {
             drop(first);
         });
         let refused = results.iter().filter(|it| it.is_err()).count();
-        assert_eq!(refused, 11, "ten strangers and Bob found no place");
+        assert_eq!(refused, 11, "one stranger left his place to Bob");
         let served = served.lock().unwrap();
-        assert_eq!(served[..4], [STRANGER, ADA, STRANGER, ADA]);
+        assert_eq!(served[..5], [STRANGER, ADA, BOB, STRANGER, ADA]);
         assert_eq!(served.len(), 12);
         assert_eq!(turns.lock().at_work, 0);
+    }
+
+    #[tokio::test]
+    async fn many_networks_that_fill_the_queue_leave_a_place_to_a_new_one() {
+        let turns = Turns::new(Bounds {
+            waiting: 20,
+            ..BOUNDS
+        });
+        let first = turns.turn(STRANGER).await.unwrap();
+        let flood = (0..200).map(|number| served(&turns, Asker::new(10 + number % 5)));
+        let flood = join_all(flood);
+        // Whose line is as long as any already finds no place; who is new does, and twice.
+        let late = async {
+            let (first, second, flooding) = tokio::join!(
+                served(&turns, ADA),
+                served(&turns, ADA),
+                served(&turns, Asker::new(10))
+            );
+            (first.is_ok(), second.is_ok(), flooding.is_ok())
+        };
+        let (flood, late, ()) = tokio::join!(flood, late, async { drop(first) });
+        assert_eq!(late, (true, true, false));
+        assert_eq!(flood.iter().filter(|it| it.is_ok()).count(), 18);
+        assert_eq!(turns.lock().at_work, 0);
+        assert!(turns.lock().waiting.is_empty());
+    }
+
+    #[tokio::test]
+    async fn nobody_is_sent_away_for_one_who_stands_as_often() {
+        let turns = Turns::new(Bounds {
+            waiting: 2,
+            ..BOUNDS
+        });
+        let first = turns.turn(STRANGER).await.unwrap();
+        let (ada, bob, late, ()) = tokio::join!(
+            served(&turns, ADA),
+            served(&turns, BOB),
+            served(&turns, STRANGER),
+            async { drop(first) }
+        );
+        assert!(ada.is_ok() && bob.is_ok());
+        assert_eq!(late.unwrap_err(), Full);
     }
 
     #[tokio::test]

@@ -229,7 +229,16 @@ pub enum ForbiddenReason {
     UpstreamDenied,
     /// The issuer publishes the token's key in a form that this server cannot use: whether the
     /// token is good cannot be told, and another login brings one of the same key.
-    UnusableKey,
+    UnusableKey(UnusableKey),
+}
+
+/// What is wrong with a published key, in words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct UnusableKey(pub(crate) &'static str);
+
+impl UnusableKey {
+    pub(crate) const OTHER_ALGORITHM: Self =
+        Self("its alg is another than that of the tokens it signs");
 }
 
 impl ForbiddenReason {
@@ -257,7 +266,7 @@ impl ForbiddenReason {
             Self::ServicePrincipal => "service_principal",
             Self::UpstreamAudience => "upstream_audience",
             Self::UpstreamDenied => "upstream_denied",
-            Self::UnusableKey => "unusable_key",
+            Self::UnusableKey(_) => "unusable_key",
         }
     }
 }
@@ -303,9 +312,13 @@ impl fmt::Display for ForbiddenReason {
             Self::UpstreamDenied => {
                 "the authorization server does not let this user act on the upstream API"
             }
-            Self::UnusableKey => {
-                "the authorization server signs with a key that this server cannot use: ask the \
-                 administrator, whose log says what is wrong with it"
+            Self::UnusableKey(UnusableKey(fault)) => {
+                return write!(
+                    f,
+                    "the authorization server publishes the token's key in a way that this server \
+                     cannot use ({fault}): ask its administrator to mend it; signing in again \
+                     brings the same"
+                );
             }
         };
         f.write_str(text)

@@ -81,7 +81,9 @@ fn usable(document: &JwkSet, configured: &[String]) -> Result<Vec<String>, Strin
     let set = KeySet::usable(document, Instant::now());
     let of_keys: Vec<_> = set.algorithms().collect();
     if of_keys.is_empty() {
-        return Err("the key set holds no usable signature key".to_owned());
+        let fault = set.fault().map(|fault| format!(": {}", fault.as_str()));
+        let fault = fault.unwrap_or_default();
+        return Err(format!("the key set holds no usable signature key{fault}"));
     }
     let allowed: Vec<_> = configured
         .iter()

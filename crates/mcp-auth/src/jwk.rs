@@ -32,28 +32,37 @@ pub(crate) struct RefusedKey {
     kid: Option<String>,
     family: Option<Family>,
     pub(crate) fault: Fault,
+    /// Whether it is a key at all (RFC 7517 section 4.1), and not a list's stray member.
+    pub(crate) has_type: bool,
 }
 
-/// Why a key is not used; for the operator's log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+/// Why a key is not used; for the operator's log, and for the sentence that its tokens get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Fault {
     /// No fault: it is published for another purpose.
-    #[error("it is not for signatures (use, key_ops)")]
     Purpose,
-    #[error("its type is not RSA, EC or OKP")]
     Type,
-    #[error("its curve is not P-256, P-384 or Ed25519")]
     Curve,
-    #[error("its algorithm (alg) is unknown, unsafe or of another type of key")]
     Algorithm,
-    #[error("its numbers (n, e, x, y) are missing or no base64url")]
     Encoding,
-    #[error("its modulus is shorter than 2048 bits or longer than 8192")]
     Size,
-    #[error("its exponent is even or too small")]
     Exponent,
-    #[error("its coordinates are too long, or no point of its curve")]
     Point,
+}
+
+impl Fault {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Purpose => "it is not for signatures (use, key_ops, alg)",
+            Self::Type => "its type is not RSA, EC or OKP",
+            Self::Curve => "its curve is not P-256, P-384 or Ed25519",
+            Self::Algorithm => "its algorithm (alg) is unknown, unsafe or of another type of key",
+            Self::Encoding => "its numbers (n, e, x, y) are missing or no base64url",
+            Self::Size => "its modulus is shorter than 2048 bits or longer than 8192",
+            Self::Exponent => "its exponent is even or too small",
+            Self::Point => "its coordinates are too long, or no point of its curve",
+        }
+    }
 }
 
 /// Types of keys that can sign, as `kty` names them.
@@ -102,14 +111,39 @@ impl VerificationKey {
                 algorithms,
                 key,
             }),
-            Err(fault) => Err(RefusedKey { kid, family, fault }),
+            Err(fault) => Err(RefusedKey {
+                kid,
+                family,
+                fault,
+                has_type: text(jwk, "kty").is_some(),
+            }),
         }
     }
 
     pub(crate) fn verifies(&self, token: &Unverified<'_>, algorithm: Algorithm) -> bool {
+        self.algorithms.contains(&algorithm) && self.made(token, algorithm)
+    }
+
+    /// Whether it made this signature, in an algorithm of its type that its `alg` does not name.
+    /// That says who signed, and lets nobody in: a key is used in the algorithm that it is for
+    /// (RFC 7517 section 4.4, RFC 8725 section 3.1).
+    pub(crate) fn made_in_another_algorithm(
+        &self,
+        token: &Unverified<'_>,
+        algorithm: Algorithm,
+    ) -> bool {
+        let of_its_type = |own: &Algorithm| Family::of(*own) == Family::Rsa;
+        Family::of(algorithm) == Family::Rsa
+            && self.algorithms.iter().all(of_its_type)
+            && !self.algorithms.contains(&algorithm)
+            && self.made(token, algorithm)
+    }
+
+    fn made(&self, token: &Unverified<'_>, algorithm: Algorithm) -> bool {
         let message = token.message.as_bytes();
-        jsonwebtoken::crypto::verify(token.signature, message, &self.key, algorithm)
-            .unwrap_or(false)
+        // Some issuers pad.
+        let signature = token.signature.trim_end_matches('=');
+        jsonwebtoken::crypto::verify(signature, message, &self.key, algorithm).unwrap_or(false)
     }
 }
 
@@ -134,7 +168,7 @@ impl RefusedKey {
 }
 
 fn usable(jwk: &Value, family: Option<Family>) -> Result<(DecodingKey, Vec<Algorithm>), Fault> {
-    if !is_for_signatures(jwk) {
+    if !is_for_signatures(jwk) || text(jwk, "alg").is_some_and(encrypts) {
         return Err(Fault::Purpose);
     }
     // A symmetric key (`oct`) is never used: anybody who reads the key set could sign with it.
@@ -152,6 +186,14 @@ fn usable(jwk: &Value, family: Option<Family>) -> Result<(DecodingKey, Vec<Algor
         return Err(Fault::Algorithm);
     }
     Ok((key, algorithms))
+}
+
+/// Whether an algorithm manages keys for encryption (RFC 7518 section 4.1): many issuers publish
+/// such a key beside those for signatures, some without `use`.
+fn encrypts(alg: &str) -> bool {
+    let alg = alg.to_ascii_uppercase();
+    let begins = |start: &&str| alg.starts_with(*start);
+    ["RSA-OAEP", "RSA1_5", "ECDH-ES"].iter().any(begins)
 }
 
 /// `use` and `key_ops` (RFC 7517 sections 4.2 and 4.3). What is empty, null or of another type says

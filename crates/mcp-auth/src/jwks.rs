@@ -15,7 +15,7 @@ use url::Url;
 use crate::{
     claims::Unverified,
     discovery,
-    error::{AuthError, ForbiddenReason, InvalidReason, UnavailableReason},
+    error::{AuthError, ForbiddenReason, InvalidReason, UnavailableReason, UnusableKey},
     fetch::{FetchError, KEY_SET, get_json},
     introspection::Asker,
     jwk::{ALGORITHMS, Fault, RefusedKey, VerificationKey, algorithm_named},
@@ -178,7 +178,7 @@ impl KeySource {
         let cause = match verdict {
             Verdict::Verified | Verdict::Invalid(_) => return verdict.into_result(),
             Verdict::Mismatch(_) => Cause::Mismatch,
-            Verdict::UnknownKey | Verdict::Unusable => Cause::UnknownKey,
+            Verdict::UnknownKey | Verdict::Unusable(_) => Cause::UnknownKey,
         };
         if verdict == Verdict::UnknownKey && self.lacked_since(&set, token, arrived) {
             return verdict.into_result();
@@ -355,9 +355,16 @@ impl KeySource {
             self.tell(key);
         }
         if set.keys.is_empty() {
-            return Err(FetchError::Refused(
-                "the key set holds no usable signature key",
-            ));
+            // What holds no key at all is an error in a 200, and proves nothing. Keys that cannot be
+            // used are what this issuer has: that is said, and is no outage that ends by itself.
+            if set.fault().is_none() {
+                return Err(FetchError::Refused("the key set holds no key"));
+            }
+            tracing::error!(
+                issuer = %self.issuer,
+                fault = set.fault().map(Fault::as_str),
+                "no key of this issuer can be used: all its tokens get 403"
+            );
         }
         if self.configured_uri.is_none() {
             state.discovered_uri = Some(uri);
@@ -367,8 +374,8 @@ impl KeySource {
 
     /// Names a key's fault, for whoever is asked why its tokens get 403.
     fn tell(&self, key: &RefusedKey) {
-        let (issuer, kid, fault) = (&self.issuer, key.name(), key.fault);
-        if fault == Fault::Purpose {
+        let (issuer, kid, fault) = (&self.issuer, key.name(), key.fault.as_str());
+        if key.fault == Fault::Purpose {
             tracing::debug!(%issuer, %kid, %fault, "issuer key is not used");
         } else {
             tracing::warn!(%issuer, %kid, %fault, "issuer key cannot be used: its tokens get 403");
@@ -396,7 +403,7 @@ pub(crate) enum Verdict {
     /// None of these keys is the token's: a newer set may have it.
     UnknownKey,
     /// Its key is here and cannot be used.
-    Unusable,
+    Unusable(UnusableKey),
 }
 
 impl Verdict {
@@ -405,7 +412,7 @@ impl Verdict {
             Self::Verified => Ok(()),
             Self::Invalid(reason) | Self::Mismatch(reason) => Err(reason.into()),
             Self::UnknownKey => Err(InvalidReason::UnknownKey.into()),
-            Self::Unusable => Err(AuthError::Forbidden(ForbiddenReason::UnusableKey)),
+            Self::Unusable(key) => Err(ForbiddenReason::UnusableKey(key).into()),
         }
     }
 }
@@ -425,6 +432,18 @@ impl KeySet {
             refused,
             asked_at,
         }
+    }
+
+    /// What is wrong with its keys, if it has some and none that can be used.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        let mut refused = self.refused.iter().filter(|key| key.has_type);
+        let first = refused.next().filter(|_| self.keys.is_empty())?;
+        // One that is for another purpose says less than one that is broken.
+        let broken = refused.find(|key| key.fault != Fault::Purpose);
+        Some(match first.fault {
+            Fault::Purpose => broken.map_or(Fault::Purpose, |key| key.fault),
+            fault => fault,
+        })
     }
 
     /// How many keys there are.
@@ -458,29 +477,33 @@ impl KeySet {
             return Verdict::Invalid(InvalidReason::Algorithm);
         }
         let kid = token.header.kid.as_deref().filter(|kid| !kid.is_empty());
-        let mut mismatch = None;
+        let (mut mismatch, mut other_algorithm) = (None, false);
         for key in &self.keys {
             let named = kid.is_some() && key.kid.as_deref() == kid;
             if !named && kid.is_some() && key.kid.is_some() {
                 continue;
             }
-            let fits = key.algorithms.contains(&algorithm);
-            if fits && key.verifies(token, algorithm) {
+            if key.verifies(token, algorithm) {
                 return Verdict::Verified;
             }
             // Without a `kid`, "wrong signature" and "key not here yet" look the same.
-            if named && fits {
+            if named && key.algorithms.contains(&algorithm) {
                 mismatch = Some(InvalidReason::Signature);
+            } else if key.made_in_another_algorithm(token, algorithm) {
+                other_algorithm = true;
             } else if named {
                 mismatch = mismatch.or(Some(InvalidReason::Algorithm));
             }
         }
-        let refused = |key: &RefusedKey| key.may_have_signed(kid, algorithm);
-        match mismatch {
-            Some(InvalidReason::Signature) => Verdict::Mismatch(InvalidReason::Signature),
-            _ if self.refused.iter().any(refused) => Verdict::Unusable,
-            Some(reason) => Verdict::Mismatch(reason),
-            None => Verdict::UnknownKey,
+        let refused = |key: &&RefusedKey| key.may_have_signed(kid, algorithm);
+        let unusable = |fault: Fault| Verdict::Unusable(UnusableKey(fault.as_str()));
+        match (mismatch, self.refused.iter().find(refused)) {
+            _ if other_algorithm => Verdict::Unusable(UnusableKey::OTHER_ALGORITHM),
+            (Some(InvalidReason::Signature), _) => Verdict::Mismatch(InvalidReason::Signature),
+            (_, Some(key)) => unusable(key.fault),
+            (Some(reason), _) => Verdict::Mismatch(reason),
+            // Of an issuer without any key that could be used, no login brings a better token.
+            (None, None) => self.fault().map_or(Verdict::UnknownKey, unusable),
         }
     }
 }

@@ -59,7 +59,9 @@ mod token;
 mod turns;
 mod verifier;
 
-pub use error::{AuthError, ConfigError, ForbiddenReason, InvalidReason, UnavailableReason};
+pub use error::{
+    AuthError, ConfigError, ForbiddenReason, InvalidReason, UnavailableReason, UnusableKey,
+};
 pub use examine::{Examination, examine, issuer_metadata};
 pub use exchange::{UpstreamCredentials, UpstreamToken};
 pub use fetch::{http_client, http_client_over};

@@ -602,7 +602,7 @@ fn may_be_genuine(error: &AuthError) -> bool {
         AuthError::InvalidToken(reason) => {
             *reason == InvalidReason::Audience || may_have_been_good(*reason)
         }
-        AuthError::Forbidden(reason) => *reason != ForbiddenReason::UnusableKey,
+        AuthError::Forbidden(reason) => !matches!(reason, ForbiddenReason::UnusableKey(_)),
         _ => false,
     }
 }

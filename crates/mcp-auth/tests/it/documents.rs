@@ -7,7 +7,7 @@ use base64::{
     Engine,
     engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD},
 };
-use mcp_auth::{AuthError, ForbiddenReason, InvalidReason, IssuerConfig, VerifierConfig};
+use mcp_auth::{AuthError, InvalidReason, IssuerConfig, VerifierConfig};
 use mcp_test_support::{Algorithm, Issuer, SigningKey};
 use serde_json::{Value, json};
 use tokio::{
@@ -15,7 +15,7 @@ use tokio::{
     net::TcpListener,
 };
 
-use crate::world::{RESOURCE, issuer, verifier, verifier_with, verify};
+use crate::world::{RESOURCE, config_for, impatient, issuer, verifier, verifier_with, verify};
 
 /// What a token signed by `key` gets when the issuer publishes these keys.
 async fn with_keys(issuer: &Issuer, key: &Arc<SigningKey>, keys: &Value) -> Option<AuthError> {
@@ -128,6 +128,13 @@ async fn members_of_a_key_that_say_nothing_or_say_it_oddly_do_not_spoil_it() {
     verify(&verifier(&issuer), &token).await.unwrap();
 }
 
+/// What is said of a key that cannot be used, if this refusal is about one.
+fn fault(refused: Option<AuthError>) -> String {
+    let refused = refused.unwrap();
+    assert_eq!(refused.label(), "unusable_key", "{refused:?}");
+    refused.to_string()
+}
+
 #[tokio::test]
 async fn a_token_of_a_key_that_cannot_be_used_is_not_called_bad() {
     let issuer = issuer().await;
@@ -135,38 +142,83 @@ async fn a_token_of_a_key_that_cannot_be_used_is_not_called_bad() {
     let other = SigningKey::generate(Algorithm::EdDsa).jwk();
     let short = URL_SAFE_NO_PAD.encode([0x81; 128]);
     let long = URL_SAFE_NO_PAD.encode([0x81; 33]);
-    for (key, changes) in [
-        (&rsa, json!({"n": short})),
-        (&rsa, json!({"n": "!"})),
-        (&rsa, json!({"n": null})),
-        (&rsa, json!({"e": "AQAA"})),
-        (&rsa, json!({"e": "AQ"})),
-        (&rsa, json!({"alg": "RSA-OAEP"})),
-        (&rsa, json!({"alg": "HS256"})),
-        (&rsa, json!({"kty": "oct", "k": "c2VjcmV0"})),
-        (&rsa, json!({"kty": "absent"})),
-        (&rsa, json!({"use": "enc"})),
-        (&rsa, json!({"key_ops": ["encrypt"]})),
-        (&ec, json!({"crv": "P-521"})),
-        (&ec, json!({"x": long})),
-        (&ec, json!({"x": ec.jwk()["y"]})),
+    for (key, changes, says) in [
+        (&rsa, json!({"n": short}), "modulus"),
+        (&rsa, json!({"n": "!"}), "numbers"),
+        (&rsa, json!({"n": null}), "numbers"),
+        (&rsa, json!({"e": "AQAA"}), "exponent"),
+        (&rsa, json!({"e": "AQ"}), "exponent"),
+        (&rsa, json!({"alg": "RSA-OAEP"}), "not for signatures"),
+        (&rsa, json!({"alg": "HS256"}), "algorithm"),
+        (&rsa, json!({"kty": "oct", "k": "c2VjcmV0"}), "type"),
+        (&rsa, json!({"use": "enc"}), "not for signatures"),
+        (&rsa, json!({"key_ops": ["encrypt"]}), "not for signatures"),
+        (&ec, json!({"crv": "P-521"}), "curve"),
+        (&ec, json!({"x": long}), "coordinates"),
+        (&ec, json!({"x": ec.jwk()["y"]}), "coordinates"),
     ] {
-        let keys = json!([other, with(&key.jwk(), &changes)]);
-        let refused = with_keys(&issuer, key, &keys).await;
-        let unusable = AuthError::Forbidden(ForbiddenReason::UnusableKey);
-        assert_eq!(refused, Some(unusable), "{changes}");
+        let broken = with(&key.jwk(), &changes);
+        // Beside a good key, and as the only one: no outage that "try again" would end.
+        for keys in [json!([other, broken]), json!([broken])] {
+            let said = fault(with_keys(&issuer, key, &keys).await);
+            assert!(said.contains(says), "{keys}: {said}");
+        }
     }
+    let keys = json!([other, with(&rsa.jwk(), &json!({"kty": "absent"}))]);
+    fault(with_keys(&issuer, &rsa, &keys).await);
     // Nor where the token does not say which key it is.
     let broken = with(&rsa.jwk(), &json!({"n": short, "kid": "absent"}));
     issuer.publish(json!({ "keys": [other, broken] }).to_string());
     let token = issuer.token().without_header("kid").mint();
-    let refused = verify(&verifier(&issuer), &token).await.unwrap_err();
-    assert_eq!(refused, AuthError::Forbidden(ForbiddenReason::UnusableKey));
+    fault(verify(&verifier(&issuer), &token).await.err());
     // And never where the key is fine and the signature is not.
     issuer.publish(json!({ "keys": [rsa.jwk(), broken] }).to_string());
     let forged = issuer.token().tampered().mint();
     let refused = verify(&verifier(&issuer), &forged).await.unwrap_err();
     assert_eq!(refused, InvalidReason::Signature.into());
+}
+
+#[tokio::test]
+async fn an_issuer_without_a_usable_key_is_told_apart_from_an_outage_and_heals() {
+    let issuer = issuer().await;
+    let verifier = verifier_with(config_for(&issuer), impatient());
+    let key = issuer.key(Algorithm::Rs256);
+    let weak = with(
+        &key.jwk(),
+        &json!({"n": URL_SAFE_NO_PAD.encode([0x81; 128])}),
+    );
+    let encrypts = with(&key.jwk(), &json!({"use": "enc", "kid": "enc"}));
+    issuer.publish(json!({ "keys": [encrypts, weak] }).to_string());
+    let said = fault(verify(&verifier, &issuer.token().mint()).await.err());
+    assert!(said.contains("modulus"), "{said}");
+    // Of whatever key: none of this issuer's could be used.
+    let unknown = issuer.token().header("kid", "new").mint();
+    let said = fault(verify(&verifier, &unknown).await.err());
+    assert!(said.contains("modulus"), "{said}");
+    issuer.publish(json!({ "keys": [key.jwk()] }).to_string());
+    verify(&verifier, &issuer.token().mint()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_key_is_used_in_the_algorithm_that_it_is_for() {
+    let issuer = issuer().await;
+    let key = issuer.key(Algorithm::Rs256);
+    for alg in ["RS512", "PS256"] {
+        let published = with(&key.jwk(), &json!({ "alg": alg }));
+        for published in [
+            published.clone(),
+            with(&published, &json!({"kid": "absent"})),
+        ] {
+            let keys = json!([published]);
+            let said = fault(with_keys(&issuer, &key, &keys).await);
+            assert!(said.contains("alg is another"), "{alg}: {said}");
+        }
+        // Made up, it proves nothing about the issuer.
+        issuer.publish(json!({ "keys": [published] }).to_string());
+        let forged = issuer.token().tampered().mint();
+        let refused = verify(&verifier(&issuer), &forged).await.unwrap_err();
+        assert_eq!(refused, InvalidReason::Algorithm.into());
+    }
 }
 
 #[tokio::test]
@@ -294,6 +346,7 @@ async fn an_error_in_a_200_is_an_outage_and_proves_nothing() {
         r#"{"keys":null}"#,
         r#"{"keys":{}}"#,
         r#"{"keys":[]}"#,
+        r#"{"keys":[null, {}, "RSA", {"kid":"a"}]}"#,
         "null",
         "",
         "<html>",

@@ -17,7 +17,6 @@ use crate::login::{LoginArgs, LogoutArgs, RefreshArgs, ShowArgs};
     name = "braingrid-mcp",
     about,
     disable_version_flag = true,
-    disable_help_subcommand = true,
     after_help = "All settings: braingrid-mcp config --docs. Secrets have variables only."
 )]
 pub(crate) struct Cli {
@@ -25,7 +24,7 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Action>,
     /// Print version
-    #[arg(short = 'V', long)]
+    #[arg(short = 'V', short_alias = 'v', long)]
     pub(crate) version: bool,
     /// With --version: all about the build, as JSON
     #[arg(long, requires = "version")]
@@ -71,6 +70,13 @@ pub(crate) enum Action {
     /// Ask BrainGrid who you are
     #[cfg(feature = "login")]
     Whoami(ShowArgs),
+    /// Print version
+    #[command(hide = true)]
+    Version {
+        /// All about the build, as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Print what a shell needs to complete this command line
     Completions {
         /// The shell
@@ -240,6 +246,31 @@ mod tests {
     fn a_wrong_command_line_is_exit_code_64() {
         let line = ["braingrid-mcp", "--no-such-flag"].map(OsString::from);
         assert_eq!(Cli::read(line).err(), Some(exit::USAGE));
+    }
+
+    #[test]
+    fn help_and_version_are_understood_however_they_are_asked_for() {
+        let line = |words: &[&str]| {
+            let words = std::iter::once("braingrid-mcp").chain(words.iter().copied());
+            words.map(OsString::from).collect::<Vec<_>>()
+        };
+        for words in [
+            &["help"][..],
+            &["help", "config"],
+            &["-h"],
+            &["config", "--help"],
+        ] {
+            let ended = Cli::read(line(words)).err();
+            assert_eq!(ended, Some(0), "{words:?}");
+        }
+        for words in [&["-v"][..], &["-V"], &["--version"], &["-v", "--json"]] {
+            assert!(parse(words).version, "{words:?}");
+        }
+        for (words, all) in [(&["version"][..], false), (&["version", "--json"], true)] {
+            let command = parse(words).command;
+            let fits = matches!(command, Some(Action::Version { json }) if json == all);
+            assert!(fits, "{words:?}");
+        }
     }
 
     #[test]

@@ -46,6 +46,8 @@ fn main() -> ExitCode {
         match &cli.command {
             _ if cli.version && cli.json => print(&format!("{:#}\n", version::json())),
             _ if cli.version => print(&version::text()),
+            Some(Action::Version { json: true }) => print(&format!("{:#}\n", version::json())),
+            Some(Action::Version { json: false }) => print(&version::text()),
             None => serve(flags, &around),
             Some(Action::Config { docs: true, .. }) => print(&config::documentation()),
             Some(Action::Config { json, .. }) => show(flags, &around, *json),

@@ -17,11 +17,10 @@ use std::time::Duration;
 use clap::Args;
 use reqwest::Client;
 use secrecy::SecretString;
-use zeroize::Zeroizing;
 
 use crate::cli::exit;
 use crate::config::{self, Config, Flags, HttpSettings, Serve, StdioSettings, Surroundings};
-use crate::{complain, print, program};
+use crate::{complain, print, program, token_text};
 use finding::Finding;
 
 /// `braingrid-mcp doctor`.
@@ -219,17 +218,10 @@ impl DoctorArgs {
 }
 
 fn token_of(file: &Path) -> Result<SecretString, Finding> {
-    let text = if file == Path::new("-") {
-        std::io::read_to_string(std::io::stdin().lock())
-    } else {
-        std::fs::read_to_string(file)
-    };
-    let text = text.map_err(|error| {
-        let says = format!("the token file cannot be read: {}", error.kind());
+    token_text::read(file).map_err(|why| {
+        let says = format!("the token of --token-file: {why}");
         Finding::problem(check::TOKEN, says, "name a file that holds a token alone")
-    })?;
-    let text = Zeroizing::new(text);
-    config::token(&text).map_err(|why| Finding::problem(check::TOKEN, why, "paste the token alone"))
+    })
 }
 
 /// Logs in at the first issuer, for this server's resource, as a client would.

@@ -21,6 +21,7 @@ mod roots;
 mod shutdown;
 mod telemetry;
 mod text;
+mod token_text;
 mod version;
 
 use std::fmt::Display;

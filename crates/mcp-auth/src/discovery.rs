@@ -46,13 +46,19 @@ pub(crate) async fn find(
                     pkce: methods.is_some_and(|named| named.iter().any(|it| it == "S256")),
                 });
             }
-            Ok(_) => outcome = FetchError::Refused("metadata names another issuer"),
+            Ok(metadata) => outcome = FetchError::AnotherIssuer(spelling(metadata.issuer)),
             // An issuer that does not answer will not answer the next path either.
             Err(error @ FetchError::NoAnswer(_)) => return Err(error),
             Err(error) => outcome = error,
         }
     }
     Err(outcome)
+}
+
+/// What an issuer calls itself, if an operator could configure that: for logs and terminals.
+fn spelling(issuer: String) -> Option<String> {
+    let legal = issuer.len() <= 256 && issuer.bytes().all(|byte| byte.is_ascii_graphic());
+    (legal && parse_url(&issuer).is_ok()).then_some(issuer)
 }
 
 /// The key set must live on the issuer's own host and port; others have to be configured
@@ -79,6 +85,21 @@ fn checked(metadata: &Metadata, source: &Url) -> Result<Url, FetchError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_issuer_of_another_name_is_shown_only_where_it_could_be_configured() {
+        let shown = |name: &str| FetchError::AnotherIssuer(spelling(name.to_owned())).to_string();
+        let good = shown("https://a.test/");
+        assert!(good.ends_with("configure it as https://a.test/"), "{good}");
+        for odd in [
+            "http://a.test",
+            "https://a.test/\n\u{1b}[2J",
+            "javascript:x",
+            "",
+        ] {
+            assert_eq!(shown(odd), "metadata names another issuer", "{odd:?}");
+        }
+    }
 
     #[test]
     fn a_key_set_on_another_host_is_refused() {

@@ -15,7 +15,8 @@ use crate::{
 /// Limit for one document.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What was found. The reasons are for operators; nothing of them came from the issuer.
+/// What was found. The reasons are for operators; of the issuer's words they hold its own name and key
+/// ids, where those are plain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Examination {
@@ -24,6 +25,8 @@ pub struct Examination {
     pub metadata: Result<Option<bool>, String>,
     /// The algorithms of its keys that this server accepts; `None` without metadata.
     pub keys: Option<Result<Vec<String>, String>>,
+    /// Keys that are published for signatures and cannot be used: which, and why.
+    pub refused_keys: Vec<String>,
 }
 
 /// Asks an issuer for its metadata and its keys, as [`TokenVerifier`](crate::TokenVerifier) does,
@@ -42,13 +45,16 @@ pub async fn examine(issuer: &IssuerConfig, client: &reqwest::Client) -> Examina
         Err(error) => Examination {
             metadata: Err(error.to_string()),
             keys: None,
+            refused_keys: Vec::new(),
         },
         Ok((uri, pkce)) => {
             let keys = get_json::<JwkSet>(client, &uri, KEY_SET, PATIENCE).await;
-            let keys = keys.map_err(|error| error.to_string());
+            let set = keys.map(|document| KeySet::usable(&document, Instant::now()));
+            let set = set.map_err(|error| error.to_string());
             Examination {
                 metadata: Ok(pkce),
-                keys: Some(keys.and_then(|document| usable(&document, &issuer.algorithms))),
+                refused_keys: set.iter().flat_map(KeySet::faults).collect(),
+                keys: Some(set.and_then(|set| usable(&set, &issuer.algorithms))),
             }
         }
     }
@@ -77,8 +83,7 @@ fn names(metadata: &serde_json::Value, issuer: &str) -> bool {
 }
 
 /// The algorithms for which there is a key, or why there is none.
-fn usable(document: &JwkSet, configured: &[String]) -> Result<Vec<String>, String> {
-    let set = KeySet::usable(document, Instant::now());
+fn usable(set: &KeySet, configured: &[String]) -> Result<Vec<String>, String> {
     let of_keys: Vec<_> = set.algorithms().collect();
     if of_keys.is_empty() {
         let fault = set.fault().map(|fault| format!(": {}", fault.as_str()));

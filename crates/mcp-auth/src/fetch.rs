@@ -52,6 +52,13 @@ pub(crate) enum FetchError {
     Json,
     #[error("{0}")]
     Refused(&'static str),
+    /// With its own spelling, where that can be shown.
+    #[error(
+        "metadata names another issuer{}",
+        .0.as_ref().map(|name| format!(": if it is the one you mean, configure it as {name}"))
+            .unwrap_or_default()
+    )]
+    AnotherIssuer(Option<String>),
 }
 
 impl FetchError {
@@ -62,7 +69,7 @@ impl FetchError {
             Self::Status(_) => "status",
             Self::TooLarge => "too_large",
             Self::Json => "json",
-            Self::Refused(_) => "refused",
+            Self::Refused(_) | Self::AnotherIssuer(_) => "refused",
         }
     }
 }

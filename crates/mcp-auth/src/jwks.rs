@@ -446,6 +446,15 @@ impl KeySet {
         })
     }
 
+    /// The keys that should verify signatures and do not, with their faults.
+    pub(crate) fn faults(&self) -> impl Iterator<Item = String> {
+        let real = self
+            .refused
+            .iter()
+            .filter(|key| key.has_type && key.fault != Fault::Purpose);
+        real.map(|key| format!("key {}: {}", key.name(), key.fault.as_str()))
+    }
+
     /// How many keys there are.
     pub(crate) fn len(&self) -> usize {
         self.keys.len()

@@ -143,7 +143,8 @@ impl Caller<'_> {
             let why = at(&message, "/error_description").as_str();
             let why = why.or_else(|| at(&message, "/error/message").as_str());
             let why = short(why.unwrap_or("no reason was given"));
-            return Err((format!("{method}: {status}: {why}"), refused(status)));
+            let fix = refused(status, &why);
+            return Err((format!("{method}: {status}: {why}"), fix));
         }
         match at(&message, "/error") {
             Value::Null => Ok(at(&message, "/result").clone()),
@@ -155,9 +156,13 @@ impl Caller<'_> {
     }
 }
 
-/// What to do about a status.
-fn refused(status: u16) -> &'static str {
+/// What to do about a status, and the server's reason.
+fn refused(status: u16, why: &str) -> &'static str {
     match status {
+        403 if why.contains("speaks for a service") => {
+            "write service_principals = true into the [[issuers]] entry of this issuer, if services \
+             are to get in; or take the token of a user"
+        }
         401 => {
             "the token is not accepted: see the line \"token\" above, and the reason in the \
              server's access log"

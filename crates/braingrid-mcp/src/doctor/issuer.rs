@@ -122,12 +122,26 @@ fn metadata_fix(reason: &str) -> &'static str {
 fn about_keys(issuer: &str, found: &Examination) -> Finding {
     match &found.keys {
         None => Finding::not_checked(check::KEYS, format!("{issuer}: not known where they are")),
+        Some(Ok(algorithms)) if !found.refused_keys.is_empty() => Finding::warning(
+            check::KEYS,
+            format!(
+                "{issuer}: {}; {}",
+                algorithms.join(", "),
+                found.refused_keys.join("; ")
+            ),
+            "let the issuer replace that key: tokens that are signed with it get 403",
+        ),
         Some(Ok(algorithms)) => {
             Finding::good(check::KEYS, format!("{issuer}: {}", algorithms.join(", ")))
         }
         Some(Err(reason)) => Finding::problem(
             check::KEYS,
-            format!("{issuer}: {reason}"),
+            [&format!("{issuer}: {reason}")]
+                .into_iter()
+                .chain(&found.refused_keys)
+                .map(String::as_str)
+                .collect::<Vec<_>>()
+                .join("; "),
             "see that its jwks_uri (or OAUTH_JWKS_URI) answers with public signature keys of an \
              algorithm that is accepted here",
         ),

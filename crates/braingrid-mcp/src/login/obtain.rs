@@ -1,6 +1,6 @@
 //! `braingrid-mcp login`: in the browser, on another device, or with a token.
 
-use std::io::{self, IsTerminal as _, Read as _};
+use std::io::{self, IsTerminal as _};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -10,19 +10,15 @@ use mcp_login::{
     give_back, log_in,
 };
 use secrecy::SecretString;
-use zeroize::Zeroizing;
 
 use super::show::{describe, is_good, profile};
 use super::{Local, LoginArgs, code, fail, tell};
 use crate::cli::exit;
-use crate::config::{self, LoginStore, StdioSettings};
-use crate::text;
+use crate::config::{LoginStore, StdioSettings};
+use crate::token_text;
 
 /// Long enough to find a password and a second factor.
 const PATIENCE: Duration = Duration::from_mins(10);
-
-/// Longest token that is read, in bytes.
-const LONGEST: u64 = 64 * 1024;
 
 pub(super) async fn login(args: &LoginArgs, local: Local) -> Result<(), u8> {
     let store = local.store()?;
@@ -191,27 +187,9 @@ async fn keep(store: &CredentialStore, local: &Local, login: StoredCredential) -
 
 /// Reads a token from a file or from standard input (`-`).
 fn read_token(source: &Path) -> Result<SecretString, u8> {
-    let text = if source == Path::new("-") {
-        if io::stdin().is_terminal() {
-            tell("Paste the token, then press Enter and Ctrl-D:");
-        }
-        read(io::stdin())
-    } else {
-        let file = std::fs::File::open(source).map_err(|_| {
-            // Not repeated: it may be the token itself.
-            fail(exit::USAGE)(
-                "--token takes the path of a file, and there is none of that name. A token has no \
-                 place on the command line, where others can see it: pipe it in, with --token alone",
-            )
-        })?;
-        read(file)
-    };
-    let text = text.map_err(fail(exit::USAGE))?;
-    config::token(text.trim()).map_err(fail(exit::USAGE))
-}
-
-fn read(source: impl io::Read) -> io::Result<Zeroizing<String>> {
-    let mut bytes = Zeroizing::new(Vec::new());
-    source.take(LONGEST).read_to_end(&mut bytes)?;
-    text::decode(&bytes).ok_or_else(|| io::Error::other("it is no text"))
+    if source == Path::new("-") && io::stdin().is_terminal() {
+        tell("Paste the token, then press Enter and Ctrl-D:");
+    }
+    let token = token_text::read(source);
+    token.map_err(|why| fail(exit::USAGE)(format!("the token of --token: {why}")))
 }

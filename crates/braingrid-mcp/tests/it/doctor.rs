@@ -303,7 +303,8 @@ async fn an_issuer_that_spells_itself_otherwise() {
     let world = World::small().await;
     let spelled = format!("{}/", world.issuer.url());
     let report = doctor(&world.command().env("OAUTH_ISSUER", spelled)).await;
-    report.needs_fix("issuer metadata", &["another issuer", "exactly as"]);
+    let exact = format!("configure it as {} ", world.issuer.url());
+    report.needs_fix("issuer metadata", &["another issuer", &exact, "exactly as"]);
 }
 
 #[tokio::test]
@@ -677,6 +678,91 @@ async fn one_call_is_walked_through_the_public_url() {
         "the token is in {}",
         report.text
     );
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_used_is_named_with_its_fault() {
+    let world = World::small().await;
+    let short = json!({ "kty": "RSA", "kid": "short\u{1b}-1", "n": "AQAB", "e": "AQAB" });
+    world.issuer.publish(json!({ "keys": [short] }).to_string());
+    let report = doctor(&world.command()).await;
+    report.needs_fix("issuer keys", &["key short-1: its modulus is shorter"]);
+    let good = world.issuer.key(mcp_test_support::Algorithm::Es256).jwk();
+    world
+        .issuer
+        .publish(json!({ "keys": [good, short] }).to_string());
+    let report = doctor(&world.command()).await;
+    report.is("issuer keys", "warning", "ES256; key short-1: its modulus");
+}
+
+#[tokio::test]
+async fn the_token_of_a_service() {
+    let world = World::small().await;
+    let _server = world.server_at_public_url().await;
+    let home = home();
+    let token = world
+        .issuer
+        .token()
+        .organization("org_ada")
+        .subject("robot");
+    let file = token_file(home.path(), &token.claim("client_id", "robot").mint());
+    let command = world.command_at_public_url().arg("doctor");
+    let report = doctor_of(&command.arg("--token-file").arg(file), home.path()).await;
+    report.needs_fix("initialize", &["403", "service_principals = true"]);
+}
+
+/// A person logs in as a client would, and the call goes through; nothing is kept.
+#[cfg(feature = "login")]
+#[tokio::test]
+async fn a_login_as_a_client_makes_one_call() {
+    use std::process::Stdio;
+    use tokio::io::AsyncBufReadExt as _;
+    let world = World::small().await;
+    let _server = world.server_at_public_url().await;
+    let home = home();
+    let command = world.command_at_public_url().env("OAUTH_SCOPES", "openid");
+    let command = command.env("HOME", home.path()).env("BROWSER", "false");
+    let mut command = command.arg("doctor").arg("--login").arg("--json").command();
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.current_dir(home.path()).spawn().unwrap();
+    let mut lines = tokio::io::BufReader::new(child.stderr.take().unwrap()).lines();
+    let url = loop {
+        let line = lines
+            .next_line()
+            .await
+            .unwrap()
+            .expect("an address is printed");
+        if line.trim().starts_with("http") {
+            break line.trim().to_owned();
+        }
+    };
+    let asked = url::Url::parse(&url).unwrap();
+    let asked = |name: &str| {
+        let found = asked.query_pairs().find(|(key, _)| key == name);
+        found
+            .map(|(_, value)| value.into_owned())
+            .unwrap_or_default()
+    };
+    assert_eq!(asked("resource"), world.resource());
+    assert_eq!(asked("scope"), "openid offline_access");
+    let page = reqwest::get(&url).await.unwrap();
+    assert!(page.status().is_success());
+    let output = child.wait_with_output().await.unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let json: Value = serde_json::from_str(&text).expect(&text);
+    let report = Report {
+        code: output.status.code(),
+        json,
+        text,
+    };
+    report.is("tools/call", "good", "get_profile was answered");
+    report.is("token", "good", &world.resource());
+    assert_eq!(report.code, Some(0), "{}", report.text);
+    assert!(!report.text.contains("eyJ"), "{}", report.text);
+    assert!(fs::read_dir(home.path()).unwrap().next().is_none());
 }
 
 #[tokio::test]

@@ -169,11 +169,13 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
             async move {
                 let version = request.version();
                 let memory = &server.inner.config.memory;
-                let charge = memory.take_of(Half::Connections, stream_size(version));
-                let response = if charge.is_some() {
-                    server.handle_on(request, Some(&place)).await
-                } else {
+                // One over HTTP/1 is covered by its connection.
+                let is_stream = version == Version::HTTP_2;
+                let charge = is_stream.then(|| memory.take_of(Half::Connections, STREAM));
+                let response = if matches!(charge, Some(None)) {
                     unavailable("too many requests are waiting: try again", RETRY_AFTER)
+                } else {
+                    server.handle_on(request, Some(&place)).await
                 };
                 drop(charge);
                 Ok::<_, Infallible>(sent::counted(memory, busy, version, response))
@@ -230,14 +232,5 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
             }
             drop(taken);
         });
-    }
-}
-
-/// What a request holds before it is known who asks; one over HTTP/1 is covered by its connection.
-fn stream_size(version: Version) -> usize {
-    if version == Version::HTTP_2 {
-        STREAM
-    } else {
-        0
     }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, request::Parts};
 use mcp_outbound::HeadSampler;
-use mcp_session::Session;
+use mcp_session::{Resolved, Session};
 use opentelemetry::trace::TraceId;
 use rmcp::model::ProtocolVersion;
 
@@ -123,13 +123,15 @@ impl AccessLine {
     }
 
     /// It is known who calls, or that it is not.
-    pub(crate) fn authenticated(&mut self, tier: Option<&'static str>) {
+    pub(crate) fn authenticated(&mut self, resolved: Option<&Resolved>) {
         self.auth = Some(self.started.elapsed());
-        self.tier = tier;
-        if let Some(tier) = tier {
+        if let Some(resolved) = resolved {
+            let tier = resolved.tier.as_str();
+            self.tier = Some(tier);
             self.trace.span.record(spans::TIER, tier);
             if let Some(place) = &self.place {
-                place.authenticated();
+                let principal = resolved.session.principal();
+                place.authenticated(principal.issuer(), principal.subject());
             }
         }
     }

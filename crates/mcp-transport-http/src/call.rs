@@ -197,7 +197,7 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
                 return Err(self.challenger.refuse(&error));
             }
         };
-        line.authenticated(Some(resolved.tier.as_str()));
+        line.authenticated(Some(&resolved));
         // 5. Whether it is a message at all.
         if head.method() != Method::POST {
             line.outcome = "method_not_allowed";

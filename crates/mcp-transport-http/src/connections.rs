@@ -3,13 +3,17 @@
 //!
 //! A connection is a stranger's until a request on it was authenticated. Strangers that wait for
 //! nothing go first, the oldest before the others, so that whoever comes to log in or to work finds
-//! a place. What finds none all the same is let in for one answer, which a probe gets as always.
+//! a place. Where there are none, whoever has most of the places gives one of them up, unless it is
+//! the only one or all are in use: no user keeps the others out. What finds no place all the same is
+//! let in for one answer, which a probe gets as always.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     fmt,
+    hash::{BuildHasher as _, RandomState},
+    iter,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -38,6 +42,8 @@ pub(crate) struct Connections {
     limit: usize,
     strangers_per_address: Option<usize>,
     memory: MemoryBudget,
+    /// Makes a number of a name: what a user is called need not be kept.
+    names: RandomState,
     state: Mutex<State>,
     open: AtomicUsize,
     refused: AtomicU64,
@@ -54,6 +60,8 @@ struct State {
     /// By age.
     strangers: BTreeMap<u64, Arc<Place>>,
     by_group: HashMap<AddressBucket, BTreeSet<u64>>,
+    /// Those of each user, by age.
+    by_user: HashMap<u64, BTreeMap<u64, Arc<Place>>>,
     /// Those that were let in for one answer.
     reserve: VecDeque<Arc<Place>>,
 }
@@ -80,7 +88,8 @@ pub(crate) struct Place {
     /// What the limit per address counts by, where there is one.
     group: Option<AddressBucket>,
     kind: Kind,
-    is_known: AtomicBool,
+    /// Who was authenticated on it, the first of them.
+    user: OnceLock<u64>,
     is_displaced: AtomicBool,
     pub(crate) activity: Arc<Activity>,
     charge: Mutex<Option<MemoryCharge>>,
@@ -109,6 +118,7 @@ impl Connections {
             limit: config.max_connections.min(affordable).max(1),
             strangers_per_address: config.max_strangers_per_address,
             memory: config.memory.clone(),
+            names: RandomState::new(),
             state: Mutex::default(),
             open: AtomicUsize::new(0),
             refused: AtomicU64::new(0),
@@ -136,21 +146,9 @@ impl Connections {
     ) -> Taken {
         let group = bucket.filter(|_| self.strangers_per_address.is_some());
         let mut state = self.state();
-        let kind = if !self.has_room_for(group, &mut state) {
-            Kind::TooMany
-        } else if !self.has_place(&mut state) {
-            Kind::Full
-        } else {
-            Kind::Usual
-        };
-        let charge = match kind {
-            Kind::Usual => self.charge_for_one(&mut state),
-            _ => None,
-        };
-        // What is too little for a connection is too little for its place.
-        let kind = match (kind, &charge) {
-            (Kind::Usual, None) => Kind::Full,
-            (kind, _) => kind,
+        let (kind, charge) = match self.make_room(group, &mut state) {
+            Ok(charge) => (Kind::Usual, Some(charge)),
+            Err(kind) => (kind, None),
         };
         state.next += 1;
         let place = Arc::new(Place {
@@ -158,7 +156,7 @@ impl Connections {
             number: state.next,
             group,
             kind,
-            is_known: AtomicBool::new(false),
+            user: OnceLock::new(),
             is_displaced: AtomicBool::new(false),
             activity,
             charge: Mutex::new(charge),
@@ -201,73 +199,88 @@ impl Connections {
         if charge.grow_to(bytes) {
             return true;
         }
-        let needed = bytes - charge.bytes();
-        let mut freed = 0;
         let mut state = self.state();
-        while freed < needed {
-            let Some(other) = state.oldest_idle(|other| other != place.number) else {
-                return false;
-            };
-            // Its bytes come back in a moment, when its task has ended.
-            freed += self.displace(&mut state, &other);
+        let Some(givers) = self.givers(&state, bytes - charge.bytes(), place.number) else {
+            return false;
+        };
+        // Their bytes come back in a moment, when their tasks have ended.
+        for giver in givers {
+            self.displace(&mut state, &giver);
         }
         charge.count_to(bytes);
         true
     }
 
-    fn has_room_for(&self, group: Option<AddressBucket>, state: &mut State) -> bool {
-        let (Some(group), Some(limit)) = (group, self.strangers_per_address) else {
-            return true;
+    /// What one more connection is charged for, at the cost of another where that is needed; nobody
+    /// gives anything up for one that is sent away all the same.
+    fn make_room(
+        &self,
+        group: Option<AddressBucket>,
+        state: &mut State,
+    ) -> Result<MemoryCharge, Kind> {
+        let mut giver = match self.crowd(group, state) {
+            Some(members) => Some(state.oldest_idle_of(members).ok_or(Kind::TooMany)?),
+            None => None,
         };
-        let Some(members) = state.by_group.get(&group) else {
-            return true;
-        };
-        if members.len() < limit {
-            return true;
+        let is_full = self.open.load(Ordering::Relaxed) >= self.limit;
+        if giver.is_none() && is_full {
+            giver = Some(self.giver(state).ok_or(Kind::Full)?);
         }
-        let idle = members.iter().filter_map(|it| state.strangers.get(it));
-        let oldest = idle
-            .filter(|it| it.activity.is_idle())
-            .map(Arc::clone)
-            .next();
-        let Some(oldest) = oldest else { return false };
-        self.displace(state, &oldest);
-        true
+        let charge = self.memory.take_of(Half::Connections, BASE);
+        if giver.is_none() && charge.is_none() {
+            giver = Some(self.giver(state).ok_or(Kind::Full)?);
+        }
+        if let Some(giver) = giver {
+            self.displace(state, &giver);
+        }
+        if is_full {
+            self.say_full();
+        }
+        // Whoever gave up its place has had as much at least.
+        Ok(charge.unwrap_or_else(|| self.memory.count(Half::Connections, BASE)))
     }
 
-    fn has_place(&self, state: &mut State) -> bool {
-        if self.open.load(Ordering::Relaxed) < self.limit {
-            return true;
-        }
-        let Some(oldest) = state.oldest_idle(|_| true) else {
-            return false;
-        };
-        self.displace(state, &oldest);
-        self.say_full();
-        true
+    /// The strangers of a network that has as many as it may.
+    fn crowd<'a>(
+        &self,
+        group: Option<AddressBucket>,
+        state: &'a State,
+    ) -> Option<&'a BTreeSet<u64>> {
+        let members = state.by_group.get(&group?)?;
+        (members.len() >= self.strangers_per_address?).then_some(members)
     }
 
-    fn charge_for_one(&self, state: &mut State) -> Option<MemoryCharge> {
-        if let Some(charge) = self.memory.take_of(Half::Connections, BASE) {
-            return Some(charge);
-        }
-        let oldest = state.oldest_idle(|_| true)?;
-        self.displace(state, &oldest);
-        Some(self.memory.count(Half::Connections, BASE))
+    /// Who gives up its place for one more.
+    fn giver(&self, state: &State) -> Option<Arc<Place>> {
+        self.givers(state, 1, 0)?.pop()
     }
 
-    /// Ends a connection; the bytes that this will free.
-    fn displace(&self, state: &mut State, place: &Place) -> usize {
+    /// Whose end frees so many bytes, as few as will do; `None` where all together do not.
+    fn givers(&self, state: &State, needed: usize, asking: u64) -> Option<Vec<Arc<Place>>> {
+        let mut freed = 0;
+        let mut givers = Vec::new();
+        let strangers = state.idle_strangers(asking).map(Arc::clone);
+        // Strangers that are busy must not push out one connection of a user after the other.
+        let few_strangers = state.strangers.len() < (self.limit / 4).max(1);
+        let users = iter::once_with(|| state.idle_of_the_largest(asking));
+        let users = users.filter(|_| few_strangers).flatten();
+        for place in strangers.chain(users) {
+            freed += place.bytes();
+            givers.push(place);
+            if freed >= needed {
+                return Some(givers);
+            }
+        }
+        None
+    }
+
+    /// Ends a connection, which gives its place up.
+    fn displace(&self, state: &mut State, place: &Place) {
         state.forget(place);
         self.displaced.fetch_add(1, Ordering::Relaxed);
         // Its place is another's from now on, its file is open a moment longer.
         self.open.fetch_sub(1, Ordering::Relaxed);
         self.end(place);
-        // Its owner may be asking for more this moment: then what it has had is what counts.
-        let charge = place.charge.try_lock();
-        charge.map_or(BASE, |charge| {
-            charge.as_ref().map_or(0, MemoryCharge::bytes)
-        })
     }
 
     fn end(&self, place: &Place) {
@@ -297,7 +310,7 @@ impl Connections {
                 displaced = counts.displaced,
                 unsaid,
                 "every place for a connection is taken: new ones take those of clients that never \
-                 authenticated, or are sent away; MAX_CONNECTIONS, MEMORY_BUDGET and the limit of \
+                 authenticated, then those of whoever has most, or are sent away; MAX_CONNECTIONS, MEMORY_BUDGET and the limit of \
                  open files say how many there are"
             );
         }
@@ -309,13 +322,44 @@ impl Connections {
 }
 
 impl State {
-    /// The oldest stranger that waits for nothing.
-    fn oldest_idle(&self, fits: impl Fn(u64) -> bool) -> Option<Arc<Place>> {
-        let idle = |place: &&Arc<Place>| fits(place.number) && place.activity.is_idle();
-        self.strangers.values().find(idle).map(Arc::clone)
+    /// Strangers that wait for nothing, the oldest first.
+    fn idle_strangers(&self, except: u64) -> impl Iterator<Item = &Arc<Place>> {
+        let strangers = self.strangers.values();
+        strangers.filter(move |it| it.number != except && it.activity.is_idle())
     }
 
-    /// No stranger any more.
+    fn oldest_idle_of(&self, members: &BTreeSet<u64>) -> Option<Arc<Place>> {
+        let mut members = members.iter().filter_map(|it| self.strangers.get(it));
+        members.find(|it| it.activity.is_idle()).map(Arc::clone)
+    }
+
+    /// The connections that wait for nothing of the user who has most of them, the oldest first, but
+    /// for one.
+    fn idle_of_the_largest(&self, except: u64) -> Vec<Arc<Place>> {
+        let idle = |places: &BTreeMap<u64, Arc<Place>>| -> Vec<_> {
+            let places = places.values();
+            let idle = places.filter(|it| it.number != except && it.activity.is_idle());
+            idle.map(Arc::clone).collect()
+        };
+        let Some(most) = self.by_user.values().max_by_key(|places| places.len()) else {
+            return Vec::new();
+        };
+        let mut givers = idle(most);
+        givers.truncate(most.len() - 1);
+        givers
+    }
+
+    /// No stranger any more, but this user's; unless it was displaced in this moment.
+    fn recognize(&mut self, number: u64, user: u64) {
+        if let Some(place) = self.strangers.get(&number).map(Arc::clone) {
+            self.forget(&place);
+            if place.user.set(user).is_ok() {
+                self.by_user.entry(user).or_default().insert(number, place);
+            }
+        }
+    }
+
+    /// Neither a stranger nor anybody's.
     fn forget(&mut self, place: &Place) {
         if let Some(group) = place.group
             && let Some(members) = self.by_group.get_mut(&group)
@@ -326,6 +370,14 @@ impl State {
             }
         }
         self.strangers.remove(&place.number);
+        if let Some(user) = place.user.get()
+            && let Some(places) = self.by_user.get_mut(user)
+        {
+            places.remove(&place.number);
+            if places.is_empty() {
+                self.by_user.remove(user);
+            }
+        }
     }
 }
 
@@ -349,15 +401,25 @@ impl Place {
         self.kind
     }
 
-    /// A request of this connection was authenticated.
-    pub(crate) fn authenticated(&self) {
-        if !self.is_known.load(Ordering::Relaxed) && !self.is_known.swap(true, Ordering::Relaxed) {
-            self.connections.state().forget(self);
+    /// A request of this connection was authenticated, as that of a subject of an issuer.
+    pub(crate) fn authenticated(&self, issuer: &str, subject: &str) {
+        if self.user.get().is_none() {
+            let user = self.connections.names.hash_one((issuer, subject));
+            self.connections.state().recognize(self.number, user);
         }
     }
 
+    /// What its end frees. Its owner may be asking for more this moment: then it is not known, but
+    /// this at least.
+    fn bytes(&self) -> usize {
+        let charge = self.charge.try_lock();
+        charge.map_or(BASE, |charge| {
+            charge.as_ref().map_or(0, MemoryCharge::bytes)
+        })
+    }
+
     /// Makes sure that the head that the connection has begun may be held in `bytes` bytes, at the
-    /// cost of strangers that wait for nothing, if need be.
+    /// cost of others that wait for nothing, if need be.
     pub(crate) fn grow(&self, bytes: usize) -> bool {
         self.connections.grow(self, bytes)
     }
@@ -415,99 +477,4 @@ impl Occasionally {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LONG: Duration = Duration::from_hours(1);
-
-    fn connections(limit: usize, per_address: Option<usize>, memory: usize) -> Arc<Connections> {
-        let mut config = HttpConfig::new("https://mcp.test", ["https://a.test"]).unwrap();
-        config.max_connections = limit;
-        config.max_strangers_per_address = per_address;
-        config.memory = MemoryBudget::new(2 * memory);
-        Arc::new(Connections::new(&config))
-    }
-
-    fn admit(connections: &Arc<Connections>, peer: &str) -> Taken {
-        let activity = Activity::new(LONG, LONG, LONG);
-        let peer: std::net::IpAddr = peer.parse().unwrap();
-        connections.admit(Some(peer.into()), activity)
-    }
-
-    async fn is_gone(taken: &Taken) -> bool {
-        let gone = taken.place.gone();
-        tokio::time::timeout(Duration::ZERO, gone).await.is_ok()
-    }
-
-    #[tokio::test]
-    async fn the_oldest_stranger_that_waits_for_nothing_gives_up_its_place() {
-        let connections = connections(4, None, 1 << 20);
-        let [known, busy, oldest, last] = [1, 2, 3, 4].map(|_| admit(&connections, "192.0.2.1"));
-        known.place.authenticated();
-        let request = busy.place.activity.begin();
-        let new = admit(&connections, "192.0.2.1");
-        assert_eq!(new.place.kind(), Kind::Usual);
-        assert!(is_gone(&oldest).await);
-        assert!(!is_gone(&known).await && !is_gone(&busy).await && !is_gone(&last).await);
-        assert_eq!(connections.counts().open, 4);
-        drop(oldest);
-        assert_eq!(connections.counts().open, 4);
-        for place in [&last, &new] {
-            place.place.authenticated();
-        }
-        assert_eq!(admit(&connections, "192.0.2.9").place.kind(), Kind::Full);
-        drop(request);
-        assert_eq!(admit(&connections, "192.0.2.9").place.kind(), Kind::Usual);
-        drop((known, busy, last, new));
-        assert_eq!(connections.counts().open, 0);
-        assert_eq!(connections.memory.usage().used, 0);
-    }
-
-    #[tokio::test]
-    async fn in_the_reserve_the_oldest_goes() {
-        let connections = connections(1, None, 1 << 20);
-        let only = admit(&connections, "192.0.2.1");
-        only.place.authenticated();
-        let reserve: Vec<_> = (0..=RESERVE)
-            .map(|_| admit(&connections, "192.0.2.2"))
-            .collect();
-        assert!(is_gone(&reserve[0]).await && !is_gone(&reserve[1]).await);
-        assert_eq!(connections.counts().open, 1);
-    }
-
-    #[tokio::test]
-    async fn strangers_of_one_network_displace_each_other_and_nobody_else() {
-        let connections = connections(100, Some(2), 1 << 20);
-        let other = admit(&connections, "2001:db8::1");
-        let first = admit(&connections, "2001:db8:0:1::1");
-        let second = admit(&connections, "2001:db8:0:1:ffff::2");
-        let third = admit(&connections, "2001:db8:0:1::3");
-        assert!(is_gone(&first).await && !is_gone(&second).await && !is_gone(&other).await);
-        let requests = [&second, &third].map(|it| it.place.activity.begin());
-        let fourth = admit(&connections, "2001:db8:0:1::4");
-        assert_eq!(fourth.place.kind(), Kind::TooMany);
-        // Who is known does not count.
-        second.place.authenticated();
-        assert_eq!(
-            admit(&connections, "2001:db8:0:1::5").place.kind(),
-            Kind::Usual
-        );
-        drop(requests);
-        drop((other, first, second, third, fourth));
-        assert!(connections.state().by_group.is_empty());
-    }
-
-    #[tokio::test]
-    async fn heads_displace_strangers_and_then_find_no_room() {
-        let connections = connections(100, None, 4 * BASE);
-        let [first, second, third, fourth] = [1, 2, 3, 4].map(|_| admit(&connections, "::1"));
-        assert!(fourth.place.grow(3 * BASE));
-        assert!(is_gone(&first).await && is_gone(&second).await && !is_gone(&third).await);
-        let request = third.place.activity.begin();
-        assert!(!fourth.place.grow(4 * BASE));
-        drop((first, second, request));
-        assert_eq!(connections.memory.usage().used, 4 * BASE);
-        drop((third, fourth));
-        assert_eq!(connections.memory.usage().used, 0);
-    }
-}
+mod tests;

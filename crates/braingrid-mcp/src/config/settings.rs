@@ -298,9 +298,9 @@ pub(crate) static MAX_CONNECTIONS: Setting = Setting::new(
 )
 .says(
     "Open connections at a time",
-    "When all are taken, connections on which nobody ever authenticated make room, the oldest first; \
-     probes are answered beyond it. Default: 10000, or what the limit of open files and half of \
-     `MEMORY_BUDGET` have room for, if that is less.",
+    "When all are taken, connections on which nobody ever authenticated make room, the oldest first, \
+     and then those of whoever has most; probes are answered beyond it. Default: 10000, or what the \
+     limit of open files and half of `MEMORY_BUDGET` have room for, if that is less.",
 );
 
 pub(crate) static MAX_CONNECTIONS_PER_ADDRESS: Setting = Setting::new(

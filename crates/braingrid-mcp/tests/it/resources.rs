@@ -349,11 +349,13 @@ async fn when_every_place_is_a_users_probes_are_answered_and_the_rest_is_told_to
         .start(&world.command().env("MAX_CONNECTIONS", "5"))
         .await;
     assert_eq!(call(&world, &server).await, 200);
-    let request = tool_call(&world.token("user_ada", "org_ada"), "auth_status");
     let mut users = Vec::new();
     let full = async {
         while users.len() < 5 {
+            // Nobody has more than one, and so nobody gives one up.
+            let token = world.token(&format!("user_{}", users.len()), "org_ada");
             let mut connection = connect(&server).await;
+            let request = tool_call(&token, "auth_status");
             connection.write_all(request.as_bytes()).await.unwrap();
             // The connection of the first call may have its place a moment longer.
             if head(&mut connection).await.starts_with("HTTP/1.1 200") {
@@ -376,6 +378,28 @@ async fn when_every_place_is_a_users_probes_are_answered_and_the_rest_is_told_to
         }
     };
     timeout(LIMIT, free_again).await.unwrap();
+}
+
+#[tokio::test]
+async fn one_user_with_every_connection_keeps_no_other_out() {
+    let world = World::small().await;
+    let server = world
+        .start(&world.command().env("MAX_CONNECTIONS", "5"))
+        .await;
+    let request = tool_call(&world.token("user_greedy", "org_ada"), "auth_status");
+    let mut greedy = Vec::new();
+    for _ in 0..5 {
+        let mut connection = connect(&server).await;
+        connection.write_all(request.as_bytes()).await.unwrap();
+        let head = head(&mut connection).await;
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        greedy.push(connection);
+    }
+    for user in ["user_ada", "user_bob"] {
+        let request = client_of(&server).call(Generation::Modern, "auth_status", &json!({}));
+        let answer = request.bearer(&world.token(user, "org_ada")).send().await;
+        assert_eq!(answer.unwrap().status, 200, "{user}");
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ import { FIRST_LIFETIME, organizationOf } from './provider.mjs';
 import { runInspector } from './inspector.mjs';
 import { runLogin } from './login.mjs';
 import { callStatus, deviceFlow, revoke } from './raw.mjs';
-import { INTROSPECTION_CACHE, until } from './world.mjs';
+import { INTROSPECTION_CACHE, NAMED_SCOPES, until } from './world.mjs';
 
 const ALGORITHMS = ['RS256', 'ES256', 'PS256', 'EdDSA'];
 const CLIENTS = ['TypeScript', 'Python'];
@@ -60,6 +60,7 @@ async function runClient(flow, world, options) {
   checkSession(flow, result);
   checkTokens(flow, result.tokens);
   checkLedger(flow, world);
+  checkScopes(flow, world);
   await checkApi(flow, world);
   const { steps, refused } = result;
   if (refused.length > 0) {
@@ -100,6 +101,14 @@ function headerOf(token) {
 function checkLedger(flow, world) {
   assert.deepEqual(world.provider.ledger.of(flow.subject),
     { logins: 1, consents: 1, codes: 1, refreshes: flow.client === 'plain HTTP' ? 0 : 1 });
+}
+
+/** A client asks for the scopes that the challenge names, and for offline_access if it wants to. */
+function checkScopes(flow, world) {
+  // The other server names none.
+  if (flow.format === 'opaque') return;
+  const asked = world.provider.ledger.scopes.get(flow.subject);
+  assert.deepEqual(new Set(asked).difference(new Set(['offline_access'])), new Set(NAMED_SCOPES));
 }
 
 async function checkApi(flow, world) {

@@ -50,7 +50,8 @@ function configuration(resources, fetchDocument) {
       redirect_uris: [], response_types: [], grant_types: [],
     }],
     claims: { openid: ['sub'] },
-    scopes: ['openid', 'offline_access'],
+    // Clients ask for the last one only where nobody names scopes to them and they take them all.
+    scopes: ['openid', 'offline_access', DEFAULT_SCOPE, 'unnamed'],
     cookies: { keys: [randomBytes(16).toString('hex')] },
     findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
     extraTokenClaims: (ctx, token) => token.accountId && { org_id: organizationOf(token.accountId) },
@@ -85,6 +86,9 @@ function lifetime(ctx) {
 class Ledger {
   #counts = new Map();
 
+  /** What the client of each subject asked for. */
+  scopes = new Map();
+
   add(subject, what) {
     const counts = this.of(subject);
     counts[what] += 1;
@@ -108,8 +112,9 @@ function detail(error) {
 function keepLedger(provider, log) {
   const ledger = new Ledger();
   provider.on('interaction.ended', (ctx) => {
-    const { prompt, result, session } = ctx.oidc.entities.Interaction;
+    const { prompt, result, session, params } = ctx.oidc.entities.Interaction;
     const subject = prompt.name === 'login' ? result.login?.accountId : session?.accountId;
+    if (subject) ledger.scopes.set(subject, params.scope.split(' '));
     if (subject) ledger.add(subject, prompt.name === 'login' ? 'logins' : 'consents');
   });
   provider.on('grant.success', (ctx) => {

@@ -8,8 +8,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { browse } from './browser.mjs';
 import { startDocuments } from './documents.mjs';
-import { startProvider } from './provider.mjs';
+import { DEFAULT_SCOPE, startProvider } from './provider.mjs';
 
+/** What the server for JWTs lets clients ask for, at an issuer without a preset. */
+export const NAMED_SCOPES = ['openid', DEFAULT_SCOPE];
 /** How long a revoked token may live on, by configuration. */
 export const INTROSPECTION_CACHE = 1;
 /** Tolerance for clocks. Long enough that a client which counts from the answer refreshes first. */
@@ -66,7 +68,7 @@ export class World {
     this.browserUrl = await this.#startBrowser();
     this.api = await this.#startApi();
     [this.jwtServer, this.opaqueServer] = await Promise.all([
-      this.#startServer('server', { OAUTH_ISSUER: issuer }),
+      this.#startServer('server', { OAUTH_ISSUER: issuer, OAUTH_SCOPES: NAMED_SCOPES.join(' ') }),
       this.#startServer('server-introspection', { MCP_CONFIG: this.#introspectionFile(issuer) }),
     ]);
   }

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::{Deserialize, Deserializer, de::IgnoredAny};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -20,29 +20,39 @@ use crate::{
 #[derive(Debug, Deserialize)]
 pub(crate) struct Header {
     pub(crate) alg: String,
-    #[serde(default)]
+    /// A number stands for its digits, as in a key set; what is neither names no key.
+    #[serde(default, deserialize_with = "name")]
     pub(crate) kid: Option<String>,
     #[serde(default)]
     typ: Option<String>,
-    /// Present even as `null`: nobody may read past it.
-    #[serde(default, deserialize_with = "present")]
-    crit: Option<IgnoredAny>,
+    #[serde(default)]
+    crit: Value,
 }
 
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IgnoredAny>, D::Error> {
-    IgnoredAny::deserialize(deserializer).map(Some)
+fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Value::deserialize(deserializer).map(|value| organization::word(&value))
 }
 
 impl Header {
     /// `typ` and `crit`: RFC 8725 section 3.11, RFC 7515 section 4.1.11.
     fn check(&self) -> Result<(), InvalidReason> {
-        if self.crit.is_some() {
+        // An issuer should not write an empty list, and one asks for nothing.
+        let asks_for_nothing = match &self.crit {
+            Value::Null => true,
+            Value::Array(names) => names.is_empty(),
+            _ => false,
+        };
+        if !asks_for_nothing {
             return Err(InvalidReason::Critical);
         }
         let Some(typ) = &self.typ else { return Ok(()) };
         let typ = typ.to_ascii_lowercase();
         let typ = typ.strip_prefix("application/").unwrap_or(&typ);
-        if matches!(typ, "jwt" | "at+jwt") {
+        // The others tell no kind of token from another, and are what some issuers write.
+        if matches!(
+            typ,
+            "jwt" | "at+jwt" | "" | "jose" | "bearer" | "access_token"
+        ) {
             Ok(())
         } else {
             Err(InvalidReason::Type)
@@ -104,7 +114,8 @@ fn decode<T: serde::de::DeserializeOwned>(part: &str) -> Result<T, InvalidReason
     let bytes = URL_SAFE_NO_PAD
         .decode(part)
         .map_err(|_| InvalidReason::Malformed)?;
-    serde_json::from_slice(&bytes).map_err(|_| InvalidReason::Malformed)
+    let json = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    serde_json::from_slice(json).map_err(|_| InvalidReason::Malformed)
 }
 
 /// The claims set (RFC 7519 section 4), with the spellings real issuers use.
@@ -156,6 +167,7 @@ impl Claims {
         }
         match self.get("cnf") {
             None => Ok(()),
+            Some(Value::Object(no_key)) if no_key.is_empty() => Ok(()),
             Some(_) => Err(InvalidReason::KeyBound),
         }
     }
@@ -168,16 +180,20 @@ impl Claims {
         self.text("iss").ok_or(InvalidReason::Claim("iss"))
     }
 
-    /// `aud` as a string or a list of strings; empty when there is none.
+    /// `aud` as a string or a list of strings; empty when there is none. What else is in a list names
+    /// nobody; a list of nothing else is no absent audience, which would be judged by its client.
     pub(crate) fn audiences(&self) -> Result<Vec<String>, ForbiddenReason> {
         match self.get("aud") {
             None => Ok(Vec::new()),
             Some(Value::String(one)) => Ok(vec![one.clone()]),
-            Some(Value::Array(many)) => many
-                .iter()
-                .map(|one| one.as_str().map(str::to_owned))
-                .collect::<Option<_>>()
-                .ok_or(ForbiddenReason::Claim("aud")),
+            Some(Value::Array(many)) => {
+                let texts = many.iter().filter_map(Value::as_str).map(str::to_owned);
+                let texts: Vec<_> = texts.collect();
+                if texts.is_empty() && !many.is_empty() {
+                    return Err(ForbiddenReason::Claim("aud"));
+                }
+                Ok(texts)
+            }
             Some(_) => Err(ForbiddenReason::Claim("aud")),
         }
     }
@@ -255,10 +271,10 @@ impl Claims {
             .filter(|text| !text.is_empty())
     }
 
-    /// A claim that is a non-empty string, or a whole number as its text.
+    /// A claim that is a string and not blank, or a whole number as its text.
     pub(crate) fn word(&self, claim: &str) -> Option<String> {
         let word = organization::word(self.0.get(claim)?)?;
-        Some(word).filter(|word| !word.is_empty())
+        Some(word).filter(|word| !word.trim().is_empty())
     }
 
     #[cfg(test)]
@@ -315,6 +331,7 @@ mod tests {
             (json!("ada"), "ada"),
             (json!("7"), "7"),
             (json!(7), "7"),
+            (json!(7.0), "7"),
             (json!(-7), "-7"),
             (json!(u64::MAX), "18446744073709551615"),
         ] {
@@ -324,8 +341,10 @@ mod tests {
         let long: Value = serde_json::from_str("123456789012345678901234567890").unwrap();
         for sub in [
             json!(""),
+            json!(" \t"),
             json!(null),
             json!(7.5),
+            json!(1e16),
             json!(["ada"]),
             json!({}),
             long,
@@ -410,6 +429,7 @@ mod tests {
             json!({"typ": "Bearer", "token_type": "Bearer", "drn": "DS", "tty": "at"}),
             json!({"token_use": "access", "nonce": "n"}),
             json!({"at_hash": null, "c_hash": null, "cnf": null}),
+            json!({"cnf": {}}),
         ] {
             assert_eq!(check(value.clone()), Ok(()), "{value}");
         }
@@ -450,8 +470,13 @@ mod tests {
     }
 
     #[test]
-    fn a_critical_header_is_refused_whatever_it_holds() {
-        for crit in [json!(["b64"]), json!([]), json!(null), json!("x")] {
+    fn a_critical_header_is_refused_unless_it_asks_for_nothing() {
+        for crit in [json!([]), json!(null)] {
+            let header: Header =
+                serde_json::from_value(json!({"alg": "RS256", "crit": crit})).unwrap();
+            assert_eq!(header.check(), Ok(()), "{crit}");
+        }
+        for crit in [json!(["b64"]), json!([null]), json!("x"), json!({})] {
             let header: Header =
                 serde_json::from_value(json!({"alg": "RS256", "crit": crit})).unwrap();
             assert_eq!(header.check(), Err(InvalidReason::Critical), "{crit}");
@@ -489,10 +514,11 @@ mod tests {
         let audiences = |value: Value| Claims::of(json!({"aud": value})).audiences();
         assert_eq!(audiences(json!("a")).unwrap(), ["a"]);
         assert_eq!(audiences(json!(["a", "b"])).unwrap(), ["a", "b"]);
+        assert_eq!(audiences(json!(["a", null, 1])).unwrap(), ["a"]);
         for none in [json!(null), json!([])] {
             assert!(audiences(none).unwrap().is_empty());
         }
-        for odd in [json!(["a", 1]), json!({"a": 1}), json!(7)] {
+        for odd in [json!([null, 1]), json!({"a": 1}), json!(7)] {
             assert_eq!(
                 audiences(odd.clone()),
                 Err(ForbiddenReason::Claim("aud")),

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 /// An empty value, the placeholder `default` and a choice of several name none.
 pub(crate) fn named(claims: &Map<String, Value>, path: &str) -> Option<String> {
     let name = name_of(locate(claims, path)?)?;
-    Some(name).filter(|name| !name.is_empty() && name != "default")
+    Some(name).filter(|name| !name.trim().is_empty() && name != "default")
 }
 
 fn locate<'c>(claims: &'c Map<String, Value>, path: &str) -> Option<&'c Value> {
@@ -33,14 +33,16 @@ fn inside(value: &Value) -> Option<&Map<String, Value>> {
     }
 }
 
-/// A text or a whole number; a list of one; an object by its `id` (Clerk), or with one member that
+/// A text or a whole number; a list that names one, however often; an object by its `id` (Clerk), or with one member that
 /// is an object, whose `id` counts if it has one, else the member's name (Keycloak).
 fn name_of(value: &Value) -> Option<String> {
     match value {
-        Value::Array(list) => match list.as_slice() {
-            [one] => name_of(one),
-            _ => None,
-        },
+        Value::Array(list) => {
+            let mut names = list.iter().filter(|one| !one.is_null()).map(name_of);
+            let first = names.next()??;
+            let same = names.all(|name| name.as_deref() == Some(&*first));
+            same.then_some(first)
+        }
         Value::Object(map) => match map.get("id").and_then(word) {
             Some(id) => Some(id),
             None if map.len() == 1 => {
@@ -61,8 +63,14 @@ fn name_of(value: &Value) -> Option<String> {
 pub(crate) fn word(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
-        // Not a float: it is no longer what the issuer wrote.
-        Value::Number(number) if !number.is_f64() => Some(number.to_string()),
+        Value::Number(number) => match number.as_f64().filter(|_| number.is_f64()) {
+            None => Some(number.to_string()),
+            // Beyond this a float is no longer what the issuer wrote.
+            Some(float) if float.fract() == 0.0 && float.abs() < 1e15 => {
+                Some(format!("{float:.0}"))
+            }
+            Some(_) => None,
+        },
         _ => None,
     }
 }
@@ -78,7 +86,9 @@ mod tests {
         for (claims, path, expected) in [
             (json!({"org_id": "a"}), "org_id", Some("a")),
             (json!({"org_id": 7}), "org_id", Some("7")),
+            (json!({"org_id": 7.0}), "org_id", Some("7")),
             (json!({"org_id": 7.5}), "org_id", None),
+            (json!({"org_id": "  "}), "org_id", None),
             (json!({"org_id": ""}), "org_id", None),
             (json!({"org_id": "default"}), "org_id", None),
             (json!({"org_id": null}), "org_id", None),
@@ -87,6 +97,14 @@ mod tests {
             // Wrapped, but not ambiguous.
             (json!({"o": ["acme"]}), "o", Some("acme")),
             (json!({"o": ["acme", "other"]}), "o", None),
+            (json!({"o": ["acme", null, "acme"]}), "o", Some("acme")),
+            (json!({"o": ["acme", {}]}), "o", None),
+            (json!({"o": [null]}), "o", None),
+            (
+                json!({"o": [{"id": "a", "rol": 1}, {"id": "a", "rol": 2}]}),
+                "o",
+                Some("a"),
+            ),
             (json!({"o": []}), "o", None),
             (json!({"o": {"acme": {}}}), "o", Some("acme")),
             (json!({"o": {"acme": {"id": "42"}}}), "o", Some("42")),

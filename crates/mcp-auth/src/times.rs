@@ -30,12 +30,12 @@ pub(crate) struct Limits {
 
 impl Times {
     /// Reads them. The standard gives `iat` no power to refuse (RFC 7519 section 4.1.6): one that
-    /// makes no sense counts as absent.
+    /// makes no sense counts as absent, and so does zero, which is written for "unknown".
     pub(crate) fn of(claims: &Claims) -> Result<Self, ForbiddenReason> {
         Ok(Self {
             expires_at: date(claims, "exp")?.ok_or(ForbiddenReason::Claim("exp"))?,
             not_before: date(claims, "nbf")?,
-            issued_at: date(claims, "iat").unwrap_or_default(),
+            issued_at: date(claims, "iat").unwrap_or_default().filter(|at| *at > 0),
         })
     }
 
@@ -150,6 +150,7 @@ mod tests {
                 Ok(()),
             ),
             (json!({"exp": 9000, "iat": -1}), 1000, Ok(())),
+            (json!({"exp": 99_000, "iat": 0}), 50_000, Ok(())),
             (json!({"exp": 9000, "iat": "yesterday"}), 1000, Ok(())),
             (json!({"exp": 99_000, "iat": 1000}), 11_089, Ok(())),
             (

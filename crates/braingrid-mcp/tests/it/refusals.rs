@@ -98,10 +98,6 @@ fn bad_tokens(world: &World) -> Vec<(&'static str, String)> {
             good().header("crit", json!(["exp"])).mint(),
         ),
         (
-            "empty critical header",
-            good().header("crit", json!([])).mint(),
-        ),
-        (
             "critical header of another type",
             good().header("crit", "exp").mint(),
         ),
@@ -118,7 +114,6 @@ fn bad_tokens(world: &World) -> Vec<(&'static str, String)> {
             "an identity assertion",
             good().header("typ", "oauth-id-jag+jwt").mint(),
         ),
-        ("an empty type", good().header("typ", "").mint()),
         // Keys that the token brings along.
         ("its own key", {
             let key = foreign();
@@ -144,7 +139,6 @@ fn bad_tokens(world: &World) -> Vec<(&'static str, String)> {
                 .header("kid", known_kid.clone())
                 .mint()
         }),
-        ("kid of the wrong type", good().header("kid", 7).mint()),
         // Signatures.
         ("a changed signature", good().tampered().mint()),
         (
@@ -284,6 +278,22 @@ async fn strange_but_good_tokens_are_served() {
         ("plain type", good().header("typ", "JWT")),
         ("no type", good().without_header("typ")),
         ("no kid", good().without_header("kid")),
+        ("a kid that names nothing", good().header("kid", json!([7]))),
+        ("empty type", good().header("typ", "")),
+        ("type of any JWS", good().header("typ", "JOSE")),
+        ("type of the scheme", good().header("typ", "Bearer")),
+        ("nothing critical", good().header("crit", json!([]))),
+        (
+            "audience among what is none",
+            good().claim("aud", json!([resource, null, 7])),
+        ),
+        ("subject is a whole float", good().claim("sub", 7.0)),
+        (
+            "an organization that is named twice",
+            good().claim("org_id", json!(["org_ada", "org_ada", null])),
+        ),
+        ("bound to no key", good().claim("cnf", json!({}))),
+        ("issued at zero", good().claim("iat", 0)),
         ("subject is a number", good().claim("sub", 7)),
         ("organization is a number", good().claim("org_id", 7)),
         (
@@ -526,6 +536,7 @@ async fn what_no_login_changes_is_403_with_a_sentence_for_the_administrator() {
         ),
         ("no subject", good().without("sub"), "(sub)"),
         ("empty subject", good().claim("sub", ""), "(sub)"),
+        ("blank subject", good().claim("sub", " "), "(sub)"),
         ("subject is null", good().claim("sub", json!(null)), "(sub)"),
         (
             "subject is a list",
@@ -577,8 +588,8 @@ async fn what_no_login_changes_is_403_with_a_sentence_for_the_administrator() {
         ),
         ("audience is a number", good().claim("aud", 7), "claim aud"),
         (
-            "audience list with a number",
-            good().claim("aud", json!([world.resource(), 7])),
+            "audience list of numbers",
+            good().claim("aud", json!([7])),
             "claim aud",
         ),
     ] {

@@ -121,6 +121,11 @@ impl<'a> RequestPreview<'a> {
         Self::parse(body).ok()
     }
 
+    /// Whether nobody waits for an answer to it.
+    pub(crate) fn is_notification(&self) -> bool {
+        self.id.is_none() && !self.method.is_empty()
+    }
+
     /// Reads what the gate needs to know; who answers decodes the rest.
     pub(crate) fn parse(body: &'a [u8]) -> Result<Self, PreviewError> {
         match body.iter().find(|byte| !byte.is_ascii_whitespace()) {

@@ -31,12 +31,33 @@ struct ErrorObject {
 
 const PARSE_ERROR: i32 = -32700;
 const INVALID_REQUEST: i32 = -32600;
+const METHOD_NOT_FOUND: i32 = -32601;
 const INVALID_PARAMS: i32 = -32602;
 const INTERNAL_ERROR: i32 = -32603;
 /// SEP-2243.
 const HEADER_MISMATCH: i32 = -32020;
 /// Of those that a server may give a meaning.
 const BUSY: i32 = -32000;
+
+const NO_FIT: &str = "the message does not fit its method";
+const NO_METHOD: &str = "this method does not exist on this server";
+
+/// The requests of MCP, for those whose params nobody can read: of another method, it is the method
+/// that is wrong. The handler, which answers all others, never sees these.
+const METHODS: [&str; 12] = [
+    "initialize",
+    "ping",
+    "server/discover",
+    "tools/list",
+    "tools/call",
+    "resources/list",
+    "resources/templates/list",
+    "resources/read",
+    "prompts/list",
+    "prompts/get",
+    "completion/complete",
+    "logging/setLevel",
+];
 
 fn error(
     status: StatusCode,
@@ -176,15 +197,18 @@ pub(crate) fn mend(
     let bad_request = StatusCode::BAD_REQUEST;
     let (status, code, message) = match status {
         // The Content-Type was checked before: this is a message that does not decode.
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => (
-            bad_request,
-            if preview.strange == Some(Strange::Params) {
-                INVALID_PARAMS
+        // To a notification no answer is owed, whatever is in it (JSON-RPC 2.0, section 4.1).
+        StatusCode::UNSUPPORTED_MEDIA_TYPE if preview.is_notification() => {
+            return body::empty(StatusCode::ACCEPTED);
+        }
+        StatusCode::UNSUPPORTED_MEDIA_TYPE if preview.strange == Some(Strange::Params) => {
+            if METHODS.contains(&&*preview.method) {
+                (bad_request, INVALID_PARAMS, NO_FIT)
             } else {
-                INVALID_REQUEST
-            },
-            "the message does not fit its method",
-        ),
+                (bad_request, METHOD_NOT_FOUND, NO_METHOD)
+            }
+        }
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => (bad_request, INVALID_REQUEST, NO_FIT),
         StatusCode::BAD_REQUEST => (
             status,
             INVALID_REQUEST,

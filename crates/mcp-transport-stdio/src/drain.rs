@@ -18,6 +18,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::misfit::Misfit;
+
 /// After the end of the input: longer than the longest call, which has a limit of its own.
 const AFTER_END: Duration = Duration::from_mins(6);
 
@@ -30,11 +32,14 @@ const LAST_WORDS: Duration = Duration::from_millis(100);
 const UNFINISHED: &str = "outcome unknown: this server stopped before the call was finished; check \
     what it did before you repeat it";
 
+const NO_REQUEST: &str = "this is no JSON-RPC 2.0 request: it needs \"jsonrpc\": \"2.0\" and a method, \
+    which is a text";
+
 /// Wraps a transport.
 pub(crate) struct Draining<T> {
     inner: T,
     /// What was taken out of the input of `inner`, to be received in its place.
-    misfits: UnboundedReceiver<RxJsonRpcMessage<RoleServer>>,
+    misfits: UnboundedReceiver<Misfit>,
     stopping: watch::Receiver<bool>,
     /// Requests without an answer yet.
     open: watch::Sender<HashSet<RequestId>>,
@@ -54,7 +59,7 @@ impl<T: Transport<RoleServer>> Draining<T> {
     /// Ends with `inner`, or when `stopping` becomes true.
     pub(crate) fn new(
         inner: T,
-        misfits: UnboundedReceiver<RxJsonRpcMessage<RoleServer>>,
+        misfits: UnboundedReceiver<Misfit>,
         stopping: watch::Receiver<bool>,
     ) -> Self {
         let (open, _) = watch::channel(HashSet::new());
@@ -69,12 +74,26 @@ impl<T: Transport<RoleServer>> Draining<T> {
 
     /// The next message, or `None` at the end of the input or at a stop signal. Cancel safe.
     async fn next(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
-        tokio::select! {
-            biased;
-            () = stop(&mut self.stopping) => None,
-            Some(misfit) = self.misfits.recv() => Some(misfit),
-            message = self.inner.receive() => message,
+        loop {
+            tokio::select! {
+                biased;
+                () = stop(&mut self.stopping) => return None,
+                Some(misfit) = self.misfits.recv() => match misfit {
+                    Misfit::Request(request) => return Some(*request),
+                    Misfit::Invalid(id) => self.refuse(id),
+                },
+                message = self.inner.receive() => return message,
+            }
         }
+    }
+
+    /// Refuses what is no request. Not waited for: whoever receives may be dropped while it waits.
+    fn refuse(&mut self, id: RequestId) {
+        self.open.send_modify(|open| _ = open.insert(id.clone()));
+        let error = ErrorData::invalid_request(NO_REQUEST, None);
+        let sent = self.send(ServerJsonRpcMessage::error(error, Some(id)));
+        // A client that cannot be written to is noticed by those who read.
+        tokio::spawn(async move { _ = sent.await });
     }
 
     /// Keeps the books on requests. Returns whether the message is to be passed on.

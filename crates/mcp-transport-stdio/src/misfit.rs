@@ -1,11 +1,11 @@
-//! Requests with params that no method has.
+//! Messages that the SDK cannot read, and would answer without their id, or where no answer is owed.
 //!
-//! The SDK cannot read them, and would answer without the id of the request, or as if nothing had been
-//! asked for. So they are taken out of the input, and put to the handler as what they are: requests of
-//! their method without params that it could read.
+//! They are taken out of the input. Requests with params that no method has are put to the handler as
+//! what they are: requests of their method without params that it could read. What is no request, but
+//! has an id, is refused under it. Notifications get no answer, whatever is in them (JSON-RPC 2.0,
+//! section 4.1).
 
 use std::{
-    borrow::Cow,
     io,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -18,7 +18,7 @@ use rmcp::{
     },
     service::RxJsonRpcMessage,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use tokio::{
     io::{AsyncBufRead as _, AsyncRead, BufReader, ReadBuf},
@@ -28,11 +28,29 @@ use tokio::{
 /// Longer lines are handed on as they are, in bytes.
 const LONGEST: usize = 1024 * 1024;
 
+/// What was taken out of the input, and is owed an answer.
+#[derive(Debug)]
+pub(crate) enum Misfit {
+    /// For the handler, which knows its method.
+    Request(Box<RxJsonRpcMessage<RoleServer>>),
+    /// No request: to be refused under this id.
+    Invalid(RequestId),
+}
+
+/// Where a line goes.
+#[derive(Debug)]
+enum Way {
+    Through,
+    Out(Misfit),
+    /// Nobody is owed an answer.
+    Nowhere,
+}
+
 /// An input without its misfits, which go another way. After each of them it waits until it is read
 /// again, so that they keep their place among the messages.
 pub(crate) struct Sifted<R> {
     input: BufReader<R>,
-    misfits: UnboundedSender<RxJsonRpcMessage<RoleServer>>,
+    misfits: UnboundedSender<Misfit>,
     /// A line, or a piece of a long one.
     line: Vec<u8>,
     /// Bytes of it that were handed on.
@@ -44,7 +62,7 @@ pub(crate) struct Sifted<R> {
 }
 
 impl<R: AsyncRead> Sifted<R> {
-    pub(crate) fn new(input: R, misfits: UnboundedSender<RxJsonRpcMessage<RoleServer>>) -> Self {
+    pub(crate) fn new(input: R, misfits: UnboundedSender<Misfit>) -> Self {
         Self {
             input: BufReader::new(input),
             misfits,
@@ -89,16 +107,22 @@ impl<R: AsyncRead + Unpin> AsyncRead for Sifted<R> {
             let taken = taken.len();
             Pin::new(&mut this.input).consume(taken);
             if end.is_some() {
-                let misfit = (!this.is_tail).then(|| misfit(&this.line)).flatten();
-                this.is_tail = false;
-                if let Some(misfit) = misfit
-                    && this.misfits.send(misfit).is_ok()
-                {
-                    this.line.clear();
-                    // Whoever receives it is the one who reads.
-                    return Poll::Pending;
+                let is_tail = std::mem::take(&mut this.is_tail);
+                match if is_tail {
+                    Way::Through
+                } else {
+                    way(&this.line)
+                } {
+                    Way::Through => this.is_ready = true,
+                    Way::Nowhere => this.line.clear(),
+                    Way::Out(misfit) => {
+                        this.line.clear();
+                        if this.misfits.send(misfit).is_ok() {
+                            // Whoever receives it is the one who reads.
+                            return Poll::Pending;
+                        }
+                    }
                 }
-                this.is_ready = true;
             } else if this.line.len() > LONGEST {
                 (this.is_ready, this.is_tail) = (true, true);
             }
@@ -106,15 +130,26 @@ impl<R: AsyncRead + Unpin> AsyncRead for Sifted<R> {
     }
 }
 
+/// Raw, so that one strange member does not hide the others.
 #[derive(Deserialize)]
-struct Request<'a> {
-    #[serde(borrow)]
-    jsonrpc: Cow<'a, str>,
-    id: RequestId,
-    #[serde(borrow)]
-    method: Cow<'a, str>,
-    #[serde(borrow)]
-    params: &'a RawValue,
+struct Message<'a> {
+    #[serde(borrow, default)]
+    jsonrpc: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    method: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    params: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    result: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    error: Option<&'a RawValue>,
+}
+
+/// Tells what is absent from what is there and null.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 /// Of params that are an object, what the SDK needs to be of a kind.
@@ -126,31 +161,59 @@ struct Params<'a> {
     cursor: Option<&'a RawValue>,
 }
 
-/// The request that this line is, if its params fit no method.
-fn misfit(line: &[u8]) -> Option<RxJsonRpcMessage<RoleServer>> {
+fn way(line: &[u8]) -> Way {
     let line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
-    let request: Request<'_> = serde_json::from_slice(line).ok()?;
+    // An array is no message, though it could be read as one.
+    let is_object = line.trim_ascii_start().starts_with(b"{");
+    let message = is_object.then(|| serde_json::from_slice::<Message<'_>>(line));
+    let Some(Ok(message)) = message else {
+        return Way::Through;
+    };
+    let is_response = message.result.is_some() || message.error.is_some();
+    let text = |value: Option<&RawValue>| {
+        serde_json::from_str::<String>(value.map_or("null", RawValue::get)).ok()
+    };
+    let is_current = text(message.jsonrpc).is_some_and(|version| version == "2.0");
+    let method = text(message.method).filter(|_| is_current);
+    let id = message.id.map(|id| serde_json::from_str(id.get()).ok());
+    match (id, method) {
+        (Some(Some(id)), Some(method)) => request(id, method, message.params),
+        (Some(Some(id)), None) if !is_response => Way::Out(Misfit::Invalid(id)),
+        (None, Some(_)) if !is_read(line) => Way::Nowhere,
+        _ => Way::Through,
+    }
+}
+
+/// Whether the SDK can read it.
+fn is_read(line: &[u8]) -> bool {
+    serde_json::from_slice::<RxJsonRpcMessage<RoleServer>>(line).is_ok()
+}
+
+/// Out with a request whose params fit no method.
+fn request(id: RequestId, method: String, params: Option<&RawValue>) -> Way {
     let mut meta = None;
-    match request.params.get() {
-        _ if request.jsonrpc != "2.0" => return None,
-        "null" => return None,
-        object if object.starts_with('{') => {
-            let params: Params<'_> = serde_json::from_str(object).ok()?;
+    match params.map(RawValue::get) {
+        None | Some("null") => return Way::Through,
+        Some(object) if object.starts_with('{') => {
+            let Ok(params) = serde_json::from_str::<Params<'_>>(object) else {
+                return Way::Through;
+            };
             let is = |value: Option<&RawValue>, begin| {
                 value.is_none_or(|value| value.get().starts_with(begin))
             };
-            let is_list = request.method.ends_with("/list");
+            let is_list = method.ends_with("/list");
             if is(params.meta, '{') && (!is_list || is(params.cursor, '"')) {
-                return None;
+                return Way::Through;
             }
             meta = params.meta;
         }
-        _ => {}
+        Some(_) => {}
     }
-    let mut unread = ClientRequest::CustomRequest(CustomRequest::new(request.method, None));
+    let mut unread = ClientRequest::CustomRequest(CustomRequest::new(method, None));
     let meta = meta.and_then(|meta| serde_json::from_str::<RequestMetaObject>(meta.get()).ok());
     *unread.get_meta_mut() = meta.unwrap_or_default();
-    Some(JsonRpcMessage::request(unread, request.id))
+    let request = JsonRpcMessage::request(unread, id);
+    Way::Out(Misfit::Request(Box::new(request)))
 }
 
 #[cfg(test)]
@@ -161,6 +224,10 @@ mod tests {
 
     fn line(method: &str, params: &str) -> String {
         format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#)
+    }
+
+    fn is_request(line: &str) -> bool {
+        matches!(way(line.as_bytes()), Way::Out(Misfit::Request(_)))
     }
 
     #[test]
@@ -179,23 +246,60 @@ mod tests {
             (r#"{"cursor":7}"#, true, false),
             (r#"{"cursor":7,"_meta":{"x":1}}"#, true, false),
         ] {
-            let is_misfit = |method| misfit(line(method, params).as_bytes()).is_some();
+            let is_misfit = |method| is_request(&line(method, params));
             assert_eq!(is_misfit("tools/list"), list, "{params}");
             assert_eq!(is_misfit("tools/call"), call, "{params}");
         }
+        let marked = format!("\u{feff}{}\r\n", line("x", "[]"));
+        assert!(is_request(&marked), "as Windows writes it");
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused_under_its_id() {
+        for (line, id) in [
+            (r#"{"jsonrpc":"1.0","id":7,"method":"ping"}"#, "7"),
+            (r#"{"jsonrpc":2.0,"id":7,"method":"ping"}"#, "7"),
+            (r#"{"id":"7","method":"ping"}"#, r#""7""#),
+            (r#"{"jsonrpc":"2.0","id":7,"method":7}"#, "7"),
+            (r#"{"jsonrpc":"2.0","id":7,"method":null}"#, "7"),
+            (r#"{"jsonrpc":"2.0","id":7,"params":[]}"#, "7"),
+        ] {
+            let Way::Out(Misfit::Invalid(refused)) = way(line.as_bytes()) else {
+                panic!("{line}");
+            };
+            assert_eq!(serde_json::to_string(&refused).unwrap(), id, "{line}");
+        }
         for other in [
-            r#"{"jsonrpc":"2.0","method":"x","params":[]}"#,
             r#"{"jsonrpc":"2.0","id":1.5,"method":"x","params":[]}"#,
-            r#"{"jsonrpc":"1.0","id":1,"method":"x","params":[]}"#,
+            r#"{"jsonrpc":"2.0","id":null,"method":"x","params":[]}"#,
+            r#"{"jsonrpc":"2.0","id":1,"result":7}"#,
+            r#"{"jsonrpc":"2.0","id":1,"error":{}}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"x"}"#,
+            r#"["2.0",1,"x",[]]"#,
             "[]",
             "x",
             "",
         ] {
-            assert!(misfit(other.as_bytes()).is_none(), "{other}");
+            assert!(matches!(way(other.as_bytes()), Way::Through), "{other}");
         }
-        let marked = format!("\u{feff}{}\r\n", line("x", "[]"));
-        assert!(misfit(marked.as_bytes()).is_some(), "as Windows writes it");
+    }
+
+    #[test]
+    fn a_notification_that_nobody_can_read_goes_nowhere() {
+        for method in [
+            "notifications/cancelled",
+            "notifications/progress",
+            "ping",
+            "tools/list",
+        ] {
+            for params in ["[]", "7", r#""x""#, "true"] {
+                let line = format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{params}}}"#);
+                assert!(matches!(way(line.as_bytes()), Way::Nowhere), "{line}");
+            }
+        }
+        let read =
+            r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#;
+        assert!(matches!(way(read.as_bytes()), Way::Through));
     }
 
     #[tokio::test]
@@ -225,7 +329,10 @@ mod tests {
             }
         };
         assert_eq!(through, format!("{}\n", line("a", "{}")).as_bytes());
-        assert!(matches!(misfit, JsonRpcMessage::Request(it) if it.request.method() == "b"));
+        let Misfit::Request(misfit) = misfit else {
+            panic!("{misfit:?}");
+        };
+        assert!(matches!(*misfit, JsonRpcMessage::Request(it) if it.request.method() == "b"));
         through.clear();
         sifted.read_to_end(&mut through).await.unwrap();
         assert_eq!(through, format!("{}\n", line("c", "{}")).as_bytes());

@@ -244,6 +244,28 @@ fn wrong_params() -> Vec<(&'static str, Option<Value>)> {
     wrong
 }
 
+/// The same, of whom nobody waits for an answer. A notification that is no misfit may open something.
+fn odd_notifications() -> Vec<String> {
+    let own = [
+        "no/such",
+        "notifications/cancelled",
+        "notifications/progress",
+    ];
+    let own = own.into_iter().flat_map(|method| {
+        let params = [json!([]), json!("x"), json!(7), Value::Null];
+        params.map(|params| (method, Some(params)))
+    });
+    let all = wrong_params().into_iter().chain(own);
+    all.map(|(method, params)| {
+        let mut notification = json!({"jsonrpc": "2.0", "method": method});
+        if let Some(params) = params {
+            notification["params"] = params;
+        }
+        notification.to_string()
+    })
+    .collect()
+}
+
 fn message(id: &Value, method: &str, params: Option<&Value>) -> String {
     let mut message = json!({"jsonrpc": "2.0", "id": id, "method": method});
     if let Some(params) = params {
@@ -293,6 +315,9 @@ async fn wrong_params_are_not_an_unknown_method() {
         for (body, code) in [
             (message(&json!(1), "no/such", None), -32601),
             (message(&json!(1), "tools/calls", Some(&json!({}))), -32601),
+            (message(&json!(1), "no/such", Some(&json!([]))), -32601),
+            (message(&json!(1), "no/such", Some(&json!("x"))), -32601),
+            (message(&json!(1), "ping", Some(&json!([]))), -32602),
             (
                 json!({"jsonrpc": "1.0", "id": 1, "method": "ping"}).to_string(),
                 -32600,
@@ -379,6 +404,63 @@ async fn wrong_params_are_not_an_unknown_method_over_stdio() {
         answers.all(|line| line.text.contains(r#""id":"#)),
         "{output:?}"
     );
+    assert!(stdio.close(LIMIT).await.unwrap().success());
+}
+
+#[tokio::test]
+async fn a_notification_gets_no_answer_whatever_is_in_it() {
+    let world = World::small().await;
+    let server = world.warm_server().await;
+    let token = world.token("user_ada", "org_ada");
+    let command = world.stdio_command().env("BRAINGRID_API_TOKEN", &token);
+    let mut stdio = RawStdio::start(&command).unwrap();
+    stdio.initialize().await.unwrap();
+    for notification in odd_notifications() {
+        let answer = post(&server, &token, "2025-11-25", notification.clone()).await;
+        assert_eq!(answer.status, 202, "{notification}: {}", answer.body);
+        assert_eq!(answer.body, "", "{notification}");
+        stdio.send_line(&notification).await.unwrap();
+    }
+    // What would have been answered was, before this.
+    stdio
+        .send_line(&message(&json!(7), "ping", None))
+        .await
+        .unwrap();
+    stdio.answer(7, LIMIT).await.unwrap();
+    let output = stdio.output().entries();
+    let mut answers = output.iter().filter(|line| line.source == Source::Stdout);
+    assert!(
+        answers.all(|line| line.text.contains(r#""id":"#)),
+        "{output:?}"
+    );
+    assert!(stdio.close(LIMIT).await.unwrap().success());
+}
+
+#[tokio::test]
+async fn what_is_no_request_is_refused_under_its_id_over_stdio() {
+    let world = World::small().await;
+    let command = world.stdio_command();
+    let command = command.env("BRAINGRID_API_TOKEN", world.token("user_ada", "org_ada"));
+    let mut stdio = RawStdio::start(&command).unwrap();
+    let odd = [
+        json!({"jsonrpc": "1.0", "method": "ping"}),
+        json!({"jsonrpc": 2.0, "method": "ping"}),
+        json!({"method": "ping"}),
+        json!({"jsonrpc": "2.0", "method": 7}),
+        json!({"jsonrpc": "2.0"}),
+    ];
+    // Before the handshake, and after it.
+    for first in [100, 200] {
+        for (id, mut line) in (first..).zip(odd.clone()) {
+            line["id"] = json!(id);
+            stdio.send_line(&line.to_string()).await.unwrap();
+            let answer = stdio.answer(id, LIMIT).await.unwrap();
+            assert_eq!(answer["error"]["code"], -32600, "{line}: {answer}");
+        }
+        if first == 100 {
+            stdio.initialize().await.unwrap();
+        }
+    }
     assert!(stdio.close(LIMIT).await.unwrap().success());
 }
 

@@ -41,5 +41,5 @@ pub use ids::{InvalidId, OrganizationId, ProjectRef, RequirementRef, TaskRef};
 pub use revisions::protocol_revisions;
 pub use tools::{
     AuditedCall, Auditor, CallAudit, FinishedOperation, OperationObserver, ScopePolicy,
-    ToolOptions, ToolSet, canonical_name,
+    ToolOptions, ToolSet, canonical_name, initialize,
 };

@@ -11,10 +11,12 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use mcp_core::initialize;
 use rmcp::{
     RoleServer,
     model::{
-        ClientRequest, CustomRequest, GetMeta as _, JsonRpcMessage, RequestId, RequestMetaObject,
+        ClientRequest, CustomRequest, GetMeta as _, InitializeRequest, JsonRpcMessage, RequestId,
+        RequestMetaObject,
     },
     service::RxJsonRpcMessage,
 };
@@ -177,6 +179,9 @@ fn way(line: &[u8]) -> Way {
     let method = text(message.method).filter(|_| is_current);
     let id = message.id.map(|id| serde_json::from_str(id.get()).ok());
     match (id, method) {
+        (Some(Some(id)), Some(method)) if method == "initialize" && !is_handshake(line) => {
+            handshake(id, method, message.params)
+        }
         (Some(Some(id)), Some(method)) => request(id, method, message.params),
         (Some(Some(id)), None) if !is_response => Way::Out(Misfit::Invalid(id)),
         (None, Some(_)) if !is_read(line) => Way::Nowhere,
@@ -187,6 +192,26 @@ fn way(line: &[u8]) -> Way {
 /// Whether the SDK can read it.
 fn is_read(line: &[u8]) -> bool {
     serde_json::from_slice::<RxJsonRpcMessage<RoleServer>>(line).is_ok()
+}
+
+/// Whether the SDK sees that a connection is opened.
+fn is_handshake(line: &[u8]) -> bool {
+    let message = serde_json::from_slice::<RxJsonRpcMessage<RoleServer>>(line);
+    let Ok(JsonRpcMessage::Request(message)) = message else {
+        return false;
+    };
+    matches!(message.request, ClientRequest::InitializeRequest(_))
+}
+
+/// The handshake without what cannot be read of it and is not needed.
+fn handshake(id: RequestId, method: String, params: Option<&RawValue>) -> Way {
+    let value = params.and_then(|params| serde_json::from_str(params.get()).ok());
+    let Ok(read) = initialize(value.as_ref()) else {
+        return request(id, method, params);
+    };
+    let opened = ClientRequest::InitializeRequest(InitializeRequest::new(read));
+    let opened = JsonRpcMessage::request(opened, id);
+    Way::Out(Misfit::Request(Box::new(opened)))
 }
 
 /// Out with a request whose params fit no method.

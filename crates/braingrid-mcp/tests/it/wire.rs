@@ -408,6 +408,55 @@ async fn wrong_params_are_not_an_unknown_method_over_stdio() {
 }
 
 #[tokio::test]
+async fn what_a_client_says_besides_does_not_stop_it() {
+    let world = World::small().await;
+    let server = world.warm_server().await;
+    let token = world.token("user_ada", "org_ada");
+    let call = json!({"name": "list_projects", "arguments": "{}"});
+    let call = message(&json!(2), "tools/call", Some(&call));
+    for (capabilities, client) in [
+        (
+            json!({"roots": 7, "sampling": []}),
+            json!({"name": "x", "version": "1"}),
+        ),
+        (json!(null), json!(null)),
+        (
+            json!({}),
+            json!({"name": "x", "version": 1, "icons": 7, "extra": null}),
+        ),
+    ] {
+        let params = json!({"protocolVersion": "2025-06-18", "capabilities": capabilities,
+            "clientInfo": client});
+        let hello = message(&json!(1), "initialize", Some(&params));
+        let answer = post(&server, &token, "2025-06-18", hello.clone()).await;
+        let agreed = answer.json.unwrap();
+        assert_eq!(
+            agreed["result"]["protocolVersion"], "2025-06-18",
+            "{hello}: {agreed}"
+        );
+        let called = post(&server, &token, "2025-06-18", call.clone()).await;
+        assert!(called.json.unwrap()["result"]["content"].is_array());
+        let command = world.stdio_command().env("BRAINGRID_API_TOKEN", &token);
+        let mut stdio = RawStdio::start(&command).unwrap();
+        stdio.send_line(&hello).await.unwrap();
+        let agreed = stdio.answer(1, LIMIT).await.unwrap();
+        assert_eq!(
+            agreed["result"]["protocolVersion"], "2025-06-18",
+            "{hello}: {agreed}"
+        );
+        let opened = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+        stdio.send_line(opened).await.unwrap();
+        stdio.send_line(&call).await.unwrap();
+        let called = stdio.answer(2, LIMIT).await.unwrap();
+        assert!(called["result"]["content"].is_array(), "{called}");
+        assert!(stdio.close(LIMIT).await.unwrap().success());
+    }
+    let hello = message(&json!(1), "initialize", Some(&json!({"capabilities": {}})));
+    let answer = post(&server, &token, "2025-06-18", hello).await;
+    assert!(answer.body.contains("protocolVersion"), "{}", answer.body);
+}
+
+#[tokio::test]
 async fn a_notification_gets_no_answer_whatever_is_in_it() {
     let world = World::small().await;
     let server = world.warm_server().await;

@@ -15,7 +15,9 @@ use rmcp::{
     service::{NotificationContext, RequestContext},
 };
 
-use super::{Entry, ToolOptions, ToolSet, canonical_name, observe::Operation, run::ToolError};
+use super::{
+    Entry, ToolOptions, ToolSet, canonical_name, lenient, observe::Operation, run::ToolError,
+};
 use crate::{Caller, spans::Failed};
 
 /// How long clients may keep what is the same for everybody until the next deployment.
@@ -239,7 +241,22 @@ impl ServerHandler for ToolSet {
         let Some(method) = method else {
             return Err(no_such_method());
         };
-        let error = ErrorData::invalid_params(format!("wrong params for {method}"), None);
+        let mut text = format!("wrong params for {method}");
+        if method == "initialize" {
+            match lenient::initialize(request.params.as_ref()) {
+                Ok(params) => return custom(&self.initialize(params, context).await?),
+                Err(missing) => text = format!("{text}: {missing}"),
+            }
+        }
+        if method == "tools/call"
+            && let Some(params) = lenient::call(&request)
+        {
+            let CallToolResponse::Complete(result) = self.call_tool(params, context).await? else {
+                return Err(ErrorData::internal_error("the call asks back", None));
+            };
+            return custom(&result);
+        }
+        let error = ErrorData::invalid_params(text, None);
         let operation = self.operation(method, None, &context);
         operation.end("invalid_params", Failed::Protocol(&error));
         Err(error)
@@ -370,6 +387,13 @@ fn outcome_of<T>(answer: &Result<T, ErrorData>) -> &'static str {
         Err(error) if error.code == ErrorCode::UNSUPPORTED_PROTOCOL_VERSION => "invalid_params",
         Err(_) => "internal_error",
     }
+}
+
+/// An answer as that of a request which the SDK does not know.
+fn custom(answer: &impl serde::Serialize) -> Result<CustomResult, ErrorData> {
+    let value = serde_json::to_value(answer);
+    let value = value.map_err(|_| ErrorData::internal_error("the answer cannot be written", None));
+    value.map(CustomResult::new)
 }
 
 fn no_such_method() -> ErrorData {

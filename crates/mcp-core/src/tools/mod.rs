@@ -11,6 +11,7 @@ mod audit;
 mod definition;
 mod guesses;
 mod handler;
+mod lenient;
 mod names;
 mod observe;
 mod options;
@@ -38,6 +39,7 @@ use rmcp::{
 
 pub use self::{
     audit::{AuditedCall, Auditor, CallAudit},
+    lenient::initialize,
     names::canonical_name,
     observe::{FinishedOperation, OperationObserver},
     options::ToolOptions,

@@ -17,11 +17,11 @@ const OF_OBSERVERS: [&str; 2] = ["x-request-id", "traceparent"];
 /// Makes one line of what is said twice alike. Gives back the header of the message that has two
 /// values; `Authorization`, `Origin` and `Content-Type` that have two are refused where they are read.
 pub(crate) fn fold(headers: &mut HeaderMap) -> Option<&'static str> {
-    let says_two = |(name, value): (&HeaderName, &HeaderValue)| {
-        value.as_bytes().contains(&b',') && is_folded(name)
+    let is_odd = |(name, value): (&HeaderName, &HeaderValue)| {
+        (value.is_empty() || value.as_bytes().contains(&b',')) && is_folded(name)
     };
     // Most requests say everything once: one walk without a look-up.
-    if headers.len() == headers.keys_len() && !headers.iter().any(says_two) {
+    if headers.len() == headers.keys_len() && !headers.iter().any(is_odd) {
         return None;
     }
     for name in [AUTHORIZATION, ORIGIN, CONTENT_TYPE] {
@@ -53,14 +53,23 @@ fn fold_one(headers: &mut HeaderMap, name: &HeaderName) -> bool {
     let Some(first) = lines.next() else {
         return true;
     };
-    let is_plain = lines.next().is_none() && !first.as_bytes().contains(&b',');
-    if is_plain {
+    let of_the_message = OF_THE_MESSAGE.contains(&name.as_str());
+    let is_odd = first.as_bytes().contains(&b',') || (of_the_message && first.is_empty());
+    if lines.next().is_none() && !is_odd {
         return true;
     }
     let lines = headers.get_all(name).iter();
-    let mut values = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
-    let one = values.next().unwrap_or_default().trim_ascii();
-    if one.is_empty() || !values.all(|other| other.trim_ascii() == one) {
+    let values = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    // Empty elements of a list say nothing (RFC 9110 section 5.6.1).
+    let mut values = values
+        .map(<[u8]>::trim_ascii)
+        .filter(|value| !(of_the_message && value.is_empty()));
+    let one = values.next().unwrap_or_default();
+    if of_the_message && one.is_empty() {
+        headers.remove(name);
+        return true;
+    }
+    if one.is_empty() || !values.all(|other| other == one) {
         // One line with a comma in it may be one strange value.
         return headers.get_all(name).iter().count() == 1
             && !OF_THE_MESSAGE[..1].contains(&name.as_str());
@@ -119,6 +128,19 @@ mod tests {
                 HeaderValue::from_static(line),
             )]
         };
+        for (line, said) in [
+            ("2025-11-25,", Some("2025-11-25")),
+            (", 2025-11-25", Some("2025-11-25")),
+            ("", None),
+            (",", None),
+        ] {
+            let mut odd = HeaderMap::from_iter(version(line));
+            assert_eq!(fold(&mut odd), None, "{line}");
+            let left = odd
+                .get("mcp-protocol-version")
+                .map(|value| value.to_str().unwrap());
+            assert_eq!(left, said, "{line}");
+        }
         let mut two = HeaderMap::from_iter(version("2025-11-25, 2025-06-18"));
         assert_eq!(fold(&mut two), Some("mcp-protocol-version"));
     }

@@ -233,14 +233,14 @@ impl AddressRule {
     }
 
     /// The right-most entry that is no trusted proxy; the left-most, where all are. An entry that is
-    /// no address (`unknown`, `_hidden`, rubbish) ends the list: the proxy right of it is all that is
+    /// no address (`unknown`, `_hidden`, rubbish, nothing) ends the list: the proxy right of it is all that is
     /// known.
     fn named_client(&self, headers: &HeaderMap) -> Option<IpAddr> {
-        let old = headers.contains_key(X_FORWARDED_FOR) && !self.proxies.forwarded;
-        let (name, address): (_, fn(&str) -> Option<IpAddr>) = if old {
-            (X_FORWARDED_FOR, node)
-        } else {
+        // Never the other one: proxies leave what they do not write to whoever wants to lie.
+        let (name, address): (_, fn(&str) -> Option<IpAddr>) = if self.proxies.forwarded {
             (FORWARDED, for_node)
+        } else {
+            (X_FORWARDED_FOR, node)
         };
         let mut last = None;
         // Several lines are one list (RFC 9110 section 5.3).
@@ -330,7 +330,10 @@ mod tests {
     fn the_client_is_the_right_most_entry_that_is_no_trusted_proxy() {
         const X: &str = "x-forwarded-for";
         const F: &str = "forwarded";
-        let rule = rule(&["10.0.0.0/8", "2001:db8:1::/48", "192.0.2.1"], true);
+        let mut proxies = vec!["10.0.0.0/8", "2001:db8:1::/48", "192.0.2.1"];
+        let old = rule(&proxies, true);
+        proxies.push("forwarded");
+        let new = rule(&proxies, true);
         for (case, peer_ip, lines, client, is_one) in [
             ("nobody named", "10.0.0.1", vec![], "10.0.0.1", false),
             (
@@ -488,8 +491,32 @@ mod tests {
                 "203.0.113.9",
                 true,
             ),
+            (
+                "both, the other way",
+                "10.0.0.1",
+                vec![(X, "1.1.1.1"), (F, "for=203.0.113.9")],
+                "203.0.113.9",
+                true,
+            ),
+            (
+                "only the one that is not configured",
+                "10.0.0.1",
+                vec![(F, "for=1.1.1.1"), (X, "")],
+                "10.0.0.1",
+                false,
+            ),
+            (
+                "a comma at the end",
+                "10.0.0.1",
+                vec![(X, "1.1.1.1,")],
+                "10.0.0.1",
+                false,
+            ),
         ] {
             let peer = peer(peer_ip);
+            // The last line is of the header that is configured.
+            let is_old = lines.last().is_none_or(|(name, _)| *name == X);
+            let rule = if is_old { &old } else { &new };
             let address = rule.request(peer, &headers(&lines));
             assert_eq!(address.ip(), client.parse::<IpAddr>().unwrap(), "{case}");
             let is_one = is_one || case == "not from a proxy";

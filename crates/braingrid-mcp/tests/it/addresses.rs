@@ -45,11 +45,15 @@ async fn only_a_trusted_proxy_says_from_where_a_request_comes() {
     let expected = [
         direct.clone(),
         json!(["203.0.113.9", proxy]),
-        json!(["2001:db8::7", proxy]),
+        direct.clone(),
         direct.clone(),
     ];
     assert_eq!(believed, expected);
     assert!(!said.contains("not configured"), "{said}");
+    let (believed, _) = seen(&world, Some("loopback,forwarded"), &headers).await;
+    let named = json!(["2001:db8::7", proxy]);
+    let expected = [direct.clone(), direct.clone(), named, direct.clone()];
+    assert_eq!(believed, expected);
 
     // Nobody is trusted: somebody may be in front, and it is said once.
     for (proxies, times) in [(None, 1), (Some("10.0.0.0/8"), 1), (Some("none"), 0)] {

@@ -1,14 +1,13 @@
 //! The spans of this crate and the names in them. They name the configured issuer, never anything
 //! of a token.
 
+use opentelemetry_semantic_conventions::attribute::ERROR_TYPE;
 use tracing::{Span, field::Empty};
 
 /// The issuer as configured.
 const ISSUER: &str = "oauth.issuer";
 /// Why keys are fetched: `no_keys`, `age`, `unknown_key` or `mismatch`.
 const CAUSE: &str = "oauth.keys.cause";
-/// OpenTelemetry: what went wrong, as one of a few words.
-const ERROR_TYPE: &str = "error.type";
 
 /// Fetching an issuer's keys, its metadata included.
 pub(crate) fn fetch_keys(issuer: &str, cause: &'static str) -> Span {

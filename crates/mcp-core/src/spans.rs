@@ -15,6 +15,12 @@ use opentelemetry::{
     propagation::Extractor,
     trace::{SpanContext, TraceContextExt},
 };
+use opentelemetry_semantic_conventions::attribute::{
+    ERROR_TYPE, HTTP_REQUEST_METHOD as HTTP_METHOD, HTTP_REQUEST_RESEND_COUNT as RESENDS,
+    HTTP_RESPONSE_STATUS_CODE as HTTP_STATUS, JSONRPC_REQUEST_ID as REQUEST_ID,
+    NETWORK_TRANSPORT as TRANSPORT, RPC_RESPONSE_STATUS_CODE as RPC_STATUS,
+    SERVER_ADDRESS as SERVER,
+};
 use rmcp::{
     ErrorData, RoleServer,
     model::{CallToolResponse, JsonObject, NumberOrString, ProtocolVersion},
@@ -23,34 +29,18 @@ use rmcp::{
 use tracing::{Instrument as _, Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-/// OpenTelemetry, MCP: the method of the message.
-const METHOD: &str = "mcp.method.name";
-/// OpenTelemetry, MCP: the revision.
-const VERSION: &str = "mcp.protocol.version";
-/// OpenTelemetry, JSON-RPC: the id of the request.
-const REQUEST_ID: &str = "jsonrpc.request.id";
-/// OpenTelemetry, JSON-RPC: the code of the error that was answered.
-const RPC_STATUS: &str = "rpc.response.status_code";
 /// OpenTelemetry, generative AI: what a tool call is called there.
 const GEN_AI_OPERATION: &str = "gen_ai.operation.name";
 /// OpenTelemetry, generative AI: the tool.
 const TOOL: &str = "gen_ai.tool.name";
-/// OpenTelemetry: what the message came over.
-const TRANSPORT: &str = "network.transport";
-/// OpenTelemetry: what went wrong, as one of a few words.
-const ERROR_TYPE: &str = "error.type";
+/// OpenTelemetry, MCP: the method of the message.
+const METHOD: &str = "mcp.method.name";
+/// OpenTelemetry, MCP: the revision.
+const VERSION: &str = "mcp.protocol.version";
 /// How the request ended, as metrics have it.
 const OUTCOME: &str = "mcp.request.outcome";
 /// What BrainGrid is asked for.
 const OPERATION: &str = "braingrid.operation";
-/// OpenTelemetry, HTTP.
-const HTTP_METHOD: &str = "http.request.method";
-/// OpenTelemetry, HTTP.
-const HTTP_STATUS: &str = "http.response.status_code";
-/// OpenTelemetry, HTTP: how often it was sent again.
-const RESENDS: &str = "http.request.resend_count";
-/// OpenTelemetry: who is asked.
-const SERVER: &str = "server.address";
 
 /// What the span of a request is called: the method, and the tool where there is one.
 struct Name<'a>(&'a str, Option<&'a str>);

@@ -2,18 +2,15 @@
 //! token, a person or a key.
 
 use mcp_auth::AuthError;
+use opentelemetry_semantic_conventions::attribute::{
+    DB_OPERATION_NAME as DB_OPERATION, DB_SYSTEM_NAME as DB_SYSTEM, ERROR_TYPE,
+};
 use tracing::{Span, field::Empty};
 
 use crate::tiers::Resolved;
 
 /// Which tier answered: [`Tier::as_str`](crate::Tier::as_str).
 const TIER: &str = "mcp.session.tier";
-/// OpenTelemetry: what went wrong, as one of a few words.
-const ERROR_TYPE: &str = "error.type";
-/// OpenTelemetry: the kind of store.
-const DB_SYSTEM: &str = "db.system.name";
-/// OpenTelemetry: the command.
-const DB_OPERATION: &str = "db.operation.name";
 
 /// Finding out who a token speaks for, where memory does not know.
 pub(crate) fn resolve() -> Span {

@@ -13,27 +13,24 @@ use opentelemetry::{
     propagation::Extractor,
     trace::{SpanContext, TraceContextExt as _, TraceId},
 };
+use opentelemetry_semantic_conventions::attribute::{
+    ERROR_TYPE, HTTP_REQUEST_METHOD as HTTP_METHOD, HTTP_RESPONSE_STATUS_CODE as HTTP_STATUS,
+    HTTP_ROUTE,
+};
+
 use tracing::{Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-/// OpenTelemetry, HTTP: the method.
-const HTTP_METHOD: &str = "http.request.method";
-/// OpenTelemetry, HTTP: the path of the route.
-const HTTP_ROUTE: &str = "http.route";
-/// OpenTelemetry, HTTP: the status.
-const HTTP_STATUS: &str = "http.response.status_code";
+/// OpenTelemetry, generative AI: the tool.
+pub(crate) const TOOL: &str = "gen_ai.tool.name";
 /// OpenTelemetry, MCP: the method of the message.
 pub(crate) const MCP_METHOD: &str = "mcp.method.name";
 /// OpenTelemetry, MCP: the revision.
 pub(crate) const MCP_VERSION: &str = "mcp.protocol.version";
-/// OpenTelemetry, generative AI: the tool.
-pub(crate) const TOOL: &str = "gen_ai.tool.name";
 /// Which tier knew the session.
 pub(crate) const TIER: &str = "mcp.session.tier";
 /// The request id of the access line.
 const REQUEST_ID: &str = "http.request.id";
-/// OpenTelemetry: what went wrong; the outcome of the access line.
-const ERROR_TYPE: &str = "error.type";
 
 /// The trace a request belongs to.
 pub(crate) struct Trace {

@@ -41,13 +41,14 @@ pub(crate) struct Metric {
 }
 
 // Labels of the semantic conventions.
-pub(crate) const METHOD: &str = "mcp.method.name";
+pub(crate) use opentelemetry_semantic_conventions::attribute::{
+    ERROR_TYPE as ERROR, HTTP_REQUEST_METHOD as HTTP_METHOD,
+    HTTP_RESPONSE_STATUS_CODE as HTTP_STATUS, HTTP_ROUTE,
+};
+// Of MCP and generative AI, whose conventions no library has.
 pub(crate) const TOOL: &str = "gen_ai.tool.name";
+pub(crate) const METHOD: &str = "mcp.method.name";
 pub(crate) const REVISION: &str = "mcp.protocol.version";
-pub(crate) const ERROR: &str = "error.type";
-pub(crate) const HTTP_METHOD: &str = "http.request.method";
-pub(crate) const HTTP_ROUTE: &str = "http.route";
-pub(crate) const HTTP_STATUS: &str = "http.response.status_code";
 // Labels of our own.
 pub(crate) const OUTCOME: &str = "outcome";
 pub(crate) const OPERATION: &str = "operation";

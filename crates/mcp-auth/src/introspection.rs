@@ -115,6 +115,11 @@ impl Introspection {
         })
     }
 
+    /// How many tokens wait to be asked about.
+    pub(crate) fn waiting(&self) -> usize {
+        self.turns.waiting()
+    }
+
     /// Asks for the claims of a token. The issuer and audience checks are the caller's, as for a
     /// JWT; the claims are proven by the connection they came over.
     pub(crate) async fn claims(

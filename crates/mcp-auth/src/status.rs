@@ -7,6 +7,7 @@ use std::{
 
 use crate::{
     claims::Unverified,
+    introspection::Introspection,
     jwks::Verdict,
     token::AccessToken,
     verifier::{Issuer, TokenVerifier},
@@ -32,6 +33,8 @@ pub struct IssuerStatus {
     pub introspected: u64,
     /// Questions about a token that got no answer.
     pub introspections_failed: u64,
+    /// Requests that wait until there is asked about their opaque token.
+    pub introspections_waiting: usize,
 }
 
 impl TokenVerifier {
@@ -53,6 +56,7 @@ impl TokenVerifier {
                 fetches_failed,
                 introspected,
                 introspections_failed,
+                introspections_waiting: questions.map_or(0, Introspection::waiting),
             }
         });
         status.collect()

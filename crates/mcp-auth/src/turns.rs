@@ -81,6 +81,13 @@ impl Turns {
         }
     }
 
+    /// How many wait.
+    pub(crate) fn waiting(&self) -> usize {
+        let queue = self.lock();
+        let calls = queue.waiting.values().flatten();
+        calls.filter(|call| !call.is_closed()).count()
+    }
+
     fn granted(&self) -> Turn {
         Turn {
             turns: Some(self.clone()),

@@ -167,6 +167,14 @@ metric!(
     "Questions to an issuer about an opaque token"
 );
 metric!(
+    INTROSPECTIONS_WAITING,
+    Gauge,
+    "mcp.server.introspections.waiting",
+    "{request}",
+    [ISSUER],
+    "Requests that wait until the issuer is asked about their opaque token"
+);
+metric!(
     STORE_OPEN,
     Gauge,
     "mcp.server.store.circuit.open",
@@ -418,7 +426,7 @@ metric!(
 
 /// Every metric, in the order of the documentation.
 #[cfg(test)]
-pub(crate) static METRICS: [&Metric; 43] = [
+pub(crate) static METRICS: [&Metric; 44] = [
     &OPERATIONS,
     &REQUESTS,
     &API_REQUESTS,
@@ -431,6 +439,7 @@ pub(crate) static METRICS: [&Metric; 43] = [
     &CLOCK,
     &KEYS,
     &INTROSPECTIONS,
+    &INTROSPECTIONS_WAITING,
     &STORE_OPEN,
     &API_OPEN,
     &IN_FLIGHT,

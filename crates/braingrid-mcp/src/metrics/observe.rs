@@ -111,6 +111,9 @@ impl Observer {
                 values.collect()
             });
         };
+        state(&names::INTROSPECTIONS_WAITING, |it| {
+            u64::try_from(it.introspections_waiting).ok()
+        });
         state(&names::KEYS, |it| u64::try_from(it.keys).ok());
         state(&names::CLOCK, |it| it.clock_ahead.map(i64::unsigned_abs));
         state(&names::KEYS_AGE, |it| it.keys_age.map(|age| age.as_secs()));

@@ -5,7 +5,7 @@ use std::{fmt::Display, pin::pin, sync::Arc, time::Instant};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE},
+    header::{ALLOW, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE},
     request::Parts,
 };
 use http_body::Body;
@@ -87,6 +87,11 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
                 line.refuse("draining");
                 return draining();
             }
+        };
+        // Some editors and shells of Windows begin every text with a mark (RFC 8259 section 8.1).
+        let bytes = match bytes.strip_prefix("\u{feff}".as_bytes()) {
+            Some(text) => bytes.slice_ref(text),
+            None => bytes,
         };
         // 7. May it, and then the work. The token ends here: nothing behind this line sees it.
         parts.headers.remove(AUTHORIZATION);
@@ -170,6 +175,9 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         if is_preflight(head) {
             return Err(preflight(head.headers(), "POST"));
         }
+        if head.method() == Method::OPTIONS {
+            return Err(options());
+        }
         // 3. A stopping server starts nothing new.
         let Some(in_flight) = self.drain.enter() else {
             line.refuse("draining");
@@ -206,6 +214,10 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         if !is_json(head.headers()) {
             line.outcome = "media_type";
             return Err(protocol::not_json());
+        }
+        if is_encoded(head.headers()) {
+            line.outcome = "media_type";
+            return Err(protocol::encoded());
         }
         Ok(Admitted {
             in_flight,
@@ -337,6 +349,16 @@ fn is_json(headers: &HeaderMap) -> bool {
     types.next().is_some_and(is_json) && types.all(is_json)
 }
 
+/// Whether the body is compressed, which no body may be: its limit is one of bytes on the wire.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(CONTENT_ENCODING).iter();
+    let mut codings = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    codings.any(|coding| {
+        let coding = coding.trim_ascii();
+        !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity")
+    })
+}
+
 fn forbidden_origin(refused: Refused) -> Response<BoxedBody> {
     let text = match refused {
         Refused::Origin => {
@@ -349,6 +371,14 @@ fn forbidden_origin(refused: Refused) -> Response<BoxedBody> {
         }
     };
     refusal(StatusCode::FORBIDDEN, "access_denied", text)
+}
+
+/// Which methods there are is no secret (RFC 9110 section 9.3.7).
+fn options() -> Response<BoxedBody> {
+    let mut response = body::empty(StatusCode::NO_CONTENT);
+    let allowed = HeaderValue::from_static("POST, OPTIONS");
+    response.headers_mut().insert(ALLOW, allowed);
+    response
 }
 
 fn draining() -> Response<BoxedBody> {

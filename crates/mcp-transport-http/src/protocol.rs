@@ -2,7 +2,7 @@
 
 use http::{
     HeaderValue, Response, StatusCode,
-    header::{CONTENT_TYPE, RETRY_AFTER as RETRY_AFTER_HEADER},
+    header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER as RETRY_AFTER_HEADER},
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -179,6 +179,19 @@ pub(crate) fn not_json() -> Response<BoxedBody> {
         INVALID_REQUEST,
         "the Content-Type must be application/json",
     )
+}
+
+/// A body that is compressed (RFC 9110 section 12.5.3: the answer says what would be taken).
+pub(crate) fn encoded() -> Response<BoxedBody> {
+    let mut response = error(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        None,
+        INVALID_REQUEST,
+        "the body must not be compressed: send it without Content-Encoding",
+    );
+    let plain = HeaderValue::from_static("identity");
+    response.headers_mut().insert(ACCEPT_ENCODING, plain);
+    response
 }
 
 /// The SDK says some errors as plain text, with the words of inner errors in it: same status, but

@@ -457,6 +457,32 @@ async fn what_a_client_says_besides_does_not_stop_it() {
 }
 
 #[tokio::test]
+async fn a_marked_body_is_read_and_a_compressed_one_refused_with_a_reason() {
+    let world = World::small().await;
+    let server = world.warm_server().await;
+    let token = world.token("user_ada", "org_ada");
+    let ping = message(&json!(1), "ping", None);
+    let marked = format!("\u{feff}{ping}");
+    let answer = post(&server, &token, "2025-11-25", marked).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    for (coding, status) in [("gzip", 415), ("identity, br", 415), ("identity", 200)] {
+        let request = list(&client_of(&server), "2025-11-25", &token);
+        let request = request.header("content-encoding", coding).body(&*ping);
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status, status, "{coding}: {}", answer.body);
+        if status == 415 {
+            assert_eq!(answer.header("accept-encoding"), Some("identity"));
+            assert!(answer.body.contains("Content-Encoding"), "{}", answer.body);
+        }
+    }
+    let options =
+        mcp_test_support::http_client().request(reqwest::Method::OPTIONS, server.mcp_url());
+    let options = options.send().await.unwrap();
+    assert_eq!(options.status(), 204);
+    assert_eq!(options.headers()["allow"], "POST, OPTIONS");
+}
+
+#[tokio::test]
 async fn a_notification_gets_no_answer_whatever_is_in_it() {
     let world = World::small().await;
     let server = world.warm_server().await;

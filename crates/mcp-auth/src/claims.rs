@@ -10,6 +10,7 @@ use crate::{
     error::{AuthError, ForbiddenReason, InvalidReason},
     organization,
     principal::PrincipalRecord,
+    rules::MeantFor,
     service,
     times::{self, Limits, Times},
     token::AccessToken,
@@ -202,7 +203,7 @@ impl Claims {
     /// the signature was verified.
     pub(crate) fn into_principal(
         self,
-        audiences: Vec<String>,
+        meant_for: MeantFor,
         organization_claim: &str,
         now: SystemTime,
         limits: Limits,
@@ -213,6 +214,10 @@ impl Claims {
             None => self.client(),
             Some(_) => None,
         });
+        let (audiences, stand_in) = match meant_for {
+            MeantFor::Audiences(audiences) => (audiences, None),
+            MeantFor::Client(client) => (Vec::new(), Some(client)),
+        };
         Ok(PrincipalRecord {
             issuer: self.issuer()?.to_owned(),
             subject: subject.ok_or(ForbiddenReason::NoSubject)?,
@@ -220,6 +225,7 @@ impl Claims {
             organization: organization::named(&self.0, organization_claim),
             scopes: self.scopes(),
             audiences,
+            stand_in,
             expires_at: times.end(now, limits),
             issued_at: times.issued_at(now, limits),
         })
@@ -309,7 +315,8 @@ mod tests {
             max_lifetime: Duration::from_secs(1_000),
         };
         let now = UNIX_EPOCH + Duration::from_secs(1_000);
-        Claims::of(value).into_principal(vec!["x".to_owned()], "org_id", now, limits)
+        let meant_for = MeantFor::Audiences(vec!["x".to_owned()]);
+        Claims::of(value).into_principal(meant_for, "org_id", now, limits)
     }
 
     #[test]

@@ -17,14 +17,17 @@ use crate::{
 /// How a principal gets its credential for the upstream API.
 #[derive(Debug, Clone)]
 pub struct UpstreamCredentials {
-    audiences: Vec<String>,
+    audience: String,
+    /// Compared with the client that stood in for an audience only, never with an audience.
+    clients: Vec<String>,
 }
 
 impl UpstreamCredentials {
     /// The presented token is used as it is, if its `aud` names the upstream API too.
     pub fn same_audience(audience: impl Into<String>) -> Self {
         Self {
-            audiences: vec![audience.into()],
+            audience: audience.into(),
+            clients: Vec::new(),
         }
     }
 
@@ -32,7 +35,7 @@ impl UpstreamCredentials {
     /// them by their client, as this server does (see [`AudienceFrom`](crate::AudienceFrom)).
     #[must_use]
     pub fn and_of_clients(mut self, clients: impl IntoIterator<Item = String>) -> Self {
-        self.audiences.extend(clients);
+        self.clients.extend(clients);
         self
     }
 
@@ -51,8 +54,11 @@ impl UpstreamCredentials {
         _token: &AccessToken,
         principal: &Principal,
     ) -> Result<Option<UpstreamToken>, AuthError> {
-        let names = |audience| principal.audiences().contains(audience);
-        if self.audiences.iter().any(names) {
+        let meant_for_it = match principal.stand_in() {
+            Some(client) => self.clients.iter().any(|it| it == client),
+            None => principal.audiences().contains(&self.audience),
+        };
+        if meant_for_it {
             Ok(None)
         } else {
             Err(AuthError::Forbidden(ForbiddenReason::UpstreamAudience))

@@ -13,6 +13,7 @@ use crate::{
     jwk::ALGORITHMS,
     jwks::{KeySet, Verdict},
     principal::PrincipalRecord,
+    rules::MeantFor,
     times::{Limits, Times},
 };
 
@@ -82,10 +83,10 @@ fn claims(claims: &Claims, now: SystemTime) {
         assert!(strict.is_err() || times.check(now, limits(90)).is_ok());
     }
     let _ = claims.is_service();
-    let audiences = vec!["https://mcp.test/mcp".to_owned()];
+    let meant_for = MeantFor::Audiences(vec!["https://mcp.test/mcp".to_owned()]);
     let principal = claims
         .clone()
-        .into_principal(audiences, "o.id", now, limits(90));
+        .into_principal(meant_for, "o.id", now, limits(90));
     if let Ok(record) = principal {
         well_formed(&record);
     }

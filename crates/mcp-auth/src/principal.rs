@@ -30,6 +30,9 @@ pub struct PrincipalRecord {
     /// Audiences of the token (`aud`).
     #[serde(rename = "a")]
     pub audiences: Vec<String>,
+    /// The client that stood in for them, where the token has none.
+    #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
+    pub stand_in: Option<String>,
     /// Expiry (`exp`), seconds since the epoch.
     #[serde(rename = "e")]
     pub expires_at: u64,
@@ -77,9 +80,16 @@ impl Principal {
         &self.0.scopes
     }
 
-    /// Audiences of the token.
+    /// Audiences that the token names; none where its client stood in for them.
     pub fn audiences(&self) -> &[String] {
         &self.0.audiences
+    }
+
+    /// The client that stood in for the audience of a token without one (see
+    /// [`AudienceFrom`](crate::AudienceFrom)). Apart from [`Self::audiences`]: whoever may choose a
+    /// client's id must not choose an audience with it.
+    pub fn stand_in(&self) -> Option<&str> {
+        self.0.stand_in.as_deref()
     }
 
     /// When the token expires.

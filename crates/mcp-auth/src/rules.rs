@@ -31,6 +31,15 @@ impl AudienceFrom {
     }
 }
 
+/// Why a token is taken to be meant for this server. Two things, for a client's id is no audience.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum MeantFor {
+    /// These audiences, one of which is this server.
+    Audiences(Vec<String>),
+    /// A listed client, of a token without audience.
+    Client(String),
+}
+
 impl Issuer {
     /// What can be said of a token before its signature: all of it is for another login to change.
     pub(crate) fn check_unproven(
@@ -51,7 +60,7 @@ impl Issuer {
         limits: Limits,
     ) -> Result<(), InvalidReason> {
         // What is odd about them is for the administrator, once the token is proven.
-        if matches!(self.audiences_of(claims), Ok(audiences) if audiences.is_empty()) {
+        if matches!(self.meant_for(claims), Ok(None)) {
             return Err(InvalidReason::Audience);
         }
         let hashes = match header {
@@ -73,44 +82,41 @@ impl Issuer {
         now: SystemTime,
         limits: Limits,
     ) -> Result<Principal, AuthError> {
-        let audiences = self.audiences_of(&claims)?;
+        let meant_for = self.meant_for(&claims)?.ok_or(InvalidReason::Audience)?;
         if claims.is_service() && !self.config.service_principals {
             return Err(ForbiddenReason::ServicePrincipal.into());
         }
         let claim = &self.config.organization_claim;
-        let record = claims.into_principal(audiences, claim, now, limits)?;
+        let record = claims.into_principal(meant_for, claim, now, limits)?;
         self.config
             .check_organization(record.organization.as_deref())?;
         Ok(Principal::from_record(record))
     }
 
-    /// The audiences of a token that is meant for this server: its `aud`, or the client that stands
-    /// in for it. Empty for any other token.
-    pub(crate) fn audiences_of(&self, claims: &Claims) -> Result<Vec<String>, ForbiddenReason> {
+    /// Why a token is meant for this server: its `aud`, or the client that stands in for it. `None`
+    /// for any other token.
+    pub(crate) fn meant_for(&self, claims: &Claims) -> Result<Option<MeantFor>, ForbiddenReason> {
         let audiences = claims.audiences()?;
-        match &self.config.audience_from {
-            Some(from) if audiences.is_empty() => {
-                let client = claims.word(&from.claim);
-                let known = client.filter(|client| from.clients.contains(client));
-                Ok(known.into_iter().collect())
-            }
-            _ if audiences
-                .iter()
-                .any(|it| self.config.audiences.contains(it)) =>
-            {
-                Ok(audiences)
-            }
-            _ => Ok(Vec::new()),
-        }
+        let meant_for = match &self.config.audience_from {
+            Some(from) if audiences.is_empty() => claims.word(&from.claim).map(MeantFor::Client),
+            _ => Some(MeantFor::Audiences(audiences)),
+        };
+        Ok(meant_for.filter(|it| match it {
+            MeantFor::Audiences(audiences) => self.accepts_audience(audiences, None),
+            MeantFor::Client(client) => self.accepts_audience(&[], Some(client)),
+        }))
     }
 
-    /// Whether a token with these audiences was meant for this server.
-    pub(crate) fn accepts_audience(&self, audiences: &[String]) -> bool {
+    /// Whether a token with these audiences, or with this client in their place, was meant for this
+    /// server.
+    pub(crate) fn accepts_audience(&self, audiences: &[String], stand_in: Option<&str>) -> bool {
         let from = self.config.audience_from.as_ref();
-        let clients = from.map_or(&[][..], |from| &from.clients);
-        audiences
-            .iter()
-            .any(|audience| self.config.audiences.contains(audience) || clients.contains(audience))
+        match stand_in {
+            Some(client) => from.is_some_and(|from| from.clients.iter().any(|it| it == client)),
+            None => audiences
+                .iter()
+                .any(|it| self.config.audiences.contains(it)),
+        }
     }
 }
 

@@ -95,8 +95,7 @@ impl TokenVerifier {
     /// server: all but its times. It was good once, then, though it may be over. Asks nobody.
     pub fn was_issued(&self, token: &AccessToken) -> bool {
         let for_us = |issuer: &Issuer, token: &Unverified<'_>| {
-            let meant = issuer.audiences_of(&token.claims);
-            meant.is_ok_and(|audiences| !audiences.is_empty())
+            matches!(issuer.meant_for(&token.claims), Ok(Some(_)))
         };
         self.signed(token, for_us).is_some()
     }

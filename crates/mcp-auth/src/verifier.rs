@@ -263,7 +263,7 @@ impl TokenVerifier {
         let organization = principal.organization();
         let oldest = self.limits.max_lifetime + self.limits.leeway;
         issuer.is_some_and(|issuer| {
-            issuer.accepts_audience(principal.audiences())
+            issuer.accepts_audience(principal.audiences(), principal.stand_in())
                 && issuer.config.check_organization(organization).is_ok()
                 && now < principal.expires_at() + self.limits.leeway
                 && principal.issued_at().is_none_or(|at| now < at + oldest)

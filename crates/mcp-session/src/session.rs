@@ -113,6 +113,7 @@ impl Session {
             + principal.organization().map_or(0, text)
             + list(principal.scopes())
             + list(principal.audiences())
+            + principal.stand_in().map_or(0, text)
             + self
                 .upstream
                 .as_ref()

@@ -20,6 +20,7 @@ pub(crate) fn principal(subject: &str, expires_at: u64) -> Principal {
         .map(str::to_owned)
         .to_vec(),
         audiences: vec!["https://mcp.example.com/mcp".to_owned()],
+        stand_in: None,
         expires_at,
         issued_at: Some(500),
     })

@@ -2,9 +2,12 @@
 
 use std::time::{Duration, SystemTime};
 
-use mcp_auth::{AudienceFrom, IssuerConfig, Principal, VerifierConfig};
+use mcp_auth::{
+    AccessToken, AudienceFrom, IssuerConfig, Principal, UpstreamCredentials, VerifierConfig,
+};
+use serde_json::json;
 
-use crate::world::{RESOURCE, verifier_with};
+use crate::world::{RESOURCE, config_for, issuer, verifier_with, verify};
 
 const ISSUER: &str = "https://a.test";
 
@@ -81,10 +84,62 @@ fn clients() -> AudienceFrom {
 
 #[test]
 fn a_client_that_is_listed_no_more_takes_its_sessions_with_it() {
-    let of = |client: &'static str| principal(move |record| record["a"] = [client].into());
+    let of = |client: &'static str| {
+        principal(move |record| {
+            record["a"] = Vec::<&str>::new().into();
+            record["w"] = client.into();
+        })
+    };
     let mut issuer = IssuerConfig::new(ISSUER, [RESOURCE]);
     issuer.audience_from = Some(clients());
     let verifier = verifier_with(issuer, VerifierConfig::default());
     assert!(verifier.accepts(&of("app"), SystemTime::now()));
     assert!(!verifier.accepts(&of("gone"), SystemTime::now()));
+    // Neither is the other, whoever chose its spelling.
+    assert!(!verifier.accepts(&of(RESOURCE), SystemTime::now()));
+    let named = principal(|record| record["a"] = ["app"].into());
+    assert!(!verifier.accepts(&named, SystemTime::now()));
+}
+
+/// Some issuers let whoever registers a client choose its id.
+#[tokio::test]
+async fn a_client_that_stands_in_for_an_audience_is_no_audience() {
+    const API: &str = "https://api.test";
+    let at_work = issuer().await;
+    let mut config = config_for(&at_work);
+    config.audience_from = Some(AudienceFrom::new(
+        "client_id",
+        [API, RESOURCE, "app"].map(str::to_owned),
+    ));
+    let verifier = verifier_with(config, VerifierConfig::default());
+    let upstream = || UpstreamCredentials::same_audience(API);
+    for (audiences, client, of_api, of_api_and_its_clients) in [
+        // Told by its audience, whatever its client is called.
+        (json!([RESOURCE, API]), "app", true, true),
+        (json!([RESOURCE]), API, false, false),
+        // An audience that is called like a client is none of the clients.
+        (json!([RESOURCE, "app"]), "app", false, false),
+        // Told by its client, whatever audience it is called like.
+        (json!(null), API, false, false),
+        (json!(null), RESOURCE, false, false),
+        (json!(null), "app", false, true),
+    ] {
+        let token = at_work.token().claim("aud", audiences.clone());
+        let token = token.claim("client_id", client).mint();
+        let principal = verify(&verifier, &token).await.unwrap();
+        let stands_in = audiences.is_null().then_some(client);
+        assert_eq!(principal.stand_in(), stands_in, "{audiences} {client}");
+        assert_eq!(principal.audiences().is_empty(), audiences.is_null());
+        assert!(verifier.accepts(&principal, SystemTime::now()));
+        let token = AccessToken::parse(&format!("Bearer {token}")).unwrap();
+        let obtained = upstream().obtain(&token, &principal).await;
+        assert_eq!(obtained.is_ok(), of_api, "{audiences} {client}");
+        let with_clients = upstream().and_of_clients(["app".to_owned()]);
+        let obtained = with_clients.obtain(&token, &principal).await;
+        assert_eq!(
+            obtained.is_ok(),
+            of_api_and_its_clients,
+            "{audiences} {client}"
+        );
+    }
 }

@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 
 use crate::admin::Admin;
 use crate::audit::{Audit, Digest};
-use crate::caller::caller_of;
+use crate::caller::{caller_of, room_for};
 use crate::config::{
     AdminSettings, ApiSettings, AuthSettings, HttpSettings, IntrospectionSettings, SealingKeys,
     SessionSettings, StdioSettings, ToolSettings,
@@ -104,16 +104,15 @@ pub(crate) async fn run_http(
     );
     let mut api = api_config(api);
     api.tls = Some(tls);
-    let memory = config.memory.clone();
-    api.memory = Some(Arc::new(move |bytes| {
-        let charge = memory.take(bytes)?;
-        Some(Box::new(charge))
-    }));
     let (client, tools) = tool_set(api, options, telemetry)?;
     let tools = audited(tools, audit.as_ref(), http.session.keys.as_ref());
     let scopes = tools.clone();
     let callers = sessions.clone();
-    let caller = move |session: &Session, token: &AccessToken| caller_of(&callers, session, token);
+    let memory = config.memory.clone();
+    let caller = move |session: &Session, token: &AccessToken| {
+        let room = room_for(session.principal(), &memory);
+        caller_of(&callers, session, token).within(room)
+    };
     let mut server = HttpServer::new(config, sessions.clone(), tools.clone(), caller)
         .with_direct_tools(tools.built_in())
         .with_scope_rule(move |request, granted| match &request.tool {

@@ -5,7 +5,9 @@ use std::{sync::Arc, time::SystemTime};
 use async_trait::async_trait;
 use mcp_auth::{AccessToken, Principal};
 use mcp_core::{Caller, Credential, CredentialError, Organization};
+use mcp_outbound::MemoryHook;
 use mcp_session::{Session, SessionTiers};
+use mcp_transport_http::MemoryBudget;
 use secrecy::SecretString;
 
 /// The caller of one request.
@@ -26,6 +28,16 @@ pub(crate) fn caller_of(sessions: &SessionTiers, session: &Session, token: &Acce
         sessions: sessions.clone(),
     };
     caller(principal, organization, Arc::new(credential))
+}
+
+/// Gives room for large answers to this user.
+pub(crate) fn room_for(principal: &Principal, memory: &MemoryBudget) -> MemoryHook {
+    let user = memory.user(principal.issuer(), principal.subject());
+    let memory = memory.clone();
+    Arc::new(move |bytes| {
+        let charge = memory.take(user, bytes)?;
+        Some(Box::new(charge))
+    })
 }
 
 fn caller(

@@ -8,7 +8,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use mcp_outbound::Room;
+use mcp_outbound::{MemoryHook, Room};
 use secrecy::SecretString;
 use tokio::sync::OnceCell;
 
@@ -54,6 +54,7 @@ struct Inner {
     organization: Organization,
     scopes: Vec<String>,
     credential: Arc<dyn Credential>,
+    memory: Option<MemoryHook>,
     /// Memory that is held for answers to this caller.
     rooms: Mutex<Vec<Room>>,
 }
@@ -71,8 +72,19 @@ impl Caller {
             organization,
             scopes,
             credential,
+            memory: None,
             rooms: Mutex::default(),
         }))
+    }
+
+    /// The same caller, new as it is, with what gives room for large answers; without it there is
+    /// always room. It holds the room, so it should not outlive the request it was made for.
+    #[must_use]
+    pub fn within(mut self, memory: MemoryHook) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.memory = Some(memory);
+        }
+        self
     }
 
     /// Who the caller is, where that is known.
@@ -96,6 +108,10 @@ impl Caller {
             let mut rooms = self.0.rooms.lock().unwrap_or_else(PoisonError::into_inner);
             rooms.push(room);
         }
+    }
+
+    pub(crate) fn memory(&self) -> Option<&MemoryHook> {
+        self.0.memory.as_ref()
     }
 
     pub(crate) fn credential(&self) -> &dyn Credential {

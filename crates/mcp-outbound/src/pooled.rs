@@ -25,7 +25,6 @@ pub struct PooledClient {
     client: Client<Connector, Full<Bytes>>,
     user_agent: HeaderValue,
     max_response_bytes: usize,
-    memory: Option<MemoryHook>,
 }
 
 /// An answer, whole and unpacked.
@@ -88,19 +87,11 @@ impl PooledClient {
             client: client.build(connector),
             user_agent: HeaderValue::from_static(user_agent),
             max_response_bytes,
-            memory: None,
         })
     }
 
-    /// The same, but large answers need the room that this gives.
-    #[must_use]
-    pub fn within(mut self, memory: Option<MemoryHook>) -> Self {
-        self.memory = memory;
-        self
-    }
-
     /// Sends the request and reads the whole answer, within `limit`. What answers a request that
-    /// changes nothing is given up where there is no room for it.
+    /// changes nothing is given up where it is large and `memory` has no room for it.
     ///
     /// # Errors
     /// [`FetchError`], by what may have happened at the far end.
@@ -109,6 +100,7 @@ impl PooledClient {
         mut request: Request<Full<Bytes>>,
         limit: Duration,
         changes: bool,
+        memory: Option<&MemoryHook>,
     ) -> Result<Fetched, FetchError> {
         let headers = request.headers_mut();
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
@@ -119,15 +111,18 @@ impl PooledClient {
                 .request(request)
                 .await
                 .map_err(|error| reason(&error))?;
-            self.read(answer, changes).await
+            self.read(answer, Rooms::new(memory, !changes)).await
         };
         let exchanged = tokio::time::timeout(limit, exchanged).await;
         exchanged.unwrap_or(Err(FetchError::Timeout))
     }
 
-    async fn read(&self, answer: Response<Incoming>, changes: bool) -> Result<Fetched, FetchError> {
+    async fn read(
+        &self,
+        answer: Response<Incoming>,
+        mut rooms: Rooms<'_>,
+    ) -> Result<Fetched, FetchError> {
         let (head, body) = answer.into_parts();
-        let mut rooms = Rooms::new(self.memory.as_ref(), !changes);
         let body = match self.body(&head.headers, body, &mut rooms).await {
             // Of a refusal the status is the meaning: its body only explains it.
             Err(_) if !head.status.is_success() => Bytes::new(),

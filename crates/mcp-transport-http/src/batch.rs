@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     body::{self, BoxedBody},
-    memory::{Half, MemoryBudget, MemoryCharge},
+    memory::{Half, MemoryBudget, MemoryCharge, MemoryUser},
 };
 
 /// Messages in one batch. More would let one request occupy the server like many.
@@ -41,10 +41,10 @@ pub(crate) struct Joined {
 }
 
 impl Joined {
-    pub(crate) fn new(memory: &MemoryBudget) -> Self {
+    pub(crate) fn new(memory: &MemoryBudget, user: MemoryUser) -> Self {
         Self {
             text: BytesMut::from("[".as_bytes()),
-            charge: memory.count(Half::Work, 0),
+            charge: memory.count(Half::Work, Some(user), 0),
         }
     }
 
@@ -137,14 +137,15 @@ mod tests {
         let kind = HeaderValue::from_static("text/event-stream");
         stream.headers_mut().insert(CONTENT_TYPE, kind);
         let memory = MemoryBudget::new(1 << 20);
-        let mut joined = Joined::new(&memory);
+        let user = memory.user("https://issuer", "ada");
+        let mut joined = Joined::new(&memory, user);
         for answer in [answer(r#"{"id":1}"#), answer(""), stream] {
             joined.add(answer).await;
         }
         assert!(memory.usage().used >= joined.len());
         let Ok(collected) = joined.finish().into_body().collect().await;
         assert_eq!(collected.to_bytes(), r#"[{"id":1},{"id":2}]"#);
-        let mut nothing = Joined::new(&memory);
+        let mut nothing = Joined::new(&memory, user);
         nothing.add(answer("")).await;
         assert_eq!(nothing.finish().status(), 202);
         assert_eq!(memory.usage().used, 0);

@@ -17,7 +17,7 @@ use http_body::Body;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited, combinators::BoxBody};
 use serde::Serialize;
 
-use crate::memory::{MemoryBudget, MemoryCharge};
+use crate::memory::{MemoryBudget, MemoryCharge, MemoryUser};
 
 /// The body of every answer, boxed as rmcp does it.
 pub(crate) type BoxedBody = BoxBody<Bytes, Infallible>;
@@ -31,13 +31,13 @@ pub(crate) enum BodyError {
     NoRoom,
 }
 
-/// Reads a whole body within a size, a time and, where one is given, a budget; what was charged is
-/// given back by dropping it. A small body is covered by its connection's charge.
+/// Reads a whole body within a size, a time and, where one is given, a user's part of a budget; what
+/// was charged is given back by dropping it. A small body is covered by its connection's charge.
 pub(crate) async fn read<B>(
     body: B,
     limit: usize,
     time: Duration,
-    memory: Option<&MemoryBudget>,
+    memory: Option<(&MemoryBudget, MemoryUser)>,
 ) -> Result<(Bytes, Option<MemoryCharge>), BodyError>
 where
     B: Body<Data: Send> + Send,
@@ -50,7 +50,7 @@ where
         return Err(BodyError::TooLarge);
     }
     let mut body = pin!(Limited::new(body, limit));
-    if memory.is_some_and(|memory| !memory.has_room()) {
+    if memory.is_some_and(|(memory, user)| !memory.has_room(user)) {
         drain(body).await;
         return Err(BodyError::NoRoom);
     }
@@ -103,10 +103,10 @@ const COPIES: usize = 3;
 fn charged(
     charge: Option<MemoryCharge>,
     bytes: usize,
-    memory: &MemoryBudget,
+    (memory, user): (&MemoryBudget, MemoryUser),
 ) -> Option<MemoryCharge> {
     match charge {
-        None => memory.take(bytes),
+        None => memory.take(user, bytes),
         Some(mut charge) => charge.grow_to(bytes).then_some(charge),
     }
 }

@@ -24,11 +24,13 @@ use crate::{
     challenge::unavailable,
     client_address::ClientAddress,
     drain::InFlight,
+    memory::MemoryUser,
     origin::{Refused, is_preflight, preflight},
     preview::{PreviewError, RequestPreview, Strange},
     protocol,
     refusal::{self, method_not_allowed, refusal},
     router::Inner,
+    sent,
     stop::{Phase, unless_over},
 };
 
@@ -69,10 +71,13 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
             }
         };
         let (mut parts, ()) = head.into_parts();
+        let version = parts.version;
         // 6. What it wants.
         let limit = self.config.max_body_bytes;
         let (time, memory) = (self.config.body_timeout, &self.config.memory);
-        let reading = body::read(body, limit, time, Some(memory));
+        let principal = resolved.session.principal();
+        let user = memory.user(principal.issuer(), principal.subject());
+        let reading = body::read(body, limit, time, Some((memory, user)));
         let (bytes, _charge) = match unless_over(reading, self.no_more_begins()).await {
             Some(Ok(read)) => read,
             Some(Err(reason)) => {
@@ -101,7 +106,7 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         parts.headers.insert(CONTENT_TYPE, json);
         (self.attach_caller)(&resolved.session, &token, &mut parts.extensions);
         line.attach(&mut parts);
-        let granted = resolved.session.principal().scopes();
+        let granted = principal.scopes();
         let response = match RequestPreview::parse(&bytes) {
             Ok(preview) => {
                 line.message(&preview, &parts.headers, |name| self.tool_name(name));
@@ -121,7 +126,9 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
                 }
             }
             Err(PreviewError::Batch) if batch::is_offered(&parts.headers) => {
-                let answers = self.batch(parts, &bytes, granted, line.request_id()).await;
+                let answers = self
+                    .batch(parts, &bytes, granted, user, line.request_id())
+                    .await;
                 accept.give(answers).await
             }
             Err(reason) => protocol::no_message(reason, &bytes),
@@ -129,11 +136,13 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         line.outcome = outcome_of(response.status());
         if response.status() == StatusCode::FORBIDDEN {
             line.refuse("insufficient_scope");
-            let issuer = resolved.session.principal().issuer();
-            line.issuer = self.observer.is_some().then(|| issuer.to_owned());
+            line.issuer = self
+                .observer
+                .is_some()
+                .then(|| principal.issuer().to_owned());
             line.session = Some(Arc::clone(&resolved.session));
         }
-        in_flight.until_sent(response)
+        in_flight.until_sent(sent::owed_to(user, version, response))
     }
 
     /// [`Inner::admit`], unless the server has no time left.
@@ -271,6 +280,7 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         parts: Parts,
         bytes: &Bytes,
         granted: &[String],
+        user: MemoryUser,
         request_id: &str,
     ) -> Response<BoxedBody> {
         let Some(messages) = batch::split(bytes) else {
@@ -288,11 +298,11 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         if let Some(required) = refused.next() {
             return self.challenger.insufficient_scope(&required);
         }
-        let mut answers = Joined::new(&self.config.memory);
+        let mut answers = Joined::new(&self.config.memory, user);
         for (message, preview) in messages.iter().zip(&previews) {
             let is_full = answers.len() > self.config.max_batch_bytes;
             let mut answer = match preview {
-                Ok(preview) if is_full || !self.config.memory.has_room() => {
+                Ok(preview) if is_full || !self.config.memory.has_room(user) => {
                     protocol::left_out(preview.id)
                 }
                 // 2025-03-26, lifecycle: the handshake stands alone.

@@ -226,7 +226,7 @@ impl Connections {
         if giver.is_none() && is_full {
             giver = Some(self.giver(state).ok_or(Kind::Full)?);
         }
-        let charge = self.memory.take_of(Half::Connections, BASE);
+        let charge = self.memory.take_for_connection(BASE);
         if giver.is_none() && charge.is_none() {
             giver = Some(self.giver(state).ok_or(Kind::Full)?);
         }
@@ -237,7 +237,7 @@ impl Connections {
             self.say_full();
         }
         // Whoever gave up its place has had as much at least.
-        Ok(charge.unwrap_or_else(|| self.memory.count(Half::Connections, BASE)))
+        Ok(charge.unwrap_or_else(|| self.memory.count(Half::Connections, None, BASE)))
     }
 
     /// The strangers of a network that has as many as it may.

@@ -73,7 +73,7 @@ pub use admin::AdminServer;
 pub use client_address::{AddressBucket, ClientAddress, InvalidProxy, PeerAddress, TrustedProxies};
 pub use config::{HttpConfig, HttpConfigError};
 pub use connections::ConnectionCounts;
-pub use memory::{MemoryBudget, MemoryCharge, MemoryUsage};
+pub use memory::{MemoryBudget, MemoryCharge, MemoryUsage, MemoryUser};
 pub use observe::{AnsweredRequest, Refusal, RequestObserver};
 pub use preview::RequestPreview;
 pub use router::{HttpServer, ServerStatus};

@@ -2,6 +2,8 @@
 //! killed for its memory takes everybody's calls with it.
 
 use std::{
+    hash::{BuildHasher as _, RandomState},
+    iter,
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -22,6 +24,10 @@ pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// One half is for connections and what they send before it is known who they are, the other for
 /// bodies, for what is fetched to answer them, and for answers until they are written. Neither takes
 /// the other's: strangers cannot take the room of those who are known.
+///
+/// Nor does one user take that of the others: of the half for work, each may hold as much as is still
+/// free after it, so the next one always finds room. Whoever holds little besides may have one thing
+/// as large as what is free, or half of all if that is less: there is no smaller part of it to be had.
 #[derive(Debug, Clone)]
 pub struct MemoryBudget(Arc<Shares>);
 
@@ -29,7 +35,20 @@ pub struct MemoryBudget(Arc<Shares>);
 struct Shares {
     connections: Share,
     work: Share,
+    /// What users hold of the work half. They are told apart by chance: as good as always, and
+    /// without a lock or a list that grows. Nobody can choose whom to share with.
+    held: Box<[AtomicUsize]>,
+    names: RandomState,
 }
+
+/// How many users are told apart.
+const USERS: usize = 4096;
+/// What a user may hold besides one large thing: this part of the half.
+const LITTLE: usize = 16;
+
+/// A user, as far as a budget tells users apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryUser(usize);
 
 #[derive(Debug)]
 struct Share {
@@ -50,6 +69,7 @@ pub(crate) enum Half {
 pub struct MemoryCharge {
     shares: Arc<Shares>,
     half: Half,
+    user: Option<MemoryUser>,
     bytes: usize,
 }
 
@@ -76,6 +96,10 @@ impl MemoryBudget {
         Self(Arc::new(Shares {
             connections: share(),
             work: share(),
+            held: iter::repeat_with(AtomicUsize::default)
+                .take(USERS)
+                .collect(),
+            names: RandomState::new(),
         }))
     }
 
@@ -87,11 +111,18 @@ impl MemoryBudget {
         Self::new(limit.unwrap_or(UNKNOWN) / 2)
     }
 
-    /// Takes bytes for the work on a request; `None` when there is no room. What is more than half of
-    /// the room that there is counts as half: it could never be done else.
-    pub fn take(&self, bytes: usize) -> Option<MemoryCharge> {
-        let most = self.0.work.limit / 2;
-        self.take_of(Half::Work, bytes.min(most))
+    /// The subject of an issuer.
+    pub fn user(&self, issuer: &str, subject: &str) -> MemoryUser {
+        let hash = self.0.names.hash_one((issuer, subject));
+        let users = u64::try_from(USERS).unwrap_or(u64::MAX);
+        MemoryUser(usize::try_from(hash % users).unwrap_or_default())
+    }
+
+    /// Takes bytes for the work on a user's request; `None` when there is no room. What is more than
+    /// half of the room that there is counts as half: it could never be done else.
+    pub fn take(&self, user: MemoryUser, bytes: usize) -> Option<MemoryCharge> {
+        let mut charge = self.nothing(Half::Work, Some(user));
+        charge.grow_to(bytes).then_some(charge)
     }
 
     /// All of it together.
@@ -104,22 +135,27 @@ impl MemoryBudget {
         }
     }
 
-    pub(crate) fn take_of(&self, half: Half, bytes: usize) -> Option<MemoryCharge> {
-        let mut charge = self.nothing(half);
+    /// Takes bytes for a connection and what is not anybody's yet.
+    pub(crate) fn take_for_connection(&self, bytes: usize) -> Option<MemoryCharge> {
+        let mut charge = self.nothing(Half::Connections, None);
         charge.grow_to(bytes).then_some(charge)
     }
 
     /// Counts what is there already, whether there is room for it or not.
-    pub(crate) fn count(&self, half: Half, bytes: usize) -> MemoryCharge {
-        let mut charge = self.nothing(half);
+    pub(crate) fn count(&self, half: Half, user: Option<MemoryUser>, bytes: usize) -> MemoryCharge {
+        let mut charge = self.nothing(half, user);
         charge.count_to(bytes);
         charge
     }
 
-    /// Whether new work has room.
-    pub(crate) fn has_room(&self) -> bool {
+    /// Whether new work of this user has room.
+    pub(crate) fn has_room(&self, user: MemoryUser) -> bool {
         let share = &self.0.work;
-        let has_room = share.used.load(Ordering::Relaxed) < share.limit;
+        let taken = share.used.load(Ordering::Relaxed);
+        let own = self.0.held_by(user);
+        let own = own.map_or(0, |own| own.load(Ordering::Relaxed));
+        let free = share.limit.saturating_sub(taken);
+        let has_room = free > 0 && own <= free;
         if !has_room {
             share.refused.fetch_add(1, Ordering::Relaxed);
         }
@@ -130,10 +166,11 @@ impl MemoryBudget {
         self.0.share(half).limit
     }
 
-    fn nothing(&self, half: Half) -> MemoryCharge {
+    fn nothing(&self, half: Half, user: Option<MemoryUser>) -> MemoryCharge {
         MemoryCharge {
             shares: Arc::clone(&self.0),
             half,
+            user,
             bytes: 0,
         }
     }
@@ -152,20 +189,35 @@ impl Shares {
             Half::Work => &self.work,
         }
     }
+
+    /// There is one for each number that [`MemoryBudget::user`] gives.
+    fn held_by(&self, user: MemoryUser) -> Option<&AtomicUsize> {
+        self.held.get(user.0)
+    }
 }
 
 impl MemoryCharge {
     /// Takes more, up to this many bytes in all; `false`, and nothing changes, when there is no room.
     pub fn grow_to(&mut self, bytes: usize) -> bool {
+        let share = self.shares.share(self.half);
+        let limit = share.limit;
+        let bytes = match self.half {
+            Half::Connections => bytes,
+            Half::Work => bytes.min(limit / 2),
+        };
         let more = bytes.saturating_sub(self.bytes);
         if more == 0 {
             return true;
         }
-        let share = self.shares.share(self.half);
-        let before = share.used.fetch_add(more, Ordering::Relaxed);
-        if before.saturating_add(more) > share.limit {
-            share.used.fetch_sub(more, Ordering::Relaxed);
-            share.refused.fetch_add(1, Ordering::Relaxed);
+        let (used, own) = self.add(more);
+        let fits = limit.checked_sub(used).is_some_and(|free| {
+            let besides = own.saturating_sub(bytes);
+            own <= free || besides <= limit / LITTLE
+        });
+        if !fits {
+            self.subtract(more);
+            let refused = &self.shares.share(self.half).refused;
+            refused.fetch_add(1, Ordering::Relaxed);
             return false;
         }
         self.bytes = bytes;
@@ -175,11 +227,24 @@ impl MemoryCharge {
     /// Takes more, up to this many bytes in all, whether there is room or not.
     pub(crate) fn count_to(&mut self, bytes: usize) {
         let more = bytes.saturating_sub(self.bytes);
-        self.shares
-            .share(self.half)
-            .used
-            .fetch_add(more, Ordering::Relaxed);
+        self.add(more);
         self.bytes += more;
+    }
+
+    /// What all and the user hold with so much more.
+    fn add(&self, more: usize) -> (usize, usize) {
+        let added = |to: &AtomicUsize| to.fetch_add(more, Ordering::Relaxed).saturating_add(more);
+        let used = added(&self.shares.share(self.half).used);
+        let own = self.user.and_then(|user| self.shares.held_by(user));
+        (used, own.map_or(0, added))
+    }
+
+    fn subtract(&self, bytes: usize) {
+        let used = &self.shares.share(self.half).used;
+        used.fetch_sub(bytes, Ordering::Relaxed);
+        if let Some(own) = self.user.and_then(|user| self.shares.held_by(user)) {
+            own.fetch_sub(bytes, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -189,10 +254,7 @@ impl MemoryCharge {
 
 impl Drop for MemoryCharge {
     fn drop(&mut self) {
-        self.shares
-            .share(self.half)
-            .used
-            .fetch_sub(self.bytes, Ordering::Relaxed);
+        self.subtract(self.bytes);
     }
 }
 
@@ -200,29 +262,76 @@ impl Drop for MemoryCharge {
 mod tests {
     use super::*;
 
+    fn two_users(budget: &MemoryBudget) -> (MemoryUser, MemoryUser) {
+        let ada = budget.user("https://issuer", "ada");
+        let others = (0..).map(|it| budget.user("https://issuer", &format!("{it}")));
+        (ada, others.into_iter().find(|it| *it != ada).unwrap())
+    }
+
     #[test]
     fn what_is_taken_comes_back_and_no_more_is_given_than_there_is() {
         let budget = MemoryBudget::new(200);
-        let mut first = budget.take_of(Half::Work, 60).unwrap();
-        assert!(budget.take(41).is_none());
-        assert!(!first.grow_to(101) && first.grow_to(100) && !budget.has_room());
+        let (ada, bob) = two_users(&budget);
+        let mut first = budget.take(ada, 30).unwrap();
+        let other = budget.count(Half::Work, None, 60);
+        assert!(!first.grow_to(41) && first.grow_to(40) && !budget.has_room(bob));
+        assert!(budget.take(bob, 1).is_none());
         assert_eq!(budget.usage().used, 100);
         assert_eq!(budget.usage().refused, 3);
-        drop(first);
-        let [one, other] = [budget.take(1_000), budget.take(1_000)];
-        assert!(one.is_some() && other.is_some() && budget.take(1).is_none());
+        drop((first, other));
+        let [one, other] = [budget.take(ada, 1_000), budget.take(bob, 1_000)];
+        assert!(one.is_some() && other.is_some() && budget.take(ada, 1).is_none());
         drop((one, other));
         assert_eq!(budget.usage().used, 0);
+        assert!(budget.has_room(ada));
+    }
+
+    #[test]
+    fn a_user_leaves_as_much_free_as_it_holds() {
+        let budget = MemoryBudget::new(2 * 1600);
+        let (ada, bob) = two_users(&budget);
+        let all_of = |user| {
+            let some = iter::from_fn(|| budget.take(user, 10));
+            let held: Vec<_> = some.collect();
+            (held.len() * 10, held)
+        };
+        let (size, mut held) = all_of(ada);
+        assert_eq!(size, 800);
+        assert!(budget.has_room(bob), "there is room for others");
+        let (others, held_too) = all_of(bob);
+        assert_eq!(others, 400);
+        assert!(!budget.has_room(ada) && budget.has_room(bob));
+        // Answers count, too: they were there without asking.
+        drop(held_too);
+        let _answer = budget.count(Half::Work, Some(ada), 100);
+        held.truncate(70);
+        assert!(budget.take(ada, 10).is_none());
+        held.truncate(69);
+        assert!(budget.take(ada, 10).is_some());
+    }
+
+    #[test]
+    fn one_large_thing_needs_no_more_than_to_fit() {
+        let budget = MemoryBudget::new(2 * 1600);
+        let (ada, bob) = two_users(&budget);
+        let _others = budget.take(bob, 600).unwrap();
+        let _body = budget.take(ada, 100).unwrap();
+        let large = budget.take(ada, 5_000).unwrap();
+        assert_eq!(large.bytes(), 800);
+        drop(large);
+        let _more = budget.take(ada, 1).unwrap();
+        assert!(budget.take(ada, 700).is_none(), "it holds more than little");
     }
 
     #[test]
     fn neither_half_takes_the_others_and_what_is_there_is_counted() {
         let budget = MemoryBudget::new(200);
-        let strangers = budget.take_of(Half::Connections, 100).unwrap();
-        assert!(budget.take_of(Half::Connections, 1).is_none());
-        assert!(budget.has_room());
-        let answer = budget.count(Half::Work, 150);
-        assert!(!budget.has_room());
+        let (ada, _) = two_users(&budget);
+        let strangers = budget.take_for_connection(100).unwrap();
+        assert!(budget.take_for_connection(1).is_none());
+        assert!(budget.has_room(ada));
+        let answer = budget.count(Half::Work, Some(ada), 150);
+        assert!(!budget.has_room(ada));
         drop((strangers, answer));
         assert_eq!(budget.usage().used, 0);
     }

@@ -15,7 +15,7 @@ use http_body_util::BodyExt as _;
 use crate::{
     body::BoxedBody,
     idle::{Busy, Unsent},
-    memory::{Half, MemoryBudget, MemoryCharge},
+    memory::{Half, MemoryBudget, MemoryCharge, MemoryUser},
 };
 
 /// An answer up to this size is covered by what every connection is charged for, in bytes.
@@ -23,6 +23,28 @@ const SMALL: usize = 8 * 1024;
 
 /// What an answer without a length, whose end nobody can tell, has more time for: the longest call.
 const LONGEST_CALL: Duration = Duration::from_mins(10);
+
+/// Says whose part of the budget the answer is counted to, where it is.
+pub(crate) fn owed_to(
+    user: MemoryUser,
+    version: Version,
+    mut response: Response<BoxedBody>,
+) -> Response<BoxedBody> {
+    if !is_covered(size_of(&response), version) {
+        response.extensions_mut().insert(user);
+    }
+    response
+}
+
+fn size_of(response: &Response<BoxedBody>) -> Option<usize> {
+    let size = response.body().size_hint().exact();
+    size.map(|size| usize::try_from(size).unwrap_or(usize::MAX))
+}
+
+/// Whether an answer costs no more than its connection. Over HTTP/2 many small ones may wait on one.
+fn is_covered(size: Option<usize>, version: Version) -> bool {
+    size.is_some_and(|size| size <= SMALL && (size == 0 || version != Version::HTTP_2))
+}
 
 /// The answer, counted until it is written. That is seen by its bytes: the libraries drop them when
 /// the socket has them, or when the connection is given up.
@@ -32,15 +54,14 @@ pub(crate) fn counted(
     version: Version,
     response: Response<BoxedBody>,
 ) -> Response<BoxedBody> {
-    let size = response.body().size_hint().exact();
-    let size = size.map(|size| usize::try_from(size).unwrap_or(usize::MAX));
-    // Over HTTP/2 many small ones may wait on one connection.
-    if size.is_some_and(|size| size <= SMALL && (size == 0 || version != Version::HTTP_2)) {
+    let size = size_of(&response);
+    if is_covered(size, version) {
         return response;
     }
+    let user = response.extensions().get().copied();
     let extra = size.map_or(LONGEST_CALL, |_| Duration::ZERO);
     let held = Held {
-        _charge: size.map(|size| memory.count(Half::Work, size)),
+        _charge: size.map(|size| memory.count(Half::Work, user, size)),
         _unsent: busy.unsent(extra),
     };
     let memory = memory.clone();
@@ -48,6 +69,7 @@ pub(crate) fn counted(
         Counted {
             inner,
             memory,
+            user,
             held: Some(held),
             has_length: size.is_some(),
         }
@@ -84,6 +106,7 @@ impl<G> AsRef<[u8]> for Part<G> {
 struct Counted {
     inner: BoxedBody,
     memory: MemoryBudget,
+    user: Option<MemoryUser>,
     held: Option<Held>,
     /// Whether it comes in one piece; an event stream comes in many.
     has_length: bool,
@@ -95,7 +118,7 @@ impl Counted {
             let held = self.held.take();
             return Part::of(bytes, held);
         }
-        let held = self.memory.count(Half::Work, bytes.len());
+        let held = self.memory.count(Half::Work, self.user, bytes.len());
         Part::of(bytes, held)
     }
 }

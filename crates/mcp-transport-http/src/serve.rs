@@ -21,7 +21,7 @@ use crate::{
     client_address::PeerAddress,
     connections::{Kind, Occasionally, Taken},
     idle::Activity,
-    memory::{Half, RETRY_AFTER},
+    memory::RETRY_AFTER,
     router::HttpServer,
     sent,
     stop::{self, Phase},
@@ -171,7 +171,7 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
                 let memory = &server.inner.config.memory;
                 // One over HTTP/1 is covered by its connection.
                 let is_stream = version == Version::HTTP_2;
-                let charge = is_stream.then(|| memory.take_of(Half::Connections, STREAM));
+                let charge = is_stream.then(|| memory.take_for_connection(STREAM));
                 let response = if matches!(charge, Some(None)) {
                     unavailable("too many requests are waiting: try again", RETRY_AFTER)
                 } else {

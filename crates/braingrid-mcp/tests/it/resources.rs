@@ -69,6 +69,19 @@ impl Limited {
         call(&self.world, &self.server).await
     }
 
+    /// Whoever else comes is served, with a large body and a large answer.
+    async fn serves_others_than_ada(&self) {
+        let token = self.world.token("user_bob", "org_ada");
+        let params = json!({ "name": "list_projects", "arguments": {} });
+        let message = Generation::Legacy.message(1, "tools/call", params);
+        let body = message.to_string() + &" ".repeat(MIB - 1024);
+        let client = client_of(&self.server);
+        let request = client.request(Generation::Legacy, "tools/list", json!({}));
+        let answer = request.bearer(&token).body(body).send().await.unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        assert!(answer.structured().is_some(), "{}", answer.body);
+    }
+
     /// It never used more than it may, it is there, and it serves now, or when who took the memory
     /// has gone.
     async fn is_well(&self) {
@@ -252,6 +265,7 @@ async fn bodies_that_do_not_end_take_a_share_and_the_others_are_told_to_wait() {
     assert!(last.starts_with("HTTP/1.1 503"), "{last}");
     assert!(last.contains("retry-after: "), "{last}");
     assert!(!last.contains("www-authenticate"), "{last}");
+    limited.serves_others_than_ada().await;
     drop(held);
     limited.is_well().await;
 }
@@ -313,6 +327,7 @@ async fn answers_that_nobody_reads_are_counted_until_they_are_given_up() {
     limited.server.wait_access_log(201, LIMIT).await;
     let peak = peak(&limited.server);
     assert!(peak < MEMORY, "{} MiB", peak / MIB);
+    limited.serves_others_than_ada().await;
     drop(held);
     limited.is_well().await;
 }

@@ -17,7 +17,7 @@ mod short_ids;
 use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, Method};
-use mcp_outbound::{MemoryHook, Proxies, ProxyError, TlsError};
+use mcp_outbound::{Proxies, ProxyError, TlsError};
 use url::Url;
 
 use self::routes::Class;
@@ -71,9 +71,6 @@ pub struct BrainGridConfig {
     pub headers: Option<HeaderHook>,
     /// Is told about every request that is over.
     pub observer: Option<RequestObserver>,
-    /// Gives room for large answers; nothing: there is always room. A caller of a call that got such an
-    /// answer holds the room, so it should not outlive the request it was made for.
-    pub memory: Option<MemoryHook>,
     /// What TLS connections trust; nothing: the system's root certificates, read anew.
     pub tls: Option<rustls::ClientConfig>,
     /// The way out; without one unless it is set.
@@ -93,7 +90,6 @@ impl BrainGridConfig {
             breaker_pause: Duration::from_secs(5),
             headers: None,
             observer: None,
-            memory: None,
             tls: None,
             proxies: Proxies::none(),
         }

@@ -74,7 +74,6 @@ impl Sender {
             concat!("braingrid-mcp/", env!("CARGO_PKG_VERSION")),
             config.max_response_bytes,
         )?;
-        let http = http.within(config.memory);
         Ok(Self {
             http,
             base,
@@ -161,7 +160,7 @@ impl Sender {
         let mut attempt = 1;
         loop {
             counted.attempts += 1;
-            let reply = self.attempt(&bearer, request, deadline).await;
+            let reply = self.attempt(caller, &bearer, request, deadline).await;
             let status = reply.as_ref().ok().map(|reply| reply.status.as_u16());
             counted.status = status.or(counted.status);
             let failure = match reply {
@@ -202,6 +201,7 @@ impl Sender {
 
     async fn attempt(
         &self,
+        caller: &Caller,
         bearer: &SecretString,
         request: &Request,
         deadline: Instant,
@@ -215,7 +215,7 @@ impl Sender {
         admitted.map_err(|wait| Failure::not_sent(Some(wait)))?;
         let headers = self.headers(bearer, request.organization.as_ref())?;
         let timeout = self.timeouts.attempt(request.route.class).min(left);
-        let exchanged = self.exchange(request, headers, timeout).await;
+        let exchanged = self.exchange(caller, request, headers, timeout).await;
         match &exchanged {
             Ok(reply) if !is_outage(reply) => self.breaker.succeeded(),
             Err(Failure { fault: None, .. }) => self.breaker.succeeded(),
@@ -228,6 +228,7 @@ impl Sender {
 
     async fn exchange(
         &self,
+        caller: &Caller,
         request: &Request,
         headers: HeaderMap,
         timeout: Duration,
@@ -247,7 +248,9 @@ impl Sender {
             let json = HeaderValue::from_static("application/json");
             sent.headers_mut().insert(header::CONTENT_TYPE, json);
         }
-        let fetched = self.http.fetch(sent, timeout, class != Class::Read).await;
+        let changes = class != Class::Read;
+        let fetched = self.http.fetch(sent, timeout, changes, caller.memory());
+        let fetched = fetched.await;
         let fetched = fetched.map_err(|error| transport_failure(class, error))?;
         Ok(Reply {
             status: fetched.status,

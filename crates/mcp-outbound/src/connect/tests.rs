@@ -126,7 +126,7 @@ async fn ask(http: &PooledClient, base: &str, limit: Duration) -> Result<StatusC
         .header(header::AUTHORIZATION, TOKEN)
         .body(Full::new(Bytes::new()))
         .unwrap();
-    Ok(http.fetch(request, limit, false).await?.status)
+    Ok(http.fetch(request, limit, false, None).await?.status)
 }
 
 #[tokio::test]

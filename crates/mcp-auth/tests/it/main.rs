@@ -12,6 +12,7 @@ mod fetches;
 mod introspection;
 mod keys;
 mod presets;
+mod reasons;
 mod status;
 mod stored;
 mod strangers;

@@ -4,6 +4,7 @@ use http::{
     HeaderValue, Response, StatusCode,
     header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER as RETRY_AFTER_HEADER},
 };
+use rmcp::model::ProtocolVersion;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -20,13 +21,13 @@ struct ErrorMessage<'a> {
     /// Left out when it could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a RawValue>,
-    error: ErrorObject,
+    error: ErrorObject<'a>,
 }
 
 #[derive(Serialize)]
-struct ErrorObject {
+struct ErrorObject<'a> {
     code: i32,
-    message: &'static str,
+    message: &'a str,
 }
 
 const PARSE_ERROR: i32 = -32700;
@@ -63,7 +64,7 @@ fn error(
     status: StatusCode,
     id: Option<&RawValue>,
     code: i32,
-    message: &'static str,
+    message: &str,
 ) -> Response<BoxedBody> {
     rpc_error(
         status,
@@ -194,6 +195,14 @@ pub(crate) fn encoded() -> Response<BoxedBody> {
     response
 }
 
+/// What to write into the header that names the revision.
+fn revisions_served() -> String {
+    let known = ProtocolVersion::KNOWN_VERSIONS.iter();
+    let known: Vec<_> = known.map(ProtocolVersion::as_str).collect();
+    let known = known.join(", ");
+    format!("the MCP-Protocol-Version header is missing or names no revision of these: {known}")
+}
+
 /// The SDK says some errors as plain text, with the words of inner errors in it: same status, but
 /// a message that a client can read and that tells nothing about the inside.
 pub(crate) fn mend(
@@ -208,6 +217,7 @@ pub(crate) fn mend(
         return response;
     }
     let bad_request = StatusCode::BAD_REQUEST;
+    let revisions;
     let (status, code, message) = match status {
         // The Content-Type was checked before: this is a message that does not decode.
         // To a notification no answer is owed, whatever is in it (JSON-RPC 2.0, section 4.1).
@@ -222,11 +232,10 @@ pub(crate) fn mend(
             }
         }
         StatusCode::UNSUPPORTED_MEDIA_TYPE => (bad_request, INVALID_REQUEST, NO_FIT),
-        StatusCode::BAD_REQUEST => (
-            status,
-            INVALID_REQUEST,
-            "the MCP-Protocol-Version header is missing or not supported",
-        ),
+        StatusCode::BAD_REQUEST => {
+            revisions = revisions_served();
+            (status, INVALID_REQUEST, revisions.as_str())
+        }
         status if status.is_server_error() => (
             StatusCode::INTERNAL_SERVER_ERROR,
             INTERNAL_ERROR,

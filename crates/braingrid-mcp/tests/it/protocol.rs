@@ -152,6 +152,11 @@ async fn wrong_headers_are_json_errors_without_inner_text() {
             answer.body
         );
     }
+    let later = client_of(&server).request(Generation::Legacy, "tools/list", json!({}));
+    let later = later.header("mcp-protocol-version", "2099-01-01");
+    let later = later.bearer(&token).send().await.unwrap();
+    assert_eq!(later.status, 400);
+    assert!(later.body.contains("2025-11-25"), "{}", later.body);
     let unknown = client_of(&server).request(Generation::Modern, "no/such", json!({}));
     let unknown = unknown.bearer(&token).send().await.unwrap();
     assert_eq!(

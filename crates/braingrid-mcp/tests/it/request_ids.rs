@@ -29,7 +29,9 @@ async fn an_error_names_the_request_under_which_the_access_log_has_it() {
         (415, known().header("content-type", "text/plain")),
         (406, known().header("accept", "text/html")),
         (400, known().header("mcp-protocol-version", "1999-01-01")),
+        (400, known().header("mcp-protocol-version", "2099-01-01")),
         (400, known().header("mcp-method", "tools/list")),
+        (400, known().without_header("mcp-method")),
         (200, call(Generation::Modern, "no_such_tool")),
         (200, call(Generation::Legacy, "no_such_tool")),
         (

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use lexopt::prelude::{Long, Short, Value};
 
-use crate::{docs, lab, layers, manifests, shell};
+use crate::{docs, lab, layers, manifests, map, shell};
 
 const HELP: &str = "\
 The repository's own rules.
@@ -84,19 +84,26 @@ fn wrong_names() -> anyhow::Result<Vec<String>> {
     for document in documents.keys() {
         wrong.extend(docs::broken_links(document, &documents, &files));
     }
-    let mut sources = String::new();
-    for file in files.iter().filter(|file| docs::is_source(file)) {
-        sources.push_str(&shell::read(file)?);
+    let (mut sources, mut by_file) = (String::new(), map::Sources::new());
+    for file in &files {
+        let (is_source, is_mapped) = (docs::is_source(file), map::is_mapped(file));
+        if !is_source && !is_mapped {
+            continue;
+        }
+        let text = shell::read(file)?;
+        if is_source {
+            sources.push_str(&text);
+        }
+        by_file.insert(file.clone(), text);
     }
     let repository = docs::Repository {
         files: &files,
         crates: &crates,
         sources: &sources,
     };
-    wrong.extend(docs::unknown_names(
-        &shell::read(ARCHITECTURE)?,
-        &repository,
-    ));
+    let architecture = shell::read(ARCHITECTURE)?;
+    wrong.extend(docs::unknown_names(&architecture, &repository));
+    wrong.extend(map::faults(&architecture, &by_file));
     wrong.extend(docs::unknown_tests(
         SECURITY,
         &shell::read(SECURITY)?,

@@ -30,6 +30,7 @@ mod keychain;
 mod lab;
 mod layers;
 mod manifests;
+mod map;
 mod node;
 mod package;
 mod python;

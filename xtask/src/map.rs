@@ -1,7 +1,10 @@
 //! The code map of docs/architecture.md is whole and true: every source file is on it, what is named
 //! in a file is defined there, and the page around it stays one page.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use crate::docs::code_spans;
 
@@ -17,9 +20,13 @@ pub(crate) type Sources = BTreeMap<String, String>;
 /// Whether a file belongs on the map: it ships, or is a tool of the repository's.
 pub(crate) fn is_mapped(file: &str) -> bool {
     let of_a_crate = file.starts_with("crates/") && file.contains("/src/");
-    let is_code = (of_a_crate || file.starts_with("xtask/src/")) && file.ends_with(".rs");
+    let is_code = (of_a_crate || file.starts_with("xtask/src/")) && is_rust(file);
     let root = file.ends_with("/lib.rs") || file.ends_with("/src/main.rs");
     is_code && !root && !file.ends_with("/tests.rs") && !file.contains("/tests/")
+}
+
+fn is_rust(file: &str) -> bool {
+    Path::new(file).extension().is_some_and(|it| it == "rs")
 }
 
 /// Everything that is wrong with the map.
@@ -110,7 +117,7 @@ fn places(line: &str) -> Vec<(&str, &str)> {
         let [thing, between, file] = window else {
             return None;
         };
-        (at % 2 == 1 && *between == " in " && file.ends_with(".rs")).then_some((*thing, *file))
+        (at % 2 == 1 && *between == " in " && is_rust(file)).then_some((*thing, *file))
     });
     said.collect()
 }

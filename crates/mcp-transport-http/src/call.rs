@@ -77,6 +77,8 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         let (time, memory) = (self.config.body_timeout, &self.config.memory);
         let principal = resolved.session.principal();
         let user = memory.user(principal.issuer(), principal.subject());
+        let place = line.place.as_ref();
+        let waiting = place.map(|place| place.activity.reading());
         let reading = body::read(body, limit, time, Some((memory, user)));
         let (bytes, _charge) = match unless_over(reading, self.no_more_begins()).await {
             Some(Ok(read)) => read,
@@ -93,6 +95,7 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
                 return draining();
             }
         };
+        drop(waiting);
         // Some editors and shells of Windows begin every text with a mark (RFC 8259 section 8.1).
         let bytes = match bytes.strip_prefix("\u{feff}".as_bytes()) {
             Some(text) => bytes.slice_ref(text),

@@ -4,7 +4,8 @@
 //! A connection is a stranger's until a request on it was authenticated. Strangers that wait for
 //! nothing go first, the oldest before the others, so that whoever comes to log in or to work finds
 //! a place. Where there are none, whoever has most of the places gives one of them up, unless it is
-//! the only one or all are in use: no user keeps the others out. What finds no place all the same is
+//! the only one or all are at work. A connection that waits for the rest of a body, or for its client
+//! to read, is not at work: no user keeps the others out. What finds no place all the same is
 //! let in for one answer, which a probe gets as always.
 
 use std::{
@@ -322,29 +323,36 @@ impl Connections {
 }
 
 impl State {
-    /// Strangers that wait for nothing, the oldest first.
+    /// Strangers that wait for nothing but their client, the oldest first.
     fn idle_strangers(&self, except: u64) -> impl Iterator<Item = &Arc<Place>> {
         let strangers = self.strangers.values();
-        strangers.filter(move |it| it.number != except && it.activity.is_idle())
+        strangers.filter(move |it| it.number != except && it.activity.waits_for_client())
     }
 
     fn oldest_idle_of(&self, members: &BTreeSet<u64>) -> Option<Arc<Place>> {
         let mut members = members.iter().filter_map(|it| self.strangers.get(it));
-        members.find(|it| it.activity.is_idle()).map(Arc::clone)
+        members
+            .find(|it| it.activity.waits_for_client())
+            .map(Arc::clone)
     }
 
-    /// The connections that wait for nothing of the user who has most of them, the oldest first, but
-    /// for one.
+    /// The connections of one user that can give way: of whoever has most among those who have one.
+    /// Those that wait for nothing come first, then those that wait for their client; the only one is
+    /// never among them.
     fn idle_of_the_largest(&self, except: u64) -> Vec<Arc<Place>> {
-        let idle = |places: &BTreeMap<u64, Arc<Place>>| -> Vec<_> {
-            let places = places.values();
-            let idle = places.filter(|it| it.number != except && it.activity.is_idle());
-            idle.map(Arc::clone).collect()
-        };
-        let Some(most) = self.by_user.values().max_by_key(|places| places.len()) else {
+        let gives_way = |place: &Place| place.number != except && place.activity.waits_for_client();
+        let mut most: Option<&BTreeMap<u64, Arc<Place>>> = None;
+        for places in self.by_user.values() {
+            let is_more = places.len() > most.map_or(1, BTreeMap::len);
+            if is_more && places.values().any(|place| gives_way(place)) {
+                most = Some(places);
+            }
+        }
+        let Some(most) = most else {
             return Vec::new();
         };
-        let mut givers = idle(most);
+        let mut givers: Vec<_> = most.values().filter(|it| gives_way(it)).cloned().collect();
+        givers.sort_by_key(|place| !place.activity.is_idle());
         givers.truncate(most.len() - 1);
         givers
     }

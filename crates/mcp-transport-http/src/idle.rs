@@ -28,6 +28,8 @@ pub(crate) struct Activity {
 #[derive(Debug)]
 struct State {
     in_flight: usize,
+    /// Those of them whose body has not come yet.
+    reading: usize,
     /// Requests so far.
     begun: u64,
     /// Answers that are not written yet: when each must be.
@@ -40,10 +42,18 @@ struct State {
 #[derive(Debug)]
 pub(crate) struct Busy(Arc<Activity>);
 
+/// The body of a request is being read.
+#[derive(Debug)]
+pub(crate) struct Reading(Arc<Activity>);
+
+/// How long clients take to read an answer, at most.
+const USUAL: Duration = Duration::from_secs(10);
+
 impl Activity {
     pub(crate) fn new(first: Duration, next: Duration, answer: Duration) -> Arc<Self> {
         let state = Mutex::new(State {
             in_flight: 0,
+            reading: 0,
             begun: 0,
             unsent: Vec::new(),
             deadline: Instant::now() + first,
@@ -86,6 +96,21 @@ impl Activity {
     /// Whether no request is in flight.
     pub(crate) fn is_idle(&self) -> bool {
         self.state().in_flight == 0
+    }
+
+    /// Whether it waits for its client alone: for the rest of a body, or, longer than usual, until an
+    /// answer is read. Nothing that was begun ends with it.
+    pub(crate) fn waits_for_client(&self) -> bool {
+        let state = self.state();
+        let usual = Instant::now() + self.answer.saturating_sub(USUAL);
+        let unread = state.unsent.iter().filter(|(_, until)| *until <= usual);
+        state.in_flight == state.reading + unread.count()
+    }
+
+    /// Counts a body that is being read, until the guard is dropped.
+    pub(crate) fn reading(self: &Arc<Self>) -> Reading {
+        self.state().reading += 1;
+        Reading(Arc::clone(self))
     }
 
     /// Resolves when there has been no request, or an answer was not read, for too long.
@@ -140,6 +165,13 @@ impl Drop for Unsent {
     fn drop(&mut self) {
         let mut state = self.busy.0.state();
         state.unsent.retain(|(number, _)| *number != self.number);
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.reading = state.reading.saturating_sub(1);
     }
 }
 

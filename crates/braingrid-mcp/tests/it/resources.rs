@@ -410,8 +410,25 @@ async fn one_user_with_every_connection_keeps_no_other_out() {
         assert!(head.starts_with("HTTP/1.1 200"), "{head}");
         greedy.push(connection);
     }
+    others_are_served(&world, &server).await;
+    // Nor by requests whose bodies never come.
+    drop(greedy);
+    let (head_alone, _) = request.split_once("\r\n\r\n").unwrap();
+    let mut open = Vec::new();
+    for _ in 0..5 {
+        let mut connection = connect(&server).await;
+        connection.write_all(request.as_bytes()).await.unwrap();
+        head(&mut connection).await;
+        let next = format!("{head_alone}\r\n\r\n");
+        connection.write_all(next.as_bytes()).await.unwrap();
+        open.push(connection);
+    }
+    others_are_served(&world, &server).await;
+}
+
+async fn others_are_served(world: &World, server: &ServerProcess) {
     for user in ["user_ada", "user_bob"] {
-        let request = client_of(&server).call(Generation::Modern, "auth_status", &json!({}));
+        let request = client_of(server).call(Generation::Modern, "auth_status", &json!({}));
         let answer = request.bearer(&world.token(user, "org_ada")).send().await;
         assert_eq!(answer.unwrap().status, 200, "{user}");
     }

@@ -150,3 +150,26 @@ async fn whoever_has_most_makes_room_where_no_stranger_can() {
     assert_eq!(connections.counts().open, 0);
     assert!(connections.state().by_user.is_empty());
 }
+
+#[tokio::test]
+async fn a_connection_that_waits_for_its_client_gives_way_and_one_at_work_does_not() {
+    let connections = connections(5, None, 1 << 20);
+    let greedy = [1, 2, 3].map(|_| admit(&connections, "192.0.2.1"));
+    let modest = [1, 2].map(|_| admit(&connections, "192.0.2.2"));
+    for (taken, user) in [(&greedy[..], "greedy"), (&modest[..], "modest")] {
+        for taken in taken {
+            taken.place.authenticated(ISSUER, user);
+        }
+    }
+    let at_work = [0, 1, 2].map(|at: usize| greedy[at].place.activity.begin());
+    let body = greedy[2].place.activity.reading();
+    let new = admit(&connections, "192.0.2.3");
+    assert_eq!(new.place.kind(), Kind::Usual);
+    assert!(is_gone(&greedy[2]).await && !is_gone(&greedy[0]).await);
+    new.place.authenticated(ISSUER, "new");
+    // Whoever has most is at work on all of them: the next one gives way.
+    let next = admit(&connections, "192.0.2.4");
+    assert_eq!(next.place.kind(), Kind::Usual);
+    assert!(is_gone(&modest[0]).await && !is_gone(&greedy[0]).await && !is_gone(&new).await);
+    drop((at_work, body));
+}

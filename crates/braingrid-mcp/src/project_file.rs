@@ -126,7 +126,8 @@ fn unreadable(error: &serde_json::Error) -> Reason {
     if error.is_data() {
         return format!("it is no object that has every name once ({place})").into();
     }
-    format!("it is not JSON ({place}): comments and a comma after the last entry are none").into()
+    format!("it is not JSON ({place}), which has no comments and no comma after the last entry")
+        .into()
 }
 
 fn find(start: &Path) -> Option<PathBuf> {

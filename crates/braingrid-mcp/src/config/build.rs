@@ -167,13 +167,18 @@ fn read_auth(reader: &mut Reader, public_url: Option<&str>, port: u16) -> AuthSe
     if upstream_audience.is_none() && reader.origin(&settings::UPSTREAM_AUDIENCE) == Origin::Default
     {
         let local = format!("http://127.0.0.1:{port}");
-        let resource = format!("{}/mcp", public_url.unwrap_or(&local));
+        // Not guessed where MCP_HOST is set, and cannot be read.
+        let is_unset = reader.origin(&settings::PUBLIC_URL) == Origin::Default;
+        let ours = public_url.or(is_unset.then_some(&*local));
+        let shared = ours.map(|ours| {
+            format!("; where the API shares this server's audience, that is {ours}/mcp")
+        });
         reader.report(
             &settings::UPSTREAM_AUDIENCE,
             "it is not set, and without it no call may be sent on to the BrainGrid API",
             format!(
-                "set it to the audience that the BrainGrid API accepts; where the API shares this \
-                 server's audience, that is {resource}"
+                "set it to the audience that the BrainGrid API accepts{}",
+                shared.unwrap_or_default()
             ),
         );
     }

@@ -109,7 +109,10 @@ fn servers_fault(servers: &str) -> Option<(&'static str, &'static str)> {
             _ => (host, "6379"),
         };
         if name.trim().is_empty() {
-            return Some(("it names no host", "write it as redis://host:6379"));
+            return Some((
+                "it names no host",
+                "write it as redis://host:6379; in a password, write %2F for / and put an @ after it",
+            ));
         }
         if !port.parse::<u16>().is_ok_and(|port| port > 0) {
             return Some((

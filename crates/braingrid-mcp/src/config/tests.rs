@@ -291,7 +291,7 @@ fn everything_wrong_is_reported_at_once_each_with_its_fix() {
         ("ALLOWED_ORIGINS: \"ftp://", "https://"),
         (
             "UPSTREAM_AUDIENCE: it is not set",
-            "http://127.0.0.1:8080/mcp",
+            "the BrainGrid API accepts",
         ),
         ("ALLOWED_HOSTS: \"https://", "without https://"),
         ("TOOL_SCOPES: \"read\" has no =", "NAME=SCOPE"),
@@ -308,6 +308,11 @@ fn everything_wrong_is_reported_at_once_each_with_its_fix() {
         assert!(found.iter().any(told), "{start} … {fix} in {found:#?}");
     }
     assert_eq!(found.len(), expected.len(), "{found:#?}");
+    // What this server's own audience is, nobody knows where MCP_HOST cannot be read.
+    let ours = "127.0.0.1:8080/mcp";
+    assert!(!found.iter().any(|line| line.contains(ours)), "{found:#?}");
+    let unset = problems(load_file("", &[("MCP_TRANSPORT", "http")]));
+    assert!(unset.iter().any(|line| line.contains(ours)), "{unset:#?}");
 }
 
 #[test]

@@ -305,6 +305,9 @@ async fn wrong_params_are_not_an_unknown_method() {
         let answer = modern.body(body.clone()).send().await.unwrap();
         assert_eq!(answer.error_code(), Some(-32602), "{body}: {}", answer.body);
     }
+    let nameless = message(&json!(1), "tools/call", Some(&json!({"name": 7})));
+    let answer = post(&server, &token, "2025-06-18", nameless).await;
+    assert!(answer.body.contains("name is a text"), "{}", answer.body);
     for cursor in [json!(7), json!([]), json!({})] {
         let params = json!({"cursor": cursor});
         let request = client_of(&server).request(Generation::Modern, "tools/list", params);

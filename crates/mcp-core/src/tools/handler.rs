@@ -241,11 +241,16 @@ impl ServerHandler for ToolSet {
         let Some(method) = method else {
             return Err(no_such_method());
         };
-        let mut text = format!("wrong params for {method}");
+        let mut fix = match method {
+            "tools/call" => "name is a text, arguments an object or one written as a text",
+            "prompts/get" => "name is a text, arguments an object of texts",
+            "resources/read" => "uri is a text",
+            _ => "params are an object, with _meta as an object where there is one",
+        };
         if method == "initialize" {
             match lenient::initialize(request.params.as_ref()) {
                 Ok(params) => return custom(&self.initialize(params, context).await?),
-                Err(missing) => text = format!("{text}: {missing}"),
+                Err(missing) => fix = missing,
             }
         }
         if method == "tools/call"
@@ -256,6 +261,7 @@ impl ServerHandler for ToolSet {
             };
             return custom(&result);
         }
+        let text = format!("wrong params for {method}: {fix}");
         let error = ErrorData::invalid_params(text, None);
         let operation = self.operation(method, None, &context);
         operation.end("invalid_params", Failed::Protocol(&error));

@@ -58,7 +58,12 @@ pub(crate) async fn find(
 /// What an issuer calls itself, if an operator could configure that: for logs and terminals.
 fn spelling(issuer: String) -> Option<String> {
     let legal = issuer.len() <= 256 && issuer.bytes().all(|byte| byte.is_ascii_graphic());
-    (legal && parse_url(&issuer).is_ok()).then_some(issuer)
+    let url = parse_url(&issuer).ok().filter(|_| legal)?;
+    let is_plain = url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    is_plain.then_some(issuer)
 }
 
 /// The key set must live on the issuer's own host and port; others have to be configured
@@ -95,6 +100,10 @@ mod tests {
             "http://a.test",
             "https://a.test/\n\u{1b}[2J",
             "javascript:x",
+            "https://user:hunter2@a.test",
+            "https://user@a.test",
+            "https://a.test/?tenant=1",
+            "https://a.test/#x",
             "",
         ] {
             assert_eq!(shown(odd), "metadata names another issuer", "{odd:?}");

@@ -357,12 +357,19 @@ impl KeySource {
         if set.keys.is_empty() {
             // What holds no key at all is an error in a 200, and proves nothing. Keys that cannot be
             // used are what this issuer has: that is said, and is no outage that ends by itself.
-            if set.fault().is_none() {
+            let Some(fault) = set.fault() else {
                 return Err(FetchError::Refused("the key set holds no key"));
+            };
+            // One bad document takes nothing from users whose keys are here.
+            let held = self.at_hand(asked_at);
+            if held.is_some_and(|held| !held.keys.is_empty()) {
+                return Err(FetchError::Refused(
+                    "no key of the key set can be used: those that are here stay",
+                ));
             }
             tracing::error!(
                 issuer = %self.issuer,
-                fault = set.fault().map(Fault::as_str),
+                fault = fault.as_str(),
                 "no key of this issuer can be used: all its tokens get 403"
             );
         }

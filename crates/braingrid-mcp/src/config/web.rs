@@ -179,9 +179,13 @@ pub(crate) fn origins(value: &str) -> Parsed<Vec<String>> {
 }
 
 fn origin(value: &str) -> Parsed<String> {
-    if value == "*" || value.eq_ignore_ascii_case("null") {
+    if value.contains('*') || value.eq_ignore_ascii_case("null") {
+        let fault = match value {
+            "*" | "null" => "would admit every web page",
+            _ => "has a wildcard (*)",
+        };
         return refuse(
-            format!("{} would admit every web page", quoted(value)),
+            format!("{} {fault}", quoted(value)),
             format!(
                 "name each origin, such as https://inspector.example.com; {KNOWN_CLIENTS_WORD} \
                  stands for those of hosted clients"

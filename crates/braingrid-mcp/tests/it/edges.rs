@@ -30,7 +30,7 @@ fn a_mistyped_setting_ends_with_78_and_names_what_to_change() {
         ("OAUTH_ISSUER", "“https://auth.test”", "quotation mark (“)"),
         ("OAUTH_ISSUER", "auth.test", "write https://auth.test"),
         ("MCP_HOST", "mcp.test:8443", "write https://mcp.test:8443"),
-        ("ALLOWED_ORIGINS", "*.example.com", "write https"),
+        ("ALLOWED_ORIGINS", "*.example.com", "name each origin"),
         ("BRAINGRID_TOOLS", "*", "no wildcards"),
         ("ENCRYPTION_KEY", "x", "openssl rand -hex 32"),
         ("PORT", "8080/tcp", "0 to 65535"),

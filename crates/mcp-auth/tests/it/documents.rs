@@ -206,6 +206,35 @@ async fn an_issuer_without_a_usable_key_is_told_apart_from_an_outage_and_heals()
 }
 
 #[tokio::test]
+async fn a_key_set_that_went_bad_takes_no_good_keys_away() {
+    let issuer = issuer().await;
+    let verifier = verifier_with(config_for(&issuer), impatient());
+    let token = issuer.token().mint();
+    verify(&verifier, &token).await.unwrap();
+    issuer.requests().clear();
+    issuer.publish(json!({"keys": [{"kty": "oct", "k": "AA"}]}).to_string());
+    let unknown = issuer.token().header("kid", "new").mint();
+    verify(&verifier, &unknown).await.unwrap_err();
+    let asked = issuer.requests().entries();
+    assert!(!asked.is_empty(), "the bad one was read");
+    verify(&verifier, &token).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_has_one_more_spelling_and_not_thousands() {
+    let issuer = issuer().await;
+    let verifier = verifier(&issuer);
+    let token = issuer.token().mint();
+    let signature = token.rsplit('.').next().unwrap();
+    let padding = (4 - signature.len() % 4) % 4;
+    for count in 0..9 {
+        let spelled = format!("{token}{}", "=".repeat(count));
+        let is_taken = verify(&verifier, &spelled).await.is_ok();
+        assert_eq!(is_taken, count == 0 || count == padding, "{count}");
+    }
+}
+
+#[tokio::test]
 async fn a_key_is_used_in_the_algorithm_that_it_is_for() {
     let issuer = issuer().await;
     let key = issuer.key(Algorithm::Rs256);

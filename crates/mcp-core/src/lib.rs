@@ -39,6 +39,7 @@ pub use caller::{Caller, Credential, CredentialError, Organization};
 pub use error::ApiError;
 pub use ids::{InvalidId, OrganizationId, ProjectRef, RequirementRef, TaskRef};
 pub use revisions::protocol_revisions;
+pub use spans::REQUEST_SPAN;
 pub use tools::{
     AuditedCall, Auditor, CallAudit, FinishedOperation, OperationObserver, ScopePolicy,
     ToolOptions, ToolSet, canonical_name, initialize,

@@ -42,6 +42,9 @@ const OUTCOME: &str = "mcp.request.outcome";
 /// What BrainGrid is asked for.
 const OPERATION: &str = "braingrid.operation";
 
+/// What the span of a message is called inside this process: samplers know it by this name.
+pub const REQUEST_SPAN: &str = "mcp.request";
+
 /// What the span of a request is called: the method, and the tool where there is one.
 struct Name<'a>(&'a str, Option<&'a str>);
 
@@ -90,7 +93,7 @@ impl RequestTrace {
         }
         let span = tracing::info_span!(
             parent: None,
-            "mcp.request",
+            REQUEST_SPAN,
             otel.name = %Name(method, tool),
             otel.kind = "server",
             otel.status_code = Empty,

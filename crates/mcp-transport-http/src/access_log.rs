@@ -20,7 +20,7 @@ use crate::{
     observe::{AnsweredRequest, Refusal},
     preview::RequestPreview,
     request_id,
-    spans::{self, Trace},
+    trace::{self, Trace},
 };
 
 /// Longest request id of a client that is written down.
@@ -128,7 +128,7 @@ impl AccessLine {
         if let Some(resolved) = resolved {
             let tier = resolved.tier.as_str();
             self.tier = Some(tier);
-            self.trace.span.record(spans::TIER, tier);
+            self.trace.span.record(trace::TIER, tier);
             if let Some(place) = &self.place {
                 let principal = resolved.session.principal();
                 place.authenticated(principal.issuer(), principal.subject());
@@ -153,12 +153,12 @@ impl AccessLine {
         let in_header = || headers.get("mcp-protocol-version")?.to_str().ok();
         let version = preview.protocol_version.as_deref().or_else(in_header);
         self.protocol_version = version.map(version_of);
-        self.trace_id = preview.traceparent.as_deref().and_then(spans::trace_id);
+        self.trace_id = preview.traceparent.as_deref().and_then(trace::trace_id);
         let span = &self.trace.span;
         if !span.is_disabled() {
-            span.record(spans::MCP_METHOD, self.mcp_method);
-            span.record(spans::MCP_VERSION, self.protocol_version);
-            span.record(spans::TOOL, self.tool.as_deref());
+            span.record(trace::MCP_METHOD, self.mcp_method);
+            span.record(trace::MCP_VERSION, self.protocol_version);
+            span.record(trace::TOOL, self.tool.as_deref());
         }
     }
 

@@ -65,9 +65,9 @@ mod request_id;
 mod router;
 mod sent;
 mod serve;
-mod spans;
 mod stop;
 mod stream;
+mod trace;
 
 pub use admin::AdminServer;
 pub use client_address::{AddressBucket, ClientAddress, InvalidProxy, PeerAddress, TrustedProxies};
@@ -79,3 +79,4 @@ pub use preview::RequestPreview;
 pub use router::{HttpServer, ServerStatus};
 pub use serve::HttpBody;
 pub use stop::Phase;
+pub use trace::REQUEST_SPAN;

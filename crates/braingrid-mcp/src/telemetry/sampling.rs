@@ -30,7 +30,7 @@ use tracing::Metadata;
 use crate::config::TraceSampler;
 
 /// The spans at the head of a request.
-const HEADS: [&str; 2] = ["http.request", "mcp.request"];
+const HEADS: [&str; 2] = [mcp_transport_http::REQUEST_SPAN, mcp_core::REQUEST_SPAN];
 
 /// What was decided at a head, in the context of its span: it is traced, under this id if the trace
 /// begins there.

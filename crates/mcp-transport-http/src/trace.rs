@@ -32,6 +32,9 @@ pub(crate) const TIER: &str = "mcp.session.tier";
 /// The request id of the access line.
 const REQUEST_ID: &str = "http.request.id";
 
+/// What the span of a request is called inside this process: samplers know it by this name.
+pub const REQUEST_SPAN: &str = "http.request";
+
 /// The trace a request belongs to.
 pub(crate) struct Trace {
     /// The span of this request; none where nobody collects spans, or not of this request.
@@ -67,7 +70,7 @@ impl Trace {
         }
         let span = tracing::info_span!(
             parent: None,
-            "http.request",
+            REQUEST_SPAN,
             otel.name = format_args!("{method} {path}"),
             otel.kind = "server",
             otel.status_code = Empty,

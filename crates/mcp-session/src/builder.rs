@@ -13,7 +13,7 @@ use crate::{
     listener::Listener,
     seal::Keyring,
     session::Session,
-    stats::{Budget, Seldom, TierStats},
+    stats::{Budget, LogThrottle, TierStats},
     store::SharedStore,
     tiers::{Denied, Inner, SessionTiers},
     writer::Writer,
@@ -106,14 +106,14 @@ impl SessionTiersBuilder {
             store: self.store,
             upstream: self.upstream,
             memory: session_cache(self.memory_bytes),
-            known_bad: known_bad_cache(),
+            negative_cache: negative_cache(),
             sent_away: sent_away_cache(),
             writer,
             denied: self.denied,
             max_lifetime: self.max_lifetime,
             patience: self.patience,
             stats,
-            warned: Seldom::default(),
+            warned: LogThrottle::default(),
             unknown_keys: Budget::default(),
             warming: Arc::new(AtomicBool::new(false)),
             listener: Listener::default(),
@@ -140,7 +140,7 @@ fn session_cache(bytes: u64) -> Cache<SessionKey, Arc<Session>> {
 
 /// Small and short: it protects the store and the verifier from a client that repeats itself, and
 /// nothing else.
-fn known_bad_cache() -> Cache<SessionKey, AuthError> {
+fn negative_cache() -> Cache<SessionKey, AuthError> {
     Cache::builder()
         .name("known bad tokens")
         .max_capacity(10_000)

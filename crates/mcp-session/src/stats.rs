@@ -38,7 +38,7 @@ impl Counter {
 pub struct TierStats {
     /// Answered from process memory without waiting for anything.
     pub memory_hits: Counter,
-    /// Answered by the work of another request that had the same token.
+    /// Answered by the work of another request that had the same token (single-flight).
     pub coalesced: Counter,
     /// Answered by a record of the shared store.
     pub store_hits: Counter,
@@ -48,7 +48,7 @@ pub struct TierStats {
     pub store_errors: Counter,
     /// Tokens verified, whatever came out.
     pub verifications: Counter,
-    /// Refused because the same token was proven bad a moment ago.
+    /// Refused by the negative cache: the same token was proven bad a moment ago.
     pub known_bad_hits: Counter,
     /// Refused because the principal was denied.
     pub denied: Counter,
@@ -185,9 +185,9 @@ impl Budget {
 
 /// Lets a message through once per interval, so that an outage does not flood the log.
 #[derive(Debug, Default)]
-pub(crate) struct Seldom(Mutex<Option<Instant>>);
+pub(crate) struct LogThrottle(Mutex<Option<Instant>>);
 
-impl Seldom {
+impl LogThrottle {
     const INTERVAL: Duration = Duration::from_secs(10);
 
     pub(crate) fn now(&self) -> bool {
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_message_passes_once_per_interval() {
-        let (seldom, start) = (Seldom::default(), Instant::now());
+        let (seldom, start) = (LogThrottle::default(), Instant::now());
         let after = |seconds| start + Duration::from_secs(seconds);
         assert!(seldom.at(start));
         assert!(!seldom.at(after(9)));

@@ -25,7 +25,7 @@ use crate::{
     seal::Keyring,
     session::Session,
     spans,
-    stats::{Budget, Seldom, TierStats},
+    stats::{Budget, LogThrottle, TierStats},
     store::{SharedStore, StoreError},
     writer::Writer,
 };
@@ -73,7 +73,8 @@ pub(crate) struct Inner {
     pub(crate) store: Arc<dyn SharedStore>,
     pub(crate) upstream: Option<UpstreamCredentials>,
     pub(crate) memory: Cache<SessionKey, Arc<Session>>,
-    pub(crate) known_bad: Cache<SessionKey, AuthError>,
+    /// Tokens that were proven bad a moment ago.
+    pub(crate) negative_cache: Cache<SessionKey, AuthError>,
     /// Tokens whose refusal was counted as a sign-out.
     pub(crate) sent_away: Cache<SessionKey, ()>,
     pub(crate) writer: Writer,
@@ -81,7 +82,7 @@ pub(crate) struct Inner {
     pub(crate) max_lifetime: Duration,
     pub(crate) patience: Duration,
     pub(crate) stats: Arc<TierStats>,
-    pub(crate) warned: Seldom,
+    pub(crate) warned: LogThrottle,
     /// Look-ups for tokens whose key is unknown while the issuer is away: anybody can make them up.
     pub(crate) unknown_keys: Budget,
     pub(crate) warming: Arc<AtomicBool>,
@@ -224,16 +225,16 @@ impl SessionTiers {
         if expires_at + RENEWAL <= now {
             let key = self.inner.keyring.session_key(token);
             let expired = AuthError::InvalidToken(InvalidReason::Expired);
-            self.inner.known_bad.insert(key, expired.clone()).await;
+            self.inner.negative_cache.insert(key, expired.clone()).await;
             let held = self.inner.memory.remove(&key).await.is_some();
             self.inner.sent_away(key, token, &expired, held).await;
         }
     }
 
-    /// Waits for writes to the store, at shutdown, at most until `deadline` has passed. Returns
-    /// how many were left.
-    pub async fn flush(&self, deadline: Duration) -> usize {
-        self.inner.writer.flush(deadline).await
+    /// Waits for writes to the store, at shutdown, at most for `timeout`. Returns how many were
+    /// left.
+    pub async fn flush(&self, timeout: Duration) -> usize {
+        self.inner.writer.flush(timeout).await
     }
 
     /// The configured issuer that a token names, good or not; see
@@ -317,16 +318,16 @@ impl Inner {
         asker: Asker,
         now: SystemTime,
     ) -> Result<Resolved, AuthError> {
-        if let Some(error) = self.known_bad.get(&key).await {
+        if let Some(error) = self.negative_cache.get(&key).await {
             self.stats.known_bad_hits.increment();
             return Err(error);
         }
-        let (mut led, result) = self.lead_or_wait(key, token, asker, now).await;
+        let (mut led, result) = self.single_flight(key, token, asker, now).await;
         // "The issuer has no such key" was said of a key set that may have been asked for before
         // this request arrived. A second round is asked for after.
         let result = match result {
             Err(AuthError::InvalidToken(InvalidReason::UnknownKey)) if !led => {
-                let (led_again, result) = self.lead_or_wait(key, token, asker, now).await;
+                let (led_again, result) = self.single_flight(key, token, asker, now).await;
                 led = led_again;
                 result
             }
@@ -338,8 +339,9 @@ impl Inner {
         result
     }
 
-    /// Whether this request did the work itself, and what came of it.
-    async fn lead_or_wait(
+    /// Single-flight: one request does the work for all that have the same token. Whether it was this
+    /// one, and what came of it.
+    async fn single_flight(
         &self,
         key: SessionKey,
         token: &AccessToken,
@@ -383,7 +385,7 @@ impl Inner {
             Ok(Found::Verified(principal)) => self.begin(key, token, principal, now).await,
             Err(error) => {
                 if is_proven_bad(&error) {
-                    self.known_bad.insert(key, error.clone()).await;
+                    self.negative_cache.insert(key, error.clone()).await;
                 }
                 Err(error)
             }

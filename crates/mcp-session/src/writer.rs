@@ -16,7 +16,7 @@ use crate::{
     record,
     seal::Keyring,
     session::Session,
-    stats::{Seldom, TierStats},
+    stats::{LogThrottle, TierStats},
     store::{SharedStore, StoreError},
 };
 
@@ -36,7 +36,7 @@ struct Shared {
     capacity: usize,
     queue: Mutex<Queue>,
     idle: Notify,
-    warned: Seldom,
+    warned: LogThrottle,
 }
 
 #[derive(Default)]
@@ -67,7 +67,7 @@ impl Writer {
             capacity,
             queue: Mutex::default(),
             idle: Notify::new(),
-            warned: Seldom::default(),
+            warned: LogThrottle::default(),
         };
         Self {
             shared: Arc::new(shared),
@@ -106,8 +106,8 @@ impl Writer {
         }
     }
 
-    /// Waits until nothing is queued or under way. Returns what was still queued at the deadline.
-    pub(crate) async fn flush(&self, deadline: Duration) -> usize {
+    /// Waits until nothing is queued or under way. Returns what was still queued after `timeout`.
+    pub(crate) async fn flush(&self, timeout: Duration) -> usize {
         let drained = async {
             loop {
                 let notified = self.shared.idle.notified();
@@ -117,7 +117,7 @@ impl Writer {
                 notified.await;
             }
         };
-        match tokio::time::timeout(deadline, drained).await {
+        match tokio::time::timeout(timeout, drained).await {
             Ok(()) => 0,
             Err(_) => self.shared.lock().order.len().max(1),
         }

@@ -49,7 +49,7 @@ const UNDERSTOOD: [ProtocolVersion; 5] = [
     ProtocolVersion::V_2026_07_28,
 ];
 
-/// The tools that are called the short way, and their handler.
+/// The tools that are called on the fast path, and their handler.
 pub(crate) struct Direct<H> {
     handler: Arc<H>,
     tools: HashSet<Cow<'static, str>>,
@@ -81,12 +81,12 @@ impl<H: ServerHandler> Direct<H> {
         }
     }
 
-    /// The name of a tool, if it is called the short way.
+    /// The name of a tool, if it is called on the fast path.
     pub(crate) fn tool(&self, name: &str) -> Option<Cow<'static, str>> {
         self.tools.get(name).cloned()
     }
 
-    /// The request, if it can go the short way.
+    /// The request, if it can take the fast path.
     pub(crate) fn take(
         &self,
         headers: &HeaderMap,

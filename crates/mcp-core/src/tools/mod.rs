@@ -181,9 +181,9 @@ impl ToolSet {
         self.shared.cut.now();
     }
 
-    /// Waits until no write is in flight, at most for `deadline`; how many are left then.
-    pub async fn drain(&self, deadline: Duration) -> usize {
-        self.shared.in_flight.drained(deadline).await
+    /// Waits until no write is in flight, at most for `timeout`; how many are left then.
+    pub async fn drain(&self, timeout: Duration) -> usize {
+        self.shared.in_flight.drained(timeout).await
     }
 
     /// Whether `granted` covers a call of this tool, by its name or an alias of it; a tool that

@@ -500,11 +500,11 @@ impl InFlight {
         *self.0.borrow()
     }
 
-    /// Waits until there is none; how many there are when the deadline comes first.
-    pub(super) async fn drained(&self, deadline: Duration) -> usize {
+    /// Waits until there is none; how many there are when `timeout` is over first.
+    pub(super) async fn drained(&self, timeout: Duration) -> usize {
         let mut count = self.0.subscribe();
         let none = count.wait_for(|count| *count == 0);
-        match tokio::time::timeout(deadline, none).await {
+        match tokio::time::timeout(timeout, none).await {
             Ok(_) => 0,
             Err(_) => self.count(),
         }

@@ -16,7 +16,7 @@ use mcp_outbound::Backoff;
 
 use super::{
     config::{RedisConfig, RedisConfigError},
-    manager::{Connection, LaneManager, opening_deadline},
+    manager::{Connection, LaneManager, opening_timeout},
 };
 use crate::store::StoreError;
 
@@ -27,13 +27,13 @@ pub(super) struct Lanes {
     slots: Vec<Arc<Slot>>,
     turn: AtomicUsize,
     pool: LanePool,
-    deadline: Duration,
+    timeout: Duration,
 }
 
 impl Lanes {
     pub(super) fn new(config: &RedisConfig) -> Result<Self, RedisConfigError> {
         let manager = LaneManager::new(config)?;
-        let deadline = opening_deadline(config, manager.steps());
+        let timeout = opening_timeout(config, manager.steps());
         #[expect(
             clippy::expect_used,
             reason = "building fails only for timeouts without runtime"
@@ -42,19 +42,19 @@ impl Lanes {
             .max_size(config.lanes)
             .build()
             .expect("a pool without timeouts of its own");
-        let slot = |_| Arc::new(Slot::new(pool.clone(), deadline));
+        let slot = |_| Arc::new(Slot::new(pool.clone(), timeout));
         Ok(Self {
             slots: (0..config.lanes).map(slot).collect(),
             turn: AtomicUsize::new(0),
             pool,
-            deadline,
+            timeout,
         })
     }
 
     /// A connection beside the lanes, for listening.
     pub(super) async fn pubsub(&self) -> Result<PubSub, StoreError> {
         let opening = self.pool.manager().pubsub();
-        match tokio::time::timeout(self.deadline, opening).await {
+        match tokio::time::timeout(self.timeout, opening).await {
             Ok(opened) => opened.map_err(|error| connect_error(&error)),
             Err(_) => Err(StoreError::Timeout),
         }
@@ -78,7 +78,7 @@ impl Lanes {
 /// One lane: open, or waiting to be opened.
 pub(super) struct Slot {
     pool: LanePool,
-    deadline: Duration,
+    timeout: Duration,
     current: ArcSwapOption<Object<LaneManager>>,
     opening: tokio::sync::Mutex<()>,
     retry: Mutex<Retry>,
@@ -91,10 +91,10 @@ struct Retry {
 }
 
 impl Slot {
-    fn new(pool: LanePool, deadline: Duration) -> Self {
+    fn new(pool: LanePool, timeout: Duration) -> Self {
         Self {
             pool,
-            deadline,
+            timeout,
             current: ArcSwapOption::empty(),
             opening: tokio::sync::Mutex::new(()),
             retry: Mutex::new(Retry {
@@ -144,7 +144,7 @@ impl Slot {
             return Ok(open);
         }
         self.may_retry(Instant::now())?;
-        let result = match tokio::time::timeout(self.deadline, self.pool.get()).await {
+        let result = match tokio::time::timeout(self.timeout, self.pool.get()).await {
             Ok(Ok(lane)) => Ok(lane),
             Ok(Err(PoolError::Backend(error))) => Err(connect_error(&error)),
             Ok(Err(_)) => Err(StoreError::Unreachable("the pool is closed")),

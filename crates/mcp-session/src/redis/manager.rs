@@ -94,7 +94,7 @@ impl LaneManager {
         })
     }
 
-    /// How many connections in a row an opening may take, for its deadline.
+    /// How many connections in a row an opening may take, for its timeout.
     pub(super) fn steps(&self) -> u32 {
         match &self.target {
             Target::Server(_) => 1,
@@ -248,7 +248,7 @@ fn unreachable_master() -> RedisError {
     RedisError::from(io::Error::new(io::ErrorKind::NotConnected, "no master"))
 }
 
-/// The deadline of an opening: every step may use its connect timeout and one command.
-pub(super) fn opening_deadline(config: &RedisConfig, steps: u32) -> Duration {
+/// The timeout of an opening: every step may use its connect timeout and one command.
+pub(super) fn opening_timeout(config: &RedisConfig, steps: u32) -> Duration {
     (config.connect_timeout + config.command_timeout).saturating_mul(steps)
 }

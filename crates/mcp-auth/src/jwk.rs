@@ -328,21 +328,21 @@ pub(crate) const ALGORITHMS: [Algorithm; 9] = [
     Algorithm::EdDSA,
 ];
 
+/// The signature algorithms that may be configured, by name (RFC 7518 section 3.1, RFC 8037).
+///
+/// ```
+/// assert!(mcp_auth::signature_algorithms().any(|name| name == "ES256"));
+/// ```
+pub fn signature_algorithms() -> impl Iterator<Item = String> {
+    ALGORITHMS.iter().map(|algorithm| format!("{algorithm:?}"))
+}
+
 /// The algorithm a name stands for (RFC 7518 section 3.1, RFC 8037, RFC 9864), if it is a safe one.
 /// Names are case-sensitive.
 pub(crate) fn algorithm_named(name: &str) -> Option<Algorithm> {
-    Some(match name {
-        "RS256" => Algorithm::RS256,
-        "RS384" => Algorithm::RS384,
-        "RS512" => Algorithm::RS512,
-        "PS256" => Algorithm::PS256,
-        "PS384" => Algorithm::PS384,
-        "PS512" => Algorithm::PS512,
-        "ES256" => Algorithm::ES256,
-        "ES384" => Algorithm::ES384,
-        "EdDSA" | "Ed25519" => Algorithm::EdDSA,
-        _ => return None,
-    })
+    let name = if name == "Ed25519" { "EdDSA" } else { name };
+    let algorithm: Algorithm = name.parse().ok()?;
+    ALGORITHMS.contains(&algorithm).then_some(algorithm)
 }
 
 /// The algorithm that a key's `alg` names. It only narrows what the key's type allows, so its case

@@ -66,6 +66,7 @@ pub use examine::{Examination, examine, issuer_metadata};
 pub use exchange::{UpstreamCredentials, UpstreamToken};
 pub use fetch::{http_client, http_client_over};
 pub use introspection::{Asker, IntrospectionConfig};
+pub use jwk::signature_algorithms;
 pub use jwks::KeyPolicy;
 pub use preset::{Preset, UnknownPreset};
 pub use principal::{Principal, PrincipalRecord};

@@ -446,22 +446,17 @@ pub(crate) fn claim(value: &str) -> Parsed<String> {
 }
 
 /// Signature algorithms that a token may use: never `none`, never a shared secret.
-const ALGORITHMS: [&str; 9] = [
-    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA",
-];
-
 pub(crate) fn algorithm(value: &str) -> Parsed<String> {
-    let known = ALGORITHMS
-        .into_iter()
-        .find(|known| known.eq_ignore_ascii_case(value));
-    if let Some(known) = known {
-        return Ok(known.to_owned());
+    let mut known = mcp_auth::signature_algorithms();
+    if let Some(known) = known.find(|known| known.eq_ignore_ascii_case(value)) {
+        return Ok(known);
     }
+    let all: Vec<_> = mcp_auth::signature_algorithms().collect();
     refuse(
         format!("{} is no accepted signature algorithm", quoted(value)),
         format!(
             "use {}; without any, all of them are accepted",
-            ALGORITHMS.join(", ")
+            all.join(", ")
         ),
     )
 }

@@ -128,7 +128,7 @@ struct SettingFlags(Flags);
 impl Args for SettingFlags {
     fn augment_args(command: Command) -> Command {
         let order = |group: Group| Group::ALL.iter().position(|other| *other == group);
-        let mut settings: Vec<_> = SETTINGS.into_iter().collect();
+        let mut settings = SETTINGS.to_vec();
         settings.sort_by_key(|setting| order(setting.group));
         settings
             .into_iter()
@@ -156,9 +156,7 @@ fn flag(setting: &'static Setting) -> Option<Arg> {
 
 impl FromArgMatches for SettingFlags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let given = SETTINGS
-            .into_iter()
-            .filter(|setting| setting.flag.is_some());
+        let given = SETTINGS.iter().filter(|setting| setting.flag.is_some());
         Ok(Self(
             given
                 .filter_map(|setting| Some((setting.key, given_value(setting, matches)?)))
@@ -201,10 +199,7 @@ mod tests {
             help.lines().all(|line| line.chars().count() <= 80),
             "{help}"
         );
-        for setting in SETTINGS
-            .into_iter()
-            .filter(|setting| setting.flag.is_some())
-        {
+        for setting in SETTINGS.iter().filter(|setting| setting.flag.is_some()) {
             let named = format!("[{}]", setting.name());
             let flag = format!("--{}", setting.flag.unwrap());
             let shown = |line: &str| line.contains(&flag) && line.contains(&named);
@@ -216,7 +211,7 @@ mod tests {
     fn no_secret_has_a_flag() {
         assert!(
             SETTINGS
-                .into_iter()
+                .iter()
                 .all(|setting| !(setting.secret && setting.flag.is_some()))
         );
     }

@@ -237,7 +237,7 @@ fn config_file(flags: &Flags, around: &Surroundings) -> Option<(PathBuf, Origin)
 
 fn effective(reader: &Reader, transport: Transport) -> Vec<Effective> {
     SETTINGS
-        .into_iter()
+        .iter()
         .filter(|setting| setting.read_by(transport == Transport::Http))
         .map(|setting| Effective {
             setting,

@@ -181,7 +181,7 @@ pub(crate) fn environment(
     warnings: &mut Vec<String>,
 ) -> Layer {
     let mut layer = Layer::default();
-    for setting in SETTINGS.into_iter().filter(|setting| wanted(setting)) {
+    for setting in SETTINGS.iter().filter(|setting| wanted(setting)) {
         let given = variables(setting, environment, local, problems);
         let Some((name, value)) = given.first() else {
             continue;

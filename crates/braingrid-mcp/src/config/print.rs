@@ -43,10 +43,7 @@ pub(crate) fn documentation() -> String {
     let mut text = INTRODUCTION.to_owned();
     for group in Group::ALL {
         let _ = write!(text, "\n## {}\n\n{TABLE_HEAD}", group.title());
-        for setting in SETTINGS
-            .into_iter()
-            .filter(|setting| setting.group == group)
-        {
+        for setting in SETTINGS.iter().filter(|setting| setting.group == group) {
             text.push_str(&row(setting));
         }
     }

@@ -865,7 +865,7 @@ pub(crate) static AUDIT_LOG: Setting =
 
 /// The setting that has this name in a file, in the environment or on the command line.
 pub(crate) fn called(name: &str) -> Option<&'static Setting> {
-    let mut settings = SETTINGS.into_iter();
+    let mut settings = SETTINGS.iter().copied();
     settings.find(|setting| {
         let names = setting.env.iter().copied().chain(setting.flag);
         let mut names = names.chain([setting.key]);
@@ -874,7 +874,7 @@ pub(crate) fn called(name: &str) -> Option<&'static Setting> {
 }
 
 /// Every setting, in the order in which they are printed.
-pub(crate) static SETTINGS: [&Setting; 59] = [
+pub(crate) static SETTINGS: &[&Setting] = &[
     &CONFIG_FILE,
     &TRANSPORT,
     &ENVIRONMENT,

@@ -40,7 +40,7 @@ pub(super) fn chosen(
 /// The flags that were given, for the client to give them again. No secret has a flag.
 fn arguments(flags: &Flags, scope: Scope) -> Result<Vec<String>, String> {
     let given = SETTINGS
-        .into_iter()
+        .iter()
         .filter_map(|setting| Some((setting, setting.flag?, flags.get(setting.key)?)));
     let mut arguments = Vec::new();
     for (setting, flag, value) in given {
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn what_decides_whether_a_login_works_can_be_kept_in_an_entry() {
         let without: Vec<_> = SETTINGS
-            .into_iter()
+            .iter()
             .filter(|setting| setting.read_by(false) && !setting.secret && setting.flag.is_none())
             .filter(|setting| setting.group != crate::config::Group::Logs)
             .map(|setting| setting.key)

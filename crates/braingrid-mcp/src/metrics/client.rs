@@ -1,7 +1,7 @@
 //! Which kind of client called, by its `User-Agent`: one of a few words, whatever it sends.
 
 /// How a `User-Agent` begins, in lower case, and the kind that is meant. The first fit counts.
-const KINDS: [(&str, &str); 22] = [
+const KINDS: &[(&str, &str)] = &[
     ("claude-code", "claude-code"),
     ("claude", "claude"),
     ("anthropic", "claude"),

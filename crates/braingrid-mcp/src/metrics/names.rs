@@ -426,7 +426,7 @@ metric!(
 
 /// Every metric, in the order of the documentation.
 #[cfg(test)]
-pub(crate) static METRICS: [&Metric; 44] = [
+pub(crate) static METRICS: &[&Metric] = &[
     &OPERATIONS,
     &REQUESTS,
     &API_REQUESTS,

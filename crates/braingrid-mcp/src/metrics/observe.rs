@@ -17,7 +17,7 @@ type Read = fn(&TierStats) -> u64;
 type Seen<T> = fn(&ServerStatus) -> T;
 
 /// The counters of the session tiers.
-static TIERS: [(&Metric, Read); 14] = [
+static TIERS: &[(&Metric, Read)] = &[
     (&names::MEMORY_HITS, |stats| stats.memory_hits.get()),
     (&names::COALESCED, |stats| stats.coalesced.get()),
     (&names::STORE_HITS, |stats| stats.store_hits.get()),
@@ -41,7 +41,7 @@ pub(crate) struct Observer(pub(super) Meter);
 impl Observer {
     /// The session tiers.
     pub(crate) fn sessions(&self, tiers: &SessionTiers) {
-        for (metric, read) in &TIERS {
+        for (metric, read) in TIERS {
             let stats = Arc::clone(tiers.stats());
             self.counter(metric, move || vec![(read(&stats), Vec::new())]);
         }

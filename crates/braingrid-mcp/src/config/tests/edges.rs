@@ -6,7 +6,8 @@ use crate::config::settings::UsedBy;
 /// Every setting that has a variable, with what has to be set for it to be read.
 fn with_variables() -> impl Iterator<Item = (&'static Setting, Vec<(&'static str, &'static str)>)> {
     let settings = SETTINGS
-        .into_iter()
+        .iter()
+        .copied()
         .filter(|setting| !setting.env.is_empty() && setting.kind != Kind::FilePath)
         // That it is no whole path is said before anything else.
         .filter(|setting| setting.key != "login_dir");

@@ -385,7 +385,7 @@ impl KeySource {
         if key.fault == Fault::Purpose {
             tracing::debug!(%issuer, %kid, %fault, "issuer key is not used");
         } else {
-            tracing::warn!(%issuer, %kid, %fault, "issuer key cannot be used: its tokens get 403");
+            tracing::warn!(%issuer, %kid, %fault, "issuer key cannot be used");
         }
     }
 }

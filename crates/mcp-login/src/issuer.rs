@@ -1,6 +1,8 @@
 //! The authorization server: its metadata, and the one way requests go to it.
 
-use mcp_outbound::{FetchError, SystemRoots, http_client, is_secure, metadata_urls, read_body};
+use mcp_outbound::{
+    FetchError, SystemRoots, http_client, is_issuer, is_secure, metadata_urls, read_body,
+};
 use reqwest::{RequestBuilder, StatusCode};
 use serde_json::Value;
 use url::Url;
@@ -192,19 +194,13 @@ pub(crate) fn is_same(one: &str, other: &str) -> bool {
 
 /// What to do about metadata of another name. That name is shown only where it can be one.
 fn another(named: &str) -> String {
-    match Url::parse(named) {
-        Ok(url)
-            if is_secure(&url)
-                && named.len() <= 200
-                && named.bytes().all(|b| b.is_ascii_graphic()) =>
-        {
-            format!(
-                "its metadata names another issuer, {named}: if that is the one you mean, set \
-                 OAUTH_ISSUER to exactly this text"
-            )
-        }
-        _ => "its metadata names another issuer".to_owned(),
+    if !is_issuer(named) {
+        return "its metadata names another issuer".to_owned();
     }
+    format!(
+        "its metadata names another issuer, {named}: if that is the one you mean, set OAUTH_ISSUER to \
+         exactly this text"
+    )
 }
 
 /// No redirects: a code or a token goes where the metadata says, or nowhere.
@@ -372,7 +368,7 @@ mod tests {
         assert!(!is_same("https://a.test//", "https://a.test"));
         assert!(!is_same("https://A.test", "https://a.test"));
         assert!(another("https://A.test").contains("https://A.test"));
-        for hidden in ["http://a.test", "\u{1b}[2J", "javascript:x"] {
+        for hidden in ["http://a.test", "https://user:hunter2@a.test"] {
             assert!(!another(hidden).contains(hidden), "{hidden}");
         }
     }

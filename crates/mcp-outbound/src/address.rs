@@ -32,6 +32,23 @@ pub fn is_secure(url: &Url) -> bool {
     }
 }
 
+/// Whether a text that a far end sent can be an issuer's identifier, so that it may be shown to an
+/// operator as what to configure: a URL that is safe to ask, without query and fragment (RFC 8414
+/// section 2), without a user or a password, that is not the address of its metadata.
+pub fn is_issuer(text: &str) -> bool {
+    let is_plain = text.len() <= 256 && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let url = Url::parse(text)
+        .ok()
+        .filter(|url| is_plain && is_secure(url));
+    url.is_some_and(|url| {
+        url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && !url.path().contains("/.well-known/")
+    })
+}
+
 /// The URLs of an authorization server's metadata, in the order to try them: RFC 8414 section 3.1,
 /// OpenID Connect Discovery with the issuer's path inserted, and with it in front. None where the
 /// issuer is no URL that is safe to ask.
@@ -88,6 +105,28 @@ mod tests {
         ] {
             assert!(!secure(text), "{text}");
         }
+    }
+
+    #[test]
+    fn only_what_could_be_configured_is_an_issuer() {
+        for text in ["https://a.test", "https://A.test/t/", "http://127.0.0.1:1"] {
+            assert!(is_issuer(text), "{text}");
+        }
+        for text in [
+            "",
+            "a.test",
+            "http://a.test",
+            "javascript:x",
+            "https://a.test/\n\u{1b}[2J",
+            "https://user@a.test",
+            "https://user:hunter2@a.test",
+            "https://a.test/?tenant=1",
+            "https://a.test/#x",
+            "https://a.test/.well-known/openid-configuration",
+        ] {
+            assert!(!is_issuer(text), "{text:?}");
+        }
+        assert!(!is_issuer(&format!("https://a.test/{}", "x".repeat(256))));
     }
 
     #[test]

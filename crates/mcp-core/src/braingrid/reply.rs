@@ -216,8 +216,8 @@ mod tests {
         (b"\x00\xff", false),
     ];
 
-    fn judged(class: Class, status: u16, body: &'static [u8]) -> Result<Answer, ApiError> {
-        let reply = Reply {
+    fn reply(status: u16, body: &'static [u8]) -> Reply {
+        Reply {
             status: StatusCode::from_u16(status).unwrap(),
             retry_after: None,
             answer: Answer {
@@ -225,22 +225,16 @@ mod tests {
                 event_stream: false,
                 room: None,
             },
-        };
-        judge(class, reply).map_err(|failure| failure.error)
+        }
+    }
+
+    fn judged(class: Class, status: u16, body: &'static [u8]) -> Result<Answer, ApiError> {
+        judge(class, reply(status, body)).map_err(|failure| failure.error)
     }
 
     /// Whether a read is sent again at once.
     fn is_repeated(status: u16, body: &'static [u8]) -> bool {
-        let reply = Reply {
-            status: StatusCode::from_u16(status).unwrap(),
-            retry_after: None,
-            answer: Answer {
-                body: Bytes::from_static(body),
-                event_stream: false,
-                room: None,
-            },
-        };
-        judge(Class::Read, reply).is_err_and(|failure| failure.fault.is_some())
+        judge(Class::Read, reply(status, body)).is_err_and(|failure| failure.fault.is_some())
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::{
     discovery,
     fetch::{FetchError, JSON, KEY_SET, get_json, parse_url},
     jwk::algorithm_named,
-    jwks::{JwkSet, KeySet},
+    key_set::{JwkSet, KeySet},
     verifier::IssuerConfig,
 };
 

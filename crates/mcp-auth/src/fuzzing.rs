@@ -9,9 +9,10 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{
     AccessToken, AuthError, IssuerConfig, TokenVerifier, VerifierConfig,
-    claims::{Claims, Unverified},
+    claims::Claims,
     jwk::ALGORITHMS,
-    jwks::{KeySet, Verdict},
+    jwt::Unverified,
+    key_set::{KeySet, Verdict},
     principal::PrincipalRecord,
     rules::MeantFor,
     times::{Limits, Times},

@@ -15,8 +15,8 @@ use crate::{
     claims::Claims,
     error::{AuthError, ConfigError, InvalidReason, UnavailableReason},
     fetch::{FetchError, JSON, parse_url, read_json},
+    outcomes::Outcomes,
     spans,
-    status::Outcomes,
     token::AccessToken,
     turns::{Bounds, Turns},
 };

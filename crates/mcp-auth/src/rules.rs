@@ -3,8 +3,9 @@
 use std::time::SystemTime;
 
 use crate::{
-    claims::{Claims, Hashes, Header, Unverified},
+    claims::{Claims, Hashes},
     error::{AuthError, ForbiddenReason, InvalidReason},
+    jwt::{Header, Unverified},
     principal::Principal,
     times::{Limits, Times},
     verifier::{Issuer, IssuerConfig},

@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use crate::claims::Unverified;
+use crate::jwt::Unverified;
 
 /// Tokens of one generation; two are kept, in some 400 KiB at most.
 const GENERATION: usize = 8_192;

@@ -1,14 +1,11 @@
 //! What can be seen of a verifier from outside: its issuers, and which of them a token names.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use crate::{
-    claims::Unverified,
     introspection::Introspection,
-    jwks::Verdict,
+    jwt::Unverified,
+    key_set::Verdict,
     token::AccessToken,
     verifier::{Issuer, TokenVerifier},
 };
@@ -120,31 +117,5 @@ impl TokenVerifier {
         let keys = issuer.keys.at_hand(Instant::now())?;
         let signed = || keys.check(&token, &issuer.algorithms) == Verdict::Verified;
         (condition(issuer, &token) && signed()).then_some(issuer)
-    }
-}
-
-/// How often an issuer was asked something, by what came of it.
-#[derive(Debug, Default)]
-pub(crate) struct Outcomes {
-    succeeded: AtomicU64,
-    failed: AtomicU64,
-}
-
-impl Outcomes {
-    pub(crate) fn count(&self, succeeded: bool) {
-        let counter = if succeeded {
-            &self.succeeded
-        } else {
-            &self.failed
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// How often it succeeded, and how often it failed.
-    pub(crate) fn get(&self) -> (u64, u64) {
-        (
-            self.succeeded.load(Ordering::Relaxed),
-            self.failed.load(Ordering::Relaxed),
-        )
     }
 }

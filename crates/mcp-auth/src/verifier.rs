@@ -8,13 +8,14 @@ use std::{
 use jsonwebtoken::Algorithm;
 
 use crate::{
-    claims::{Claims, Unverified},
+    claims::Claims,
     clock::IssuerClock,
     error::{AuthError, ConfigError, InvalidReason},
     fetch::parse_url,
     introspection::{Asker, Introspection, IntrospectionConfig},
     jwk::{ALGORITHMS, algorithm_named},
-    jwks::{KeyPolicy, KeySource},
+    jwt::Unverified,
+    key_source::{KeyPolicy, KeySource},
     principal::Principal,
     rules::AudienceFrom,
     times::Limits,

@@ -96,14 +96,14 @@ impl Claims {
 
     /// The principal these claims describe, with the audiences that let it in. Call it only after
     /// the signature was verified.
-    pub(crate) fn into_principal(
-        self,
+    pub(crate) fn principal(
+        &self,
         meant_for: MeantFor,
         organization_claim: &str,
         now: SystemTime,
         limits: Limits,
     ) -> Result<PrincipalRecord, AuthError> {
-        let times = Times::of(&self)?;
+        let times = Times::of(self)?;
         // A service without a subject is its client.
         let subject = self.subject().or_else(|| match self.get("sub") {
             None => self.client(),
@@ -212,7 +212,7 @@ mod tests {
         };
         let now = UNIX_EPOCH + Duration::from_secs(1_000);
         let meant_for = MeantFor::Audiences(vec!["x".to_owned()]);
-        Claims::of(value).into_principal(meant_for, "org_id", now, limits)
+        Claims::of(value).principal(meant_for, "org_id", now, limits)
     }
 
     #[test]

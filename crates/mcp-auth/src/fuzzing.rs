@@ -11,7 +11,6 @@ use crate::{
     AccessToken, AuthError, IssuerConfig, TokenVerifier, VerifierConfig,
     claims::Claims,
     jwk::ALGORITHMS,
-    jwt::Unverified,
     key_set::{KeySet, Verdict},
     principal::PrincipalRecord,
     rules::MeantFor,
@@ -60,17 +59,17 @@ fn one_jwt(text: &str) {
     let refused = VERIFIER.check_shape(&token, now).err();
     assert!(refused.is_none_or(|error| matches!(error, AuthError::InvalidToken(_))));
     assert!(!VERIFIER.keys_warm(&token), "no key was ever fetched");
-    let Ok(jwt) = Unverified::parse(&token) else {
+    let Ok(jwt) = token.jwt() else {
         return;
     };
-    assert!(Unverified::header_of(&token).is_ok());
+    assert!(token.is_jwt());
     assert_eq!(format!("{}.{}", jwt.message, jwt.signature), token.expose());
     for now in [
         UNIX_EPOCH,
         now,
         UNIX_EPOCH + Duration::from_secs(u64::MAX >> 2),
     ] {
-        claims(&jwt.claims, now);
+        claims(jwt.claims, now);
     }
 }
 
@@ -85,9 +84,7 @@ fn claims(claims: &Claims, now: SystemTime) {
     }
     let _ = claims.is_service();
     let meant_for = MeantFor::Audiences(vec!["https://mcp.test/mcp".to_owned()]);
-    let principal = claims
-        .clone()
-        .into_principal(meant_for, "o.id", now, limits(90));
+    let principal = claims.principal(meant_for, "o.id", now, limits(90));
     if let Ok(record) = principal {
         well_formed(&record);
     }
@@ -111,7 +108,7 @@ pub fn jwks(data: &[u8]) {
     };
     let keys = KeySet::usable(&document, std::time::Instant::now());
     for token in &*FOREIGN {
-        let Ok(token) = Unverified::parse(token) else {
+        let Ok(token) = token.jwt() else {
             continue;
         };
         assert_ne!(keys.check(&token, &ALGORITHMS), Verdict::Verified);

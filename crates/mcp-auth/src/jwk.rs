@@ -437,7 +437,7 @@ mod tests {
             let set = json!({"keys": [{"kty": "RSA", "n": n, "e": "AQAB"}]});
             let set = serde_json::from_value(set).unwrap();
             let token = crate::AccessToken::parse(&format!("Bearer {token}")).unwrap();
-            let token = Unverified::parse(&token).unwrap();
+            let token = token.jwt().unwrap();
             KeySet::usable(&set, Instant::now()).check(&token, &ALGORITHMS)
         };
         assert_eq!(verdict(LONG), Verdict::Verified);

@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::{claims::Claims, error::InvalidReason, organization, token::AccessToken};
+use crate::{claims::Claims, error::InvalidReason, organization};
 
 /// The JOSE header (RFC 7515 section 4.1). `jku`, `jwk`, `x5u` and `x5c` are not even read: a token
 /// does not choose the key that verifies it.
@@ -59,45 +59,74 @@ impl Header {
     }
 }
 
-/// A JWT taken apart. Nothing in it is proven yet.
+/// A token taken apart: once, for everybody who looks at it, and proven by nobody yet.
+#[derive(Debug)]
+pub(crate) enum ParsedToken {
+    /// What it begins with is no JOSE header: its issuer alone knows what it means.
+    Opaque,
+    /// A JWT, or what is wrong with it.
+    Jwt(Result<Jwt, InvalidReason>),
+}
+
+/// The parts of a compact JWS (RFC 7515 section 7.1).
+#[derive(Debug)]
+pub(crate) struct Jwt {
+    header: Header,
+    claims: Claims,
+    /// Where the last dot is.
+    signature: usize,
+}
+
+/// A JWT beside its text. Nothing in it is proven yet.
 #[derive(Debug)]
 pub(crate) struct Unverified<'t> {
-    pub(crate) header: Header,
-    pub(crate) claims: Claims,
+    pub(crate) header: &'t Header,
+    pub(crate) claims: &'t Claims,
     /// `base64(header) "." base64(claims)`: what the signature covers.
     pub(crate) message: &'t str,
     pub(crate) signature: &'t str,
 }
 
-impl<'t> Unverified<'t> {
-    /// Splits and decodes a compact JWS (RFC 7515 section 7.1).
-    pub(crate) fn parse(token: &'t AccessToken) -> Result<Self, InvalidReason> {
-        let (message, signature) = token
-            .expose()
-            .rsplit_once('.')
-            .ok_or(InvalidReason::Malformed)?;
-        let (header, claims) = message.split_once('.').ok_or(InvalidReason::Malformed)?;
-        if claims.contains('.') {
-            return Err(InvalidReason::Malformed);
+impl ParsedToken {
+    pub(crate) fn of(token: &str) -> Self {
+        let header = token.split_once('.').map(|(header, _)| decode(header));
+        match header {
+            Some(Ok(header)) => Self::Jwt(Jwt::of(token, header)),
+            _ => Self::Opaque,
         }
-        let header: Header = decode(header)?;
-        header.check()?;
-        let claims = decode(claims)?;
-        Ok(Self {
-            header,
-            claims,
-            message,
-            signature,
-        })
     }
 
-    /// Reads the header alone: what is needed to know whether its key is at hand.
-    pub(crate) fn header_of(token: &AccessToken) -> Result<Header, InvalidReason> {
-        let (header, _) = token
-            .expose()
-            .split_once('.')
-            .ok_or(InvalidReason::Malformed)?;
-        decode(header)
+    /// The JWT, with the text that it was parsed from.
+    pub(crate) fn unverified<'t>(
+        &'t self,
+        token: &'t str,
+    ) -> Result<Unverified<'t>, InvalidReason> {
+        let Self::Jwt(jwt) = self else {
+            return Err(InvalidReason::Malformed);
+        };
+        let jwt = jwt.as_ref().map_err(|reason| *reason)?;
+        let (message, signature) = token.split_at(jwt.signature);
+        Ok(Unverified {
+            header: &jwt.header,
+            claims: &jwt.claims,
+            message,
+            signature: &signature[1..],
+        })
+    }
+}
+
+impl Jwt {
+    fn of(token: &str, header: Header) -> Result<Self, InvalidReason> {
+        let mut dots = token.match_indices('.').map(|(at, _)| at);
+        let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
+            return Err(InvalidReason::Malformed);
+        };
+        header.check()?;
+        Ok(Self {
+            header,
+            claims: decode(&token[first + 1..second])?,
+            signature: second,
+        })
     }
 }
 

@@ -49,7 +49,7 @@ impl Issuer {
         now: SystemTime,
         limits: Limits,
     ) -> Result<(), InvalidReason> {
-        self.check_claims(&token.claims, Some(&token.header), now, limits)
+        self.check_claims(token.claims, Some(token.header), now, limits)
     }
 
     /// The same of claims that an issuer gave for an opaque token.
@@ -79,16 +79,16 @@ impl Issuer {
     /// Makes a principal of claims that were proven, unless this issuer's rules keep it out.
     pub(crate) fn admit(
         &self,
-        claims: Claims,
+        claims: &Claims,
         now: SystemTime,
         limits: Limits,
     ) -> Result<Principal, AuthError> {
-        let meant_for = self.meant_for(&claims)?.ok_or(InvalidReason::Audience)?;
+        let meant_for = self.meant_for(claims)?.ok_or(InvalidReason::Audience)?;
         if claims.is_service() && !self.config.service_principals {
             return Err(ForbiddenReason::ServicePrincipal.into());
         }
         let claim = &self.config.organization_claim;
-        let record = claims.into_principal(meant_for, claim, now, limits)?;
+        let record = claims.principal(meant_for, claim, now, limits)?;
         self.config
             .check_organization(record.organization.as_deref())?;
         Ok(Principal::from_record(record))

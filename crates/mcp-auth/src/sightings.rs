@@ -56,7 +56,7 @@ mod tests {
         let seen = |name: usize, after: u64| {
             let token = format!("Bearer eyJhbGciOiJSUzI1NiJ9.e30.{name}");
             let token = AccessToken::parse(&token).unwrap();
-            let token = Unverified::parse(&token).unwrap();
+            let token = token.jwt().unwrap();
             sightings.first_seen(&token, start + Duration::from_secs(after))
         };
         assert_eq!(seen(0, 0), start);

@@ -62,7 +62,7 @@ impl TokenVerifier {
     /// What a token says that it is for, as a line for operators, of plain characters and bounded.
     /// It proves nothing.
     pub fn audience_of(&self, token: &AccessToken) -> Option<String> {
-        let token = Unverified::parse(token).ok()?;
+        let token = token.jwt().ok()?;
         let audiences = token.claims.audiences().ok()?;
         let shown = audiences.iter().take(3).map(|audience| {
             let plain = |c: char| if c.is_ascii_graphic() { c } else { '?' };
@@ -83,8 +83,8 @@ impl TokenVerifier {
         if let Some((issuer, _)) = self.introspector_of(token) {
             return Some(&issuer.config.issuer);
         }
-        let token = Unverified::parse(token).ok()?;
-        let issuer = self.issuer_of(&token.claims).ok()?;
+        let token = token.jwt().ok()?;
+        let issuer = self.issuer_of(token.claims).ok()?;
         Some(&issuer.config.issuer)
     }
 
@@ -92,7 +92,7 @@ impl TokenVerifier {
     /// server: all but its times. It was good once, then, though it may be over. Asks nobody.
     pub fn was_issued(&self, token: &AccessToken) -> bool {
         let for_us = |issuer: &Issuer, token: &Unverified<'_>| {
-            matches!(issuer.meant_for(&token.claims), Ok(Some(_)))
+            matches!(issuer.meant_for(token.claims), Ok(Some(_)))
         };
         self.signed(token, for_us).is_some()
     }
@@ -112,8 +112,8 @@ impl TokenVerifier {
         token: &AccessToken,
         condition: impl Fn(&Issuer, &Unverified<'_>) -> bool,
     ) -> Option<&Issuer> {
-        let token = Unverified::parse(token).ok()?;
-        let issuer = self.issuer_of(&token.claims).ok()?;
+        let token = token.jwt().ok()?;
+        let issuer = self.issuer_of(token.claims).ok()?;
         let keys = issuer.keys.at_hand(Instant::now())?;
         let signed = || keys.check(&token, &issuer.algorithms) == Verdict::Verified;
         (condition(issuer, &token) && signed()).then_some(issuer)

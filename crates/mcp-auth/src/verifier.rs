@@ -177,14 +177,13 @@ impl TokenVerifier {
     /// keys of its issuer are in the process, or it names no issuer of ours. `false` for anything
     /// that is no JWT.
     pub fn keys_warm(&self, token: &AccessToken) -> bool {
-        if Unverified::header_of(token).is_err() {
+        if !token.is_jwt() {
             return false;
         }
+        let named = || self.issuer_of(token.jwt().ok()?.claims).ok();
         let issuer = match &*self.issuers {
             [only] => Some(only),
-            _ => Unverified::parse(token)
-                .ok()
-                .and_then(|token| self.issuer_of(&token.claims).ok()),
+            _ => named(),
         };
         let now = Instant::now();
         issuer.is_none_or(|issuer| issuer.keys.at_hand(now).is_some())
@@ -199,8 +198,7 @@ impl TokenVerifier {
         if self.introspector_of(token).is_some() {
             return Ok(());
         }
-        let token = Unverified::parse(token)?;
-        self.checked_issuer(&token, now)?;
+        self.checked_issuer(&token.jwt()?, now)?;
         Ok(())
     }
 
@@ -240,12 +238,12 @@ impl TokenVerifier {
             if let Err(refused) = issuer.check_claims(&claims, None, now, self.limits) {
                 return Err(self.or_our_clock(&claims, refused, now).await);
             }
-            return issuer.admit(claims, now, self.limits);
+            return issuer.admit(&claims, now, self.limits);
         }
-        let token = Unverified::parse(token)?;
+        let token = token.jwt()?;
         let issuer = match self.checked_issuer(&token, now) {
             Ok(issuer) => issuer,
-            Err(refused) => return Err(self.or_our_clock(&token.claims, refused, now).await),
+            Err(refused) => return Err(self.or_our_clock(token.claims, refused, now).await),
         };
         let keys = &issuer.keys;
         keys.verify(&token, &issuer.algorithms, asker, arrived)
@@ -290,9 +288,7 @@ impl TokenVerifier {
             .issuers
             .iter()
             .filter_map(|issuer| Some((issuer, issuer.introspection.as_ref()?)));
-        asked
-            .next()
-            .filter(|_| Unverified::header_of(token).is_err())
+        asked.next().filter(|_| !token.is_jwt())
     }
 
     pub(crate) fn issuer_of(&self, claims: &Claims) -> Result<&Issuer, InvalidReason> {
@@ -309,7 +305,7 @@ impl TokenVerifier {
         token: &Unverified<'_>,
         now: SystemTime,
     ) -> Result<&Issuer, InvalidReason> {
-        let issuer = self.issuer_of(&token.claims)?;
+        let issuer = self.issuer_of(token.claims)?;
         issuer.check_unproven(token, now, self.limits)?;
         // An algorithm that is never accepted must not cost a key fetch.
         match algorithm_named(&token.header.alg) {

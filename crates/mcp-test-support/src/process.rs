@@ -238,6 +238,12 @@ impl ServerProcess {
         lines.collect::<Vec<_>>().join("\n")
     }
 
+    /// Waits until it wrote this, in one line; false once the limit passes first.
+    pub async fn said(&self, text: &str, limit: Duration) -> bool {
+        let says = |lines: &[Captured]| lines.iter().any(|line| line.text.contains(text));
+        self.output.wait_until(says, limit).await
+    }
+
     /// The access log so far: the JSON lines with target `access`, their fields at the top level.
     #[must_use]
     pub fn access_log(&self) -> Vec<Value> {

@@ -28,9 +28,7 @@ impl Operators {
     pub(crate) async fn start(world: &World, command: ServerCommand) -> (ServerProcess, Self) {
         let command = command.env("ADMIN_BIND", "127.0.0.1:0");
         let server = world.start(&command).await;
-        let keys = |line: &str| line.contains("issuer keys fetched");
-        let warm = |lines: &[mcp_test_support::Captured]| lines.iter().any(|it| keys(&it.text));
-        server.output().wait_until(warm, LIMIT).await;
+        server.said("issuer keys fetched", LIMIT).await;
         let address = server.text().lines().find_map(|line| {
             let line: Value = serde_json::from_str(line).ok()?;
             let told = line["message"] == "listening for operators";
@@ -113,12 +111,7 @@ async fn the_log_level_is_changed_while_it_runs() {
         (200, &json!("debug"))
     );
     refused().await;
-    let told = |lines: &[mcp_test_support::Captured]| {
-        lines
-            .iter()
-            .any(|line| line.text.contains("request refused"))
-    };
-    assert!(server.output().wait_until(told, LIMIT).await);
+    assert!(server.said("request refused", LIMIT).await);
     let wrong = operators.put("/log-level", "mcp_core=loud").await;
     assert_eq!(wrong.status, 400, "{}", wrong.text);
     assert_eq!(operators.get("/log-level").await.json()["level"], "debug");

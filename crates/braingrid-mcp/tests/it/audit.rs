@@ -1,7 +1,7 @@
 //! The audit log: what is in it, where it goes, and that it cannot be had where it must not be.
 
 use mcp_test_support::{
-    Captured, Collector, Gate, ServerProcess, Source,
+    Collector, Gate, ServerProcess, Source,
     api::{Fault, Operation, Recorded, Times},
     client::{Generation, RawStdio},
 };
@@ -302,9 +302,11 @@ async fn an_audit_log_that_takes_nothing_stops_no_write_and_is_counted() {
             [Operation::SpecifyRequirement],
             "{target}"
         );
-        let says = |lines: &[Captured]| lines.iter().any(|line| line.text.contains(said));
-        let said = server.output().wait_until(says, LIMIT).await;
-        assert!(said, "{target}: {}", server.text());
+        assert!(
+            server.said(said, LIMIT).await,
+            "{target}: {}",
+            server.text()
+        );
         assert!(server.stop(LIMIT).await.unwrap().success());
         assert!(
             server.text().contains("audit records are missing"),

@@ -2,7 +2,7 @@
 //! write that was sent is finished, and the stop of the server waits for it.
 
 use mcp_test_support::{
-    Captured, Gate,
+    Gate,
     api::{Fault, Operation, Times},
     client::{Generation, RawRequest},
 };
@@ -65,8 +65,7 @@ async fn a_write_whose_client_hung_up_is_finished_before_the_server_stops() {
             .bearer(&token);
         hang_up(&world, request, operation).await;
         server.terminate().unwrap();
-        let draining = |lines: &[Captured]| lines.iter().any(|line| line.text.contains("draining"));
-        assert!(server.output().wait_until(draining, LIMIT).await);
+        assert!(server.said("draining", LIMIT).await);
         gate.open();
         assert!(server.wait(LIMIT).await.unwrap().success());
         assert_eq!(world.api.writes().entries(), [operation], "{generation:?}");

@@ -348,12 +348,10 @@ async fn strangers_that_wait_for_nothing_make_room() {
     assert!((1..=10).contains(&open), "{metrics}");
     assert_eq!(value(&metrics, "mcp_server_connections_limit"), 10);
     assert!(value(&metrics, "mcp_server_connections_displaced_total") >= 50);
+    let full = "every place for a connection";
+    assert!(server.said(full, LIMIT).await);
     let lines = server.text();
-    assert_eq!(
-        lines.matches("every place for a connection").count(),
-        1,
-        "{lines}"
-    );
+    assert_eq!(lines.matches(full).count(), 1, "{lines}");
     drop(held);
 }
 

@@ -35,14 +35,7 @@ async fn sigterm_finishes_calls_in_flight_and_exits_0() {
     assert!(world.api.requests().wait_until(arrived, LIMIT).await);
 
     server.terminate().unwrap();
-    let draining = |lines: &[mcp_test_support::Captured]| {
-        lines.iter().any(|line| line.text.contains("draining"))
-    };
-    assert!(
-        server.output().wait_until(draining, LIMIT).await,
-        "{}",
-        server.text()
-    );
+    assert!(server.said("draining", LIMIT).await, "{}", server.text());
     let http = mcp_test_support::http_client();
     let ready = http
         .get(format!("{}/ready", server.base_url()))
@@ -92,10 +85,7 @@ async fn a_second_signal_does_not_wait_for_calls_and_answers_them() {
     assert!(world.api.requests().wait_until(arrived, LIMIT).await);
 
     server.terminate().unwrap();
-    let stopping = |lines: &[mcp_test_support::Captured]| {
-        lines.iter().any(|line| line.text.contains("second signal"))
-    };
-    assert!(server.output().wait_until(stopping, LIMIT).await);
+    assert!(server.said("second signal", LIMIT).await);
     server.terminate().unwrap();
     // The call is held for ever, and an hour is allowed: only the second signal can end the process.
     let status = server.wait(LIMIT).await.unwrap();

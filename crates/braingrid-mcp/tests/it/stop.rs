@@ -39,12 +39,7 @@ async fn asked(world: &World, requests: usize) {
 }
 
 async fn says(server: &ServerProcess, text: &str) {
-    let says = |lines: &[Captured]| lines.iter().any(|line| line.text.contains(text));
-    assert!(
-        server.output().wait_until(says, LIMIT).await,
-        "{}",
-        server.text()
-    );
+    assert!(server.said(text, LIMIT).await, "{}", server.text());
 }
 
 /// What a model reads of a result.

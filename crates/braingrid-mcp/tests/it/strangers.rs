@@ -115,10 +115,10 @@ async fn a_key_that_cannot_be_used_is_the_administrators_business() {
     assert!(answer.body.contains("administrator"), "{}", answer.body);
     let challenge = answer.header("www-authenticate").unwrap_or_default();
     assert!(!challenge.contains("invalid_token"), "{challenge}");
+    let unusable = "issuer key cannot be used";
+    assert!(server.said(unusable, LIMIT).await);
     let log = server.text();
-    let line = log
-        .lines()
-        .find(|line| line.contains("issuer key cannot be used"));
+    let line = log.lines().find(|line| line.contains(unusable));
     let line = line.expect("the log names the key and its fault");
     assert!(
         line.contains(key.kid()) && line.contains("exponent"),

@@ -106,9 +106,11 @@ impl World {
         self.start(&self.command()).await
     }
 
+    /// What it says at its start can be read then: it answers before all of it has come through the pipe.
     pub(crate) async fn start(&self, command: &ServerCommand) -> ServerProcess {
         let server = command.spawn().unwrap();
         server.wait_ready(LIMIT).await.unwrap();
+        assert!(server.said("listening", LIMIT).await, "{}", server.text());
         server
     }
 
@@ -116,17 +118,7 @@ impl World {
     pub(crate) async fn warm_server(&self) -> ServerProcess {
         let before = self.issuer.count(Issuer::JWKS_PATH);
         let server = self.server().await;
-        server
-            .output()
-            .wait_until(
-                |lines| {
-                    lines
-                        .iter()
-                        .any(|line| line.text.contains("issuer keys fetched"))
-                },
-                LIMIT,
-            )
-            .await;
+        server.said("issuer keys fetched", LIMIT).await;
         assert_eq!(
             self.issuer.count(Issuer::JWKS_PATH),
             before + 1,

@@ -60,6 +60,7 @@
 //! what is remembered, and `denied` is asked on every path for who is not welcome any more.
 
 mod builder;
+mod facts;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -78,6 +79,7 @@ mod tiers;
 mod writer;
 
 pub use builder::SessionTiersBuilder;
+pub use facts::{Count, Fact, FactStore, MAX_FACT, MemoryFacts, Put, Swap};
 pub use key::SessionKey;
 pub use redis::{RedisConfig, RedisConfigError, RedisStore};
 pub use seal::{Keyring, KeyringError, OpenError, Opened, SealError, random_key, sub_key};

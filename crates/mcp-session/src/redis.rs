@@ -1,8 +1,8 @@
 //! [`RedisStore`]: the shared store on Redis, patient for milliseconds and never longer.
 //!
 //! Commands it sends: `GET`, `SET` with `PX`, `DEL`, `PING`, and for sessions to be forgotten
-//! `PUBLISH` and `SUBSCRIBE`, on a connection of its own; to connect, `AUTH` (or `HELLO`) and
-//! `SELECT` where the URL asks for them; with Sentinel also `SENTINEL GET-MASTER-ADDR-BY-NAME` and
+//! `PUBLISH` and `SUBSCRIBE`, on a connection of its own; for facts `EVAL`, `ZREM` and `ZSCAN`; to
+//! connect, `AUTH` (or `HELLO`) and `SELECT` where the URL asks for them; with Sentinel also `SENTINEL GET-MASTER-ADDR-BY-NAME` and
 //! `ROLE`; with Cluster also `CLUSTER SLOTS` and `ASKING`. All of them touch one key at most.
 //!
 //! Nothing connects before the first command. An answer longer than a record can be ends the
@@ -14,6 +14,7 @@
 mod bounded;
 mod channel;
 mod config;
+mod facts;
 mod lanes;
 mod manager;
 mod open;
@@ -72,16 +73,38 @@ impl RedisStore {
         self.shared.breaker.is_open()
     }
 
+    /// Runs a command that may be sent twice.
     async fn run<T: FromRedisValue>(
         &self,
         name: &'static str,
         command: &Cmd,
     ) -> Result<T, StoreError> {
+        self.run_at_most(name, command, 2).await
+    }
+
+    async fn run_once<T: FromRedisValue>(
+        &self,
+        name: &'static str,
+        command: &Cmd,
+    ) -> Result<T, StoreError> {
+        self.run_at_most(name, command, 1).await
+    }
+
+    async fn run_at_most<T: FromRedisValue>(
+        &self,
+        name: &'static str,
+        command: &Cmd,
+        attempts: usize,
+    ) -> Result<T, StoreError> {
         if self.shared.breaker.is_open() {
             return Err(StoreError::CircuitOpen);
         }
         let span = spans::redis(name);
-        let result = self.shared.send(command).instrument(span.clone()).await;
+        let result = self
+            .shared
+            .send(command, attempts)
+            .instrument(span.clone())
+            .await;
         if let Err(error) = &result {
             spans::failed(&span, error.kind());
         }
@@ -147,15 +170,19 @@ impl SharedStore for RedisStore {
 
 impl Shared {
     /// Sends a command, on a fresh connection once more when the first one turned out to be dead
-    /// or led to a server that is no longer the master. All commands are safe to repeat.
-    async fn send<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
+    /// or led to a server that is no longer the master, if it may be sent twice.
+    async fn send<T: FromRedisValue>(
+        &self,
+        command: &Cmd,
+        attempts: usize,
+    ) -> Result<T, StoreError> {
         // The same slot both times: the other connections are probably as dead as this one.
         let slot = self
             .lanes
             .slot()
             .ok_or(StoreError::Unreachable("no lanes"))?;
         let result = match self.attempt(slot, command).await {
-            Err(Failure { retry: true, .. }) => self.attempt(slot, command).await,
+            Err(Failure { retry: true, .. }) if attempts > 1 => self.attempt(slot, command).await,
             result => result,
         };
         result.map_err(|failure| failure.error)
@@ -246,7 +273,7 @@ fn counts_as_failure(error: &StoreError) -> bool {
     match error {
         StoreError::Refused(code) => AWAY.contains(&code.as_str()),
         StoreError::Unreachable(_) | StoreError::Timeout => true,
-        StoreError::CircuitOpen => false,
+        StoreError::CircuitOpen | StoreError::Full => false,
     }
 }
 
@@ -260,7 +287,7 @@ async fn probe(shared: Weak<Shared>) {
         let Some(shared) = shared.upgrade() else {
             return;
         };
-        if shared.send::<()>(&cmd("PING")).await.is_ok() {
+        if shared.send::<()>(&cmd("PING"), 2).await.is_ok() {
             shared.breaker.close();
             tracing::info!("redis answers again: circuit closed");
             return;

@@ -54,6 +54,9 @@ pub enum StoreError {
     /// It answered with an error; the code of that error, such as `NOAUTH`.
     #[error("the store refused: {0}")]
     Refused(String),
+    /// It has no room for one more fact, or the fact is too long; those that it has stay.
+    #[error("the store has no room")]
+    Full,
 }
 
 impl StoreError {
@@ -64,6 +67,7 @@ impl StoreError {
             Self::Unreachable(_) => "unreachable",
             Self::Timeout => "timeout",
             Self::Refused(_) => "refused",
+            Self::Full => "full",
         }
     }
 

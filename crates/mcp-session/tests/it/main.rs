@@ -6,6 +6,7 @@
     reason = "a test should stop where its world is not as expected"
 )]
 
+mod facts;
 mod redis;
 mod tiers;
 mod tiers_on_redis;

@@ -4,16 +4,17 @@
 use std::{
     path::Path,
     process::{Child, Command, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
 use futures::StreamExt as _;
-use mcp_session::{RedisConfigError, RedisStore, SharedStore, StoreError};
+use mcp_session::{FactStore, RedisConfigError, RedisStore, SharedStore, StoreError};
 use mcp_test_support::{RedisServer, free_port, install_tls_provider};
 use tempfile::TempDir;
 use tokio::time::timeout;
 
-use crate::{redis::config, world::eventually};
+use crate::{facts, redis::config, world::eventually};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -83,6 +84,18 @@ async fn works(store: &RedisStore) {
     };
     let heard = timeout(Duration::from_secs(10), heard).await;
     assert_eq!(heard.unwrap(), Some(vec![7]));
+    facts::one_wins(Arc::new(store.clone())).await;
+    for n in 0..20 {
+        let key = format!("mcp:fact:v1:{n}");
+        assert_eq!(store.count(&key, 2, HOUR).await.unwrap().count, 2);
+        store
+            .insert(&format!("{key}s"), vec![n], HOUR)
+            .await
+            .unwrap();
+        let members = store.members(&format!("{key}s")).await.unwrap();
+        assert_eq!(members[0].0, [n]);
+        store.remove(&format!("{key}s"), &[n]).await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -106,6 +119,18 @@ async fn a_password_and_a_database() {
             "+publish",
             "+subscribe",
             "+select",
+            "+eval",
+            "+incrby",
+            "+pttl",
+            "+pexpire",
+            "+pexpireat",
+            "+time",
+            "+zadd",
+            "+zscore",
+            "+zrem",
+            "+zscan",
+            "+zrevrange",
+            "+zremrangebyscore",
         ],
     );
     works(&store(&format!(

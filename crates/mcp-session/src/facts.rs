@@ -1,0 +1,423 @@
+//! [`FactStore`]: what holds until its time is over and can be worked out by nobody else, as opaque
+//! bytes: that a write was begun, what came of it, that somebody is no longer let in.
+//!
+//! A session is a cache entry, and losing one costs a verification. A fact that was taken is never
+//! evicted: a store that has no room left refuses new ones. Every change of a fact is a
+//! compare-and-set on its version, so that of any number of instances one wins and the others see what
+//! is there. [`MemoryFacts`] serves a single instance, [`RedisStore`](crate::RedisStore) all of them.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use crate::store::StoreError;
+
+/// A value, and how often it was changed: 1 when it is new.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fact {
+    /// Grows with every change. It is also a fencing token: who was overtaken is refused.
+    pub version: u64,
+    /// Opaque bytes.
+    pub value: Vec<u8>,
+}
+
+/// What came of [`FactStore::put_if_absent`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Put {
+    /// It is there now, with version 1.
+    Created,
+    /// Somebody was faster; this is there.
+    Exists(Fact),
+}
+
+/// What came of [`FactStore::compare_and_set`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Swap {
+    /// It is there now, with the next version.
+    Done,
+    /// Another version is there, or nothing.
+    Lost(Option<Fact>),
+}
+
+/// How often something happened in the running window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count {
+    /// So often, this time included.
+    pub count: u64,
+    /// Until the window is over, by the store's clock.
+    pub resets_in: Duration,
+}
+
+/// Facts under keys, counters, and sets whose members expire. All on the store's own clock.
+///
+/// Each operation is one step for all instances (linearizable), as far as the store is: Redis loses
+/// the last writes when a master dies before its replica has them.
+#[async_trait]
+pub trait FactStore: Send + Sync + 'static {
+    /// The fact under `key`, if there is one.
+    async fn read(&self, key: &str) -> Result<Option<Fact>, StoreError>;
+
+    /// Keeps `value` under `key` for `ttl`, unless something is there.
+    async fn put_if_absent(
+        &self,
+        key: &str,
+        value: Vec<u8>,
+        ttl: Duration,
+    ) -> Result<Put, StoreError>;
+
+    /// Puts `value` in the place of that `version`, for `ttl` from now.
+    async fn compare_and_set(
+        &self,
+        key: &str,
+        version: u64,
+        value: Vec<u8>,
+        ttl: Duration,
+    ) -> Result<Swap, StoreError>;
+
+    /// Removes the fact of that `version`, unless it was changed. Whether it was there.
+    async fn compare_and_delete(&self, key: &str, version: u64) -> Result<bool, StoreError>;
+
+    /// The fact under `key`, which nobody else gets any more. After an error it may be gone.
+    async fn take(&self, key: &str) -> Result<Option<Fact>, StoreError>;
+
+    /// Counts `by` more under `key`, in a window that begins with the first and lasts `window`.
+    /// After an error it may have been counted.
+    async fn count(&self, key: &str, by: u64, window: Duration) -> Result<Count, StoreError>;
+
+    /// Keeps a member in the set under `key` for `ttl`, or for as long as it had if that is longer.
+    async fn insert(&self, key: &str, member: Vec<u8>, ttl: Duration) -> Result<(), StoreError>;
+
+    /// Takes a member out of the set under `key`.
+    async fn remove(&self, key: &str, member: &[u8]) -> Result<(), StoreError>;
+
+    /// All members of the set under `key`, in any order, each with the time it has left.
+    async fn members(&self, key: &str) -> Result<Vec<(Vec<u8>, Duration)>, StoreError>;
+}
+
+/// Longest value of a fact, in bytes.
+pub const MAX_FACT: usize = 64 * 1024;
+
+/// Facts of a single instance: bounded by bytes, and refused beyond. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct MemoryFacts {
+    inner: Arc<Mutex<Facts>>,
+}
+
+#[derive(Debug)]
+struct Facts {
+    values: HashMap<String, Held>,
+    sets: HashMap<String, HashMap<Vec<u8>, Instant>>,
+    bytes: usize,
+    max_bytes: usize,
+    swept: Instant,
+}
+
+#[derive(Debug)]
+struct Held {
+    fact: Fact,
+    until: Instant,
+}
+
+impl MemoryFacts {
+    /// Facts of at most `max_bytes`, keys and an allowance for the map included.
+    pub fn new(max_bytes: usize) -> Self {
+        let facts = Facts {
+            values: HashMap::new(),
+            sets: HashMap::new(),
+            bytes: 0,
+            max_bytes,
+            swept: Instant::now(),
+        };
+        Self {
+            inner: Arc::new(Mutex::new(facts)),
+        }
+    }
+
+    /// How many bytes they take, roughly.
+    pub fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Facts> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for MemoryFacts {
+    /// 32 MiB: some 25,000 answers of 1 KiB.
+    fn default() -> Self {
+        Self::new(32 * 1024 * 1024)
+    }
+}
+
+/// What the map itself takes for an entry, roughly.
+const ENTRY_OVERHEAD: usize = 128;
+
+/// Sweeping looks at everything: not with every refusal.
+const BETWEEN_SWEEPS: Duration = Duration::from_secs(1);
+
+fn size(key: &str, value: &[u8]) -> usize {
+    key.len() + value.len() + ENTRY_OVERHEAD
+}
+
+impl Facts {
+    /// The live fact under `key`; one that is over is removed.
+    fn live(&mut self, key: &str, now: Instant) -> Option<&Held> {
+        if self.values.get(key)?.until <= now {
+            self.forget(key);
+        }
+        self.values.get(key)
+    }
+
+    fn forget(&mut self, key: &str) -> Option<Fact> {
+        let held = self.values.remove(key)?;
+        self.bytes -= size(key, &held.fact.value);
+        Some(held.fact)
+    }
+
+    fn keep(&mut self, key: &str, fact: Fact, until: Instant) -> Result<(), StoreError> {
+        let old = self.values.get(key);
+        let old = old.map_or(0, |held| size(key, &held.fact.value));
+        let new = size(key, &fact.value);
+        if fact.value.len() > MAX_FACT {
+            return Err(StoreError::Full);
+        }
+        self.make_room(new.saturating_sub(old))?;
+        self.bytes = self.bytes + new - old;
+        self.values.insert(key.to_owned(), Held { fact, until });
+        Ok(())
+    }
+
+    fn make_room(&mut self, bytes: usize) -> Result<(), StoreError> {
+        let now = Instant::now();
+        if self.bytes + bytes > self.max_bytes && now >= self.swept + BETWEEN_SWEEPS {
+            self.sweep(now);
+        }
+        if self.bytes + bytes > self.max_bytes {
+            return Err(StoreError::Full);
+        }
+        Ok(())
+    }
+
+    fn sweep(&mut self, now: Instant) {
+        let mut freed = 0;
+        self.values.retain(|key, held| {
+            let live = held.until > now;
+            freed += if live { 0 } else { size(key, &held.fact.value) };
+            live
+        });
+        self.sets.retain(|key, members| {
+            freed += without_expired(key, members, now);
+            !members.is_empty()
+        });
+        self.bytes -= freed;
+        self.swept = now;
+    }
+
+    /// The members of a set that are still in it.
+    fn set(&mut self, key: &str, now: Instant) -> Option<&mut HashMap<Vec<u8>, Instant>> {
+        let members = self.sets.get_mut(key)?;
+        self.bytes -= without_expired(key, members, now);
+        Some(members)
+    }
+}
+
+/// Removes the members whose time is over; how many bytes they took.
+fn without_expired(key: &str, members: &mut HashMap<Vec<u8>, Instant>, now: Instant) -> usize {
+    let mut freed = 0;
+    members.retain(|member, until| {
+        let live = *until > now;
+        freed += if live { 0 } else { size(key, member) };
+        live
+    });
+    freed
+}
+
+#[async_trait]
+impl FactStore for MemoryFacts {
+    async fn read(&self, key: &str) -> Result<Option<Fact>, StoreError> {
+        let mut facts = self.lock();
+        let held = facts.live(key, Instant::now());
+        Ok(held.map(|held| held.fact.clone()))
+    }
+
+    async fn put_if_absent(
+        &self,
+        key: &str,
+        value: Vec<u8>,
+        ttl: Duration,
+    ) -> Result<Put, StoreError> {
+        let (mut facts, now) = (self.lock(), Instant::now());
+        if let Some(held) = facts.live(key, now) {
+            return Ok(Put::Exists(held.fact.clone()));
+        }
+        let fact = Fact { version: 1, value };
+        facts.keep(key, fact, now + ttl)?;
+        Ok(Put::Created)
+    }
+
+    async fn compare_and_set(
+        &self,
+        key: &str,
+        version: u64,
+        value: Vec<u8>,
+        ttl: Duration,
+    ) -> Result<Swap, StoreError> {
+        let (mut facts, now) = (self.lock(), Instant::now());
+        match facts.live(key, now) {
+            Some(held) if held.fact.version == version => {
+                let version = version + 1;
+                facts.keep(key, Fact { version, value }, now + ttl)?;
+                Ok(Swap::Done)
+            }
+            other => Ok(Swap::Lost(other.map(|held| held.fact.clone()))),
+        }
+    }
+
+    async fn compare_and_delete(&self, key: &str, version: u64) -> Result<bool, StoreError> {
+        let mut facts = self.lock();
+        let held = facts.live(key, Instant::now());
+        let same = held.is_some_and(|held| held.fact.version == version);
+        Ok(same && facts.forget(key).is_some())
+    }
+
+    async fn take(&self, key: &str) -> Result<Option<Fact>, StoreError> {
+        let mut facts = self.lock();
+        facts.live(key, Instant::now());
+        Ok(facts.forget(key))
+    }
+
+    async fn count(&self, key: &str, by: u64, window: Duration) -> Result<Count, StoreError> {
+        let (mut facts, now) = (self.lock(), Instant::now());
+        let (before, until) = match facts.live(key, now) {
+            Some(held) => (number(&held.fact.value), held.until),
+            None => (0, now + window),
+        };
+        let count = before.saturating_add(by);
+        let fact = Fact {
+            version: 1,
+            value: count.to_be_bytes().to_vec(),
+        };
+        facts.keep(key, fact, until)?;
+        Ok(Count {
+            count,
+            resets_in: until.saturating_duration_since(now),
+        })
+    }
+
+    async fn insert(&self, key: &str, member: Vec<u8>, ttl: Duration) -> Result<(), StoreError> {
+        let (mut facts, now) = (self.lock(), Instant::now());
+        let until = now + ttl;
+        if let Some(held) = facts.set(key, now).and_then(|set| set.get_mut(&member)) {
+            *held = until.max(*held);
+            return Ok(());
+        }
+        let size = size(key, &member);
+        facts.make_room(size)?;
+        facts.bytes += size;
+        facts
+            .sets
+            .entry(key.to_owned())
+            .or_default()
+            .insert(member, until);
+        Ok(())
+    }
+
+    async fn remove(&self, key: &str, member: &[u8]) -> Result<(), StoreError> {
+        let mut facts = self.lock();
+        let Entry::Occupied(mut set) = facts.sets.entry(key.to_owned()) else {
+            return Ok(());
+        };
+        let removed = set.get_mut().remove(member);
+        if set.get().is_empty() {
+            set.remove();
+        }
+        facts.bytes -= removed.map_or(0, |_| size(key, member));
+        Ok(())
+    }
+
+    async fn members(&self, key: &str) -> Result<Vec<(Vec<u8>, Duration)>, StoreError> {
+        let (mut facts, now) = (self.lock(), Instant::now());
+        let set = facts.set(key, now).into_iter().flatten();
+        let left = set.map(|(member, until)| (member.clone(), *until - now));
+        Ok(left.collect())
+    }
+}
+
+fn number(bytes: &[u8]) -> u64 {
+    bytes.try_into().map_or(0, u64::from_be_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fact_is_never_evicted_and_new_ones_are_refused_until_there_is_room() {
+        let facts = MemoryFacts::new(4 * (ENTRY_OVERHEAD + 2 + 100));
+        for n in 0..4 {
+            let (key, ttl) = (format!("k{n}"), HOUR * (1 + u32::from(n)));
+            let put = facts.put_if_absent(&key, vec![n; 100], ttl);
+            assert_eq!(put.await, Ok(Put::Created));
+        }
+        let more = || facts.put_if_absent("k4", vec![4; 100], HOUR);
+        assert_eq!(more().await, Err(StoreError::Full));
+        assert_eq!(
+            facts.insert("k4", vec![4], HOUR).await,
+            Err(StoreError::Full)
+        );
+        let same_length = facts.compare_and_set("k3", 1, vec![9; 100], HOUR).await;
+        assert_eq!(same_length, Ok(Swap::Done), "a change needs no new room");
+        for n in 0..3 {
+            let fact = facts.read(&format!("k{n}")).await.unwrap().unwrap();
+            assert_eq!(fact.value, vec![n; 100]);
+        }
+        tokio::time::advance(HOUR).await;
+        assert_eq!(more().await, Ok(Put::Created), "the first is over");
+        facts.take("k4").await.unwrap();
+        for n in 0..4 {
+            facts.take(&format!("k{n}")).await.unwrap();
+        }
+        assert_eq!(facts.bytes(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_over_is_gone_and_a_window_begins_anew() {
+        let facts = MemoryFacts::default();
+        facts.put_if_absent("k", vec![1], HOUR).await.unwrap();
+        facts.insert("s", vec![1], HOUR).await.unwrap();
+        facts.insert("s", vec![2], HOUR * 2).await.unwrap();
+        facts.insert("s", vec![2], HOUR).await.unwrap();
+        let first = facts.count("c", 2, HOUR).await.unwrap();
+        assert_eq!((first.count, first.resets_in), (2, HOUR));
+        tokio::time::advance(HOUR / 2).await;
+        let second = facts.count("c", 1, HOUR).await.unwrap();
+        assert_eq!((second.count, second.resets_in), (3, HOUR / 2));
+        tokio::time::advance(HOUR / 2).await;
+        assert_eq!(facts.read("k").await, Ok(None));
+        assert_eq!(
+            facts.compare_and_set("k", 1, vec![2], HOUR).await,
+            Ok(Swap::Lost(None))
+        );
+        assert_eq!(facts.members("s").await, Ok(vec![(vec![2], HOUR)]));
+        assert_eq!(facts.count("c", 1, HOUR).await.unwrap().count, 1);
+    }
+
+    #[tokio::test]
+    async fn a_fact_that_is_too_long_is_refused() {
+        let facts = MemoryFacts::default();
+        let long = vec![0; MAX_FACT + 1];
+        assert_eq!(
+            facts.put_if_absent("k", long, HOUR).await,
+            Err(StoreError::Full)
+        );
+        assert_eq!(facts.read("k").await, Ok(None));
+    }
+}

@@ -1,0 +1,233 @@
+//! Facts in Redis: each operation is one script on one key, so it works in a cluster too.
+//!
+//! A value is kept as version (8 bytes, big-endian) ‖ nonce (8, random) ‖ value. The nonce tells this
+//! write from any other, so that a command whose answer was lost can be sent again.
+
+use std::{collections::HashMap, time::Duration};
+
+use async_trait::async_trait;
+use deadpool_redis::redis::{Cmd, FromRedisValue, Value, cmd};
+
+use super::RedisStore;
+use crate::{
+    facts::{Count, Fact, FactStore, MAX_FACT, Put, Swap},
+    store::StoreError,
+};
+
+const HEADER: usize = 16;
+
+/// Longest member of a set, in bytes: [`PAGE`] of them fit into one answer.
+const MAX_MEMBER: usize = 256;
+
+/// Members in one answer, roughly.
+const PAGE: usize = 250;
+
+/// What is there, unless it is this very write: then 1, as after writing it.
+const PUT_IF_ABSENT: &str = "\
+local v = redis.call('GET', KEYS[1])
+if v and v ~= ARGV[1] then return v end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1";
+
+const COMPARE_AND_SET: &str = "\
+local v = redis.call('GET', KEYS[1])
+if v ~= ARGV[2] and (not v or string.sub(v, 1, 8) ~= ARGV[1]) then return v end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+return 1";
+
+const COMPARE_AND_DELETE: &str = "\
+local v = redis.call('GET', KEYS[1])
+if not v or string.sub(v, 1, 8) ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1])";
+
+const TAKE: &str = "\
+local v = redis.call('GET', KEYS[1])
+redis.call('DEL', KEYS[1])
+return v";
+
+const COUNT: &str = "\
+local n = redis.call('INCRBY', KEYS[1], ARGV[1])
+local left = redis.call('PTTL', KEYS[1])
+if left < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]); left = tonumber(ARGV[2]) end
+return {n, left}";
+
+/// A member's score is when it is over; the set ends with its last member.
+const INSERT: &str = "\
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local till = now + tonumber(ARGV[2])
+local had = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if had and tonumber(had) > till then till = tonumber(had) end
+redis.call('ZADD', KEYS[1], till, ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+local last = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')
+if last[2] then redis.call('PEXPIREAT', KEYS[1], last[2]) end
+return 1";
+
+const EXPIRE: &str = "\
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+return now";
+
+fn script(text: &str, key: &str) -> Cmd {
+    let mut command = cmd("EVAL");
+    command.arg(text).arg(1).arg(key);
+    command
+}
+
+fn millis(ttl: Duration) -> u64 {
+    // Zero would be an error to Redis.
+    u64::try_from(ttl.as_millis())
+        .unwrap_or(u64::MAX >> 12)
+        .max(1)
+}
+
+fn kept(version: u64, value: &[u8]) -> Result<Vec<u8>, StoreError> {
+    if value.len() > MAX_FACT - HEADER {
+        return Err(StoreError::Full);
+    }
+    let mut nonce = [0; 8];
+    getrandom::fill(&mut nonce).map_err(|_| StoreError::Unreachable("no randomness"))?;
+    Ok([version.to_be_bytes().as_slice(), &nonce, value].concat())
+}
+
+fn fact(kept: &[u8]) -> Result<Fact, StoreError> {
+    let (header, value) = kept
+        .split_first_chunk::<HEADER>()
+        .ok_or(StoreError::Unreachable("what is kept there is no fact"))?;
+    let (version, _) = header.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
+    Ok(Fact {
+        version: u64::from_be_bytes(*version),
+        value: value.to_vec(),
+    })
+}
+
+/// What a script gave back: 1, or what is there.
+fn there(value: &Value) -> Result<Option<Fact>, StoreError> {
+    match value {
+        Value::BulkString(kept) => fact(kept).map(Some),
+        _ => Ok(None),
+    }
+}
+
+impl RedisStore {
+    async fn eval<T: FromRedisValue>(
+        &self,
+        name: &'static str,
+        command: &Cmd,
+    ) -> Result<T, StoreError> {
+        full(self.run(name, command).await)
+    }
+
+    /// For what must not be done twice: a lost answer is an error.
+    async fn eval_once<T: FromRedisValue>(
+        &self,
+        name: &'static str,
+        command: &Cmd,
+    ) -> Result<T, StoreError> {
+        full(self.run_once(name, command).await)
+    }
+}
+
+/// A server that evicts nothing says `OOM`.
+fn full<T>(result: Result<T, StoreError>) -> Result<T, StoreError> {
+    result.map_err(|error| match error {
+        StoreError::Refused(code) if code == "OOM" => StoreError::Full,
+        error => error,
+    })
+}
+
+#[async_trait]
+impl FactStore for RedisStore {
+    async fn read(&self, key: &str) -> Result<Option<Fact>, StoreError> {
+        there(&self.eval("GET", cmd("GET").arg(key)).await?)
+    }
+
+    async fn put_if_absent(
+        &self,
+        key: &str,
+        value: Vec<u8>,
+        ttl: Duration,
+    ) -> Result<Put, StoreError> {
+        let mut command = script(PUT_IF_ABSENT, key);
+        command.arg(kept(1, &value)?).arg(millis(ttl));
+        let found = there(&self.eval("put_if_absent", &command).await?)?;
+        Ok(found.map_or(Put::Created, Put::Exists))
+    }
+
+    async fn compare_and_set(
+        &self,
+        key: &str,
+        version: u64,
+        value: Vec<u8>,
+        ttl: Duration,
+    ) -> Result<Swap, StoreError> {
+        let mut command = script(COMPARE_AND_SET, key);
+        command.arg(version.to_be_bytes().as_slice());
+        command.arg(kept(version + 1, &value)?).arg(millis(ttl));
+        match self.eval("compare_and_set", &command).await? {
+            Value::Int(1) => Ok(Swap::Done),
+            found => Ok(Swap::Lost(there(&found)?)),
+        }
+    }
+
+    async fn compare_and_delete(&self, key: &str, version: u64) -> Result<bool, StoreError> {
+        let mut command = script(COMPARE_AND_DELETE, key);
+        command.arg(version.to_be_bytes().as_slice());
+        self.eval("compare_and_delete", &command).await
+    }
+
+    async fn take(&self, key: &str) -> Result<Option<Fact>, StoreError> {
+        there(&self.eval_once("take", &script(TAKE, key)).await?)
+    }
+
+    async fn count(&self, key: &str, by: u64, window: Duration) -> Result<Count, StoreError> {
+        let mut command = script(COUNT, key);
+        command.arg(by).arg(millis(window));
+        let (count, left): (u64, u64) = self.eval_once("count", &command).await?;
+        Ok(Count {
+            count,
+            resets_in: Duration::from_millis(left),
+        })
+    }
+
+    async fn insert(&self, key: &str, member: Vec<u8>, ttl: Duration) -> Result<(), StoreError> {
+        if member.len() > MAX_MEMBER {
+            return Err(StoreError::Full);
+        }
+        let mut command = script(INSERT, key);
+        command.arg(member).arg(millis(ttl));
+        self.eval("insert", &command).await
+    }
+
+    async fn remove(&self, key: &str, member: &[u8]) -> Result<(), StoreError> {
+        self.eval("remove", cmd("ZREM").arg(key).arg(member)).await
+    }
+
+    async fn members(&self, key: &str) -> Result<Vec<(Vec<u8>, Duration)>, StoreError> {
+        let now: u64 = self.eval("members", &script(EXPIRE, key)).await?;
+        let (mut members, mut cursor) = (HashMap::new(), 0_u64);
+        loop {
+            let mut command = cmd("ZSCAN");
+            command.arg(key).arg(cursor).arg("COUNT").arg(PAGE);
+            // A member may come twice.
+            let (next, page): (u64, Vec<(Vec<u8>, f64)>) = self.eval("members", &command).await?;
+            members.extend(page);
+            cursor = next;
+            if cursor == 0 {
+                break;
+            }
+        }
+        let left = members.into_iter().map(|(member, till)| {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "milliseconds since 1970, below 2^53"
+            )]
+            let left = (till as u64).saturating_sub(now);
+            (member, Duration::from_millis(left))
+        });
+        Ok(left.filter(|(_, left)| !left.is_zero()).collect())
+    }
+}

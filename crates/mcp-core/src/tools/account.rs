@@ -5,9 +5,9 @@ use serde::Serialize;
 
 use super::{
     args::NoArguments,
+    call::{Call, ToolError, sentence},
     definition::Definition,
     render,
-    run::{Call, ToolError, sentence},
 };
 use crate::{ApiError, braingrid::model::Profile};
 

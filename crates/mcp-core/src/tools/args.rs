@@ -12,7 +12,7 @@ use serde::{
 };
 use serde_json::Value;
 
-use super::{Arguments, run::ToolError};
+use super::{Arguments, call::ToolError};
 use crate::{
     braingrid::Paging,
     ids::{InvalidId, ProjectRef, RequirementRef, TaskRef},

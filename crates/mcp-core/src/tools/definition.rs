@@ -14,9 +14,8 @@ use serde_json::{Value, json};
 use super::{
     Arguments, account,
     args::{self, read::Fields},
-    guesses, projects, requirements,
-    run::{Call, ToolError},
-    sieve, tasks,
+    call::{Call, ToolError},
+    guesses, projects, requirements, sieve, tasks,
 };
 
 /// What a tool does to BrainGrid; it decides how the call is run.

@@ -8,12 +8,12 @@ use serde_json::{Map, Value};
 
 use super::{
     args::Text,
+    call::{Call, ToolError},
     definition::Definition,
     projects::choose,
     readback::unknown,
     render,
     requirements::{insert, no_requirement},
-    run::{Call, ToolError},
 };
 use crate::{
     ApiError, ProjectRef, RequirementRef,

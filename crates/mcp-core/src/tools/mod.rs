@@ -8,6 +8,7 @@
 mod account;
 mod args;
 mod audit;
+mod call;
 mod definition;
 mod guesses;
 mod handler;
@@ -19,7 +20,6 @@ mod projects;
 mod readback;
 mod render;
 mod requirements;
-mod run;
 mod scopes;
 mod sieve;
 mod stopped;
@@ -46,8 +46,8 @@ pub use self::{
     scopes::ScopePolicy,
 };
 use self::{
+    call::InFlight,
     definition::{Definition, Effect, RunTool},
-    run::InFlight,
     stopped::Cut,
 };
 use crate::{braingrid::BrainGridClient, caller::Caller};

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     args::{DEFAULT_LIMIT, MAX_LIMIT, NoArguments, Repositories, paging},
+    call::{Call, ToolError},
     definition::Definition,
     render,
-    run::{Call, ToolError},
 };
 use crate::{
     ApiError, ProjectRef,

@@ -9,11 +9,11 @@ use serde_json::{Map, Value};
 
 use super::{
     args::{DEFAULT_LIMIT, MAX_LIMIT, RequirementStatus, paging},
+    call::{Call, ToolError},
     definition::Definition,
     projects::choose,
     readback::shows,
     render,
-    run::{Call, ToolError},
 };
 use crate::{ApiError, ProjectRef, RequirementRef, braingrid::model::Requirement};
 

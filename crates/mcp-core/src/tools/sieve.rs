@@ -7,8 +7,8 @@
 use super::{
     Arguments,
     args::read::{Fields, object_in, says_nothing},
+    call::ToolError,
     names::canonical_name,
-    run::ToolError,
 };
 
 /// Other names of arguments, for tools that do not use them otherwise.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::run::ToolError;
+use super::call::ToolError;
 
 /// Whether the calls that are under way are to be answered now.
 #[derive(Clone)]

@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     args::{DEFAULT_LIMIT, MAX_LIMIT, TaskStatus, paging},
+    call::{Call, ToolError},
     definition::Definition,
     projects::choose,
     readback::shows,
     render,
     requirements::no_requirement,
-    run::{Call, ToolError},
 };
 use crate::{
     ApiError, ProjectRef, RequirementRef, TaskRef,

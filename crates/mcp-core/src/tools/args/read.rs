@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Number, Value};
 
-use super::super::{Arguments, run::ToolError};
+use super::super::{Arguments, call::ToolError};
 
 /// The arguments that a tool takes.
 #[derive(Debug)]

@@ -8,10 +8,10 @@ use serde_json::{Map, json};
 use super::{
     super::{
         args::{Repositories, RequirementStatus, Text},
+        call::{Call, ToolError},
         projects::{choose, choose_for},
         readback::{Confirmed, Lookalike, accepted, created_since, perhaps, shows, unknown},
         render,
-        run::{Call, ToolError},
     },
     OneRequirement, insert, no_project, no_requirement, one, read_back,
 };

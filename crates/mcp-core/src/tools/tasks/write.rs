@@ -8,10 +8,10 @@ use serde_json::Map;
 use super::{
     super::{
         args::{TaskStatus, Text},
+        call::{Call, ToolError},
         readback::{Confirmed, Lookalike, accepted, perhaps, shows, unknown},
         render,
         requirements::insert,
-        run::{Call, ToolError},
     },
     OneTask, Place, TaskList,
 };

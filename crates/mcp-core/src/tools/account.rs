@@ -5,8 +5,9 @@ use serde::Serialize;
 
 use super::{
     args::NoArguments,
-    call::{Call, ToolError, sentence},
+    call::Call,
     definition::Definition,
+    error::{ToolError, sentence},
     render,
 };
 use crate::{ApiError, braingrid::model::Profile};

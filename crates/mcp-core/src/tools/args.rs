@@ -12,7 +12,7 @@ use serde::{
 };
 use serde_json::Value;
 
-use super::{Arguments, call::ToolError};
+use super::{Arguments, error::ToolError};
 use crate::{
     braingrid::Paging,
     ids::{InvalidId, ProjectRef, RequirementRef, TaskRef},

@@ -3,37 +3,33 @@
 
 use std::{
     any::Any,
-    fmt::Write as _,
     panic::AssertUnwindSafe,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use futures::FutureExt;
-use http::HeaderValue;
 use mcp_outbound::run_to_end;
 use rmcp::{
     ErrorData, RoleServer,
     handler::server::tool::ToolCallContext,
-    model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock,
-        ProgressNotificationParam,
-    },
+    model::{CallToolRequestParams, CallToolResponse, ProgressNotificationParam},
     service::RequestContext,
 };
-use serde_json::Value;
 use tokio::sync::watch;
 
 use super::{
     Entry, Run, Shared, ToolSet,
     audit::{Audited, request_id},
-    definition::{Effect, NOTES, Outcome},
+    definition::Effect,
+    error::ToolError,
+    response::{Done, Notes, done_with, failed_with, response},
     stopped::stopped,
 };
-use crate::{ApiError, BrainGridClient, Caller, CredentialError, ProjectRef};
+use crate::{BrainGridClient, Caller, ProjectRef};
 
 /// What a running tool has at hand.
 #[derive(Clone)]
@@ -47,27 +43,6 @@ pub(crate) struct Call {
     /// Whether it went to the project that nobody named in the call.
     by_default: Arc<AtomicBool>,
     notes: Notes,
-}
-
-/// What an answer says beside what it shows.
-#[derive(Clone, Default)]
-struct Notes(Arc<Mutex<Vec<Note>>>);
-
-struct Note {
-    sentence: String,
-    /// The text says it already in its own place.
-    in_text: bool,
-}
-
-impl Notes {
-    fn add(&self, sentence: String, in_text: bool) {
-        let mut notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        notes.push(Note { sentence, in_text });
-    }
-
-    fn take(&self) -> Vec<Note> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
 }
 
 impl Call {
@@ -153,90 +128,6 @@ impl Call {
         } else {
             Ok(())
         }
-    }
-}
-
-/// The answer to a call, and the name of its outcome for spans and metrics.
-pub(super) type Done = (Result<CallToolResponse, ErrorData>, &'static str);
-
-/// Why a tool has nothing to show; becomes a result that the model reads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum ToolError {
-    /// The call cannot be done as it was made; the text says how to make it.
-    Refused(String),
-    /// BrainGrid did not do it.
-    Api(ApiError),
-    /// BrainGrid did not do it; the text tells more than the error knows.
-    Explained(ApiError, String),
-    /// The client left before anything was changed.
-    Left,
-    /// The server stops; `sent` is whether a write may have reached BrainGrid.
-    Stopped { sent: bool, text: String },
-    /// Our fault.
-    Internal,
-}
-
-impl ToolError {
-    pub(super) fn internal() -> Self {
-        Self::Internal
-    }
-
-    pub(super) fn text(&self) -> String {
-        match self {
-            Self::Refused(text) | Self::Explained(_, text) | Self::Stopped { text, .. } => {
-                text.clone()
-            }
-            Self::Api(error) => sentence(&error.to_string()),
-            Self::Left => "Cancelled; nothing was changed.".into(),
-            Self::Internal => INTERNAL.into(),
-        }
-    }
-
-    /// Whether somebody may have to look it up in the server's log.
-    fn is_for_an_operator(&self) -> bool {
-        !matches!(self, Self::Refused(_) | Self::Left)
-    }
-
-    /// A name for spans and metrics.
-    pub(super) fn kind(&self) -> &'static str {
-        match self {
-            Self::Refused(_) => "refused",
-            Self::Api(error) | Self::Explained(error, _) => error.kind(),
-            Self::Left => "cancelled",
-            Self::Stopped { sent: true, .. } => "outcome_unknown",
-            Self::Stopped { sent: false, .. } => "stopped",
-            Self::Internal => "internal",
-        }
-    }
-}
-
-impl From<ApiError> for ToolError {
-    fn from(error: ApiError) -> Self {
-        Self::Api(error)
-    }
-}
-
-impl From<CredentialError> for ToolError {
-    fn from(error: CredentialError) -> Self {
-        Self::Api(error.into())
-    }
-}
-
-const INTERNAL: &str =
-    "Internal error in the BrainGrid MCP server. This was recorded; trying again may help.";
-
-/// A text as a sentence: capital letter, full stop.
-pub(super) fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters
-        .next()
-        .map(|c| c.to_uppercase().to_string())
-        .unwrap_or_default();
-    let text = format!("{first}{}", letters.as_str());
-    if text.ends_with(['.', '!', '?', ')']) {
-        text
-    } else {
-        text + "."
     }
 }
 
@@ -399,53 +290,6 @@ fn kind_of(answer: &Result<CallToolResponse, ErrorData>) -> &'static str {
     }
 }
 
-fn done_with(error: &ToolError) -> Done {
-    (Ok(failed(error)), error.kind())
-}
-
-fn response(outcome: Outcome, notes: Vec<Note>, request: Option<&HeaderValue>) -> CallToolResponse {
-    let mut remarks = String::new();
-    for note in notes.iter().filter(|note| !note.in_text) {
-        remarks.push_str(if remarks.is_empty() { "\n\n" } else { "\n" });
-        remarks.push_str(&note.sentence);
-    }
-    match outcome {
-        Ok(mut answer) => {
-            if let Value::Object(shown) = &mut answer.structured
-                && !notes.is_empty()
-            {
-                let notes = notes.into_iter().map(|note| note.sentence.into()).collect();
-                shown.insert(NOTES.to_owned(), Value::Array(notes));
-            }
-            let text = answer.text + &remarks;
-            let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
-            result.structured_content = Some(answer.structured);
-            result.into()
-        }
-        Err(error) => failed_with(&error, &remarks, request),
-    }
-}
-
-fn failed(error: &ToolError) -> CallToolResponse {
-    failed_with(error, "", None)
-}
-
-/// An error has no structure, so that every client shows its text.
-fn failed_with(
-    error: &ToolError,
-    remarks: &str,
-    request: Option<&HeaderValue>,
-) -> CallToolResponse {
-    let mut text = error.text() + remarks;
-    if error.is_for_an_operator()
-        && let Some(id) = request.and_then(|id| id.to_str().ok())
-    {
-        // Many clients show no headers, and whoever looks this up needs it.
-        let _ = write!(text, "\nRequest id: {id}");
-    }
-    CallToolResult::error(vec![ContentBlock::text(text)]).into()
-}
-
 const BETWEEN_PROGRESS: Duration = Duration::from_secs(5);
 
 /// Sends progress for a slow call if the client asked for it; never ends. It must run in the
@@ -537,11 +381,5 @@ mod tests {
         let drained = tokio::spawn(async move { waiting.drained(Duration::from_secs(30)).await });
         drop(begun);
         assert_eq!(drained.await.unwrap(), 0);
-    }
-
-    #[test]
-    fn errors_read_as_sentences() {
-        assert_eq!(sentence("out of credits"), "Out of credits.");
-        assert_eq!(sentence(""), ".");
     }
 }

@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use super::{
     Arguments, account,
     args::{self, read::Fields},
-    call::{Call, ToolError},
+    call::Call,
+    error::ToolError,
     guesses, projects, requirements, sieve, tasks,
 };
 

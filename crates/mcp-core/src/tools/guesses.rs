@@ -8,8 +8,9 @@ use serde_json::{Map, Value};
 
 use super::{
     args::Text,
-    call::{Call, ToolError},
+    call::Call,
     definition::Definition,
+    error::ToolError,
     projects::choose,
     readback::unknown,
     render,

@@ -16,7 +16,7 @@ use rmcp::{
 };
 
 use super::{
-    Entry, ToolOptions, ToolSet, call::ToolError, canonical_name, lenient, observe::Operation,
+    Entry, ToolOptions, ToolSet, canonical_name, error::ToolError, lenient, observe::Operation,
 };
 use crate::{Caller, spans::Failed};
 

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     args::{DEFAULT_LIMIT, MAX_LIMIT, NoArguments, Repositories, paging},
-    call::{Call, ToolError},
+    call::Call,
     definition::Definition,
+    error::ToolError,
     render,
 };
 use crate::{

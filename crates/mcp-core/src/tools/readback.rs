@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 
-use super::call::{ToolError, sentence};
+use super::error::{ToolError, sentence};
 use crate::ApiError;
 
 /// How it is known that a write was done.

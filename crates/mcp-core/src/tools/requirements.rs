@@ -9,8 +9,9 @@ use serde_json::{Map, Value};
 
 use super::{
     args::{DEFAULT_LIMIT, MAX_LIMIT, RequirementStatus, paging},
-    call::{Call, ToolError},
+    call::Call,
     definition::Definition,
+    error::ToolError,
     projects::choose,
     readback::shows,
     render,

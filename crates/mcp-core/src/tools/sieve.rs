@@ -7,7 +7,7 @@
 use super::{
     Arguments,
     args::read::{Fields, object_in, says_nothing},
-    call::ToolError,
+    error::ToolError,
     names::canonical_name,
 };
 

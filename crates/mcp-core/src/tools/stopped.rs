@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::call::ToolError;
+use super::error::ToolError;
 
 /// Whether the calls that are under way are to be answered now.
 #[derive(Clone)]

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     args::{DEFAULT_LIMIT, MAX_LIMIT, TaskStatus, paging},
-    call::{Call, ToolError},
+    call::Call,
     definition::Definition,
+    error::ToolError,
     projects::choose,
     readback::shows,
     render,

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Number, Value};
 
-use super::super::{Arguments, call::ToolError};
+use super::super::{Arguments, error::ToolError};
 
 /// The arguments that a tool takes.
 #[derive(Debug)]

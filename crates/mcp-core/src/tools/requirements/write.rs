@@ -8,7 +8,8 @@ use serde_json::{Map, json};
 use super::{
     super::{
         args::{Repositories, RequirementStatus, Text},
-        call::{Call, ToolError},
+        call::Call,
+        error::ToolError,
         projects::{choose, choose_for},
         readback::{Confirmed, Lookalike, accepted, created_since, perhaps, shows, unknown},
         render,

@@ -8,7 +8,8 @@ use serde_json::Map;
 use super::{
     super::{
         args::{TaskStatus, Text},
-        call::{Call, ToolError},
+        call::Call,
+        error::ToolError,
         readback::{Confirmed, Lookalike, accepted, perhaps, shows, unknown},
         render,
         requirements::insert,

@@ -22,10 +22,11 @@ use rmcp::{
 use tokio::sync::watch;
 
 use super::{
-    Entry, Run, Shared, ToolSet,
+    Shared, ToolSet,
     audit::{Audited, request_id},
     definition::Effect,
     error::ToolError,
+    registry::{Entry, Run},
     response::{Done, Notes, done_with, failed_with, response},
     stopped::stopped,
 };
@@ -104,10 +105,7 @@ impl Call {
     }
 
     pub(super) fn tool_names(&self) -> impl Iterator<Item = &str> {
-        self.shared
-            .tools
-            .iter()
-            .map(|entry| entry.tool.name.as_ref())
+        self.shared.registry.names()
     }
 
     /// The last moment to stop: right before a write is sent, which is then on record.
@@ -212,6 +210,24 @@ impl ToolSet {
         };
         drop(left);
         done
+    }
+
+    /// The fixed caller, else the one that came with the HTTP request, by reference: its headers
+    /// are not copied.
+    pub(super) fn caller(&self, context: &RequestContext<RoleServer>) -> Result<Caller, ErrorData> {
+        let of_request = || {
+            context
+                .extensions
+                .get::<http::request::Parts>()?
+                .extensions
+                .get::<Caller>()
+                .cloned()
+        };
+        let fixed = self.caller.as_ref().map(|caller| caller());
+        fixed.or_else(of_request).ok_or_else(|| {
+            tracing::error!("a call without a caller reached the tools");
+            ErrorData::internal_error("the call has no caller", None)
+        })
     }
 
     /// Tells the auditor, if there is one, that this call begins.

@@ -12,11 +12,11 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::{
-    Arguments, account,
+    Arguments,
     args::{self, read::Fields},
     call::Call,
     error::ToolError,
-    guesses, projects, requirements, sieve, tasks,
+    sieve,
 };
 
 /// What a tool does to BrainGrid; it decides how the call is run.
@@ -159,18 +159,6 @@ fn title(name: &str) -> String {
 fn answer<O: Serialize>((text, shown): (String, O)) -> Outcome {
     let structured = serde_json::to_value(shown).map_err(|_| ToolError::internal())?;
     Ok(Answer { text, structured })
-}
-
-/// All built-in tools in the order in which they are listed.
-pub(crate) fn all() -> Vec<Definition> {
-    let groups = [
-        projects::tools(),
-        requirements::tools(),
-        tasks::tools(),
-        account::tools(),
-        guesses::tools(),
-    ];
-    groups.into_iter().flatten().collect()
 }
 
 /// The schema of `T`.

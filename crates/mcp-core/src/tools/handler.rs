@@ -1,27 +1,24 @@
-//! The tools as an MCP server: what it says of itself, the list, and the door to a call.
+//! The tools as an MCP server: which method is answered how, and the door to a call.
 
-use std::{fmt::Write as _, pin::pin};
+use std::pin::pin;
 
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
         CacheScope, CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult,
         CustomRequest, CustomResult, DiscoverResult, ErrorCode, GetPromptRequestParams,
-        GetPromptResponse, Implementation, InitializeRequestParams, InitializeResult,
-        ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
-        MetaObject, PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams,
-        ReadResourceResponse, ServerCapabilities, ServerConfig, Tool,
+        GetPromptResponse, InitializeRequestParams, InitializeResult, ListPromptsResult,
+        ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+        ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ServerConfig, Tool,
     },
     service::{NotificationContext, RequestContext},
 };
 
-use super::{
-    Entry, ToolOptions, ToolSet, canonical_name, error::ToolError, lenient, observe::Operation,
-};
-use crate::{Caller, spans::Failed};
+use super::{ToolSet, lenient, observe::Operation};
+use crate::spans::Failed;
 
 /// How long clients may keep what is the same for everybody until the next deployment.
-const FRESH_MS: u64 = 300_000;
+pub(super) const FRESH_MS: u64 = 300_000;
 
 /// Methods that 2026-07-28 took away. Its clients get what any other method that does not exist gets.
 const REMOVED: [&str; 3] = ["initialize", "ping", "logging/setLevel"];
@@ -41,14 +38,6 @@ const ANSWERED: [&str; 12] = [
     "completion/complete",
     "logging/setLevel",
 ];
-/// How like two names must be, from 0 to 1, for one to be meant by the other.
-const ALIKE: f64 = 0.6;
-
-const INSTRUCTIONS: &str = "BrainGrid plans software: projects hold requirements (REQ-n), these \
-hold tasks (TASK-n) written as prompts for coding agents. Refine a rough idea with \
-create_requirement, or save a finished spec with capture_project_requirement; break it down into \
-tasks; work through them and keep their status up to date.";
-
 impl ServerHandler for ToolSet {
     fn get_info(&self) -> ServerConfig {
         self.shared.info.clone()
@@ -99,7 +88,10 @@ impl ServerHandler for ToolSet {
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        self.entry(name).map(|entry| entry.tool.clone())
+        self.shared
+            .registry
+            .entry(name)
+            .map(|entry| entry.tool.clone())
     }
 
     async fn call_tool(
@@ -107,7 +99,7 @@ impl ServerHandler for ToolSet {
         params: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let entry = self.entry(&params.name);
+        let entry = self.shared.registry.entry(&params.name);
         let operation = self.operation("tools/call", entry.map(|entry| &entry.tool), &context);
         let modern = is_modern(&context);
         let (mut answer, outcome) = match entry {
@@ -281,108 +273,6 @@ impl ToolSet {
         let (head, observer) = (self.head.as_ref(), self.observer.as_ref());
         Operation::begin(head, observer, method, tool, context)
     }
-
-    fn list(
-        &self,
-        request: Option<PaginatedRequestParams>,
-        context: &RequestContext<RoleServer>,
-    ) -> Result<ListToolsResult, ErrorData> {
-        // All tools fit one page, so no cursor was ever given out.
-        if request
-            .and_then(|request| request.cursor)
-            .is_some_and(|cursor| !cursor.is_empty())
-        {
-            return Err(ErrorData::invalid_params("unknown cursor", None));
-        }
-        let mut list = ListToolsResult::with_all_items(self.listed(context)?);
-        if is_modern(context) {
-            list = list
-                .with_ttl_ms(FRESH_MS)
-                .with_cache_scope(self.list_scope());
-            list.meta = Some(self.shared.stamp.clone());
-        }
-        Ok(list)
-    }
-
-    /// The fixed caller, else the one that came with the HTTP request, by reference: its headers
-    /// are not copied.
-    pub(super) fn caller(&self, context: &RequestContext<RoleServer>) -> Result<Caller, ErrorData> {
-        let of_request = || {
-            context
-                .extensions
-                .get::<http::request::Parts>()?
-                .extensions
-                .get::<Caller>()
-                .cloned()
-        };
-        let fixed = self.caller.as_ref().map(|caller| caller());
-        fixed.or_else(of_request).ok_or_else(|| {
-            tracing::error!("a call without a caller reached the tools");
-            ErrorData::internal_error("the call has no caller", None)
-        })
-    }
-
-    /// Decided here also where a transport decided before: this is the decision that counts.
-    pub(super) fn missing_scopes(&self, entry: &Entry, caller: &Caller) -> Option<ToolError> {
-        (!self.covers(entry, caller.scopes())).then(|| {
-            ToolError::Refused(format!(
-                "This needs the scope {}, which was not granted. Log in again and allow it.",
-                self.required_scopes(entry).join(" ")
-            ))
-        })
-    }
-
-    /// The tools to list for whoever asks: with scopes on, those the grant covers.
-    fn listed(&self, context: &RequestContext<RoleServer>) -> Result<Vec<Tool>, ErrorData> {
-        let entries = self.shared.tools.iter();
-        if !self.shared.options.scopes.is_on() {
-            return Ok(entries.map(|entry| entry.tool.clone()).collect());
-        }
-        let caller = self.caller(context)?;
-        let covered = entries.filter(|entry| self.covers(entry, caller.scopes()));
-        Ok(covered.map(|entry| entry.tool.clone()).collect())
-    }
-
-    /// The instructions name the project of whoever runs this.
-    fn instructions_scope(&self) -> CacheScope {
-        match self.shared.options.default_project {
-            Some(_) => CacheScope::Private,
-            None => CacheScope::Public,
-        }
-    }
-
-    fn unknown_tool(&self, name: &str) -> ErrorData {
-        let shown: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
-        let text = match canonical_name(name) {
-            Some(known) => format!("the tool {known} is switched off on this server"),
-            None => match self.nearest(name) {
-                Some(near) => format!("unknown tool: {shown}; did you mean {near}?"),
-                None => format!("unknown tool: {shown}; tools/list names those there are"),
-            },
-        };
-        ErrorData::invalid_params(text, None)
-    }
-
-    /// The tool whose name is most like this one, be it written in another way.
-    fn nearest(&self, name: &str) -> Option<&str> {
-        let plain = |name: &str| name.to_ascii_lowercase().replace(['_', '-', ' '], "");
-        let wanted = plain(name);
-        let names = self.shared.tools.iter().map(|entry| &*entry.tool.name);
-        let likeness = |name: &str| strsim::normalized_damerau_levenshtein(&wanted, &plain(name));
-        let rated = names.map(|name| (likeness(name), name));
-        let best = rated.max_by(|(one, _), (other, _)| one.total_cmp(other));
-        best.filter(|(likeness, _)| *likeness >= ALIKE)
-            .map(|(_, name)| name)
-    }
-
-    /// A list that depends on who asks must not be shared between them.
-    fn list_scope(&self) -> CacheScope {
-        if self.shared.options.scopes.is_on() {
-            CacheScope::Private
-        } else {
-            CacheScope::Public
-        }
-    }
 }
 
 /// What the observer is told of an answer that is no tool's.
@@ -407,39 +297,9 @@ fn no_such_method() -> ErrorData {
     ErrorData::new(ErrorCode::METHOD_NOT_FOUND, text, None)
 }
 
-fn is_modern(context: &RequestContext<RoleServer>) -> bool {
+pub(super) fn is_modern(context: &RequestContext<RoleServer>) -> bool {
     // Versions are dates: they compare as text.
     context
         .protocol_version()
         .is_some_and(|version| version.as_str() >= ProtocolVersion::V_2026_07_28.as_str())
-}
-
-fn implementation() -> Implementation {
-    Implementation::new("braingrid-mcp", env!("CARGO_PKG_VERSION")).with_title("BrainGrid")
-}
-
-/// What the server says of itself.
-pub(super) fn server_config(options: &ToolOptions) -> ServerConfig {
-    let mut instructions = INSTRUCTIONS.to_owned();
-    if let Some(project) = &options.default_project {
-        let _ = write!(instructions, " Calls without project_id mean {project}.");
-    }
-    // Lists of resources and prompts are answered, with nothing in them, so they are declared.
-    let capabilities = ServerCapabilities::builder()
-        .enable_tools()
-        .enable_resources()
-        .enable_prompts()
-        .build();
-    ServerConfig::new(capabilities)
-        .with_server_info(implementation())
-        .with_instructions(instructions)
-}
-
-/// The `_meta` by which every modern result names its server.
-pub(super) fn stamp() -> MetaObject {
-    let mut stamp = MetaObject::new();
-    if let Ok(info) = serde_json::to_value(implementation()) {
-        stamp.insert("io.modelcontextprotocol/serverInfo".to_owned(), info);
-    }
-    stamp
 }

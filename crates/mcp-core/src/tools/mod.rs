@@ -19,24 +19,25 @@ mod observe;
 mod options;
 mod projects;
 mod readback;
+mod registry;
 mod render;
 mod requirements;
 mod response;
 mod scopes;
+mod server_info;
 mod sieve;
 mod stopped;
 mod tasks;
 
 use std::{
-    collections::HashMap,
     fmt,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
 use rmcp::{
-    handler::server::{router::tool::ToolRoute, tool::DynCallToolHandler},
-    model::{JsonObject, MetaObject, ServerConfig, Tool},
+    handler::server::router::tool::ToolRoute,
+    model::{JsonObject, MetaObject, ServerConfig},
 };
 
 pub use self::{
@@ -47,11 +48,7 @@ pub use self::{
     options::ToolOptions,
     scopes::ScopePolicy,
 };
-use self::{
-    call::InFlight,
-    definition::{Definition, Effect, RunTool},
-    stopped::Cut,
-};
+use self::{call::InFlight, registry::Registry, stopped::Cut};
 use crate::{braingrid::BrainGridClient, caller::Caller};
 use mcp_outbound::HeadSampler;
 
@@ -69,9 +66,7 @@ pub struct ToolSet {
 struct Shared {
     client: BrainGridClient,
     options: ToolOptions,
-    /// In the order in which they are listed.
-    tools: Vec<Arc<Entry>>,
-    by_name: HashMap<String, usize>,
+    registry: Registry,
     info: ServerConfig,
     /// Goes into the `_meta` of every result of the modern revisions.
     stamp: MetaObject,
@@ -81,28 +76,13 @@ struct Shared {
     project_told: AtomicBool,
 }
 
-struct Entry {
-    tool: Tool,
-    effect: Effect,
-    run: Run,
-}
-
-enum Run {
-    BuiltIn(RunTool),
-    Added(Arc<DynCallToolHandler<ToolSet>>),
-}
-
 impl ToolSet {
     /// The tools that `options` select, working through `client`, for callers that come with the
     /// requests: each must carry a [`Caller`] in the extensions of its HTTP request.
     pub fn new(client: BrainGridClient, options: ToolOptions) -> Self {
-        let tools: Vec<_> = definition::all()
-            .into_iter()
-            .filter(|definition| options.selects(definition))
-            .map(|definition| Arc::new(Entry::from(definition)))
-            .collect();
+        let registry = Registry::selected(&options);
         Self {
-            shared: Arc::new(Shared::new(client, options, tools)),
+            shared: Arc::new(Shared::new(client, options, registry)),
             caller: None,
             head: None,
             observer: None,
@@ -148,13 +128,10 @@ impl ToolSet {
     /// it; its name and its arguments are its own affair.
     #[must_use]
     pub fn with_route(mut self, route: ToolRoute<Self>) -> Self {
-        let mut tools = self.shared.tools.clone();
-        tools.retain(|entry| entry.tool.name != route.attr.name);
-        tools.push(Arc::new(Entry::from(route)));
         let shared = Shared::new(
             self.shared.client.clone(),
             self.shared.options.clone(),
-            tools,
+            self.shared.registry.with(route),
         );
         self.shared = Arc::new(Shared {
             in_flight: self.shared.in_flight.clone(),
@@ -167,9 +144,7 @@ impl ToolSet {
     /// The tools that tell the client nothing before their answer, unless it asks for progress: all
     /// but those added by [`ToolSet::with_route`].
     pub fn built_in(&self) -> impl Iterator<Item = &str> {
-        let entries = self.shared.tools.iter();
-        let built_in = entries.filter(|entry| matches!(entry.run, Run::BuiltIn(_)));
-        built_in.map(|entry| &*entry.tool.name)
+        self.shared.registry.built_in()
     }
 
     /// How many writes were sent and are not finished.
@@ -187,52 +162,15 @@ impl ToolSet {
     pub async fn drain(&self, timeout: Duration) -> usize {
         self.shared.in_flight.drained(timeout).await
     }
-
-    /// Whether `granted` covers a call of this tool, by its name or an alias of it; a tool that
-    /// does not exist needs nothing and is answered as such.
-    ///
-    /// # Errors
-    /// All scopes the tool needs.
-    pub fn check_scopes(&self, name: &str, granted: &[String]) -> Result<(), Vec<String>> {
-        let Some(entry) = self.entry(name) else {
-            return Ok(());
-        };
-        if self.covers(entry, granted) {
-            Ok(())
-        } else {
-            Err(self.required_scopes(entry).to_vec())
-        }
-    }
-
-    fn required_scopes(&self, entry: &Entry) -> &[String] {
-        let policy = &self.shared.options.scopes;
-        policy.required(&entry.tool.name, entry.effect)
-    }
-
-    fn covers(&self, entry: &Entry, granted: &[String]) -> bool {
-        let policy = &self.shared.options.scopes;
-        policy.covers(granted, self.required_scopes(entry))
-    }
-
-    fn entry(&self, name: &str) -> Option<&Arc<Entry>> {
-        let name = canonical_name(name).unwrap_or(name);
-        self.shared.tools.get(*self.shared.by_name.get(name)?)
-    }
 }
 
 impl Shared {
-    fn new(client: BrainGridClient, options: ToolOptions, tools: Vec<Arc<Entry>>) -> Self {
-        let by_name = tools
-            .iter()
-            .enumerate()
-            .map(|(at, entry)| (entry.tool.name.to_string(), at))
-            .collect();
+    fn new(client: BrainGridClient, options: ToolOptions, registry: Registry) -> Self {
         Self {
             client,
-            tools,
-            by_name,
-            info: handler::server_config(&options),
-            stamp: handler::stamp(),
+            registry,
+            info: server_info::server_config(&options),
+            stamp: server_info::stamp(),
             options,
             in_flight: InFlight::default(),
             cut: Cut::default(),
@@ -241,44 +179,9 @@ impl Shared {
     }
 }
 
-impl From<Definition> for Entry {
-    fn from(definition: Definition) -> Self {
-        Self {
-            effect: definition.effect,
-            tool: definition.tool(),
-            run: Run::BuiltIn(definition.run),
-        }
-    }
-}
-
-impl From<ToolRoute<ToolSet>> for Entry {
-    fn from(route: ToolRoute<ToolSet>) -> Self {
-        let reads = route
-            .attr
-            .annotations
-            .as_ref()
-            .and_then(|hints| hints.read_only_hint);
-        let effect = if reads == Some(true) {
-            Effect::Read
-        } else {
-            Effect::Write
-        };
-        Self {
-            tool: route.attr,
-            effect,
-            run: Run::Added(route.call),
-        }
-    }
-}
-
 impl fmt::Debug for ToolSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self
-            .shared
-            .tools
-            .iter()
-            .map(|entry| &entry.tool.name)
-            .collect();
+        let names: Vec<_> = self.shared.registry.names().collect();
         f.debug_struct("ToolSet")
             .field("tools", &names)
             .finish_non_exhaustive()

@@ -47,7 +47,7 @@ pub fn canonical_name(name: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tools::definition;
+    use crate::tools::registry;
 
     #[test]
     fn every_alias_means_a_tool() {
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn names_and_definitions_are_the_same_list() {
-        let defined: Vec<_> = definition::all().iter().map(|tool| tool.name).collect();
+        let defined: Vec<_> = registry::all().iter().map(|tool| tool.name).collect();
         assert_eq!(defined, NAMES);
     }
 }

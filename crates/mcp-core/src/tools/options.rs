@@ -1,11 +1,6 @@
 //! Which tools there are, and what they take for granted.
 
-use super::{
-    canonical_name,
-    definition::{self, Definition},
-    names::NAMES,
-    scopes::ScopePolicy,
-};
+use super::{canonical_name, definition::Definition, names::NAMES, registry, scopes::ScopePolicy};
 use crate::ids::ProjectRef;
 
 /// Which tools there are, and what they take for granted. The default is all firm tools.
@@ -46,7 +41,7 @@ impl ToolOptions {
 
     /// The names of the tools that these options leave, in the order in which they are listed.
     pub fn selected(&self) -> Vec<&'static str> {
-        let tools = definition::all().into_iter();
+        let tools = registry::all().into_iter();
         tools
             .filter(|tool| self.selects(tool))
             .map(|tool| tool.name)

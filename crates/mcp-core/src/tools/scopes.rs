@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{canonical_name, definition::Effect};
+use super::{ToolSet, canonical_name, definition::Effect, error::ToolError, registry::Entry};
+use crate::Caller;
 
 /// Which scopes calls need, and which scopes include others. Without any rule it is off.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -93,6 +94,44 @@ impl ScopePolicy {
             }
         }
         false
+    }
+}
+
+impl ToolSet {
+    /// Whether `granted` covers a call of this tool, by its name or an alias of it; a tool that
+    /// does not exist needs nothing and is answered as such.
+    ///
+    /// # Errors
+    /// All scopes the tool needs.
+    pub fn check_scopes(&self, name: &str, granted: &[String]) -> Result<(), Vec<String>> {
+        let Some(entry) = self.shared.registry.entry(name) else {
+            return Ok(());
+        };
+        if self.covers(entry, granted) {
+            Ok(())
+        } else {
+            Err(self.required_scopes(entry).to_vec())
+        }
+    }
+
+    fn required_scopes(&self, entry: &Entry) -> &[String] {
+        let policy = &self.shared.options.scopes;
+        policy.required(&entry.tool.name, entry.effect)
+    }
+
+    pub(super) fn covers(&self, entry: &Entry, granted: &[String]) -> bool {
+        let policy = &self.shared.options.scopes;
+        policy.covers(granted, self.required_scopes(entry))
+    }
+
+    /// Decided here also where a transport decided before: this is the decision that counts.
+    pub(super) fn missing_scopes(&self, entry: &Entry, caller: &Caller) -> Option<ToolError> {
+        (!self.covers(entry, caller.scopes())).then(|| {
+            ToolError::Refused(format!(
+                "This needs the scope {}, which was not granted. Log in again and allow it.",
+                self.required_scopes(entry).join(" ")
+            ))
+        })
     }
 }
 

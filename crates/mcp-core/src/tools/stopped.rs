@@ -68,12 +68,12 @@ fn check_of(tool: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::definition;
+    use super::super::registry;
     use super::*;
 
     #[test]
     fn what_was_sent_is_to_be_checked_and_the_rest_repeated() {
-        let all = definition::all();
+        let all = registry::all();
         for tool in &all {
             let text = stopped(tool.name, true).text();
             assert!(text.contains("before you repeat"), "{text}");

@@ -13,6 +13,7 @@ mod definition;
 mod error;
 mod guesses;
 mod handler;
+mod in_flight;
 mod lenient;
 mod names;
 mod observe;
@@ -48,7 +49,7 @@ pub use self::{
     options::ToolOptions,
     scopes::ScopePolicy,
 };
-use self::{call::InFlight, registry::Registry, stopped::Cut};
+use self::{in_flight::InFlight, registry::Registry, stopped::Cut};
 use crate::{braingrid::BrainGridClient, caller::Caller};
 use mcp_outbound::HeadSampler;
 

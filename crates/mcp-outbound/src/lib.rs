@@ -2,7 +2,8 @@
 //! where a request may go ([`is_secure`]), where an issuer's metadata is ([`metadata_urls`]), and
 //! when to stop asking a far end that fails ([`CircuitBreaker`], [`Backoff`]). [`PooledClient`] is the
 //! client for a far end that is asked with every call, [`http_client`] for the others. [`run_to_end`] is for
-//! work that must not end with the request it belongs to, [`HeadSampler`] for whose trace that is.
+//! work that must not end with the request it belongs to, [`HeadSampler`] for whose trace that is,
+//! and [`LogThrottle`] keeps an outage from flooding the log.
 //!
 //! This crate is the ground floor: it knows no protocol above HTTP and TLS.
 
@@ -11,6 +12,7 @@ mod backoff;
 mod breaker;
 mod connect;
 mod document;
+mod log_throttle;
 mod pooled;
 mod proxies;
 mod room;
@@ -22,6 +24,7 @@ pub use address::{is_issuer, is_secure, metadata_urls};
 pub use backoff::{Backoff, random_fraction};
 pub use breaker::{CircuitBreaker, HalfOpen};
 pub use document::{http_client, read_body};
+pub use log_throttle::LogThrottle;
 pub use pooled::{FetchError, Fetched, PooledClient};
 pub use proxies::{Proxies, ProxyError};
 pub use room::{MemoryHook, Room};

@@ -6,6 +6,7 @@ use std::{
 };
 
 use mcp_auth::{AuthError, Principal, TokenVerifier, UpstreamCredentials};
+use mcp_outbound::LogThrottle;
 use moka::{Expiry, future::Cache};
 
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
     listener::Listener,
     seal::Keyring,
     session::Session,
-    stats::{Budget, LogThrottle, TierStats},
+    stats::{Budget, TierStats},
     store::SharedStore,
     tiers::{Denied, Inner, SessionTiers},
     writer::Writer,

@@ -183,40 +183,9 @@ impl Budget {
     }
 }
 
-/// Lets a message through once per interval, so that an outage does not flood the log.
-#[derive(Debug, Default)]
-pub(crate) struct LogThrottle(Mutex<Option<Instant>>);
-
-impl LogThrottle {
-    const INTERVAL: Duration = Duration::from_secs(10);
-
-    pub(crate) fn now(&self) -> bool {
-        self.at(Instant::now())
-    }
-
-    fn at(&self, now: Instant) -> bool {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = last.is_none_or(|last| now.saturating_duration_since(last) >= Self::INTERVAL);
-        if due {
-            *last = Some(now);
-        }
-        due
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_message_passes_once_per_interval() {
-        let (seldom, start) = (LogThrottle::default(), Instant::now());
-        let after = |seconds| start + Duration::from_secs(seconds);
-        assert!(seldom.at(start));
-        assert!(!seldom.at(after(9)));
-        assert!(seldom.at(after(10)));
-        assert!(!seldom.at(after(11)));
-    }
 
     #[test]
     fn a_budget_lets_a_few_through_per_interval() {

@@ -14,6 +14,7 @@ use mcp_auth::{
     AccessToken, Asker, AuthError, ForbiddenReason, InvalidReason, Principal, TokenVerifier,
     UnavailableReason, UpstreamCredentials,
 };
+use mcp_outbound::LogThrottle;
 use moka::future::Cache;
 use tracing::Instrument as _;
 
@@ -25,7 +26,7 @@ use crate::{
     seal::Keyring,
     session::Session,
     spans,
-    stats::{Budget, LogThrottle, TierStats},
+    stats::{Budget, TierStats},
     store::{SharedStore, StoreError},
     writer::Writer,
 };
@@ -499,7 +500,7 @@ impl Inner {
             Ok(opened) => opened,
             Err(error) => {
                 self.stats.records_unopened.increment();
-                if self.warned.now() {
+                if self.warned.pass().is_some() {
                     tracing::warn!(%error, "a session record did not open and is deleted");
                 }
                 self.writer.remove(key);
@@ -519,7 +520,7 @@ impl Inner {
 
     fn store_failed(&self, error: &StoreError) {
         self.stats.store_errors.increment();
-        if self.warned.now() {
+        if self.warned.pass().is_some() {
             tracing::warn!(%error, "the session store cannot be asked; tokens are verified instead");
         }
     }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use futures::future::join_all;
+use mcp_outbound::LogThrottle;
 use tokio::sync::{Notify, oneshot};
 
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
     record,
     seal::Keyring,
     session::Session,
-    stats::{LogThrottle, TierStats},
+    stats::TierStats,
     store::{SharedStore, StoreError},
 };
 
@@ -208,7 +209,7 @@ impl Shared {
         };
         if let Err(error) = &result {
             self.stats.writes_failed.increment();
-            if self.warned.now() {
+            if self.warned.pass().is_some() {
                 tracing::warn!(%error, "session not written to the store; other instances will verify its token");
             }
         }

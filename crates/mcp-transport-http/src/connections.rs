@@ -17,9 +17,9 @@ use std::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
 };
 
+use mcp_outbound::LogThrottle;
 use tokio::sync::Notify;
 
 use crate::{
@@ -35,9 +35,6 @@ const BASE: usize = 16 * 1024;
 /// Connections beyond the limit that are let in for one answer.
 pub(crate) const RESERVE: usize = 32;
 
-/// Between two log lines about the same trouble.
-const LOG_INTERVAL: Duration = Duration::from_secs(10);
-
 /// The connections of a server.
 pub(crate) struct Connections {
     limit: usize,
@@ -52,7 +49,7 @@ pub(crate) struct Connections {
     /// Connections that were told to end and have not yet.
     ending: AtomicUsize,
     ended: Notify,
-    full: Occasionally,
+    full: LogThrottle,
 }
 
 #[derive(Default)]
@@ -126,7 +123,7 @@ impl Connections {
             displaced: AtomicU64::new(0),
             ending: AtomicUsize::new(0),
             ended: Notify::new(),
-            full: Occasionally::default(),
+            full: LogThrottle::default(),
         }
     }
 
@@ -302,7 +299,7 @@ impl Connections {
     }
 
     fn say_full(&self) {
-        if let Some(unsaid) = self.full.say() {
+        if let Some(unsaid) = self.full.pass() {
             let counts = self.counts();
             tracing::warn!(
                 open = counts.open,
@@ -463,24 +460,6 @@ impl Drop for Taken {
         } else if is_usual {
             connections.open.fetch_sub(1, Ordering::Relaxed);
         }
-    }
-}
-
-/// For trouble that comes in crowds: says it once in a while.
-#[derive(Debug, Default)]
-pub(crate) struct Occasionally(Mutex<(Option<Instant>, u64)>);
-
-impl Occasionally {
-    /// Whether it is to be said now, and how often it was not since the last time.
-    pub(crate) fn say(&self) -> Option<u64> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (last, unsaid) = &mut *state;
-        if last.is_some_and(|last| last.elapsed() < LOG_INTERVAL) {
-            *unsaid += 1;
-            return None;
-        }
-        *last = Some(Instant::now());
-        Some(std::mem::take(unsaid))
     }
 }
 

@@ -8,6 +8,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
+use mcp_outbound::LogThrottle;
 use rmcp::ServerHandler;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -19,7 +20,7 @@ use crate::{
     body::BoxedBody,
     challenge::unavailable,
     client_address::PeerAddress,
-    connections::{Kind, Occasionally, Taken},
+    connections::{Kind, Taken},
     idle::Activity,
     memory::RETRY_AFTER,
     router::HttpServer,
@@ -84,7 +85,7 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
         listener: TcpListener,
         phases: watch::Receiver<Phase>,
     ) -> io::Result<()> {
-        let troubles = Occasionally::default();
+        let troubles = LogThrottle::default();
         // Closed when the last connection is gone.
         let (open, mut closed) = mpsc::channel::<Infallible>(1);
         let accepting = async {
@@ -95,7 +96,7 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
                     Ok((stream, peer)) => self.connect(stream, PeerAddress(peer), open.clone()),
                     // Out of file descriptors, or a peer that is gone already: neither ends us.
                     Err(error) => {
-                        if let Some(unsaid) = troubles.say() {
+                        if let Some(unsaid) = troubles.pass() {
                             tracing::warn!(%error, unsaid, "a connection could not be accepted");
                         }
                         sleep(Duration::from_millis(50)).await;

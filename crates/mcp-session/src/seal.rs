@@ -11,6 +11,7 @@ use aws_lc_rs::{
     hkdf::{HKDF_SHA256, KeyType, Prk, Salt},
     hmac,
 };
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use mcp_auth::AccessToken;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -79,6 +80,14 @@ impl Keyring {
         self.previous.iter().map(|key| key.session_key(token))
     }
 
+    /// The names of a fact, under the current key and then under every previous one: keyed hashes of
+    /// its parts, of which no two lists give the same. Nobody without the key can compute one.
+    pub fn names(&self, kind: &str, parts: &[&[u8]]) -> Vec<String> {
+        let keys = std::iter::once(&self.current).chain(&self.previous);
+        let name = |key: &Key| format!("mcp:{kind}:v1:{}", key.hash(kind, parts));
+        keys.map(name).collect()
+    }
+
     /// Seals `plaintext` for the store entry `name` under the current key.
     ///
     /// # Errors
@@ -144,6 +153,7 @@ struct Key {
     id: [u8; ID_LEN],
     cipher: LessSafeKey,
     naming: hmac::Key,
+    facts: hmac::Key,
 }
 
 impl Key {
@@ -151,10 +161,12 @@ impl Key {
         let root = extract(secret);
         let seal = expand::<32>(&root, b"seal");
         let naming = expand::<64>(&root, b"session-key");
+        let facts = expand::<64>(&root, b"fact-name");
         Self {
             id: *expand::<ID_LEN>(&root, b"key-id"),
             cipher: cipher(&seal),
             naming: hmac::Key::new(hmac::HMAC_SHA256, naming.as_slice()),
+            facts: hmac::Key::new(hmac::HMAC_SHA256, facts.as_slice()),
         }
     }
 
@@ -163,6 +175,16 @@ impl Key {
         let mut digest = [0; 32];
         digest.copy_from_slice(tag.as_ref());
         SessionKey::new(digest)
+    }
+
+    fn hash(&self, kind: &str, parts: &[&[u8]]) -> String {
+        let mut context = hmac::Context::with_key(&self.facts);
+        for part in std::iter::once(kind.as_bytes()).chain(parts.iter().copied()) {
+            // With its length before it, no part can run into the next.
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part);
+        }
+        URL_SAFE_NO_PAD.encode(context.sign())
     }
 
     fn associated_data(&self, name: &str) -> Vec<u8> {

@@ -1,0 +1,265 @@
+//! [`Journal`]: an intent before a write leaves, its outcome after.
+//!
+//! The intent means *may have been sent*. Only who created it sends, and only while there is time
+//! left for the answer. Whoever finds one that nobody works on any more does not send: it reads back,
+//! and says what it found. Only when the first request cannot arrive any more, and reading back found
+//! nothing, may the same write be sent again.
+
+use std::{
+    sync::{Arc, Mutex, atomic::AtomicU64},
+    time::{Duration, SystemTime},
+};
+
+use mcp_outbound::Backoff;
+use mcp_session::{FactStore, Keyring, StoreError};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep},
+};
+
+use crate::{
+    intent::Intent,
+    place::Inner,
+    record::{Record, State},
+};
+
+/// How long writes are remembered, and what holds while the store is away.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct JournalConfig {
+    /// How long a write that was done is replayed. 15 minutes by default.
+    pub window: Duration,
+    /// How often a write that takes long says that somebody is at work on it; three times as long
+    /// without a word, and it is taken for abandoned. 5 s by default.
+    pub beat: Duration,
+    /// How far the clocks of instances may disagree. 60 s by default.
+    pub skew: Duration,
+    /// What happens to writes while the shared store is away.
+    pub without_store: WithoutStore,
+}
+
+impl Default for JournalConfig {
+    fn default() -> Self {
+        Self {
+            window: Duration::from_mins(15),
+            beat: Duration::from_secs(5),
+            skew: Duration::from_mins(1),
+            without_store: WithoutStore::PerInstance,
+        }
+    }
+}
+
+/// What happens to writes while the shared store is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WithoutStore {
+    /// Each instance remembers its own: a write is doubled only if it is sent again to another one.
+    #[default]
+    PerInstance,
+    /// They are refused.
+    Refuse,
+}
+
+/// A write, by what makes it the same as another.
+#[derive(Debug, Clone, Copy)]
+pub struct Write<'a> {
+    /// Who it is for: issuer, subject, organization.
+    pub caller: &'a [&'a str],
+    /// What is done.
+    pub tool: &'a str,
+    /// The arguments, the same bytes whenever they mean the same.
+    pub arguments: &'a [u8],
+    /// The client's own name for this write; without it, the arguments are its name.
+    pub key: Option<&'a str>,
+    /// Whether the same again, later, gets this answer. Otherwise it is done again, for a change
+    /// there and back is three changes; only what comes while it runs waits for it.
+    pub replays: bool,
+    /// Within this the request is answered or given up.
+    pub timeout: Duration,
+}
+
+impl<'a> Write<'a> {
+    /// A write that is replayed, without a key of the client's, of at most 30 s.
+    pub fn new(caller: &'a [&'a str], tool: &'a str, arguments: &'a [u8]) -> Self {
+        Self {
+            caller,
+            tool,
+            arguments,
+            key: None,
+            replays: true,
+            timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What is known of a write that is about to begin.
+#[derive(Debug)]
+pub enum Begun {
+    /// Nobody did it: do it, and tell the intent what came of it.
+    Send(Intent),
+    /// It was done.
+    Replay(Replay),
+    /// It may have been sent, and nobody knows what came of it: read back, and tell the intent.
+    ReadBack(ReadBack),
+    /// The client's key stands for another write.
+    KeyReused,
+}
+
+/// What came of a write when it was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Replay {
+    /// When it was begun.
+    pub at: SystemTime,
+    /// What it was answered; nothing if that was too long to keep.
+    pub answer: Option<String>,
+    /// Whether it was still running when it was asked for again.
+    pub joined: bool,
+}
+
+/// A write that may have been sent.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ReadBack {
+    /// When it was begun, by the clock of the instance that began it.
+    pub at: SystemTime,
+    /// Whether the first request cannot arrive any more: what is not there now will not come.
+    pub settled: bool,
+    /// To be told what was found.
+    pub intent: Intent,
+}
+
+/// The store is away, and writes are refused then.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the journal of writes is away: {0}")]
+pub struct JournalAway(#[from] StoreError);
+
+/// How often a write met itself.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct JournalStats {
+    /// Answered with what the first one was answered.
+    pub replayed: AtomicU64,
+    /// Answered so after waiting for the first one.
+    pub joined: AtomicU64,
+    /// Found out by reading back.
+    pub resolved: AtomicU64,
+    /// Told as unknown.
+    pub unknown: AtomicU64,
+    /// Begun without the shared store.
+    pub without_store: AtomicU64,
+}
+
+/// Remembers writes, in this process or for all instances. Cheap to clone.
+#[derive(Clone)]
+pub struct Journal {
+    inner: Arc<Inner>,
+}
+
+impl Journal {
+    /// A journal of this process alone.
+    pub fn in_process(keyring: Arc<Keyring>, config: JournalConfig) -> Self {
+        Self::over(None, keyring, config)
+    }
+
+    /// A journal of all instances that have this store.
+    pub fn shared(store: Arc<dyn FactStore>, keyring: Arc<Keyring>, config: JournalConfig) -> Self {
+        Self::over(Some(store), keyring, config)
+    }
+
+    fn over(
+        shared: Option<Arc<dyn FactStore>>,
+        keyring: Arc<Keyring>,
+        config: JournalConfig,
+    ) -> Self {
+        let instance = mcp_session::random_key();
+        let inner = Inner {
+            shared,
+            own: Arc::default(),
+            keyring,
+            config,
+            instance: hex::encode(instance.split_at(8).0),
+            running: Mutex::default(),
+            released: Notify::new(),
+            stats: JournalStats::default(),
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// How often a write met itself so far.
+    pub fn stats(&self) -> &JournalStats {
+        &self.inner.stats
+    }
+
+    /// Notes that a write begins, unless it was begun before: then waits for whoever is at work on
+    /// it, and says what came of it. Dropping the future stops the waiting and nothing else.
+    ///
+    /// # Errors
+    /// When the store is away and [`WithoutStore::Refuse`] is configured.
+    pub async fn begin(&self, write: &Write<'_>) -> Result<Begun, JournalAway> {
+        let inner = &self.inner;
+        let digests = inner.digests(write);
+        let names = inner.names(write);
+        let (claim, mut waited) = inner.claim(names.first().map_or("", String::as_str)).await;
+        let mut claim = Some(claim);
+        let mut pauses = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
+        // The version that was seen last, and since when.
+        let mut seen: Option<(u64, Instant)> = None;
+        loop {
+            let record = inner.fresh(&digests);
+            let place = inner.place(&names, &record, write).await?;
+            let Some((version, found)) = place.found.clone() else {
+                if let Some(claim) = claim.take() {
+                    return Ok(Begun::Send(inner.intent(claim, place, record, 1, write)));
+                }
+                continue;
+            };
+            // Taken over by nobody else, it begins anew: what does not open, or a change that was made.
+            let again = match &found {
+                None => {
+                    tracing::warn!("a record of the write journal did not open and is replaced");
+                    true
+                }
+                Some(found) if !digests.contains(&found.of) => return Ok(Begun::KeyReused),
+                Some(found) => match &found.state {
+                    State::Done(_) if !write.replays && write.key.is_none() && !waited => true,
+                    State::Done(answer) => return Ok(inner.replay(found, answer.as_ref(), waited)),
+                    State::Running if inner.is_alive(found, version, &mut seen) => {
+                        waited = true;
+                        sleep(pauses.next().unwrap_or_default()).await;
+                        continue;
+                    }
+                    State::Running | State::Unclear => false,
+                },
+            };
+            let at = found.filter(|_| !again).map_or(record.at, |found| found.at);
+            let record = Record { at, ..record };
+            let begun_at = record.begun_at();
+            let taken = inner
+                .take_over(&mut claim, place, record, version, write)
+                .await;
+            match taken {
+                Some(intent) if again => return Ok(Begun::Send(intent)),
+                Some(intent) => {
+                    let settled = begun_at + inner.settles_after(write) <= SystemTime::now();
+                    return Ok(Begun::ReadBack(ReadBack {
+                        at: begun_at,
+                        settled,
+                        intent,
+                    }));
+                }
+                None => {}
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Journal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Journal")
+            .field("config", &self.inner.config)
+            .field("shared", &self.inner.shared.is_some())
+            .finish_non_exhaustive()
+    }
+}

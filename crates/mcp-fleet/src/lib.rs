@@ -1,0 +1,39 @@
+//! What all instances of a server know of what callers do.
+//!
+//! [`Journal`] remembers writes: that one was begun, before its request leaves, and what came of it.
+//! A write that is sent again, by a client that lost the answer or to an instance that took the place
+//! of a dead one, gets the first answer and is not done twice.
+//!
+//! ```
+//! use std::{sync::Arc, time::Duration};
+//!
+//! use mcp_fleet::{Begun, Journal, JournalConfig, Write};
+//! use mcp_session::Keyring;
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+//! // One instance; `Journal::shared` is for several.
+//! let journal = Journal::in_process(Arc::new(Keyring::random()), JournalConfig::default());
+//! let write = Write::new(&["issuer", "ada"], "create_note", b"{\"text\":\"hi\"}");
+//! let Begun::Send(intent) = journal.begin(&write).await? else {
+//!     panic!("nobody wrote this before");
+//! };
+//! // … the request leaves here …
+//! intent.done(Some("note 7")).await;
+//!
+//! // The same again is not done again.
+//! let Begun::Replay(replay) = journal.begin(&write).await? else {
+//!     panic!("it was done");
+//! };
+//! assert_eq!(replay.answer.as_deref(), Some("note 7"));
+//! # Ok::<(), mcp_fleet::JournalAway>(()) }).unwrap();
+//! ```
+
+mod intent;
+mod journal;
+mod place;
+mod record;
+
+pub use intent::Intent;
+pub use journal::{
+    Begun, Journal, JournalAway, JournalConfig, JournalStats, ReadBack, Replay, WithoutStore, Write,
+};

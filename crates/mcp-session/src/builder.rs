@@ -14,6 +14,7 @@ use crate::{
     listener::Listener,
     seal::Keyring,
     session::Session,
+    signouts::sent_away_cache,
     stats::{Budget, TierStats},
     store::SharedStore,
     tiers::{Denied, Inner, SessionTiers},
@@ -146,15 +147,6 @@ fn negative_cache() -> Cache<SessionKey, AuthError> {
         .name("known bad tokens")
         .max_capacity(10_000)
         .time_to_live(Duration::from_secs(10))
-        .build()
-}
-
-/// So that a client that repeats itself is counted once.
-fn sent_away_cache() -> Cache<SessionKey, ()> {
-    Cache::builder()
-        .name("tokens sent away")
-        .max_capacity(10_000)
-        .time_to_live(Duration::from_hours(1))
         .build()
 }
 

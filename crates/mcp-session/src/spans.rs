@@ -7,7 +7,7 @@ use opentelemetry_semantic_conventions::attribute::{
 };
 use tracing::{Span, field::Empty};
 
-use crate::tiers::Resolved;
+use crate::resolved::Resolved;
 
 /// Which tier answered: [`Tier::as_str`](crate::Tier::as_str).
 const TIER: &str = "mcp.session.tier";

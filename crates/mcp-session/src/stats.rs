@@ -1,7 +1,6 @@
 //! Counters of what the tiers did, for whoever exports metrics.
 
 use std::{
-    collections::BTreeMap,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -9,9 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mcp_auth::{ForbiddenReason, InvalidReason};
-
-use crate::tiers::Tier;
+use crate::{
+    resolved::Tier,
+    signouts::{RefusedTokens, SignOuts},
+};
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -88,75 +88,6 @@ impl TierStats {
             Tier::Store => store,
             Tier::Verification => verification,
         }
-    }
-}
-
-/// How many users were sent away with a token that had been good, by
-/// [reason](InvalidReason::label).
-///
-/// Counted is the refusal of a token that a configured issuer did issue for this server (its
-/// signature and its audience say so), or whose session this instance held; once for each token.
-/// A client with a refresh token renews an expired token without asking anybody; every other
-/// reason sends a person to log in.
-#[derive(Debug)]
-pub struct SignOuts(Mutex<BTreeMap<&'static str, u64>>);
-
-impl Default for SignOuts {
-    fn default() -> Self {
-        Self(Mutex::new(
-            InvalidReason::LABELS.map(|label| (label, 0)).into(),
-        ))
-    }
-}
-
-impl SignOuts {
-    /// Every reason with its count, those that never happened included.
-    pub fn get(&self) -> Vec<(&'static str, u64)> {
-        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        counts
-            .iter()
-            .map(|(label, count)| (*label, *count))
-            .collect()
-    }
-
-    pub(crate) fn increment(&self, reason: InvalidReason) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *counts.entry(reason.label()).or_default() += 1;
-    }
-}
-
-/// How many tokens were refused although a configured issuer signed them, by issuer and
-/// [reason](mcp_auth::AuthError::label); each token once.
-///
-/// Nobody can add to these numbers who has no token of the issuer: where they grow, issuer and
-/// configuration disagree.
-#[derive(Debug, Default)]
-pub struct RefusedTokens(Mutex<BTreeMap<(String, &'static str), u64>>);
-
-impl RefusedTokens {
-    fn of(issuers: impl Iterator<Item = String>) -> Self {
-        let reasons = InvalidReason::LABELS
-            .into_iter()
-            .chain(ForbiddenReason::LABELS);
-        let zeros = issuers.flat_map(|issuer| {
-            let zero = move |reason| ((issuer.clone(), reason), 0);
-            reasons.clone().map(zero)
-        });
-        Self(Mutex::new(zeros.collect()))
-    }
-
-    /// Every issuer and reason with its count, those that never happened included.
-    pub fn get(&self) -> Vec<(String, &'static str, u64)> {
-        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        counts
-            .iter()
-            .map(|((issuer, reason), count)| (issuer.clone(), *reason, *count))
-            .collect()
-    }
-
-    pub(crate) fn increment(&self, issuer: &str, reason: &'static str) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *counts.entry((issuer.to_owned(), reason)).or_default() += 1;
     }
 }
 

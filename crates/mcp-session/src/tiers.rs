@@ -11,8 +11,8 @@ use std::{
 };
 
 use mcp_auth::{
-    AccessToken, Asker, AuthError, ForbiddenReason, InvalidReason, Principal, TokenVerifier,
-    UnavailableReason, UpstreamCredentials,
+    AccessToken, Asker, AuthError, InvalidReason, Principal, TokenVerifier, UnavailableReason,
+    UpstreamCredentials,
 };
 use mcp_outbound::LogThrottle;
 use moka::future::Cache;
@@ -22,7 +22,7 @@ use crate::{
     builder::SessionTiersBuilder,
     key::SessionKey,
     listener::Listener,
-    record,
+    resolved::{Resolved, Tier},
     seal::Keyring,
     session::Session,
     spans,
@@ -35,37 +35,6 @@ use crate::{
 #[derive(Clone)]
 pub struct SessionTiers {
     pub(crate) inner: Arc<Inner>,
-}
-
-/// A session, and where it came from.
-#[derive(Debug, Clone)]
-pub struct Resolved {
-    /// Who the token speaks for.
-    pub session: Arc<Session>,
-    /// Where the answer came from.
-    pub tier: Tier,
-}
-
-/// Where an answer to "who is this?" came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Tier {
-    /// Process memory, or the work of another request with the same token.
-    Memory,
-    /// The shared store.
-    Store,
-    /// The token was verified.
-    Verification,
-}
-
-impl Tier {
-    /// A stable name for logs and metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Memory => "memory",
-            Self::Store => "store",
-            Self::Verification => "verification",
-        }
-    }
 }
 
 pub(crate) struct Inner {
@@ -102,14 +71,10 @@ enum Remembered {
 }
 
 /// What an answer is made of, before the upstream credential.
-enum Found {
+pub(crate) enum Found {
     Stored { session: Session, stale: bool },
     Verified(Principal),
 }
-
-/// How late clients are that renew their tokens by their own clock. Sooner than that a 401 does
-/// harm: there are clients that answer it with a whole new login.
-const RENEWAL: Duration = Duration::from_secs(5);
 
 impl SessionTiers {
     /// Tiers over a verifier, the encryption keys and a shared store.
@@ -213,25 +178,6 @@ impl SessionTiers {
         result.and(inner.store.publish(SessionKey::FORGOTTEN, message).await)
     }
 
-    /// The upstream API refused the credential of a token that says it ends at `expires_at`. Some
-    /// seconds past that time it lived on by the leeway for clocks only: it is expired here too
-    /// from now on, so that its client gets a new one. Any other token is left alone, for another
-    /// service's refusal proves nothing.
-    pub async fn refused_upstream(
-        &self,
-        token: &AccessToken,
-        expires_at: SystemTime,
-        now: SystemTime,
-    ) {
-        if expires_at + RENEWAL <= now {
-            let key = self.inner.keyring.session_key(token);
-            let expired = AuthError::InvalidToken(InvalidReason::Expired);
-            self.inner.negative_cache.insert(key, expired.clone()).await;
-            let held = self.inner.memory.remove(&key).await.is_some();
-            self.inner.sent_away(key, token, &expired, held).await;
-        }
-    }
-
     /// Waits for writes to the store, at shutdown, at most for `timeout`. Returns how many were
     /// left.
     pub async fn flush(&self, timeout: Duration) -> usize {
@@ -276,25 +222,6 @@ impl Inner {
         }
         self.stats.memory_hits.increment();
         Remembered::Live(session)
-    }
-
-    /// Counts a refused token once: as a [sign-out](crate::SignOuts) if it had been good, because
-    /// its session was `held` here or its issuer did issue it for this server; and as a
-    /// [refusal](crate::RefusedTokens) of its issuer's, if that stands behind it.
-    async fn sent_away(&self, key: SessionKey, token: &AccessToken, error: &AuthError, held: bool) {
-        if !(held || may_be_genuine(error)) || self.sent_away.contains_key(&key) {
-            return;
-        }
-        // Also when it turns out to be forged: that is not worth finding out twice.
-        self.sent_away.insert(key, ()).await;
-        if let Some(issuer) = self.verifier.issuer_behind(token) {
-            self.stats.refused_tokens.increment(issuer, error.label());
-        }
-        if let AuthError::InvalidToken(reason) = error
-            && (held || (may_have_been_good(*reason) && self.verifier.was_issued(token)))
-        {
-            self.stats.signouts.increment(*reason);
-        }
     }
 
     /// Establishes a session, or waits for the request that is doing so.
@@ -461,101 +388,6 @@ impl Inner {
         verified.map(Found::Verified)
     }
 
-    /// The usable record of a token, looked for under the current key's name, then under those of
-    /// earlier keys. Whatever goes wrong is a miss.
-    async fn ask(&self, token: &AccessToken, now: SystemTime) -> Option<Found> {
-        let current = self.keyring.session_key(token);
-        let keys = std::iter::once(current).chain(self.keyring.previous_keys(token));
-        for key in keys {
-            let name = key.to_string();
-            match self.store.get(&name).await {
-                Ok(Some(sealed)) => {
-                    if let Some((session, stale)) = self.open(key, &name, &sealed, now) {
-                        self.stats.store_hits.increment();
-                        return Some(Found::Stored {
-                            session,
-                            stale: stale || key != current,
-                        });
-                    }
-                }
-                Ok(None) => {}
-                Err(error) => {
-                    self.store_failed(&error);
-                    return None;
-                }
-            }
-        }
-        self.stats.store_misses.increment();
-        None
-    }
-
-    fn open(
-        &self,
-        key: SessionKey,
-        name: &str,
-        sealed: &[u8],
-        now: SystemTime,
-    ) -> Option<(Session, bool)> {
-        let opened = match self.keyring.open(name, sealed) {
-            Ok(opened) => opened,
-            Err(error) => {
-                self.stats.records_unopened.increment();
-                if self.warned.pass().is_some() {
-                    tracing::warn!(%error, "a session record did not open and is deleted");
-                }
-                self.writer.remove(key);
-                return None;
-            }
-        };
-        // A record of another program version stays for the instances that wrote it.
-        let session = record::decode(&opened.plaintext, self.max_lifetime)
-            .ok()
-            .filter(|session| !session.is_expired(now))
-            .filter(|session| self.verifier.accepts(session.principal(), now));
-        if session.is_none() {
-            self.stats.records_unusable.increment();
-        }
-        Some((session?, opened.stale))
-    }
-
-    fn store_failed(&self, error: &StoreError) {
-        self.stats.store_errors.increment();
-        if self.warned.pass().is_some() {
-            tracing::warn!(%error, "the session store cannot be asked; tokens are verified instead");
-        }
-    }
-
-    /// Takes over a session that another instance established, or this one before it restarted.
-    async fn adopt(
-        &self,
-        key: SessionKey,
-        token: &AccessToken,
-        session: Session,
-        stale: bool,
-    ) -> Result<Resolved, AuthError> {
-        self.warm_keys();
-        let mut changed = stale;
-        let mut session = session;
-        if let Some(upstream) = &self.upstream
-            && session.upstream().is_none()
-            && let Some(obtained) = upstream.obtain(token, session.principal()).await?
-        {
-            session = session.with_upstream(obtained, self.max_lifetime);
-            changed = true;
-        }
-        let session = Arc::new(session);
-        if stale {
-            self.stats.records_resealed.increment();
-        }
-        if changed {
-            self.writer.put(key, Arc::clone(&session));
-        }
-        Ok(Resolved {
-            session,
-            tier: Tier::Store,
-        })
-    }
-
     /// Starts the session of a token that was verified just now.
     async fn begin(
         &self,
@@ -578,7 +410,7 @@ impl Inner {
 
     /// A store hit without keys leaves them cold: fetch them behind the request's back, so that
     /// the next new token is verified before the store hears of it.
-    fn warm_keys(&self) {
+    pub(crate) fn warm_keys(&self) {
         if self.verifier.is_warm() || self.warming.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -597,26 +429,6 @@ impl Inner {
         }
         denied
     }
-}
-
-/// Whether a token that is refused for this may carry a good signature.
-fn may_be_genuine(error: &AuthError) -> bool {
-    match error {
-        AuthError::InvalidToken(reason) => {
-            *reason == InvalidReason::Audience || may_have_been_good(*reason)
-        }
-        AuthError::Forbidden(reason) => !matches!(reason, ForbiddenReason::UnusableKey(_)),
-        _ => false,
-    }
-}
-
-/// Whether a token that is refused for this may have been good here.
-fn may_have_been_good(reason: InvalidReason) -> bool {
-    use InvalidReason::{Claim, Expired, KeyBound, NotYetValid, TooOld, Type};
-    matches!(
-        reason,
-        Expired | TooOld | NotYetValid | Type | KeyBound | Claim(_)
-    )
 }
 
 /// Whether the same token cannot become good in a moment: no key, no clock and no configuration

@@ -14,9 +14,9 @@
 mod bounded;
 mod channel;
 mod config;
+mod deployment;
 mod facts;
 mod lanes;
-mod manager;
 mod open;
 
 use std::{

@@ -16,7 +16,7 @@ use mcp_outbound::Backoff;
 
 use super::{
     config::{RedisConfig, RedisConfigError},
-    manager::{Connection, LaneManager, opening_timeout},
+    deployment::{Connection, LaneManager, opening_timeout},
 };
 use crate::store::StoreError;
 

@@ -81,10 +81,10 @@ mod testing;
 mod tiers;
 mod writer;
 
+pub use self::redis::{RedisConfig, RedisConfigError, RedisStore};
 pub use builder::SessionTiersBuilder;
 pub use facts::{Count, Fact, FactStore, MAX_FACT, MemoryFacts, Put, Swap};
 pub use key::SessionKey;
-pub use redis::{RedisConfig, RedisConfigError, RedisStore};
 pub use resolved::{Resolved, Tier};
 pub use seal::{Keyring, KeyringError, OpenError, Opened, SealError, random_key, sub_key};
 pub use session::Session;

@@ -18,6 +18,7 @@ mod deployment;
 mod facts;
 mod lanes;
 mod open;
+mod sentinel;
 
 use std::{
     sync::{Arc, Weak},
@@ -25,15 +26,16 @@ use std::{
 };
 
 use async_trait::async_trait;
-use deadpool_redis::redis::{
-    Cmd, ErrorKind, FromRedisValue, RedisError, RetryMethod, ServerErrorKind, cmd,
-};
 use futures::stream::BoxStream;
 use mcp_outbound::{Backoff, CircuitBreaker, HalfOpen};
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, RetryMethod, ServerErrorKind, cmd};
 use tracing::Instrument as _;
 
 pub use self::config::{RedisConfig, RedisConfigError};
-use self::lanes::{Lanes, Slot};
+use self::{
+    deployment::Connection,
+    lanes::{Lanes, Slot},
+};
 use crate::{
     spans,
     store::{SharedStore, StoreError},
@@ -193,7 +195,8 @@ impl Shared {
         slot: &Arc<Slot>,
         command: &Cmd,
     ) -> Result<T, Failure> {
-        let (lane, mut connection) = slot.connection().await?;
+        let open = slot.connection().await?;
+        let mut connection = Connection::clone(&open);
         // Cluster retries inside one command; its own limit is twice the timeout.
         let limit = self.config.command_timeout * 2;
         let result = tokio::time::timeout(limit, connection.query(command)).await;
@@ -207,7 +210,7 @@ impl Shared {
             },
         };
         if failure.reconnect {
-            slot.discard(lane);
+            slot.discard(open);
         }
         Err(failure)
     }

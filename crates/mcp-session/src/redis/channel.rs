@@ -6,11 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use deadpool_redis::redis::aio::{PubSubSink, PubSubStream};
 use futures::{
     StreamExt as _,
     stream::{self, BoxStream},
 };
+use redis::aio::{PubSubSink, PubSubStream};
 
 use mcp_outbound::Backoff;
 

@@ -2,9 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use deadpool_redis::redis::{
-    ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo,
-};
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
 
 /// Where Redis is, and how patient to be with it.
 ///

@@ -1,33 +1,20 @@
-//! Makes connections, for the pool: to one server, to the master that Sentinel names, or to a
-//! cluster. `deadpool-redis` has managers for these too, but Sentinel and Cluster without timeouts
-//! and without a private CA.
+//! Makes connections the way Redis is run: to one server, to the master that Sentinel names, or to
+//! a cluster.
 
-use std::{
-    io,
-    sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
-    time::Duration,
-};
+use std::time::Duration;
 
-use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
-use deadpool_redis::redis::{
-    Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue, RedisConnectionInfo, RedisError,
-    RedisResult, TlsCertificates, Value, aio::PubSub, cluster::ClusterClient,
-    cluster_async::ClusterConnection, cmd,
+use redis::{
+    Cmd, ConnectionInfo, FromRedisValue, RedisResult, TlsCertificates, aio::PubSub,
+    cluster::ClusterClient, cluster_async::ClusterConnection,
 };
 
 use super::{
     config::{RedisConfig, RedisConfigError, Topology},
     open::{self, Opener, Server},
+    sentinel::{Sentinel, unreachable_master},
 };
 
-/// A way to Redis. Clones of its connection share one socket and any number of commands.
-pub(super) struct Lane {
-    pub(super) id: u64,
-    pub(super) connection: Connection,
-    /// Set after an error that the connection does not survive; the pool then drops it.
-    pub(super) broken: AtomicBool,
-}
-
+/// A connection. Its clones share one socket and any number of commands.
 #[derive(Clone)]
 pub(super) enum Connection {
     Server(Server),
@@ -44,13 +31,8 @@ impl Connection {
     }
 }
 
-/// Opens lanes.
-pub(super) struct LaneManager {
-    target: Target,
-    next_id: AtomicU64,
-}
-
-enum Target {
+/// Where connections lead.
+pub(super) enum Deployment {
     Server(Box<Opener>),
     Sentinel(Sentinel),
     Cluster {
@@ -60,56 +42,61 @@ enum Target {
     },
 }
 
-impl LaneManager {
+impl Deployment {
     /// Checks the configuration; no I/O.
     pub(super) fn new(config: &RedisConfig) -> Result<Self, RedisConfigError> {
         let tls = open::tls(config)?;
         let opener = |server: &ConnectionInfo| Opener::new(server.clone(), tls.as_ref(), config);
-        let target = match &config.topology {
-            Topology::Single(server) => Target::Server(Box::new(opener(server))),
+        Ok(match &config.topology {
+            Topology::Single(server) => Self::Server(Box::new(opener(server))),
             Topology::Sentinel {
                 sentinels,
                 service,
                 node,
-            } => Target::Sentinel(Sentinel {
-                sentinels: sentinels.iter().map(opener).collect(),
-                service: service.clone(),
-                node: node.clone(),
-                preferred: AtomicUsize::new(0),
-            }),
+            } => {
+                let sentinels = sentinels.iter().map(opener).collect();
+                Self::Sentinel(Sentinel::new(sentinels, service.clone(), node.clone()))
+            }
             Topology::Cluster(nodes) => {
                 let certificates = config.ca_pem.clone().map(|pem| TlsCertificates {
                     client_tls: None,
                     root_cert: Some(pem),
                 });
-                Target::Cluster {
+                Self::Cluster {
                     nodes: nodes.iter().map(opener).collect(),
                     client: Box::new(cluster_client(nodes, certificates, config)?),
                 }
             }
-        };
-        Ok(Self {
-            target,
-            next_id: AtomicU64::new(0),
         })
     }
 
     /// How many connections in a row an opening may take, for its timeout.
     pub(super) fn steps(&self) -> u32 {
-        match &self.target {
-            Target::Server(_) => 1,
+        match self {
+            Self::Server(_) => 1,
             // Each Sentinel may have to be found dead, then the master is called.
-            Target::Sentinel(sentinel) => u32::try_from(sentinel.sentinels.len()).unwrap_or(1) + 1,
-            Target::Cluster { .. } => 2,
+            Self::Sentinel(sentinel) => u32::try_from(sentinel.count()).unwrap_or(1) + 1,
+            Self::Cluster { .. } => 2,
         }
+    }
+
+    /// A connection for commands.
+    pub(super) async fn connect(&self) -> RedisResult<Connection> {
+        Ok(match self {
+            Self::Server(server) => Connection::Server(server.connect().await?),
+            Self::Sentinel(sentinel) => Connection::Server(sentinel.connect().await?),
+            Self::Cluster { client, .. } => {
+                Connection::Cluster(client.get_async_connection().await?)
+            }
+        })
     }
 
     /// A connection that listens. Without timeouts of its own.
     pub(super) async fn pubsub(&self) -> RedisResult<PubSub> {
-        match &self.target {
-            Target::Server(server) => server.pubsub().await,
-            Target::Sentinel(sentinel) => sentinel.pubsub().await,
-            Target::Cluster { nodes, .. } => {
+        match self {
+            Self::Server(server) => server.pubsub().await,
+            Self::Sentinel(sentinel) => sentinel.pubsub().await,
+            Self::Cluster { nodes, .. } => {
                 let mut result = Err(unreachable_master());
                 for node in nodes {
                     result = node.pubsub().await;
@@ -120,35 +107,6 @@ impl LaneManager {
                 result
             }
         }
-    }
-}
-
-impl managed::Manager for LaneManager {
-    type Type = Lane;
-    type Error = RedisError;
-
-    async fn create(&self) -> Result<Lane, RedisError> {
-        let connection = match &self.target {
-            Target::Server(server) => Connection::Server(server.connect().await?),
-            Target::Sentinel(sentinel) => Connection::Server(sentinel.connect().await?),
-            Target::Cluster { client, .. } => {
-                Connection::Cluster(client.get_async_connection().await?)
-            }
-        };
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        Ok(Lane {
-            id,
-            connection,
-            broken: AtomicBool::new(false),
-        })
-    }
-
-    /// No PING: a lane comes back only when it is broken or no longer needed.
-    async fn recycle(&self, lane: &mut Lane, _: &Metrics) -> RecycleResult<RedisError> {
-        if lane.broken.load(Ordering::Acquire) {
-            return Err(RecycleError::message("broken"));
-        }
-        Ok(())
     }
 }
 
@@ -169,83 +127,6 @@ fn cluster_client(
         builder = builder.certs(certificates);
     }
     builder.build().map_err(|_| RedisConfigError::Ca)
-}
-
-/// Asks Sentinels where the master of a service is.
-struct Sentinel {
-    sentinels: Vec<Opener>,
-    service: String,
-    node: RedisConnectionInfo,
-    /// The one that answered last is asked first.
-    preferred: AtomicUsize,
-}
-
-impl Sentinel {
-    async fn connect(&self) -> RedisResult<Server> {
-        let mut last_error = unreachable_master();
-        let first = self.preferred.load(Ordering::Relaxed);
-        for (at, sentinel) in self.in_order_from(first) {
-            match self.master_by(sentinel).await {
-                Ok(connection) => {
-                    self.preferred.store(at, Ordering::Relaxed);
-                    return Ok(connection);
-                }
-                Err(error) => last_error = error,
-            }
-        }
-        Err(last_error)
-    }
-
-    fn in_order_from(&self, first: usize) -> impl Iterator<Item = (usize, &Opener)> {
-        let sentinels = self.sentinels.iter().enumerate();
-        sentinels.cycle().skip(first).take(self.sentinels.len())
-    }
-
-    async fn master_by(&self, sentinel: &Opener) -> RedisResult<Server> {
-        let mut server = self.named_by(sentinel).await?.connect().await?;
-        // During a failover a Sentinel may still name the old master.
-        let role: Vec<Value> = server.query(&cmd("ROLE")).await?;
-        match role.first() {
-            Some(Value::BulkString(role)) if role == b"master" => Ok(server),
-            _ => Err(unreachable_master()),
-        }
-    }
-
-    /// Without a look at its role: a replica hears everything too.
-    async fn pubsub(&self) -> RedisResult<PubSub> {
-        let mut last_error = unreachable_master();
-        for sentinel in &self.sentinels {
-            match self.named_by(sentinel).await {
-                Ok(server) => return server.pubsub().await,
-                Err(error) => last_error = error,
-            }
-        }
-        Err(last_error)
-    }
-
-    /// The master, as a Sentinel names it.
-    async fn named_by(&self, sentinel: &Opener) -> RedisResult<Opener> {
-        let mut command = cmd("SENTINEL");
-        command.arg("GET-MASTER-ADDR-BY-NAME").arg(&self.service);
-        let (host, port): (String, u16) = sentinel.connect().await?.query(&command).await?;
-        let tls = matches!(sentinel.info().addr(), ConnectionAddr::TcpTls { .. });
-        let addr = if tls {
-            ConnectionAddr::TcpTls {
-                host,
-                port,
-                insecure: false,
-                tls_params: None,
-            }
-        } else {
-            ConnectionAddr::Tcp(host, port)
-        };
-        let server = deadpool_redis::redis::IntoConnectionInfo::into_connection_info(addr)?;
-        Ok(sentinel.to(server.set_redis_settings(self.node.clone())))
-    }
-}
-
-fn unreachable_master() -> RedisError {
-    RedisError::from(io::Error::new(io::ErrorKind::NotConnected, "no master"))
 }
 
 /// The timeout of an opening: every step may use its connect timeout and one command.

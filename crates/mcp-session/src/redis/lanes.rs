@@ -1,5 +1,5 @@
-//! Long-lived connections ("lanes"), taken from the pool once and replaced only after an error: a
-//! checkout per command would cost a second round trip.
+//! Long-lived connections ("lanes"), opened once and replaced only after an error. Each carries any
+//! number of commands at once, so nobody waits for one to be free.
 
 use std::{
     sync::{
@@ -10,50 +10,39 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use deadpool::managed::{Object, Pool, PoolError};
-use deadpool_redis::redis::{RedisError, aio::PubSub};
 use mcp_outbound::Backoff;
+use redis::{RedisError, aio::PubSub};
 
 use super::{
     config::{RedisConfig, RedisConfigError},
-    deployment::{Connection, LaneManager, opening_timeout},
+    deployment::{Connection, Deployment, opening_timeout},
 };
 use crate::store::StoreError;
-
-type LanePool = Pool<LaneManager>;
 
 /// A fixed number of slots, each with a connection that is opened when first needed.
 pub(super) struct Lanes {
     slots: Vec<Arc<Slot>>,
     turn: AtomicUsize,
-    pool: LanePool,
+    deployment: Arc<Deployment>,
     timeout: Duration,
 }
 
 impl Lanes {
     pub(super) fn new(config: &RedisConfig) -> Result<Self, RedisConfigError> {
-        let manager = LaneManager::new(config)?;
-        let timeout = opening_timeout(config, manager.steps());
-        #[expect(
-            clippy::expect_used,
-            reason = "building fails only for timeouts without runtime"
-        )]
-        let pool = LanePool::builder(manager)
-            .max_size(config.lanes)
-            .build()
-            .expect("a pool without timeouts of its own");
-        let slot = |_| Arc::new(Slot::new(pool.clone(), timeout));
+        let deployment = Arc::new(Deployment::new(config)?);
+        let timeout = opening_timeout(config, deployment.steps());
+        let slot = |_| Arc::new(Slot::new(Arc::clone(&deployment), timeout));
         Ok(Self {
             slots: (0..config.lanes).map(slot).collect(),
             turn: AtomicUsize::new(0),
-            pool,
+            deployment,
             timeout,
         })
     }
 
     /// A connection beside the lanes, for listening.
     pub(super) async fn pubsub(&self) -> Result<PubSub, StoreError> {
-        let opening = self.pool.manager().pubsub();
+        let opening = self.deployment.pubsub();
         match tokio::time::timeout(self.timeout, opening).await {
             Ok(opened) => opened.map_err(|error| connect_error(&error)),
             Err(_) => Err(StoreError::Timeout),
@@ -77,9 +66,9 @@ impl Lanes {
 
 /// One lane: open, or waiting to be opened.
 pub(super) struct Slot {
-    pool: LanePool,
+    deployment: Arc<Deployment>,
     timeout: Duration,
-    current: ArcSwapOption<Object<LaneManager>>,
+    current: ArcSwapOption<Connection>,
     opening: tokio::sync::Mutex<()>,
     retry: Mutex<Retry>,
 }
@@ -91,9 +80,9 @@ struct Retry {
 }
 
 impl Slot {
-    fn new(pool: LanePool, timeout: Duration) -> Self {
+    fn new(deployment: Arc<Deployment>, timeout: Duration) -> Self {
         Self {
-            pool,
+            deployment,
             timeout,
             current: ArcSwapOption::empty(),
             opening: tokio::sync::Mutex::new(()),
@@ -104,9 +93,9 @@ impl Slot {
         }
     }
 
-    /// A handle on the open connection, with the number of its lane; opens one if there is none.
-    pub(super) async fn connection(self: &Arc<Self>) -> Result<(u64, Connection), StoreError> {
-        if let Some(open) = self.handle() {
+    /// The open connection; opens one if there is none.
+    pub(super) async fn connection(self: &Arc<Self>) -> Result<Arc<Connection>, StoreError> {
+        if let Some(open) = self.current.load_full() {
             return Ok(open);
         }
         let slot = Arc::clone(self);
@@ -117,43 +106,28 @@ impl Slot {
         )))
     }
 
-    /// Gives up the lane with this number, if it has not been replaced already.
-    pub(super) fn discard(&self, id: u64) {
-        let current = self.current.load();
-        let Some(lane) = current.as_ref().filter(|lane| lane.id == id) else {
-            return;
-        };
-        lane.broken.store(true, Ordering::Release);
-        self.current.compare_and_swap(&current, None);
+    /// Gives up this connection, if it has not been replaced already.
+    pub(super) fn discard(&self, connection: Arc<Connection>) {
+        self.current.compare_and_swap(&Some(connection), None);
     }
 
     fn is_open(&self) -> bool {
         self.current.load().is_some()
     }
 
-    fn handle(&self) -> Option<(u64, Connection)> {
-        let current = self.current.load();
-        current
-            .as_ref()
-            .map(|lane| (lane.id, lane.connection.clone()))
-    }
-
-    async fn open(&self) -> Result<(u64, Connection), StoreError> {
+    async fn open(&self) -> Result<Arc<Connection>, StoreError> {
         let _one_at_a_time = self.opening.lock().await;
-        if let Some(open) = self.handle() {
+        if let Some(open) = self.current.load_full() {
             return Ok(open);
         }
         self.may_retry(Instant::now())?;
-        let result = match tokio::time::timeout(self.timeout, self.pool.get()).await {
-            Ok(Ok(lane)) => Ok(lane),
-            Ok(Err(PoolError::Backend(error))) => Err(connect_error(&error)),
-            Ok(Err(_)) => Err(StoreError::Unreachable("the pool is closed")),
+        let opened = match tokio::time::timeout(self.timeout, self.deployment.connect()).await {
+            Ok(opened) => opened.map_err(|error| connect_error(&error)),
             Err(_) => Err(StoreError::Timeout),
         };
-        match result {
-            Ok(lane) => {
-                let open = (lane.id, lane.connection.clone());
-                self.current.store(Some(Arc::new(lane)));
+        match opened.map(Arc::new) {
+            Ok(open) => {
+                self.current.store(Some(Arc::clone(&open)));
                 self.opened();
                 Ok(open)
             }

@@ -2,12 +2,12 @@
 
 use std::{io, sync::Arc};
 
-use deadpool_redis::redis::{
+use mcp_outbound::SystemRoots;
+use redis::{
     AsyncConnectionConfig, Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue, RedisError,
     RedisResult,
     aio::{MultiplexedConnection, PubSub},
 };
-use mcp_outbound::SystemRoots;
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::aws_lc_rs,

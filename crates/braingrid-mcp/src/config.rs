@@ -15,11 +15,9 @@ mod platform;
 mod print;
 mod problem;
 mod reader;
-mod redis;
 mod settings;
 mod text;
 mod upstream;
-mod web;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -36,10 +34,11 @@ pub(crate) use model::{
     LimitSettings, LogSettings, SealingKeys, Serve, SessionSettings, StdioSettings,
     TelemetrySettings, ToolSettings,
 };
+pub(crate) use parse::logs::{LogFormat, log_level};
+pub(crate) use parse::traces::{Propagator, TraceSampler};
 #[cfg(feature = "login")]
-pub(crate) use parse::LoginStore;
-use parse::Transport;
-pub(crate) use parse::{LogFormat, Propagator, TraceSampler, log_level};
+pub(crate) use parse::words::LoginStore;
+use parse::words::{self, Transport};
 pub(crate) use print::{documentation, effective_json, effective_text};
 pub(crate) use problem::Problems;
 use reader::Reader;
@@ -126,7 +125,7 @@ impl Surroundings {
 /// Reads the configuration, or says everything that is wrong with it.
 pub(crate) fn load(flags: &Flags, around: &Surroundings) -> Result<Loaded, Problems> {
     let mut reader = read_layers(flags, around)?;
-    let transport = reader.value(&settings::TRANSPORT, Transport::Stdio, parse::transport);
+    let transport = reader.value(&settings::TRANSPORT, Transport::Stdio, words::transport);
     let config = build::read_config(&mut reader, transport, around);
     let effective = effective(&reader, transport);
     match config {
@@ -217,7 +216,7 @@ fn read_layers(flags: &Flags, around: &Surroundings) -> Result<Reader, Problems>
 fn transport_of(layers: Vec<Layer>) -> Result<Transport, Problems> {
     let merged = layers::merge(layers).map_err(|problem| Problems(vec![problem]))?;
     let mut reader = Reader::new(merged, Vec::new(), Vec::new());
-    Ok(reader.value(&settings::TRANSPORT, Transport::Stdio, parse::transport))
+    Ok(reader.value(&settings::TRANSPORT, Transport::Stdio, words::transport))
 }
 
 /// The configuration file that is named by flag or variable.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use config::{FileFormat, Source as _, Value, ValueKind};
 
 use super::layers::{self, Environment, Layer};
-use super::parse::Transport;
+use super::parse::words::Transport;
 use super::problem::{Problem, Problems};
 use super::reader::Reader;
 use super::settings::{SETTINGS, TRANSPORT};

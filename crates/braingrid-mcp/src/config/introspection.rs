@@ -6,7 +6,7 @@ use secrecy::SecretString;
 
 use super::issuers::IssuerKey;
 use super::layers::secret_file;
-use super::parse::{self, Refusal};
+use super::parse::{Refusal, endpoints, numbers, words};
 use super::problem::Problem;
 use super::reader::Table;
 
@@ -68,8 +68,8 @@ pub(crate) fn read(
     problems: &mut Vec<Problem>,
 ) -> Option<IntrospectionSettings> {
     let before = problems.len();
-    let endpoint = table.optional(ENDPOINT, parse::key_set_url, problems);
-    let client_id = table.optional(CLIENT_ID, parse::word, problems);
+    let endpoint = table.optional(ENDPOINT, endpoints::key_set_url, problems);
+    let client_id = table.optional(CLIENT_ID, words::word, problems);
     let client_secret = secret(table, problems);
     let cache = table.optional(CACHE_KEY, cache, problems);
     if problems.len() > before {
@@ -119,7 +119,7 @@ fn secret(table: &mut Table, problems: &mut Vec<Problem>) -> Option<SecretString
 }
 
 fn cache(value: &str) -> Result<Duration, Refusal> {
-    let cache = parse::duration(value)?;
+    let cache = numbers::duration(value)?;
     if (Duration::from_secs(1)..=Duration::from_mins(10)).contains(&cache) {
         return Ok(cache);
     }

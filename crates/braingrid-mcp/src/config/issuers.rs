@@ -2,7 +2,7 @@
 
 use super::introspection::{self, INTROSPECTION_KEYS, IntrospectionSettings};
 use super::layers::Origin;
-use super::parse;
+use super::parse::{endpoints, identity, words};
 use super::reader::{Reader, Table};
 use super::settings::{ISSUERS, OAUTH_ISSUER, OAUTH_JWKS_URI, WORKOS_CLIENT_ID};
 
@@ -161,9 +161,9 @@ pub(crate) fn read(reader: &mut Reader) -> Vec<IssuerSettings> {
 
 /// The one issuer of `OAUTH_ISSUER` and the variables that go with it.
 fn read_one(reader: &mut Reader) -> Option<IssuerSettings> {
-    let issuer = reader.optional(&OAUTH_ISSUER, parse::issuer);
-    let jwks_uri = reader.optional(&OAUTH_JWKS_URI, parse::key_set_url);
-    let client_id = reader.optional(&WORKOS_CLIENT_ID, parse::audience);
+    let issuer = reader.optional(&OAUTH_ISSUER, endpoints::issuer);
+    let jwks_uri = reader.optional(&OAUTH_JWKS_URI, endpoints::key_set_url);
+    let client_id = reader.optional(&WORKOS_CLIENT_ID, identity::audience);
     let mut settings = IssuerSettings::new(issuer?);
     settings.jwks_uri = jwks_uri;
     let of_workos = match reader.origin(&OAUTH_ISSUER) {
@@ -246,27 +246,27 @@ fn same(one: &str, other: &str) -> bool {
 fn read_table(reader: &mut Reader, mut table: Table) -> Option<IssuerSettings> {
     let problems = &mut reader.problems;
     let before = problems.len();
-    let issuer = table.optional("issuer", parse::issuer, problems);
+    let issuer = table.optional("issuer", endpoints::issuer, problems);
     if issuer.is_none() && problems.len() == before {
         problems.push(table.problem("issuer", "it is missing", "set the issuer identifier"));
     }
     let mut settings = IssuerSettings::new(issuer.unwrap_or_default());
-    settings.jwks_uri = table.optional("jwks_uri", parse::key_set_url, problems);
-    settings.audiences = table.list("audiences", parse::audience, problems);
-    settings.audience_from = table.optional("audience_from", parse::client_claim, problems);
+    settings.jwks_uri = table.optional("jwks_uri", endpoints::key_set_url, problems);
+    settings.audiences = table.list("audiences", identity::audience, problems);
+    settings.audience_from = table.optional("audience_from", identity::client_claim, problems);
     if settings.audience_from.is_some() && settings.audiences.is_empty() {
         let what = "audiences names no client whose tokens are to be taken";
         let fix = r#"list them: audiences = ["client id of the app"]"#;
         problems.push(table.problem("audience_from", what, fix));
     }
     let is_bound = table.has("organizations");
-    settings.organizations = table.list("organizations", parse::bound_organization, problems);
+    settings.organizations = table.list("organizations", identity::bound_organization, problems);
     if is_bound && settings.organizations.is_empty() && problems.len() == before {
         let what = "it lists none, so it would bind to nothing";
         let fix = "list the organizations that this issuer may speak for, or remove it";
         problems.push(table.problem("organizations", what, fix));
     }
-    if let Some(preset) = table.optional("preset", parse::preset, problems) {
+    if let Some(preset) = table.optional("preset", identity::preset, problems) {
         // Entra has no token for this server unless a scope of this server is asked for.
         if preset != mcp_auth::Preset::Entra {
             settings.scopes = OPENID;
@@ -281,17 +281,17 @@ fn read_table(reader: &mut Reader, mut table: Table) -> Option<IssuerSettings> {
             .collect();
         settings.at_hash_in_access_tokens = preset.at_hash_in_access_tokens();
     }
-    let algorithms = table.list("algorithms", parse::algorithm, problems);
+    let algorithms = table.list("algorithms", identity::algorithm, problems);
     if !algorithms.is_empty() {
         settings.algorithms = algorithms;
     }
-    if let Some(claim) = table.optional("organization_claim", parse::claim, problems) {
+    if let Some(claim) = table.optional("organization_claim", identity::claim, problems) {
         settings.organization_claim = claim;
     }
-    if let Some(required) = table.optional("organization_required", parse::switch, problems) {
+    if let Some(required) = table.optional("organization_required", words::switch, problems) {
         settings.organization_required = required;
     }
-    if let Some(admitted) = table.optional("service_principals", parse::switch, problems) {
+    if let Some(admitted) = table.optional("service_principals", words::switch, problems) {
         settings.service_principals = admitted;
     }
     settings.introspection = introspection::read(&mut table, problems);

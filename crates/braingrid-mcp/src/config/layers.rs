@@ -4,20 +4,24 @@
 //! Secrets do not pass through it: it keeps values in plain strings. They are merged
 //! beside it, in the same order.
 
+mod environment;
+mod file;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use config::{ConfigError, FileFormat, Map, Source, Value, ValueKind};
-use secrecy::{ExposeSecret, SecretString};
+use config::{ConfigError, Map, Source, Value, ValueKind};
+use secrecy::SecretString;
 
-use super::parse;
-use super::problem::{Problem, meant, nearest};
-use super::settings::{self, AUDIT_LOG, Kind, LOGIN_DIR, REDIS_CA, SETTINGS, Setting};
-use crate::{owner, text};
+use super::problem::Problem;
+use super::settings::{AUDIT_LOG, LOGIN_DIR, REDIS_CA, SETTINGS, Setting};
+use crate::text;
 
-/// The file that is read when none is named, in the user's own folder.
-pub(crate) const DEFAULT_FILE: &str = "braingrid-mcp.toml";
+pub(crate) use environment::{Environment, NotUnicode, environment, near_misses};
+#[cfg(any(fuzzing, test))]
+pub(crate) use file::of_text;
+pub(crate) use file::{file, unread};
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,14 +54,6 @@ impl fmt::Display for Origin {
         }
     }
 }
-
-/// The process environment, or a table in its place.
-#[derive(Debug, Default)]
-pub(crate) struct Environment(pub(crate) BTreeMap<String, Result<SecretString, NotUnicode>>);
-
-/// A variable whose value is not UTF-8.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct NotUnicode;
 
 /// One layer of values.
 #[derive(Debug, Default, Clone)]
@@ -171,97 +167,6 @@ pub(crate) fn flags(given: &BTreeMap<&'static str, String>) -> Layer {
     layer
 }
 
-/// The layer of the environment, as far as its settings are `wanted`. A `local` server is started
-/// in whatever folder its client has open, so that a relative path would mean a stranger's file.
-pub(crate) fn environment(
-    environment: &Environment,
-    wanted: impl Fn(&Setting) -> bool,
-    local: bool,
-    problems: &mut Vec<Problem>,
-    warnings: &mut Vec<String>,
-) -> Layer {
-    let mut layer = Layer::default();
-    for setting in SETTINGS.iter().filter(|setting| wanted(setting)) {
-        let given = variables(setting, environment, local, problems);
-        let Some((name, value)) = given.first() else {
-            continue;
-        };
-        for (other, other_value) in given.iter().skip(1) {
-            if other_value.expose_secret() != value.expose_secret() {
-                warnings.push(format!(
-                    "{name} and {other} are both set and differ; {name} is used"
-                ));
-            }
-        }
-        let origin = Origin::Environment { name: name.clone() };
-        if let Some(path) = path_of(setting, value.expose_secret())
-            && local
-            && path.is_relative()
-        {
-            problems.push(relative(name, path));
-            continue;
-        }
-        if setting.secret {
-            layer.put_secret(setting, value.clone(), origin);
-        } else {
-            layer.put(setting, ValueKind::from(value.expose_secret()), origin);
-        }
-    }
-    layer
-}
-
-/// The variables of a setting that hold something, the strongest first.
-fn variables(
-    setting: &Setting,
-    environment: &Environment,
-    local: bool,
-    problems: &mut Vec<Problem>,
-) -> Vec<(String, SecretString)> {
-    let mut given = Vec::new();
-    for name in setting.env {
-        let value = variable(name, environment, problems);
-        if !setting.secret {
-            given.extend(value.map(|value| ((*name).to_owned(), value)));
-            continue;
-        }
-        let file_name = format!("{name}_FILE");
-        let path = variable(&file_name, environment, problems);
-        match (value, path) {
-            (Some(_), Some(_)) => problems.push(both_given(name, name, &file_name)),
-            (Some(value), None) => given.push(((*name).to_owned(), value)),
-            (None, Some(path)) if local && Path::new(path.expose_secret()).is_relative() => {
-                problems.push(relative(&file_name, Path::new(path.expose_secret())));
-            }
-            (None, Some(path)) => {
-                let secret = secret_file(&file_name, Path::new(path.expose_secret()), problems);
-                given.extend(secret.map(|secret| (file_name, secret)));
-            }
-            (None, None) => {}
-        }
-    }
-    given
-}
-
-/// A variable that is set and not empty.
-fn variable(
-    name: &str,
-    environment: &Environment,
-    problems: &mut Vec<Problem>,
-) -> Option<SecretString> {
-    match environment.0.get(name)? {
-        Ok(value) if value.expose_secret().is_empty() => None,
-        Ok(value) => Some(value.clone()),
-        Err(NotUnicode) => {
-            problems.push(Problem::new(
-                name,
-                "its value is not UTF-8",
-                "set it again as text",
-            ));
-            None
-        }
-    }
-}
-
 /// The path that a setting is, where it is one.
 fn path_of<'a>(setting: &Setting, value: &'a str) -> Option<&'a Path> {
     let is_path = setting.key == LOGIN_DIR.key
@@ -317,212 +222,4 @@ pub(crate) fn secret_file(
         return None;
     }
     Some(SecretString::from(secret))
-}
-
-/// The layer of the configuration file: the one that is named, else the one in the user's own
-/// folder. The working directory is nobody's word: clients start servers in cloned repositories.
-pub(crate) fn file(
-    named: Option<(PathBuf, Origin)>,
-    directory: &Path,
-    user_folder: Option<&Path>,
-    problems: &mut Vec<Problem>,
-) -> Layer {
-    let required = named.is_some();
-    let (path, label) = match (named, user_folder) {
-        (Some((path, origin)), _) => (directory.join(path), origin.to_string()),
-        (None, Some(folder)) => {
-            let path = folder.join(DEFAULT_FILE);
-            let label = path.display().to_string();
-            (path, label)
-        }
-        (None, None) => return Layer::default(),
-    };
-    if !required && let Err(what) = owner::check(&path) {
-        let fix = "make it yours, and writable by nobody else, or name it with --config";
-        problems.push(Problem::new(label, what, fix));
-        return Layer::default();
-    }
-    let text = match text::read(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => {
-            return Layer::default();
-        }
-        Err(error) => {
-            problems.push(Problem::new(
-                label,
-                format!("{} cannot be read: {}", path.display(), error.kind()),
-                "name a TOML file that this process may read",
-            ));
-            return Layer::default();
-        }
-    };
-    of_text(&path, &text, problems)
-}
-
-/// The layer of a configuration file with this text.
-pub(super) fn of_text(path: &Path, text: &str, problems: &mut Vec<Problem>) -> Layer {
-    match config::File::from_str(text, FileFormat::Toml).collect() {
-        Ok(values) => file_layer(path, values, problems),
-        Err(error) => {
-            problems.push(Problem::new(
-                path.display().to_string(),
-                format!(
-                    "it is not valid TOML: {}",
-                    without_source(&error.to_string())
-                ),
-                "correct the line; text values stand in double quotes",
-            ));
-            Layer::default()
-        }
-    }
-}
-
-/// The place and the message of a TOML error, without the line of the file that it quotes: that
-/// line may hold a secret.
-fn without_source(error: &str) -> String {
-    let lines: Vec<&str> = error.lines().collect();
-    match (lines.first(), lines.last()) {
-        (Some(place), Some(message)) if lines.len() > 2 => format!("{place}: {message}"),
-        (Some(place), _) => (*place).to_owned(),
-        _ => String::new(),
-    }
-}
-
-fn file_layer(path: &Path, values: Map<String, Value>, problems: &mut Vec<Problem>) -> Layer {
-    let mut layer = Layer::default();
-    let mut values: BTreeMap<String, Value> = values.into_iter().collect();
-    for setting in SETTINGS {
-        if setting.kind == Kind::FilePath {
-            continue;
-        }
-        let origin = |key: &str| Origin::File {
-            path: path.to_owned(),
-            key: key.to_owned(),
-        };
-        let value = values.remove(setting.key);
-        let file_key = format!("{}_file", setting.key);
-        let secret_path = if setting.secret {
-            values.remove(&file_key)
-        } else {
-            None
-        };
-        match (value, secret_path) {
-            (Some(_), Some(_)) => {
-                let label = origin(setting.key).to_string();
-                problems.push(both_given(&label, setting.key, &file_key));
-            }
-            (Some(value), None) if setting.secret && matches!(value.kind, ValueKind::Table(_)) => {
-                let label = origin(setting.key).to_string();
-                problems.push(Problem::new(
-                    label,
-                    "it is no single value",
-                    "write one text",
-                ));
-            }
-            (Some(value), None) => {
-                let value = beside(path, setting, value.kind);
-                layer.put(setting, value, origin(setting.key));
-            }
-            (None, Some(at)) => {
-                let base = path.parent().unwrap_or_else(|| Path::new("."));
-                let at = base.join(at.into_string().unwrap_or_default());
-                let name = origin(&file_key).to_string();
-                if let Some(secret) = secret_file(&name, &at, problems) {
-                    layer.put_secret(setting, secret, origin(&file_key));
-                }
-            }
-            (None, None) => {}
-        }
-    }
-    let unknown = values.iter();
-    problems.extend(unknown.map(|(key, value)| unknown_key(path, key, value)));
-    layer
-}
-
-/// A relative path in the file means a place beside the file.
-fn beside(file: &Path, setting: &Setting, value: ValueKind) -> ValueKind {
-    match value {
-        ValueKind::String(text) => match path_of(setting, &text) {
-            Some(path) if !text.is_empty() => {
-                let folder = file.parent().unwrap_or(Path::new("."));
-                let whole = std::path::absolute(folder.join(path));
-                let whole = whole.unwrap_or_else(|_| folder.join(path));
-                ValueKind::String(whole.to_string_lossy().into_owned())
-            }
-            _ => ValueKind::String(text),
-        },
-        other => other,
-    }
-}
-
-fn unknown_key(path: &Path, key: &str, value: &Value) -> Problem {
-    let keys = SETTINGS
-        .iter()
-        .filter(|setting| setting.kind != Kind::FilePath);
-    let called = settings::called(key).map(|setting| setting.key);
-    let fix = match called.or_else(|| meant(key, keys.map(|setting| setting.key))) {
-        Some(near) => format!("did you mean {near}?"),
-        None if matches!(value.kind, ValueKind::Table(_)) => format!(
-            "there are no sections: write its keys above the first table; `{}` lists the settings",
-            crate::program::run("config --docs")
-        ),
-        None => format!(
-            "remove it; `{}` lists the settings",
-            crate::program::run("config --docs")
-        ),
-    };
-    Problem::new(
-        format!("{} in {}", parse::key_name(key), path.display()),
-        "there is no such setting",
-        fix,
-    )
-}
-
-/// Says that a file in the working directory is not read, to somebody who may count on it. It is
-/// neither opened nor followed.
-pub(crate) fn unread(directory: &Path, user_folder: Option<&Path>) -> Option<String> {
-    std::fs::symlink_metadata(directory.join(DEFAULT_FILE)).ok()?;
-    let same = |folder: &Path| match (folder.canonicalize(), directory.canonicalize()) {
-        (Ok(folder), Ok(directory)) => folder == directory,
-        _ => false,
-    };
-    if user_folder.is_some_and(same) {
-        return None;
-    }
-    let own = user_folder.map_or_else(String::new, |folder| {
-        format!(", or move it to {}", folder.join(DEFAULT_FILE).display())
-    });
-    Some(format!(
-        "{DEFAULT_FILE} in the working directory is not read, because whoever wrote this folder \
-         could have written it; if it is yours, name it with --config or BRAINGRID_CONFIG{own}"
-    ))
-}
-
-/// Warns of variables that look like ours and are not.
-pub(crate) fn near_misses(environment: &Environment) -> Vec<String> {
-    let with_files = |setting: &&Setting| {
-        let files = setting
-            .env
-            .iter()
-            .filter(|_| setting.secret)
-            .map(|name| format!("{name}_FILE"));
-        setting
-            .env
-            .iter()
-            .map(|name| (*name).to_owned())
-            .chain(files)
-            .collect::<Vec<_>>()
-    };
-    let names: Vec<String> = SETTINGS.iter().flat_map(with_files).collect();
-    let strangers = environment.0.keys().filter(|name| {
-        (name.starts_with("BRAINGRID_") || name.starts_with("MCP_")) && !names.contains(name)
-    });
-    strangers
-        .filter_map(|name| {
-            let near = nearest(name, names.iter().map(String::as_str))?;
-            Some(format!(
-                "{name} is set, but there is no such setting: did you mean {near}?"
-            ))
-        })
-        .collect()
 }

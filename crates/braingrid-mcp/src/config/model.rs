@@ -10,7 +10,9 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::issuers::IssuerSettings;
-use super::parse::{LogFormat, LoginStore, Propagator, TraceSampler};
+use super::parse::logs::LogFormat;
+use super::parse::traces::{Propagator, TraceSampler};
+use super::parse::words::LoginStore;
 
 /// Everything the server is told.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! Secrets: where they may come from, and that they go nowhere else.
 
 use super::*;
+use crate::config::parse::secrets;
 
 #[test]
 fn a_secret_comes_from_its_file_without_the_newline() {
@@ -171,13 +172,13 @@ fn no_secret_is_in_an_error() {
 
 #[test]
 fn a_placeholder_is_no_key() {
-    assert!(parse::key(&"0".repeat(64)).is_err());
-    assert!(parse::key(KEY).is_ok());
-    assert!(parse::key(&KEY.to_uppercase()).is_ok());
+    assert!(secrets::key(&"0".repeat(64)).is_err());
+    assert!(secrets::key(KEY).is_ok());
+    assert!(secrets::key(&KEY.to_uppercase()).is_ok());
 }
 
 #[test]
 fn a_pasted_bearer_header_is_understood() {
-    assert_eq!(parse::token(&format!("Bearer {TOKEN}")).unwrap(), TOKEN);
-    assert!(parse::token("two words").is_err());
+    assert_eq!(secrets::token(&format!("Bearer {TOKEN}")).unwrap(), TOKEN);
+    assert!(secrets::token("two words").is_err());
 }

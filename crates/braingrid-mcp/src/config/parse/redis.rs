@@ -1,9 +1,8 @@
 //! Why a text is no address of Redis, and what to write instead. Never quotes it: of a password only
 //! the character that has to be changed is named.
 
-use super::parse::{Parsed, refuse};
-use super::text::is_placeholder;
-use super::web;
+use super::{Parsed, hosts, refuse};
+use crate::config::text::is_placeholder;
 
 /// An address of Redis, its scheme in lower case.
 pub(crate) fn address(value: &str) -> Parsed<String> {
@@ -74,7 +73,7 @@ fn without_effect(scheme: &str, rest: &str) -> Option<(&'static str, &'static st
     let hosts = hosts.split('/').next().unwrap_or_default().split(',');
     let mut names = hosts.map(|host| host.trim().split(':').next().unwrap_or_default());
     names
-        .any(|name| !name.starts_with('[') && web::host_fault(name).is_some())
+        .any(|name| !name.starts_with('[') && hosts::host_fault(name).is_some())
         .then_some((
             "its host is none",
             "write the name or address alone, as in redis://host:6379",

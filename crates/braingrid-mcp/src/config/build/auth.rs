@@ -1,0 +1,97 @@
+//! Who may call, and with which scopes.
+
+use std::time::Duration;
+
+use super::{once, read_scopes};
+use crate::config::issuers::{self, IssuerSettings};
+use crate::config::layers::Origin;
+use crate::config::model::AuthSettings;
+use crate::config::parse::{identity, numbers, tools};
+use crate::config::reader::Reader;
+use crate::config::settings;
+
+pub(super) fn read_auth(reader: &mut Reader, public_url: Option<&str>, port: u16) -> AuthSettings {
+    let upstream_audience = reader.optional(&settings::UPSTREAM_AUDIENCE, identity::audience);
+    if upstream_audience.is_none() && reader.origin(&settings::UPSTREAM_AUDIENCE) == Origin::Default
+    {
+        let local = format!("http://127.0.0.1:{port}");
+        // Not guessed where MCP_HOST is set, and cannot be read.
+        let is_unset = reader.origin(&settings::PUBLIC_URL) == Origin::Default;
+        let ours = public_url.or(is_unset.then_some(&*local));
+        let shared = ours.map(|ours| {
+            format!("; where the API shares this server's audience, that is {ours}/mcp")
+        });
+        reader.report(
+            &settings::UPSTREAM_AUDIENCE,
+            "it is not set, and without it no call may be sent on to the BrainGrid API",
+            format!(
+                "set it to the audience that the BrainGrid API accepts{}",
+                shared.unwrap_or_default()
+            ),
+        );
+    }
+    let issuers = issuers::read(reader);
+    AuthSettings {
+        scopes: read_asked_scopes(reader, &issuers),
+        issuers,
+        leeway: reader.value(&settings::OAUTH_LEEWAY, Duration::from_secs(90), |value| {
+            numbers::duration_within(value, 0, 600)
+        }),
+        token_lifetime: reader.value(
+            &settings::TOKEN_MAX_LIFETIME,
+            Duration::from_hours(31 * 24),
+            |value| numbers::duration_within(value, 300, 366 * 86_400),
+        ),
+        upstream_audience: upstream_audience.unwrap_or_default(),
+        tool_scopes: read_tool_scopes(reader),
+        scope_hierarchy: read_hierarchy(reader),
+    }
+}
+
+/// Without a setting, those of OpenID Connect where every issuer has them.
+fn read_asked_scopes(reader: &mut Reader, issuers: &[IssuerSettings]) -> Vec<String> {
+    let scopes = read_scopes(reader, &settings::OAUTH_SCOPES);
+    if scopes.iter().any(|scope| scope == "offline_access") {
+        reader.warnings.push(
+            "OAUTH_SCOPES names offline_access: clients add it themselves where the issuer's \
+             metadata offer it (MCP 2026-07-28, authorization); leave it out unless yours do not"
+                .to_owned(),
+        );
+    }
+    let given = reader.origin(&settings::OAUTH_SCOPES) != Origin::Default;
+    if given || issuers.iter().any(|issuer| issuer.scopes.is_empty()) {
+        return scopes;
+    }
+    let all = issuers.iter().map(|issuer| issuer.scopes);
+    once(
+        all.map(|scopes| scopes.iter().map(|&scope| scope.to_owned()).collect())
+            .collect(),
+    )
+}
+
+/// One entry for each name: of two, one would be without effect.
+fn read_tool_scopes(reader: &mut Reader) -> Vec<(String, Vec<String>)> {
+    let rules = reader.list(&settings::TOOL_SCOPES, tools::tool_scopes);
+    for (at, (name, _)) in rules.iter().enumerate() {
+        if rules.iter().take(at).any(|(other, _)| other == name) {
+            let fix = format!("write its scopes in one entry: {name}=FIRST SECOND");
+            reader.report(
+                &settings::TOOL_SCOPES,
+                format!("{name} stands there twice"),
+                fix,
+            );
+        }
+    }
+    rules
+}
+
+fn read_hierarchy(reader: &mut Reader) -> Vec<(String, Vec<String>)> {
+    let hierarchy = reader.list(&settings::SCOPE_HIERARCHY, tools::scope_hierarchy);
+    if !hierarchy.is_empty() && reader.origin(&settings::TOOL_SCOPES) == Origin::Default {
+        reader.warnings.push(
+            "SCOPE_HIERARCHY is without effect: TOOL_SCOPES is not set, so no tool needs a scope"
+                .to_owned(),
+        );
+    }
+    hierarchy
+}

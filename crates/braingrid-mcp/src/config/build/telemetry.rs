@@ -1,0 +1,169 @@
+//! Logs, traces, metrics and the audit log.
+
+use url::Url;
+
+use crate::config::layers::Origin;
+use crate::config::model::{AuditTarget, DogStatsdSettings, LogSettings, TelemetrySettings};
+use crate::config::parse::logs::{self, AuditChoice};
+use crate::config::parse::traces::{Propagator, TraceSampler};
+use crate::config::parse::words::Transport;
+use crate::config::parse::{addresses, endpoints, numbers, words};
+use crate::config::reader::Reader;
+use crate::config::settings::{self, Setting};
+
+pub(super) fn read_log(reader: &mut Reader) -> LogSettings {
+    let level = reader.value(&settings::LOG_LEVEL, "info", logs::log_level);
+    let filter = reader.optional(&settings::LOG_FILTER, logs::log_filter);
+    let by_flag = matches!(reader.origin(&settings::LOG_LEVEL), Origin::Flag { .. });
+    LogSettings {
+        level,
+        filter: filter.filter(|_| !by_flag),
+        format: reader.optional(&settings::LOG_FORMAT, logs::log_format),
+    }
+}
+
+/// Also where log records would go.
+pub(super) fn read_telemetry(reader: &mut Reader) -> (TelemetrySettings, Option<Url>) {
+    let base = reader.optional(&settings::OTLP_ENDPOINT, endpoints::collector_urls);
+    let traces = reader.optional(&settings::OTLP_TRACES_ENDPOINT, endpoints::web_url);
+    let metrics = reader.optional(&settings::OTLP_METRICS_ENDPOINT, endpoints::web_url);
+    let logs = reader.optional(&settings::OTLP_LOGS_ENDPOINT, endpoints::web_url);
+    let disabled = reader.value(&settings::OTEL_DISABLED, false, words::switch);
+    for (setting, url, path) in [
+        (
+            &settings::OTLP_ENDPOINT,
+            base.as_ref().map(|it| &it.traces),
+            "",
+        ),
+        (
+            &settings::OTLP_TRACES_ENDPOINT,
+            traces.as_ref(),
+            "/v1/traces",
+        ),
+        (
+            &settings::OTLP_METRICS_ENDPOINT,
+            metrics.as_ref(),
+            "/v1/metrics",
+        ),
+        (&settings::OTLP_LOGS_ENDPOINT, logs.as_ref(), "/v1/logs"),
+    ] {
+        reader.warnings.extend(collector_doubt(setting, url, path));
+    }
+    let base = base.filter(|_| !disabled);
+    let environment = reader.value(&settings::ENVIRONMENT, "production".to_owned(), words::word);
+    let settings = TelemetrySettings {
+        traces_endpoint: traces
+            .filter(|_| !disabled)
+            .or_else(|| base.clone().map(|base| base.traces)),
+        metrics_endpoint: metrics
+            .filter(|_| !disabled)
+            .or_else(|| base.clone().map(|base| base.metrics)),
+        prometheus: false,
+        dogstatsd: read_dogstatsd(reader, &environment),
+        sampler: read_sampler(reader),
+        propagators: read_propagators(reader),
+        environment,
+    };
+    let logs = logs
+        .filter(|_| !disabled)
+        .or_else(|| base.map(|base| base.logs));
+    (settings, logs)
+}
+
+/// What makes it unlikely that a collector takes anything at this URL. No error: the variable may
+/// be meant for other programs with the same environment.
+fn collector_doubt(setting: &Setting, url: Option<&Url>, path: &str) -> Option<String> {
+    let (name, url) = (setting.name(), url?);
+    if url.port() == Some(4317) {
+        return Some(format!(
+            "{name} has port 4317, which is that of OTLP over gRPC: this server speaks OTLP over \
+             HTTP, for which collectors listen on 4318"
+        ));
+    }
+    (url.path() == "/" && !path.is_empty())
+        .then(|| format!("{name} is used as it is and has no path: collectors take this at {path}"))
+}
+
+/// Without a sampler by name, this server's own. One that is not known here is meant for other
+/// programs with the same environment.
+fn read_sampler(reader: &mut Reader) -> TraceSampler {
+    let per_second = reader.value(&settings::TRACES_PER_SECOND, 100, numbers::number);
+    let own = TraceSampler::AtMost(per_second);
+    let Some(name) = reader.optional(&settings::OTEL_SAMPLER, words::word) else {
+        return own;
+    };
+    let ratio = match &*name {
+        "traceidratio" | "parentbased_traceidratio" => {
+            reader.value(&settings::OTEL_SAMPLER_ARG, 1.0, numbers::ratio)
+        }
+        _ => 1.0,
+    };
+    TraceSampler::named(&name, ratio).unwrap_or_else(|| {
+        reader.warnings.push(format!(
+            "OTEL_TRACES_SAMPLER is {name:?}, which this server does not have; TRACES_PER_SECOND is \
+             in force"
+        ));
+        own
+    })
+}
+
+/// One that is not known here is meant for other programs with the same environment.
+fn read_propagators(reader: &mut Reader) -> Vec<Propagator> {
+    let names = reader.list(&settings::OTEL_PROPAGATORS, words::word);
+    let mut propagators = Vec::new();
+    for name in names {
+        match Propagator::named(&name) {
+            Some(propagator) => propagators.push(propagator),
+            None if name == "none" => {}
+            None => reader.warnings.push(format!(
+                "OTEL_PROPAGATORS names {name:?}, which this server does not have; it has \
+                 tracecontext and baggage"
+            )),
+        }
+    }
+    propagators
+}
+
+fn read_dogstatsd(reader: &mut Reader, environment: &str) -> Option<DogStatsdSettings> {
+    let env = reader.optional(&settings::DOGSTATSD_ENV, words::word);
+    let service = "braingrid-mcp".to_owned();
+    let service = reader.value(&settings::DOGSTATSD_SERVICE, service, words::word);
+    let version = reader.optional(&settings::DOGSTATSD_VERSION, words::word);
+    let version = version.unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned());
+    let port = reader.value(&settings::DOGSTATSD_PORT, 8125, numbers::port);
+    let host = reader.optional(&settings::DOGSTATSD_HOST, addresses::agent_host)?;
+    let env = env.unwrap_or_else(|| environment.to_owned());
+    Some(DogStatsdSettings {
+        host,
+        port,
+        tags: [("env", env), ("service", service), ("version", version)],
+    })
+}
+
+pub(super) fn read_audit(
+    reader: &mut Reader,
+    transport: Transport,
+    logs: Option<Url>,
+) -> Option<AuditTarget> {
+    let setting = &settings::AUDIT_LOG;
+    match reader.optional(setting, logs::audit_target)? {
+        AuditChoice::Off => None,
+        AuditChoice::File(path) => Some(AuditTarget::File(path)),
+        AuditChoice::Stdout if transport == Transport::Http => Some(AuditTarget::Stdout),
+        AuditChoice::Stdout => {
+            let what = "over stdio, standard output belongs to MCP";
+            reader.report(setting, what, "name a file, or use otlp");
+            None
+        }
+        AuditChoice::Otlp if logs.is_some() => logs.map(AuditTarget::Otlp),
+        AuditChoice::Otlp => {
+            reader.report(
+                setting,
+                "there is no collector that it could go to",
+                "set OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_LOGS_ENDPOINT, and leave \
+                 OTEL_SDK_DISABLED unset",
+            );
+            None
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Which tools are offered.
+
+use crate::config::model::ToolSettings;
+use crate::config::parse::{tools, words};
+use crate::config::reader::Reader;
+use crate::config::settings;
+
+pub(super) fn read_tools(reader: &mut Reader) -> ToolSettings {
+    let read = ToolSettings {
+        read_only: reader.value(&settings::READ_ONLY, false, words::switch),
+        tools: reader.list(&settings::TOOLS, tools::tool),
+        exclude_tools: reader.list(&settings::EXCLUDE_TOOLS, tools::tool),
+        experimental: reader.value(&settings::EXPERIMENTAL, false, words::switch),
+    };
+    let offered = read.options().selected();
+    if offered.is_empty() {
+        let setting = if read.tools.is_empty() {
+            &settings::EXCLUDE_TOOLS
+        } else {
+            &settings::TOOLS
+        };
+        let why = read.tools.first().map(|name| why_not_offered(name, &read));
+        let why = why.unwrap_or("all are left out");
+        reader.report(
+            setting,
+            format!("no tool would be offered: {why}"),
+            "name a tool that these settings leave, or unset them",
+        );
+        return read;
+    }
+    for name in read
+        .tools
+        .iter()
+        .filter(|name| !offered.contains(&name.as_str()))
+    {
+        let why = why_not_offered(name, &read);
+        reader.warnings.push(format!(
+            "BRAINGRID_TOOLS names {name}, which is not offered: {why}"
+        ));
+    }
+    read
+}
+
+fn why_not_offered(name: &str, settings: &ToolSettings) -> &'static str {
+    let mut options = settings.options();
+    options.experimental = true;
+    if settings.exclude_tools.iter().any(|out| out == name) {
+        "BRAINGRID_EXCLUDE_TOOLS leaves it out"
+    } else if options.selected().contains(&name) {
+        "it is experimental, and BRAINGRID_EXPERIMENTAL is off"
+    } else {
+        "it changes something, and BRAINGRID_READ_ONLY is on"
+    }
+}

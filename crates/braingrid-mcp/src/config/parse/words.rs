@@ -1,0 +1,75 @@
+//! Single words: those to choose from, and those that are only not to be broken.
+
+use super::{Parsed, quoted, refuse};
+
+/// A name of our own or of the issuer: anything visible.
+pub(crate) fn word(value: &str) -> Parsed<String> {
+    if value.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return refuse(
+            format!("{} holds white space", quoted(value)),
+            "write one word without spaces or line breaks",
+        );
+    }
+    Ok(value.to_owned())
+}
+
+pub(crate) fn switch(value: &str) -> Parsed<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "y" | "on" => Ok(true),
+        "false" | "0" | "no" | "n" | "off" => Ok(false),
+        _ => refuse(
+            format!("{} is neither on nor off", quoted(value)),
+            "use true or false",
+        ),
+    }
+}
+
+/// How clients reach the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Stdio,
+    Http,
+}
+
+pub(crate) fn transport(value: &str) -> Parsed<Transport> {
+    match value.to_ascii_lowercase().as_str() {
+        "stdio" => Ok(Transport::Stdio),
+        "http" | "httpstream" | "streamable-http" => Ok(Transport::Http),
+        _ => refuse(
+            format!("{} is no transport", quoted(value)),
+            "use stdio or http",
+        ),
+    }
+}
+
+/// Where logins are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LoginStore {
+    Auto,
+    Keychain,
+    File,
+}
+
+#[cfg(feature = "login")]
+impl LoginStore {
+    /// As a setting.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Keychain => "keychain",
+            Self::File => "file",
+        }
+    }
+}
+
+pub(crate) fn login_store(value: &str) -> Parsed<LoginStore> {
+    match value.to_ascii_lowercase().as_str() {
+        "auto" => Ok(LoginStore::Auto),
+        "keychain" => Ok(LoginStore::Keychain),
+        "file" => Ok(LoginStore::File),
+        _ => refuse(
+            format!("{} is no place for logins", quoted(value)),
+            "use auto, keychain or file",
+        ),
+    }
+}

@@ -1,0 +1,116 @@
+//! One table of an array of tables.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use config::Value;
+use secrecy::SecretString;
+
+use super::{entries, one};
+use crate::config::parse::{self, Refusal};
+use crate::config::problem::{self, Problem};
+use crate::config::{settings, text};
+
+/// One table of an array of tables. Keys are taken out; what is left is unknown.
+pub(crate) struct Table {
+    pub(super) label: String,
+    pub(super) directory: PathBuf,
+    pub(super) values: BTreeMap<String, Value>,
+}
+
+impl Table {
+    /// Where the file stands: what its relative paths are relative to.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Whether a key is there.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.values.contains_key(key)
+    }
+
+    /// A value that may be absent.
+    pub(crate) fn optional<T>(
+        &mut self,
+        key: &str,
+        parser: impl Fn(&str) -> Result<T, Refusal>,
+        problems: &mut Vec<Problem>,
+    ) -> Option<T> {
+        let value = self.single(key, problems)?;
+        self.accept(key, text::read(&value, parser), problems)
+    }
+
+    /// A secret that may be absent.
+    pub(crate) fn secret(
+        &mut self,
+        key: &str,
+        problems: &mut Vec<Problem>,
+    ) -> Option<SecretString> {
+        let value = self.single(key, problems)?;
+        let read = text::read_secret(&value, |value| Ok(SecretString::from(value)));
+        self.accept(key, read, problems)
+    }
+
+    fn single(&mut self, key: &str, problems: &mut Vec<Problem>) -> Option<String> {
+        let value = one(self.values.remove(key)?);
+        if value.is_none() {
+            problems.push(self.problem(key, "it is no single value", "write one text"));
+        }
+        value
+    }
+
+    fn accept<T>(
+        &self,
+        key: &str,
+        read: Result<T, Refusal>,
+        problems: &mut Vec<Problem>,
+    ) -> Option<T> {
+        read.map_err(|refusal| problems.push(self.problem(key, &refusal.what, &refusal.fix)))
+            .ok()
+    }
+
+    /// A list that may be absent, each entry once.
+    pub(crate) fn list<T: PartialEq>(
+        &mut self,
+        key: &str,
+        parser: impl Fn(&str) -> Result<T, Refusal>,
+        problems: &mut Vec<Problem>,
+    ) -> Vec<T> {
+        let Some(value) = self.values.remove(key) else {
+            return Vec::new();
+        };
+        let entries = self.accept(key, entries(value), problems);
+        let mut parsed = Vec::new();
+        for entry in entries.unwrap_or_default() {
+            match self.accept(key, text::read_entry(&entry, &parser), problems) {
+                Some(value) if !parsed.contains(&value) => parsed.push(value),
+                _ => {}
+            }
+        }
+        parsed
+    }
+
+    /// Reports the keys that nobody took.
+    pub(crate) fn finish(self, known: &[&str], problems: &mut Vec<Problem>) {
+        for key in self.values.keys() {
+            let fix = match problem::meant(key, known.iter().copied()) {
+                _ if settings::called(key).is_some() => {
+                    "it is a setting of the whole server: move it above the first table".to_owned()
+                }
+                Some(near) => format!("did you mean {near}?"),
+                None => format!("remove it; the keys are {}", known.join(", ")),
+            };
+            problems.push(self.problem(&parse::key_name(key), "there is no such key", &fix));
+        }
+    }
+
+    /// Describes a problem with a key of this table.
+    pub(crate) fn problem(&self, key: &str, what: &str, fix: &str) -> Problem {
+        Problem::new(self.label(key), what, fix)
+    }
+
+    /// A key of this table, as errors call it.
+    pub(crate) fn label(&self, key: &str) -> String {
+        format!("{key} of {}", self.label)
+    }
+}

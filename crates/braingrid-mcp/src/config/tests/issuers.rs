@@ -1,0 +1,125 @@
+//! The authorization servers.
+
+use super::*;
+
+#[test]
+fn several_issuers_from_the_file_or_one_from_the_environment() {
+    let toml = r#"
+        transport = "http"
+        upstream_audience = "api"
+        [[issuers]]
+        issuer = "https://one.example.com"
+        audiences = ["extra"]
+        algorithms = ["ES256"]
+        organization_claim = "tenant"
+        organization_required = false
+        [[issuers]]
+        issuer = "https://two.example.com"
+        jwks_uri = "https://two.example.com/keys"
+    "#;
+    let issuers = http(load_file(toml, &[])).auth.issuers;
+    assert_eq!(issuers.len(), 2);
+    assert_eq!(issuers[0].audiences, ["extra"]);
+    assert_eq!(issuers[0].algorithms, ["ES256"]);
+    assert_eq!(issuers[0].organization_claim, "tenant");
+    assert!(!issuers[0].organization_required && issuers[1].organization_required);
+    assert_eq!(
+        issuers[1].jwks_uri.as_deref(),
+        Some("https://two.example.com/keys")
+    );
+
+    let issuers = http(load_file(
+        toml,
+        &[("WORKOS_ISSUER", "https://env.example.com")],
+    ))
+    .auth
+    .issuers;
+    assert_eq!(issuers.len(), 1);
+    assert_eq!(issuers[0].issuer, "https://env.example.com");
+
+    let found = problems(load_file(
+        toml,
+        &[("OAUTH_JWKS_URI", "https://one.example.com/k")],
+    ));
+    assert!(
+        found[0].starts_with("OAUTH_JWKS_URI: ") && found.len() == 1,
+        "{found:?}"
+    );
+    let found = problems(load_file(
+        &format!("oauth_issuer = \"https://x.example\"\n{toml}"),
+        &[],
+    ));
+    assert!(
+        found[0].starts_with("oauth_issuer in ") && found.len() == 1,
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_bad_issuer_entry_is_named_with_its_key() {
+    let toml = r#"
+        transport = "http"
+        upstream_audience = "api"
+        [[issuers]]
+        isuer = "https://one.example.com"
+        algorithms = ["HS256", "none"]
+        [[issuers]]
+        issuer = "http://two.example.com"
+    "#;
+    let found = problems(load_file(toml, &[]));
+    let expected = [
+        ("issuer of issuers[0] in ", "set the issuer"),
+        ("isuer of issuers[0] in ", "did you mean issuer?"),
+        ("algorithms of issuers[0] in ", "RS256"),
+        ("algorithms of issuers[0] in ", "EdDSA"),
+        ("issuer of issuers[1] in ", "use https"),
+    ];
+    for (start, fix) in expected {
+        let told = |line: &String| line.starts_with(start) && line.contains(fix);
+        assert!(found.iter().any(told), "{start} … {fix} in {found:#?}");
+    }
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+}
+
+#[test]
+fn a_preset_sets_what_the_vendor_does_and_can_be_overruled() {
+    let toml = r#"
+        transport = "http"
+        upstream_audience = "https://api.example.com"
+        [[issuers]]
+        issuer = "https://a.example.com"
+        preset = "entra"
+        [[issuers]]
+        issuer = "https://b.example.com"
+        preset = "descope"
+        organization_claim = "tenant"
+        algorithms = ["ES256"]
+        service_principals = true
+    "#;
+    let config = load_file(toml, &[]).unwrap().config;
+    let Serve::Http(http) = config.serve else {
+        panic!("http was asked for");
+    };
+    let [entra, descope] = http.auth.issuers.as_slice() else {
+        panic!("two issuers");
+    };
+    assert_eq!(entra.organization_claim, "tid");
+    assert_eq!(entra.algorithms, ["RS256"]);
+    assert!(!entra.service_principals);
+    assert_eq!(descope.organization_claim, "tenant");
+    assert_eq!(descope.algorithms, ["ES256"]);
+    assert!(descope.service_principals);
+}
+
+#[test]
+fn the_client_id_is_an_audience_with_a_warning() {
+    let config = load_http(&[("WORKOS_CLIENT_ID", "client_1")])
+        .unwrap()
+        .config;
+    assert!(
+        config
+            .warnings
+            .iter()
+            .any(|warning| warning.contains("WORKOS_CLIENT_ID"))
+    );
+}

@@ -59,6 +59,7 @@
 //! It knows no protocol, no HTTP status and no application. It does not revoke: `forget` removes
 //! what is remembered, and `denied` is asked on every path for who is not welcome any more.
 
+mod begin;
 mod builder;
 mod facts;
 #[cfg(any(fuzzing, test))]

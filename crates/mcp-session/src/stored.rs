@@ -1,13 +1,12 @@
-//! Sessions that the shared store has: found, opened and taken over.
+//! Sessions that the shared store has: found and opened.
 
-use std::{sync::Arc, time::SystemTime};
+use std::time::SystemTime;
 
-use mcp_auth::{AccessToken, AuthError};
+use mcp_auth::AccessToken;
 
 use crate::{
     key::SessionKey,
     record,
-    resolved::{Resolved, Tier},
     session::Session,
     store::StoreError,
     tiers::{Found, Inner},
@@ -76,36 +75,5 @@ impl Inner {
         if self.warned.pass().is_some() {
             tracing::warn!(%error, "the session store cannot be asked; tokens are verified instead");
         }
-    }
-
-    /// Takes over a session that another instance established, or this one before it restarted.
-    pub(crate) async fn adopt(
-        &self,
-        key: SessionKey,
-        token: &AccessToken,
-        session: Session,
-        stale: bool,
-    ) -> Result<Resolved, AuthError> {
-        self.warm_keys();
-        let mut changed = stale;
-        let mut session = session;
-        if let Some(upstream) = &self.upstream
-            && session.upstream().is_none()
-            && let Some(obtained) = upstream.obtain(token, session.principal()).await?
-        {
-            session = session.with_upstream(obtained, self.max_lifetime);
-            changed = true;
-        }
-        let session = Arc::new(session);
-        if stale {
-            self.stats.records_resealed.increment();
-        }
-        if changed {
-            self.writer.put(key, Arc::clone(&session));
-        }
-        Ok(Resolved {
-            session,
-            tier: Tier::Store,
-        })
     }
 }

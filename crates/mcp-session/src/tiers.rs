@@ -3,10 +3,7 @@
 
 use std::{
     pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::AtomicBool},
     time::{Duration, SystemTime},
 };
 
@@ -386,39 +383,6 @@ impl Inner {
         self.stats.verifications.increment();
         let verified = self.verifier.verify_for(token, asker, now).await;
         verified.map(Found::Verified)
-    }
-
-    /// Starts the session of a token that was verified just now.
-    async fn begin(
-        &self,
-        key: SessionKey,
-        token: &AccessToken,
-        principal: Principal,
-        now: SystemTime,
-    ) -> Result<Resolved, AuthError> {
-        let upstream = match &self.upstream {
-            Some(upstream) => upstream.obtain(token, &principal).await?,
-            None => None,
-        };
-        let session = Arc::new(Session::new(principal, upstream, now, self.max_lifetime));
-        self.writer.put(key, Arc::clone(&session));
-        Ok(Resolved {
-            session,
-            tier: Tier::Verification,
-        })
-    }
-
-    /// A store hit without keys leaves them cold: fetch them behind the request's back, so that
-    /// the next new token is verified before the store hears of it.
-    pub(crate) fn warm_keys(&self) {
-        if self.verifier.is_warm() || self.warming.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let (verifier, warming) = (self.verifier.clone(), Arc::clone(&self.warming));
-        tokio::spawn(async move {
-            verifier.warm_up().await;
-            warming.store(false, Ordering::Release);
-        });
     }
 
     fn is_denied(&self, session: &Session) -> bool {

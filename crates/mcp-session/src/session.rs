@@ -82,7 +82,7 @@ impl Session {
     }
 
     /// When the token behind this session was verified.
-    pub fn established_at(&self) -> SystemTime {
+    pub(crate) fn established_at(&self) -> SystemTime {
         self.established_at
     }
 

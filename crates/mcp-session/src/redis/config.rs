@@ -20,6 +20,7 @@ pub struct RedisConfig {
     pub(super) ca_pem: Option<Vec<u8>>,
     pub(super) connect_timeout: Duration,
     pub(super) command_timeout: Duration,
+    /// How many connections to keep; each carries any number of commands at once.
     pub(super) lanes: usize,
     pub(super) failure_limit: u32,
     pub(super) pause: Duration,
@@ -77,13 +78,6 @@ impl RedisConfig {
         self
     }
 
-    /// How many connections to keep; each carries any number of commands at once.
-    #[must_use]
-    pub fn lanes(mut self, lanes: usize) -> Self {
-        self.lanes = lanes.max(1);
-        self
-    }
-
     /// The circuit opens after `failures` in a row. It is probed after `pause`, then after twice
     /// that, and so on up to `max_pause`, until Redis answers.
     #[must_use]
@@ -95,7 +89,7 @@ impl RedisConfig {
     }
 
     /// Whether connections are encrypted.
-    pub fn is_tls(&self) -> bool {
+    pub(super) fn is_tls(&self) -> bool {
         let first = match &self.topology {
             Topology::Single(server) => Some(server),
             Topology::Sentinel {

@@ -15,10 +15,10 @@ impl Listener {
     /// Begins to listen, once. Not when the tiers are built: that connects to nothing.
     pub(crate) fn start(&self, tiers: &Inner) {
         self.0.get_or_init(|| {
-            let mut told = tiers.store.listen(SessionKey::FORGOTTEN);
+            let mut messages = tiers.store.listen(SessionKey::FORGOTTEN);
             let (memory, writer) = (tiers.memory.clone(), tiers.writer.clone());
             let listening = tokio::spawn(async move {
-                while let Some(message) = told.next().await {
+                while let Some(message) = messages.next().await {
                     for key in SessionKey::from_message(&message) {
                         writer.cancel(key);
                         memory.invalidate(&key).await;

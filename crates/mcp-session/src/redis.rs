@@ -166,7 +166,7 @@ impl SharedStore for RedisStore {
     }
 
     fn listen(&self, channel: &'static str) -> BoxStream<'static, Vec<u8>> {
-        channel::listen(Arc::downgrade(&self.shared), channel)
+        channel::subscribe(Arc::downgrade(&self.shared), channel)
     }
 }
 

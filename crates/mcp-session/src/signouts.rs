@@ -104,7 +104,7 @@ impl SessionTiers {
             let expired = AuthError::InvalidToken(InvalidReason::Expired);
             self.inner.negative_cache.insert(key, expired.clone()).await;
             let held = self.inner.memory.remove(&key).await.is_some();
-            self.inner.sent_away(key, token, &expired, held).await;
+            self.inner.count_refusal(key, token, &expired, held).await;
         }
     }
 }
@@ -113,18 +113,18 @@ impl Inner {
     /// Counts a refused token once: as a [sign-out](crate::SignOuts) if it had been good, because
     /// its session was `held` here or its issuer did issue it for this server; and as a
     /// [refusal](crate::RefusedTokens) of its issuer's, if that stands behind it.
-    pub(crate) async fn sent_away(
+    pub(crate) async fn count_refusal(
         &self,
         key: SessionKey,
         token: &AccessToken,
         error: &AuthError,
         held: bool,
     ) {
-        if !(held || may_be_genuine(error)) || self.sent_away.contains_key(&key) {
+        if !(held || may_be_genuine(error)) || self.counted_refusals.contains_key(&key) {
             return;
         }
         // Also when it turns out to be forged: that is not worth finding out twice.
-        self.sent_away.insert(key, ()).await;
+        self.counted_refusals.insert(key, ()).await;
         if let Some(issuer) = self.verifier.issuer_behind(token) {
             self.stats.refused_tokens.increment(issuer, error.label());
         }
@@ -137,9 +137,9 @@ impl Inner {
 }
 
 /// So that a client that repeats itself is counted once.
-pub(crate) fn sent_away_cache() -> Cache<SessionKey, ()> {
+pub(crate) fn counted_refusals() -> Cache<SessionKey, ()> {
     Cache::builder()
-        .name("tokens sent away")
+        .name("counted refusals")
         .max_capacity(10_000)
         .time_to_live(Duration::from_hours(1))
         .build()

@@ -25,13 +25,13 @@ pub trait SharedStore: Send + Sync + 'static {
     /// Whether the store answers.
     async fn ping(&self) -> Result<(), StoreError>;
 
-    /// Tells everybody who listens to `channel` now. Nobody hears it later.
+    /// Sends a message to everybody who listens to `channel` now. Nobody gets it later.
     async fn publish(&self, _channel: &'static str, _message: Vec<u8>) -> Result<(), StoreError> {
         Ok(())
     }
 
-    /// What is told on `channel` from now on, as far as the store can be reached; it connects when
-    /// it is first polled, and again whenever it has to. By default nothing: a store of one
+    /// What is published on `channel` from now on, as far as the store can be reached. It connects
+    /// when it is first polled, and again whenever it has to. By default nothing: a store of one
     /// instance need not talk to itself.
     fn listen(&self, _channel: &'static str) -> BoxStream<'static, Vec<u8>> {
         stream::empty().boxed()
@@ -87,7 +87,7 @@ impl StoreError {
 #[derive(Clone)]
 pub struct MemoryStore {
     entries: Cache<String, Entry>,
-    told: broadcast::Sender<(&'static str, Vec<u8>)>,
+    messages: broadcast::Sender<(&'static str, Vec<u8>)>,
 }
 
 #[derive(Clone)]
@@ -107,8 +107,8 @@ impl MemoryStore {
             })
             .expire_after(EntryLifetime)
             .build();
-        let (told, _) = broadcast::channel(64);
-        Self { entries, told }
+        let (messages, _) = broadcast::channel(64);
+        Self { entries, messages }
     }
 }
 
@@ -164,21 +164,21 @@ impl SharedStore for MemoryStore {
 
     async fn publish(&self, channel: &'static str, message: Vec<u8>) -> Result<(), StoreError> {
         // An error says that nobody listens.
-        drop(self.told.send((channel, message)));
+        drop(self.messages.send((channel, message)));
         Ok(())
     }
 
     fn listen(&self, channel: &'static str) -> BoxStream<'static, Vec<u8>> {
-        let told = stream::unfold(self.told.subscribe(), move |mut told| async move {
+        let messages = stream::unfold(self.messages.subscribe(), move |mut messages| async move {
             loop {
-                match told.recv().await {
-                    Ok((to, message)) if to == channel => return Some((message, told)),
+                match messages.recv().await {
+                    Ok((to, message)) if to == channel => return Some((message, messages)),
                     Ok(_) | Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => return None,
                 }
             }
         });
-        told.boxed()
+        messages.boxed()
     }
 }
 

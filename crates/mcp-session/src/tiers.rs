@@ -43,7 +43,7 @@ pub(crate) struct Inner {
     /// Tokens that were proven bad a moment ago.
     pub(crate) negative_cache: Cache<SessionKey, AuthError>,
     /// Tokens whose refusal was counted as a sign-out.
-    pub(crate) sent_away: Cache<SessionKey, ()>,
+    pub(crate) counted_refusals: Cache<SessionKey, ()>,
     pub(crate) writer: Writer,
     pub(crate) denied: Option<Denied>,
     pub(crate) max_lifetime: Duration,
@@ -137,7 +137,7 @@ impl SessionTiers {
                 let established = inner.establish_once(key, token, asker, now).await;
                 if let Err(error) = &established {
                     let held = matches!(ended, Remembered::Ended);
-                    inner.sent_away(key, token, error, held).await;
+                    inner.count_refusal(key, token, error, held).await;
                 }
                 established?
             }
@@ -145,7 +145,7 @@ impl SessionTiers {
         // Asked last and on every path: a session must not outlive its revocation.
         if inner.is_denied(&resolved.session) {
             let revoked = InvalidReason::Revoked.into();
-            inner.sent_away(key, token, &revoked, true).await;
+            inner.count_refusal(key, token, &revoked, true).await;
             return Err(revoked);
         }
         inner.stats.resolved(resolved.tier).increment();

@@ -1,5 +1,5 @@
-//! Listening to a channel: connects when it is first polled, and again for as long as somebody
-//! listens. What is told in between is not heard.
+//! Subscribes to a channel: connects when it is first polled, and again for as long as somebody
+//! listens. What is published in between is lost.
 
 use std::{
     sync::Weak,
@@ -17,10 +17,10 @@ use mcp_outbound::Backoff;
 use super::Shared;
 use crate::store::StoreError;
 
-/// A connection on which nothing was heard for this long is asked whether it still lives.
+/// A connection on which nothing came for this long is asked whether it still lives.
 const QUIET: Duration = Duration::from_secs(15);
 
-struct Ear {
+struct Subscriber {
     store: Weak<Shared>,
     channel: &'static str,
     open: Option<(PubSubSink, PubSubStream)>,
@@ -28,22 +28,22 @@ struct Ear {
     opened_at: Instant,
 }
 
-/// Everything told on `channel` from the first poll on, until the store is dropped.
-pub(super) fn listen(store: Weak<Shared>, channel: &'static str) -> BoxStream<'static, Vec<u8>> {
-    let ear = Ear {
+/// Everything published on `channel` from the first poll on, until the store is dropped.
+pub(super) fn subscribe(store: Weak<Shared>, channel: &'static str) -> BoxStream<'static, Vec<u8>> {
+    let subscriber = Subscriber {
         store,
         channel,
         open: None,
         backoff: first_backoff(),
         opened_at: Instant::now(),
     };
-    stream::unfold(ear, Ear::next).boxed()
+    stream::unfold(subscriber, Subscriber::next).boxed()
 }
 
-impl Ear {
+impl Subscriber {
     async fn next(mut self) -> Option<(Vec<u8>, Self)> {
         loop {
-            match self.hear().await {
+            match self.message().await {
                 Ok(Some(message)) => return Some((message, self)),
                 Ok(None) => {}
                 Err(_) => {
@@ -60,12 +60,12 @@ impl Ear {
     }
 
     /// The next message, or none for a while.
-    async fn hear(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
-        let (mut sink, mut told) = match self.open.take() {
+    async fn message(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
+        let (mut sink, mut messages) = match self.open.take() {
             Some(open) => open,
             None => self.connect().await?,
         };
-        let heard = match tokio::time::timeout(QUIET, told.next()).await {
+        let message = match tokio::time::timeout(QUIET, messages.next()).await {
             Ok(Some(message)) => Some(message.get_payload_bytes().to_vec()),
             Ok(None) => return Err(StoreError::Unreachable("the connection broke")),
             Err(_) => {
@@ -76,8 +76,8 @@ impl Ear {
                 None
             }
         };
-        self.open = Some((sink, told));
-        Ok(heard)
+        self.open = Some((sink, messages));
+        Ok(message)
     }
 
     async fn connect(&mut self) -> Result<(PubSubSink, PubSubStream), StoreError> {
@@ -85,13 +85,13 @@ impl Ear {
             .store
             .upgrade()
             .ok_or(StoreError::Unreachable("the store is gone"))?;
-        let (mut sink, told) = store.lanes.pubsub().await?.split();
+        let (mut sink, messages) = store.lanes.pubsub().await?.split();
         let limit = store.config.command_timeout;
         drop(store);
         match tokio::time::timeout(limit, sink.subscribe(self.channel)).await {
             Ok(Ok(())) => {
                 self.opened_at = Instant::now();
-                Ok((sink, told))
+                Ok((sink, messages))
             }
             Ok(Err(_)) => Err(StoreError::Unreachable("the channel was refused")),
             Err(_) => Err(StoreError::Timeout),

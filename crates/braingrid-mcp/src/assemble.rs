@@ -8,7 +8,7 @@ use mcp_auth::{
     UpstreamCredentials, VerifierConfig,
 };
 use mcp_core::{
-    BrainGridClient, BrainGridConfig, Caller, FinishedRequest, Organization, RequestObserver,
+    ApiRequestObserver, BrainGridClient, BrainGridConfig, Caller, FinishedApiRequest, Organization,
     ScopePolicy, ToolOptions, ToolSet, own_token,
 };
 use mcp_outbound::{Proxies, SystemRoots};
@@ -229,7 +229,8 @@ fn tool_set(
     let metrics = telemetry.metrics();
     config.observer = metrics.map(|metrics| {
         let recorder = metrics.recorder();
-        Arc::new(move |request: &FinishedRequest| recorder.api_request(request)) as RequestObserver
+        Arc::new(move |request: &FinishedApiRequest| recorder.api_request(request))
+            as ApiRequestObserver
     });
     let client = BrainGridClient::new(config)?;
     let mut tools = ToolSet::new(client.clone(), options);

@@ -32,8 +32,8 @@ pub mod tools;
 #[doc(hidden)]
 pub use braingrid::fuzzing;
 pub use braingrid::{
-    BrainGridClient, BrainGridConfig, ConfigError, FinishedRequest, HeaderHook, Profile,
-    RequestObserver, Timeouts,
+    ApiRequestObserver, BrainGridClient, BrainGridConfig, ConfigError, FinishedApiRequest,
+    HeaderHook, Profile, Timeouts,
 };
 pub use caller::{Caller, Credential, CredentialError, Organization};
 pub use error::ApiError;

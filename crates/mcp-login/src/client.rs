@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::error::{LoginError, is_passing};
-use super::issuer::{Answer, Issuer};
+use super::issuer::{Issuer, IssuerResponse};
 use super::lenient::{id, text};
 use super::token::{Client, LoginRequest};
 
@@ -85,10 +85,10 @@ async fn register(issuer: &Issuer, way: Way<'_>) -> Result<String, LoginError> {
 }
 
 /// Why a registration is refused, and will be the next time.
-fn turned_away(answer: &Answer) -> Option<String> {
+fn turned_away(answer: &IssuerResponse) -> Option<String> {
     match answer {
-        Answer::Error(code) if !is_passing(code) => Some(code.clone()),
-        Answer::Refusal(status) => Some(status.to_string()),
+        IssuerResponse::Error(code) if !is_passing(code) => Some(code.clone()),
+        IssuerResponse::ErrorStatus(status) => Some(status.to_string()),
         _ => None,
     }
 }
@@ -99,17 +99,17 @@ mod tests {
 
     #[test]
     fn a_registration_that_is_refused_for_good_is_told_from_one_that_may_work_later() {
-        let error = |code: &str| Answer::Error(code.to_owned());
+        let error = |code: &str| IssuerResponse::Error(code.to_owned());
         let cases = [
             (error("invalid_redirect_uri"), true),
             (error("invalid_client_metadata"), true),
             (error("access_denied"), true),
             (error("E0000006"), true),
-            (Answer::Refusal(401), true),
-            (Answer::Refusal(403), true),
+            (IssuerResponse::ErrorStatus(401), true),
+            (IssuerResponse::ErrorStatus(403), true),
             (error("temporarily_unavailable"), false),
-            (Answer::Lost("it answered 502".to_owned()), false),
-            (Answer::Unsent("no answer".to_owned()), false),
+            (IssuerResponse::Lost("it answered 502".to_owned()), false),
+            (IssuerResponse::Unsent("no answer".to_owned()), false),
         ];
         for (answer, refused) in cases {
             let why = turned_away(&answer);

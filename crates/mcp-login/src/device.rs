@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::client::Way;
 use super::credential::StoredCredential;
 use super::error::LoginError;
-use super::issuer::{Answer, Issuer};
+use super::issuer::{Issuer, IssuerResponse};
 use super::lenient::{id, seconds, text};
 use super::token::{Client, LoginRequest};
 
@@ -100,12 +100,12 @@ impl DeviceLogin {
                 ("device_code", self.device_code.expose_secret()),
             ];
             match self.client.ask(&grant).await {
-                Answer::Error(code) if code == "authorization_pending" => {}
-                Answer::Error(code) if code == "slow_down" => {
+                IssuerResponse::Error(code) if code == "authorization_pending" => {}
+                IssuerResponse::Error(code) if code == "slow_down" => {
                     self.interval += Duration::from_secs(5);
                 }
                 // RFC 8628 section 3.5: a lost answer is no reason to give up, but to slow down.
-                Answer::Lost(_) | Answer::Unsent(_) => {
+                IssuerResponse::Lost(_) | IssuerResponse::Unsent(_) => {
                     self.interval = (self.interval * 2).min(Duration::from_mins(1));
                 }
                 answer => return self.client.login(answer),

@@ -37,13 +37,13 @@ pub(crate) struct Metadata {
 }
 
 /// What an endpoint answered.
-pub(crate) enum Answer {
+pub(crate) enum IssuerResponse {
     /// 2xx.
     Good(Zeroizing<Vec<u8>>),
     /// An OAuth error with its code.
     Error(String),
     /// A refusal of this status without a reason, as a proxy or a firewall gives it.
-    Refusal(u16),
+    ErrorStatus(u16),
     /// Nothing that can be understood. Whether the request was acted upon is not known.
     Lost(String),
     /// The request never got there.
@@ -61,7 +61,7 @@ impl Issuer {
         );
         for url in metadata_urls(issuer) {
             match send(http.get(url)).await {
-                Answer::Good(body) => match Metadata::read(&body) {
+                IssuerResponse::Good(body) => match Metadata::read(&body) {
                     Ok(metadata) if is_same(&metadata.issuer, issuer) => {
                         metadata.check()?;
                         return Ok(Self { metadata, http });
@@ -69,29 +69,33 @@ impl Issuer {
                     Ok(metadata) => problem = unusable(issuer, another(&metadata.issuer)),
                     Err(what) => problem = unusable(issuer, what),
                 },
-                Answer::Error(_) | Answer::Refusal(_) => {}
+                IssuerResponse::Error(_) | IssuerResponse::ErrorStatus(_) => {}
                 // An issuer that does not answer will not answer the next path either.
-                Answer::Unsent(what) => return Err(unreachable(issuer, what)),
-                Answer::Lost(what) => problem = unreachable(issuer, what),
+                IssuerResponse::Unsent(what) => return Err(unreachable(issuer, what)),
+                IssuerResponse::Lost(what) => problem = unreachable(issuer, what),
             }
         }
         Err(problem)
     }
 
     /// Posts a form to one of its endpoints.
-    pub(crate) async fn post(&self, endpoint: &Url, form: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn post(&self, endpoint: &Url, form: &[(&str, &str)]) -> IssuerResponse {
         send(self.http.post(endpoint.clone()).form(form)).await
     }
 
     /// Posts JSON to one of its endpoints.
-    pub(crate) async fn post_json(&self, endpoint: &Url, body: &serde_json::Value) -> Answer {
+    pub(crate) async fn post_json(
+        &self,
+        endpoint: &Url,
+        body: &serde_json::Value,
+    ) -> IssuerResponse {
         send(self.http.post(endpoint.clone()).json(body)).await
     }
 
     /// The good answer, as JSON; everything else as an error.
-    pub(crate) fn accept(&self, answer: Answer) -> Result<Value, LoginError> {
+    pub(crate) fn accept(&self, answer: IssuerResponse) -> Result<Value, LoginError> {
         match answer {
-            Answer::Good(body) => serde_json::from_slice(&body)
+            IssuerResponse::Good(body) => serde_json::from_slice(&body)
                 .ok()
                 .filter(Value::is_object)
                 .ok_or_else(|| self.strange("JSON")),
@@ -100,15 +104,17 @@ impl Issuer {
     }
 
     /// What an answer that is not good means.
-    pub(crate) fn refusal(&self, answer: Answer) -> LoginError {
+    pub(crate) fn refusal(&self, answer: IssuerResponse) -> LoginError {
         match answer {
-            Answer::Error(code) => LoginError::refused(&self.metadata.issuer, &code),
-            Answer::Refusal(status) => {
+            IssuerResponse::Error(code) => LoginError::refused(&self.metadata.issuer, &code),
+            IssuerResponse::ErrorStatus(status) => {
                 let what = format!("it answered {status} and gave no reason");
                 unusable(&self.metadata.issuer, what)
             }
-            Answer::Lost(what) | Answer::Unsent(what) => unreachable(&self.metadata.issuer, what),
-            Answer::Good(_) => self.strange("what was asked for"),
+            IssuerResponse::Lost(what) | IssuerResponse::Unsent(what) => {
+                unreachable(&self.metadata.issuer, what)
+            }
+            IssuerResponse::Good(_) => self.strange("what was asked for"),
         }
     }
 
@@ -212,7 +218,7 @@ fn client() -> Result<reqwest::Client, LoginError> {
     client.map_err(|error| LoginError::Local(error.to_string()))
 }
 
-async fn send(request: RequestBuilder) -> Answer {
+async fn send(request: RequestBuilder) -> IssuerResponse {
     // Some answer in the encoding of forms unless they are asked.
     let request = request.header("accept", "application/json");
     let exchanged = async {
@@ -222,13 +228,13 @@ async fn send(request: RequestBuilder) -> Answer {
     };
     match exchanged.await {
         Ok((status, body)) => answer(status, body),
-        Err(error @ FetchError::NotSent) => Answer::Unsent(error.to_string()),
-        Err(error) => Answer::Lost(error.to_string()),
+        Err(error @ FetchError::NotSent) => IssuerResponse::Unsent(error.to_string()),
+        Err(error) => IssuerResponse::Lost(error.to_string()),
     }
 }
 
 /// What a status and a body mean. Some issuers answer an error with status 200.
-fn answer(status: StatusCode, body: Zeroizing<Vec<u8>>) -> Answer {
+fn answer(status: StatusCode, body: Zeroizing<Vec<u8>>) -> IssuerResponse {
     let passing = [
         StatusCode::REQUEST_TIMEOUT,
         StatusCode::TOO_EARLY,
@@ -236,10 +242,10 @@ fn answer(status: StatusCode, body: Zeroizing<Vec<u8>>) -> Answer {
     ];
     let definite = status.is_client_error() && !passing.contains(&status);
     match error_code(&body) {
-        Some(code) if definite || status.is_success() => Answer::Error(code),
-        None if status.is_success() => Answer::Good(body),
-        None if definite => Answer::Refusal(status.as_u16()),
-        _ => Answer::Lost(format!("it answered {}", status.as_u16())),
+        Some(code) if definite || status.is_success() => IssuerResponse::Error(code),
+        None if status.is_success() => IssuerResponse::Good(body),
+        None if definite => IssuerResponse::ErrorStatus(status.as_u16()),
+        _ => IssuerResponse::Lost(format!("it answered {}", status.as_u16())),
     }
 }
 
@@ -326,11 +332,11 @@ mod tests {
         let told = |status: u16, body: &str| {
             let body = Zeroizing::new(body.as_bytes().to_vec());
             match answer(StatusCode::from_u16(status).unwrap(), body) {
-                Answer::Good(_) => "good".to_owned(),
-                Answer::Error(code) => code,
-                Answer::Refusal(status) => format!("refusal {status}"),
-                Answer::Lost(_) => "lost".to_owned(),
-                Answer::Unsent(_) => "unsent".to_owned(),
+                IssuerResponse::Good(_) => "good".to_owned(),
+                IssuerResponse::Error(code) => code,
+                IssuerResponse::ErrorStatus(status) => format!("refusal {status}"),
+                IssuerResponse::Lost(_) => "lost".to_owned(),
+                IssuerResponse::Unsent(_) => "unsent".to_owned(),
             }
         };
         let pending = r#"{"error":"authorization_pending"}"#;

@@ -4,7 +4,7 @@ use secrecy::ExposeSecret as _;
 
 use super::credential::StoredCredential;
 use super::error::LoginError;
-use super::issuer::{Answer, Issuer};
+use super::issuer::{Issuer, IssuerResponse};
 use super::lock::Patience;
 use super::store::{CredentialStore, Kept, StoreError};
 
@@ -90,9 +90,9 @@ pub async fn give_back(login: &StoredCredential) -> Result<Revocation, LoginErro
             ("token_type_hint", hint),
         ];
         match issuer.post(&endpoint, &form).await {
-            Answer::Good(_) => revoked = true,
+            IssuerResponse::Good(_) => revoked = true,
             // Section 2.2.1: access tokens that nobody looks up cannot be taken back.
-            Answer::Error(_) if revoked => {}
+            IssuerResponse::Error(_) if revoked => {}
             answer => return Err(issuer.refusal(answer)),
         }
     }

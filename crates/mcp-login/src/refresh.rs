@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::credential::StoredCredential;
 use super::error::{LoginError, is_of_the_client, is_passing};
-use super::issuer::{Answer, Issuer};
+use super::issuer::{Issuer, IssuerResponse};
 use super::lock::Patience;
 use super::store::{CredentialStore, Loaded, StoreError};
 use super::token::Client;
@@ -140,7 +140,7 @@ pub async fn refresh(
     Note::write(store, slot, seen, None)?;
     let grant = [("grant_type", "refresh_token"), ("refresh_token", token)];
     match client.ask(&grant).await {
-        Answer::Error(code) if code == "invalid_grant" => {
+        IssuerResponse::Error(code) if code == "invalid_grant" => {
             let mut left = before.clone();
             left.refresh_token = None;
             store.placed(slot, left).await?;
@@ -153,20 +153,20 @@ pub async fn refresh(
             Err(refused(store, slot, &left.stamp, over)?)
         }
         // It may have been acted upon: the note stays, and the next one asks at once.
-        lost @ Answer::Lost(_) => Err(client.issuer.refusal(lost).into()),
+        lost @ IssuerResponse::Lost(_) => Err(client.issuer.refusal(lost).into()),
         // The refresh token stays: the client may be known again one day.
-        Answer::Error(code) if !is_passing(&code) => {
+        IssuerResponse::Error(code) if !is_passing(&code) => {
             Err(refused(store, slot, seen, Over::by(code))?)
         }
-        Answer::Refusal(status) => {
+        IssuerResponse::ErrorStatus(status) => {
             let over = Over::Refused(status.to_string());
             Err(refused(store, slot, seen, over)?)
         }
-        answer @ (Answer::Error(_) | Answer::Unsent(_)) => {
+        answer @ (IssuerResponse::Error(_) | IssuerResponse::Unsent(_)) => {
             store.remove_note(slot)?;
             Err(client.issuer.refusal(answer).into())
         }
-        answer @ Answer::Good(_) => {
+        answer @ IssuerResponse::Good(_) => {
             let mut after = client.login(answer)?;
             // RFC 6749 section 6: without a new one, the old one stays good.
             if after.refresh_token.is_none() {

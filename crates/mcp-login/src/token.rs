@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::credential::StoredCredential;
 use super::error::LoginError;
-use super::issuer::{Answer, Issuer};
+use super::issuer::{Issuer, IssuerResponse};
 use super::lenient::{seconds, secret, words};
 
 /// As whom and for what a login is asked.
@@ -36,7 +36,7 @@ pub(crate) struct Client {
 
 impl Client {
     /// Sends a grant to the token endpoint.
-    pub(crate) async fn ask(&self, grant: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn ask(&self, grant: &[(&str, &str)]) -> IssuerResponse {
         let mut form = vec![("client_id", self.id.as_str())];
         form.extend(self.resource.as_deref().map(|uri| ("resource", uri)));
         form.extend(grant);
@@ -45,8 +45,8 @@ impl Client {
     }
 
     /// The login that the token endpoint's good answer is.
-    pub(crate) fn login(&self, answer: Answer) -> Result<StoredCredential, LoginError> {
-        let Answer::Good(body) = answer else {
+    pub(crate) fn login(&self, answer: IssuerResponse) -> Result<StoredCredential, LoginError> {
+        let IssuerResponse::Good(body) = answer else {
             return Err(self.issuer.refusal(answer));
         };
         let tokens: Option<Tokens<'_>> = serde_json::from_slice(&body).ok();

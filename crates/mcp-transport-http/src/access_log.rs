@@ -17,7 +17,7 @@ use rmcp::model::ProtocolVersion;
 use crate::{
     client_address::ClientAddress,
     connections::Place,
-    observe::{AnsweredRequest, Refusal},
+    observe::{AnsweredRequest, Rejection},
     preview::RequestPreview,
     request_id,
     trace::{self, Trace},
@@ -182,7 +182,7 @@ impl AccessLine {
         self.handler = Some(duration);
     }
 
-    /// The request is sent away before any work begins.
+    /// The request is rejected before any work begins.
     pub(crate) fn refuse(&mut self, reason: &'static str) {
         self.outcome = reason;
         self.refused = true;
@@ -190,7 +190,7 @@ impl AccessLine {
 
     /// What an observer is told.
     pub(crate) fn answered(&self, status: StatusCode) -> AnsweredRequest<'_> {
-        let refusal = || Refusal {
+        let rejection = || Rejection {
             reason: self.outcome,
             issuer: self.issuer.as_deref(),
             user_agent: self
@@ -208,7 +208,7 @@ impl AccessLine {
             route: self.route,
             status: status.as_u16(),
             duration: self.started.elapsed(),
-            refusal: self.refused.then(refusal),
+            rejection: self.refused.then(rejection),
         }
     }
 

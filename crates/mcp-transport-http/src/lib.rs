@@ -74,7 +74,7 @@ pub use client_address::{AddressBucket, ClientAddress, InvalidProxy, PeerAddress
 pub use config::{HttpConfig, HttpConfigError};
 pub use connections::ConnectionCounts;
 pub use memory::{MemoryBudget, MemoryCharge, MemoryUsage, MemoryUser};
-pub use observe::{AnsweredRequest, Refusal, RequestObserver};
+pub use observe::{AnsweredRequest, Rejection, RequestObserver};
 pub use preview::RequestPreview;
 pub use router::{HttpServer, ServerStatus};
 pub use serve::HttpBody;

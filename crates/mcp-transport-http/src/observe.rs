@@ -19,14 +19,14 @@ pub struct AnsweredRequest<'a> {
     pub status: u16,
     /// Until the answer's head was ready.
     pub duration: Duration,
-    /// Why it was sent away, if it was.
-    pub refusal: Option<Refusal<'a>>,
+    /// Why it was rejected, if it was.
+    pub rejection: Option<Rejection<'a>>,
 }
 
-/// Why a request was sent away before any work began.
+/// Why a request was rejected before any work began.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Refusal<'a> {
+pub struct Rejection<'a> {
     /// The label of the authentication error, or `insufficient_scope`, `origin`, `host`, `draining`,
     /// `full`, `too_many_connections`, `memory`.
     pub reason: &'static str,

@@ -19,7 +19,7 @@ use crate::{
 /// The members of RFC 6749 section 5.2: clients read any refusal as an OAuth error, and show a parse
 /// error where `error` is no text.
 #[derive(Serialize)]
-struct Refusal<'a> {
+struct ErrorBody<'a> {
     error: &'a str,
     error_description: &'a str,
 }
@@ -34,7 +34,7 @@ pub(crate) fn refusal(
     error: &str,
     error_description: &str,
 ) -> Response<BoxedBody> {
-    let refusal = Refusal {
+    let refusal = ErrorBody {
         error,
         error_description,
     };

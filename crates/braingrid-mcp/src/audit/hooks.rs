@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use mcp_core::{Auditor, CallAudit, Caller};
 use mcp_session::Session;
-use mcp_transport_http::{Refusal, RequestObserver};
+use mcp_transport_http::{Rejection, RequestObserver};
 use serde_json::Map;
 
 use super::{Audit, Digest, Event, Record, new_call_id};
@@ -43,12 +43,12 @@ impl Audit {
     pub(crate) fn of_refusals(&self) -> RequestObserver {
         let audit = self.clone();
         Arc::new(move |request| {
-            if let Some(refusal) = &request.refusal
+            if let Some(rejection) = &request.rejection
                 // Stopping is nobody's fault, and no decision about anybody; and without a token
                 // nobody asked for anything yet: every client's first request is like that.
-                && !matches!(refusal.reason, "draining" | "no_token")
+                && !matches!(rejection.reason, "draining" | "no_token")
             {
-                audit.record(refused(refusal));
+                audit.record(refused(rejection));
             }
         })
     }
@@ -83,16 +83,16 @@ impl CallAudit for Call {
 }
 
 /// A person is named only where a verified token named them.
-fn refused(refusal: &Refusal<'_>) -> Record {
-    let mut record = Record::now(Event::Refusal, refusal.reason);
-    if let Some(principal) = refusal.session.map(Session::principal) {
+fn refused(rejection: &Rejection<'_>) -> Record {
+    let mut record = Record::now(Event::Refusal, rejection.reason);
+    if let Some(principal) = rejection.session.map(Session::principal) {
         record.subject = Some(principal.subject().to_owned());
         record.organization = principal.organization().map(str::to_owned);
     }
-    record.tool = refusal.tool.map(str::to_owned);
-    record.request_id = Some(refusal.request_id.to_owned());
-    record.client_request_id = refusal.client_request_id.map(str::to_owned);
-    record.client_address = refusal.client_address;
+    record.tool = rejection.tool.map(str::to_owned);
+    record.request_id = Some(rejection.request_id.to_owned());
+    record.client_request_id = rejection.client_request_id.map(str::to_owned);
+    record.client_address = rejection.client_address;
     record
 }
 

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use http::Method;
-use mcp_core::{FinishedOperation, FinishedRequest};
+use mcp_core::{FinishedApiRequest, FinishedOperation};
 use mcp_transport_http::AnsweredRequest;
 use opentelemetry::{
     KeyValue, Value,
@@ -25,7 +25,7 @@ const BOUNDS: [f64; 15] = [
 /// Records events. It waits for nothing.
 pub(crate) struct Recorder {
     operations: Durations<Operation>,
-    requests: Durations<Answered>,
+    requests: Durations<HttpRequest>,
     api_requests: Durations<ApiRequest>,
     refusals: Counter<u64>,
     agent: Option<Arc<Agent>>,
@@ -62,13 +62,13 @@ impl Recorder {
 
     /// An HTTP request was answered.
     pub(crate) fn request(&self, done: &AnsweredRequest<'_>) {
-        let labels = Answered {
+        let labels = HttpRequest {
             method: done.http_method,
             route: done.route,
             status: done.status,
         };
         self.requests.record(labels, done.duration);
-        if let Some(refusal) = &done.refusal {
+        if let Some(refusal) = &done.rejection {
             let issuer = refusal.issuer.unwrap_or("other").to_owned();
             let labels = [
                 KeyValue::new(names::REASON, refusal.reason),
@@ -80,7 +80,7 @@ impl Recorder {
     }
 
     /// A request to BrainGrid is over.
-    pub(crate) fn api_request(&self, done: &FinishedRequest) {
+    pub(crate) fn api_request(&self, done: &FinishedApiRequest) {
         let labels = ApiRequest {
             operation: done.operation,
             method: standard(&done.method),
@@ -121,13 +121,13 @@ impl Labels for Operation {
 
 /// The labels of an HTTP request.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Answered {
+struct HttpRequest {
     method: &'static str,
     route: &'static str,
     status: u16,
 }
 
-impl Labels for Answered {
+impl Labels for HttpRequest {
     fn attributes(&self) -> Vec<KeyValue> {
         vec![
             KeyValue::new(names::HTTP_METHOD, self.method),

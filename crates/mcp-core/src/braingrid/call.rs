@@ -9,7 +9,7 @@ use super::{
     client::{Paging, Written},
     decode::{self, Fields, Verdict},
     json::Json,
-    reply::{Answer, unclear},
+    reply::{ApiResponse, unclear},
     routes::{self, Class, Route},
     send::{Request, Sender},
     short_ids::{self, Ids, Lists},
@@ -32,7 +32,7 @@ impl BrainGridClient {
         caller: &Caller,
         route: Route,
         body: Option<Value>,
-    ) -> Result<Answer, ApiError> {
+    ) -> Result<ApiResponse, ApiError> {
         self.call(caller, route, Vec::new(), body).await
     }
 
@@ -42,7 +42,7 @@ impl BrainGridClient {
         route: Route,
         query: Vec<(&'static str, String)>,
         body: Option<Value>,
-    ) -> Result<Answer, ApiError> {
+    ) -> Result<ApiResponse, ApiError> {
         let organization = caller
             .organization()
             .resolve(async || self.profile_organization(caller).await)
@@ -64,7 +64,7 @@ impl BrainGridClient {
         &self,
         caller: &Caller,
         mut request: Request,
-    ) -> Result<Answer, ApiError> {
+    ) -> Result<ApiResponse, ApiError> {
         let known = &self.0.short_ids;
         let mut refused = None;
         if !known.are_refused() {
@@ -150,12 +150,12 @@ pub(super) fn paged(paging: Paging) -> Vec<(&'static str, String)> {
     ]
 }
 
-pub(super) fn json(answer: &Answer) -> Option<Json<'_>> {
+pub(super) fn json(answer: &ApiResponse) -> Option<Json<'_>> {
     decode::json(&answer.body, answer.event_stream)
 }
 
 pub(super) fn shown<T>(
-    answer: &Answer,
+    answer: &ApiResponse,
     noun: &str,
     decode: impl Fn(Fields<'_>) -> Option<T>,
 ) -> Result<T, ApiError> {
@@ -167,7 +167,7 @@ pub(super) fn shown<T>(
 }
 
 pub(super) fn listed<T>(
-    answer: &Answer,
+    answer: &ApiResponse,
     nouns: &str,
     decode: impl Fn(Fields<'_>) -> Option<T>,
 ) -> Result<Page<T>, ApiError> {
@@ -179,7 +179,7 @@ pub(super) fn listed<T>(
     }
 }
 
-fn readable(class: Class, answer: &Answer) -> Result<Json<'_>, ApiError> {
+fn readable(class: Class, answer: &ApiResponse) -> Result<Json<'_>, ApiError> {
     json(answer).ok_or_else(|| {
         let why = if !answer.event_stream && decode::is_page(&answer.body) {
             Unclear::Page
@@ -200,7 +200,7 @@ fn refused(body: &Json<'_>) -> Option<ApiError> {
 
 /// A 2xx with an empty body, or with JSON that shows no `noun` and no error, says "done".
 pub(super) fn written<T>(
-    answer: &Answer,
+    answer: &ApiResponse,
     noun: &str,
     decode: impl Fn(Fields<'_>) -> Option<T>,
 ) -> Written<T> {

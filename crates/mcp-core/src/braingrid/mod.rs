@@ -28,12 +28,12 @@ pub(crate) use self::{client::Paging, decode::Page};
 pub type HeaderHook = Arc<dyn Fn(&mut HeaderMap) + Send + Sync>;
 
 /// Is told about every request that is over, for metrics.
-pub type RequestObserver = Arc<dyn Fn(&FinishedRequest) + Send + Sync>;
+pub type ApiRequestObserver = Arc<dyn Fn(&FinishedApiRequest) + Send + Sync>;
 
 /// A request to BrainGrid that is over, retries included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct FinishedRequest {
+pub struct FinishedApiRequest {
     /// What was asked for, such as `list_projects`.
     pub operation: &'static str,
     /// The HTTP method.
@@ -70,7 +70,7 @@ pub struct BrainGridConfig {
     /// Adds headers to every request.
     pub headers: Option<HeaderHook>,
     /// Is told about every request that is over.
-    pub observer: Option<RequestObserver>,
+    pub observer: Option<ApiRequestObserver>,
     /// What TLS connections trust; nothing: the system's root certificates, read anew.
     pub tls: Option<rustls::ClientConfig>,
     /// The way out; without one unless it is set.

@@ -17,16 +17,16 @@ use super::{
 use crate::error::{ApiError, Unclear};
 
 /// A 2xx answer, whole.
-pub(crate) struct Answer {
+pub(crate) struct ApiResponse {
     pub(crate) body: Bytes,
     pub(crate) event_stream: bool,
     /// What is held for its size.
     pub(crate) room: Option<Room>,
 }
 
-impl fmt::Debug for Answer {
+impl fmt::Debug for ApiResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answer").finish_non_exhaustive()
+        f.debug_struct("ApiResponse").finish_non_exhaustive()
     }
 }
 
@@ -38,7 +38,7 @@ pub(super) struct RetryAfter(Option<Duration>);
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) retry_after: Option<RetryAfter>,
-    pub(super) answer: Answer,
+    pub(super) answer: ApiResponse,
 }
 
 /// An attempt that did not end in an answer: how to treat it, and what to say in the end.
@@ -58,7 +58,7 @@ impl Failure {
 }
 
 /// What an HTTP answer means.
-pub(super) fn judge(class: Class, reply: Reply) -> Result<Answer, Failure> {
+pub(super) fn judge(class: Class, reply: Reply) -> Result<ApiResponse, Failure> {
     let status = reply.status;
     if status.is_success() {
         return Ok(reply.answer);
@@ -220,7 +220,7 @@ mod tests {
         Reply {
             status: StatusCode::from_u16(status).unwrap(),
             retry_after: None,
-            answer: Answer {
+            answer: ApiResponse {
                 body: Bytes::from_static(body),
                 event_stream: false,
                 room: None,
@@ -228,7 +228,7 @@ mod tests {
         }
     }
 
-    fn judged(class: Class, status: u16, body: &'static [u8]) -> Result<Answer, ApiError> {
+    fn judged(class: Class, status: u16, body: &'static [u8]) -> Result<ApiResponse, ApiError> {
         judge(class, reply(status, body)).map_err(|failure| failure.error)
     }
 

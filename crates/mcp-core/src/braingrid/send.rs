@@ -16,10 +16,10 @@ use tracing::Instrument as _;
 use url::{Url, form_urlencoded};
 
 use super::{
-    BrainGridConfig, ConfigError, FinishedRequest, HeaderHook, RequestObserver, Timeouts,
+    ApiRequestObserver, BrainGridConfig, ConfigError, FinishedApiRequest, HeaderHook, Timeouts,
     policy::retry_wait,
     reply::{
-        Answer, Failure, Reply, is_event_stream, is_foreign, is_outage, judge, retry_after,
+        ApiResponse, Failure, Reply, is_event_stream, is_foreign, is_outage, judge, retry_after,
         transport_failure,
     },
     routes::{Class, PREFIX, Route},
@@ -49,7 +49,7 @@ pub(crate) struct Sender {
     quick: Semaphore,
     slow: Semaphore,
     headers: Option<HeaderHook>,
-    observer: Option<RequestObserver>,
+    observer: Option<ApiRequestObserver>,
 }
 
 /// What is counted while a request is on its way.
@@ -99,7 +99,7 @@ impl Sender {
         &self,
         caller: &Caller,
         request: &Request,
-    ) -> Result<Answer, ApiError> {
+    ) -> Result<ApiResponse, ApiError> {
         let route = &request.route;
         let server = self.base.uri.host();
         let span = spans::api_request(route.operation, route.method.as_str(), server);
@@ -117,7 +117,7 @@ impl Sender {
         let error = sent.as_ref().err().map(ApiError::kind);
         spans::api_ended(&span, counted.status, counted.attempts, error);
         if let Some(observer) = &self.observer {
-            observer(&FinishedRequest {
+            observer(&FinishedApiRequest {
                 operation: request.route.operation,
                 method: request.route.method.clone(),
                 outcome: error.unwrap_or("ok"),
@@ -151,7 +151,7 @@ impl Sender {
         caller: &Caller,
         request: &Request,
         counted: &mut Counted,
-    ) -> Result<Answer, ApiError> {
+    ) -> Result<ApiResponse, ApiError> {
         let class = request.route.class;
         let deadline = Instant::now() + self.timeouts.total(class);
         let credential = caller.credential();
@@ -255,7 +255,7 @@ impl Sender {
         Ok(Reply {
             status: fetched.status,
             retry_after: retry_after(&fetched.headers, SystemTime::now()),
-            answer: Answer {
+            answer: ApiResponse {
                 event_stream: is_event_stream(&fetched.headers),
                 body: fetched.body,
                 room: fetched.room,

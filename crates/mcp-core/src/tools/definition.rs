@@ -38,13 +38,13 @@ impl Effect {
 
 /// What a tool answers: text for the model and the same as an object.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct ToolOutput {
     pub(crate) text: String,
     pub(crate) structured: Value,
 }
 
 /// What a built-in tool gives back.
-pub(crate) type Outcome = Result<Answer, ToolError>;
+pub(crate) type Outcome = Result<ToolOutput, ToolError>;
 
 /// Runs a tool with arguments that were not looked at yet.
 pub(crate) type RunTool = Arc<dyn Fn(Call, Arguments) -> BoxFuture<'static, Outcome> + Send + Sync>;
@@ -158,7 +158,7 @@ fn title(name: &str) -> String {
 
 fn answer<O: Serialize>((text, shown): (String, O)) -> Outcome {
     let structured = serde_json::to_value(shown).map_err(|_| ToolError::internal())?;
-    Ok(Answer { text, structured })
+    Ok(ToolOutput { text, structured })
 }
 
 /// The schema of `T`.

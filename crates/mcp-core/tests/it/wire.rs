@@ -10,7 +10,8 @@ use std::{
 };
 
 use mcp_core::{
-    BrainGridClient, BrainGridConfig, Caller, FinishedRequest, Organization, ToolOptions, ToolSet,
+    BrainGridClient, BrainGridConfig, Caller, FinishedApiRequest, Organization, ToolOptions,
+    ToolSet,
 };
 use mcp_test_support::{
     Api, Gate,
@@ -245,7 +246,7 @@ async fn missing_things_are_not_looked_up_once_short_ids_are_known_to_work() {
 #[tokio::test]
 async fn finished_requests_are_told_to_the_observer() {
     let api = Api::start().await.unwrap();
-    let seen: Arc<Mutex<Vec<FinishedRequest>>> = Arc::default();
+    let seen: Arc<Mutex<Vec<FinishedApiRequest>>> = Arc::default();
     let notes = seen.clone();
     let client = client(&api.url(), move |config| {
         config.observer = Some(Arc::new(move |request| {

@@ -105,7 +105,11 @@ impl Template {
     ///
     /// # Errors
     /// The kind of what is wrong, and the words for it.
-    pub(super) fn check(&self, number: u64, answer: &Answer) -> Result<(), (&'static str, String)> {
+    pub(super) fn check(
+        &self,
+        number: u64,
+        answer: &CallResponse,
+    ) -> Result<(), (&'static str, String)> {
         let wrong = |kind| {
             let text = String::from_utf8_lossy(&answer.body);
             let text: String = text.chars().take(300).collect();
@@ -235,7 +239,7 @@ impl Endpoint {
 
 /// What came back, whole.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct CallResponse {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
@@ -255,7 +259,7 @@ struct Outcome {
     is_error: bool,
 }
 
-impl Answer {
+impl CallResponse {
     /// The JSON-RPC message, from a body of JSON or from the last event of a stream.
     fn message(&self) -> Option<Message<'_>> {
         if self.body.first() == Some(&b'{') {
@@ -283,7 +287,7 @@ mod tests {
     }
 
     fn checked(body: &str, status: u16) -> Result<(), &'static str> {
-        let answer = Answer {
+        let answer = CallResponse {
             status: StatusCode::from_u16(status).unwrap(),
             headers: HeaderMap::new(),
             body: Bytes::from(body.to_owned()),

@@ -11,7 +11,7 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::call::{Answer, Endpoint};
+use super::call::{CallResponse, Endpoint};
 
 /// Nothing may take longer.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -38,7 +38,10 @@ impl Connection {
         Self { to, way }
     }
 
-    pub(super) async fn call(&mut self, request: Request<Full<Bytes>>) -> anyhow::Result<Answer> {
+    pub(super) async fn call(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> anyhow::Result<CallResponse> {
         let answered = tokio::time::timeout(LIMIT, self.exchange(request)).await;
         let answered = answered.unwrap_or_else(|_| bail!("no answer in {LIMIT:?}"));
         if answered.is_err() && !matches!(self.way, Way::Tls(_)) {
@@ -47,7 +50,7 @@ impl Connection {
         answered
     }
 
-    async fn exchange(&mut self, request: Request<Full<Bytes>>) -> anyhow::Result<Answer> {
+    async fn exchange(&mut self, request: Request<Full<Bytes>>) -> anyhow::Result<CallResponse> {
         if matches!(&self.way, Way::Open(sender) if sender.is_closed()) {
             self.way = Way::Closed;
         }
@@ -60,7 +63,7 @@ impl Connection {
                 let answer = sender.send_request(request).await.context("no answer")?;
                 let (head, body) = answer.into_parts();
                 let body = body.collect().await.context("the answer broke off")?;
-                Ok(Answer {
+                Ok(CallResponse {
                     status: head.status,
                     headers: head.headers,
                     body: body.to_bytes(),
@@ -73,7 +76,7 @@ impl Connection {
                 headers.remove(http::header::HOST);
                 let request = client.post(self.to.url.clone()).headers(headers).body(body);
                 let answer = request.send().await.context("no answer")?;
-                Ok(Answer {
+                Ok(CallResponse {
                     status: answer.status(),
                     headers: answer.headers().clone(),
                     body: answer.bytes().await.context("the answer broke off")?,

@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::SystemTime};
 use http::{HeaderMap, header};
 use serde_json::{Map, Value};
 
-use super::state::Refusal;
+use super::state::ErrorResponse;
 use crate::token::seconds;
 
 /// The owner of a request.
@@ -39,33 +39,36 @@ impl Caller {
         memberships: &HashMap<String, String>,
         needs_organization: bool,
         now: SystemTime,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, ErrorResponse> {
         let claims =
-            claims.ok_or_else(|| Refusal::new(401, "missing or unreadable bearer token"))?;
+            claims.ok_or_else(|| ErrorResponse::new(401, "missing or unreadable bearer token"))?;
         let text = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
         if claims
             .get("exp")
             .and_then(Value::as_i64)
             .is_some_and(|exp| exp <= seconds(now))
         {
-            return Err(Refusal::new(401, "token has expired"));
+            return Err(ErrorResponse::new(401, "token has expired"));
         }
-        let subject = text("sub").ok_or_else(|| Refusal::new(401, "token has no subject"))?;
+        let subject = text("sub").ok_or_else(|| ErrorResponse::new(401, "token has no subject"))?;
         let organization = text("org_id")
             .or_else(|| memberships.get(&subject).cloned())
-            .ok_or_else(|| Refusal::new(403, "user belongs to no organization"))?;
+            .ok_or_else(|| ErrorResponse::new(403, "user belongs to no organization"))?;
         match named_organization(headers) {
             Some("" | "default") => {
-                return Err(Refusal::new(
+                return Err(ErrorResponse::new(
                     400,
                     "X-Organization-Id is not an organization id",
                 ));
             }
             Some(named) if named != organization => {
-                return Err(Refusal::new(403, "token is not for this organization"));
+                return Err(ErrorResponse::new(
+                    403,
+                    "token is not for this organization",
+                ));
             }
             None if needs_organization => {
-                return Err(Refusal::new(400, "X-Organization-Id is missing"));
+                return Err(ErrorResponse::new(400, "X-Organization-Id is missing"));
             }
             _ => {}
         }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::state::Refusal;
+use super::state::ErrorResponse;
 
 /// A JSON object with `id` and `short_id`.
 pub(super) type Fields = Map<String, Value>;
@@ -50,13 +50,13 @@ pub(super) fn update(
     body: &Fields,
     writable: &[&str],
     statuses: &[&str],
-) -> Result<(), Refusal> {
+) -> Result<(), ErrorResponse> {
     if let Some(status) = body.get("status") {
         let known = status
             .as_str()
             .is_some_and(|status| statuses.contains(&status));
         if !known {
-            return Err(Refusal::invalid(&format!(
+            return Err(ErrorResponse::invalid(&format!(
                 "status: must be one of {statuses:?}"
             )));
         }
@@ -70,12 +70,12 @@ pub(super) fn update(
 }
 
 /// A text field that must be there.
-pub(super) fn required<'a>(body: &'a Fields, name: &str) -> Result<&'a str, Refusal> {
+pub(super) fn required<'a>(body: &'a Fields, name: &str) -> Result<&'a str, ErrorResponse> {
     let text = body
         .get(name)
         .and_then(Value::as_str)
         .filter(|text| !text.trim().is_empty());
-    text.ok_or_else(|| Refusal::invalid(&format!("{name}: is required")))
+    text.ok_or_else(|| ErrorResponse::invalid(&format!("{name}: is required")))
 }
 
 /// The query of a request.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{
     ids::{self, Fields},
     operation::Operation,
-    state::{Asked, Payload, Project, Refusal},
+    state::{Asked, ErrorResponse, Payload, Project},
 };
 
 const REQUIREMENT_STATUSES: [&str; 6] = [
@@ -42,7 +42,7 @@ impl Project {
         }
     }
 
-    pub(super) fn perform(&mut self, asked: &Asked<'_>) -> Result<Payload, Refusal> {
+    pub(super) fn perform(&mut self, asked: &Asked<'_>) -> Result<Payload, ErrorResponse> {
         let subject = &asked.caller.subject;
         let made = match asked.operation {
             Operation::ListRequirements => {
@@ -81,15 +81,15 @@ impl Project {
         Ok(Payload::Json(201, made.whole()))
     }
 
-    fn on_requirement(&mut self, asked: &Asked<'_>) -> Result<Payload, Refusal> {
+    fn on_requirement(&mut self, asked: &Asked<'_>) -> Result<Payload, ErrorResponse> {
         let id = &asked.target.requirement;
         if id.to_ascii_uppercase().starts_with("EPIC-") {
-            return Err(Refusal::new(400, "epics are not requirements"));
+            return Err(ErrorResponse::new(400, "epics are not requirements"));
         }
         let mut all = self.requirements.iter_mut();
         let requirement = all
             .find(|requirement| ids::is_named(&requirement.fields, id))
-            .ok_or_else(|| Refusal::new(404, "requirement not found"))?;
+            .ok_or_else(|| ErrorResponse::new(404, "requirement not found"))?;
         if asked.operation == Operation::DeleteRequirement {
             self.requirements
                 .retain(|requirement| !ids::is_named(&requirement.fields, id));
@@ -120,7 +120,7 @@ impl Project {
 }
 
 impl Requirement {
-    fn perform(&mut self, asked: &Asked<'_>) -> Result<Payload, Refusal> {
+    fn perform(&mut self, asked: &Asked<'_>) -> Result<Payload, ErrorResponse> {
         let (body, subject) = (&asked.body, asked.caller.subject.as_str());
         let text = |name: &str| body.get(name).and_then(Value::as_str);
         let answer = match asked.operation {
@@ -159,10 +159,10 @@ impl Requirement {
         Ok(Payload::Json(200, answer))
     }
 
-    fn on_task(&mut self, asked: &Asked<'_>) -> Result<Payload, Refusal> {
+    fn on_task(&mut self, asked: &Asked<'_>) -> Result<Payload, ErrorResponse> {
         let id = &asked.target.item;
         let task = self.tasks.iter_mut().find(|task| ids::is_named(task, id));
-        let task = task.ok_or_else(|| Refusal::new(404, "task not found"))?;
+        let task = task.ok_or_else(|| ErrorResponse::new(404, "task not found"))?;
         match asked.operation {
             Operation::UpdateTask => ids::update(task, &asked.body, &TASK_FIELDS, &TASK_STATUSES)?,
             Operation::DeleteTask => {
@@ -189,9 +189,9 @@ impl Requirement {
         self.tasks.last_mut().expect("one was just added")
     }
 
-    fn break_down(&mut self, creator: &str) -> Result<Value, Refusal> {
+    fn break_down(&mut self, creator: &str) -> Result<Value, ErrorResponse> {
         if !self.tasks.is_empty() {
-            return Err(Refusal::new(409, "requirement already has tasks"));
+            return Err(ErrorResponse::new(409, "requirement already has tasks"));
         }
         for step in [
             "Model the data",
@@ -203,13 +203,13 @@ impl Requirement {
         Ok(json!({ "tasks": self.tasks }))
     }
 
-    fn add_tag(&mut self, name: &str, color: &str) -> Result<Value, Refusal> {
+    fn add_tag(&mut self, name: &str, color: &str) -> Result<Value, ErrorResponse> {
         let tags = self.fields.entry("tags").or_insert_with(|| json!([]));
         let tags = tags
             .as_array_mut()
-            .ok_or_else(|| Refusal::new(500, "tags are no list"))?;
+            .ok_or_else(|| ErrorResponse::new(500, "tags are no list"))?;
         if tags.len() >= 5 {
-            return Err(Refusal::invalid("tags: at most 5 per requirement"));
+            return Err(ErrorResponse::invalid("tags: at most 5 per requirement"));
         }
         tags.push(json!({ "name": name, "color": color }));
         Ok(json!({ "tags": tags }))
@@ -276,14 +276,14 @@ fn made_at(creator: &str) -> String {
     format!("{:.3}", jiff::Timestamp::now())
 }
 
-fn prompt(body: &Fields) -> Result<&str, Refusal> {
+fn prompt(body: &Fields) -> Result<&str, ErrorResponse> {
     let prompt = ids::required(body, "prompt")?;
     if (10..=5000).contains(&prompt.chars().count()) {
         return Ok(prompt);
     }
     // A single string: the real API sends `errors` in both forms.
     let errors = "prompt: must have 10 to 5000 characters";
-    Err(Refusal {
+    Err(ErrorResponse {
         status: 422,
         body: json!({ "message": "validation failed", "errors": errors }),
     })

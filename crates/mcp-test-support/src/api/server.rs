@@ -22,7 +22,7 @@ use super::{
     introspection::Introspection,
     operation::{Operation, Target},
     record::Recorded,
-    state::{Asked, Payload, Refusal, State},
+    state::{Asked, ErrorResponse, Payload, State},
     tls::TlsDoor,
 };
 use crate::{
@@ -192,10 +192,10 @@ impl Inner {
             claims.as_ref(),
         ));
         let Some((operation, target)) = known else {
-            return Ok(refused(&Refusal::new(404, "no such operation")));
+            return Ok(refused(&ErrorResponse::new(404, "no such operation")));
         };
         if self.only_uuids.load(Ordering::SeqCst) && target.has_short_id() {
-            return Ok(refused(&Refusal::new(404, "not found")));
+            return Ok(refused(&ErrorResponse::new(404, "not found")));
         }
         let fault = lock(&self.faults).take(operation);
         // Dropped in the middle when the client closes its connection.
@@ -306,13 +306,16 @@ impl Drop for Waiting<'_> {
 /// The part of a fault that comes before anything is done; `None` to go on.
 async fn before(fault: Option<&Fault>) -> Option<Result<Answer, Closed>> {
     match fault? {
-        Fault::Status(status) => Some(Ok(refused(&Refusal::new(*status, "as the test wished")))),
-        Fault::StatusWithBody(status, body) => Some(Ok(refused(&Refusal {
+        Fault::Status(status) => Some(Ok(refused(&ErrorResponse::new(
+            *status,
+            "as the test wished",
+        )))),
+        Fault::StatusWithBody(status, body) => Some(Ok(refused(&ErrorResponse {
             status: *status,
             body: body.clone(),
         }))),
         Fault::RetryAfter(status, seconds) => {
-            let mut answer = refused(&Refusal::new(*status, "as the test wished"));
+            let mut answer = refused(&ErrorResponse::new(*status, "as the test wished"));
             answer
                 .headers_mut()
                 .insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
@@ -337,7 +340,7 @@ async fn before(fault: Option<&Fault>) -> Option<Result<Answer, Closed>> {
     }
 }
 
-fn refused(refusal: &Refusal) -> Answer {
+fn refused(refusal: &ErrorResponse) -> Answer {
     json_answer(status(refusal.status), &refusal.body)
 }
 

@@ -36,12 +36,12 @@ pub(super) struct Project {
 
 /// A request that is understood and answered no.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct ErrorResponse {
     pub(super) status: u16,
     pub(super) body: Value,
 }
 
-impl Refusal {
+impl ErrorResponse {
     pub(super) fn new(status: u16, message: &str) -> Self {
         Self {
             status,
@@ -73,7 +73,7 @@ pub(super) struct Asked<'a> {
 }
 
 impl State {
-    pub(super) fn perform(&mut self, asked: &Asked<'_>) -> Result<Payload, Refusal> {
+    pub(super) fn perform(&mut self, asked: &Asked<'_>) -> Result<Payload, ErrorResponse> {
         let organization = self.organization(&asked.caller.organization);
         let answer = match asked.operation {
             Operation::GetProfile => profile(asked.caller),
@@ -149,11 +149,11 @@ impl Organization {
         self.projects.last_mut().expect("one was just added")
     }
 
-    fn project(&mut self, target: &Target) -> Result<&mut Project, Refusal> {
+    fn project(&mut self, target: &Target) -> Result<&mut Project, ErrorResponse> {
         let mut projects = self.projects.iter_mut();
         projects
             .find(|project| ids::is_named(&project.fields, &target.project))
-            .ok_or_else(|| Refusal::new(404, "project not found"))
+            .ok_or_else(|| ErrorResponse::new(404, "project not found"))
     }
 
     /// By repository the answer has `total_count` and no pagination, otherwise the reverse.

@@ -13,7 +13,7 @@
 //! # Ok(tools) }
 //! ```
 //!
-//! Three places carry the weight: [`tools`] with `call_tool`, the only way a tool is run;
+//! Three places carry the weight: `tools` with `call_tool`, the only way a tool is run;
 //! `braingrid::send`, the only way a request leaves; and `braingrid::routes`, the only module that
 //! knows a path. BrainGrid's HTTP API has no public specification: the paths and field names are
 //! assumptions, which is why decoding accepts every shape that was ever seen and why they stand in
@@ -26,7 +26,7 @@ mod ids;
 pub mod own_token;
 mod revisions;
 mod spans;
-pub mod tools;
+mod tools;
 
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]

@@ -257,7 +257,7 @@ async fn use_every_tool(client: &mut Client, generation: Generation) {
         assert_eq!(shown.pointer(at), Some(&expected), "{name}: {shown:#}");
         let text = result["content"][0]["text"].as_str().unwrap();
         assert!(!text.is_empty() && !text.starts_with('{'), "{name}: {text}");
-        let canonical = mcp_core::tools::canonical_name(name).unwrap();
+        let canonical = mcp_core::canonical_name(name).unwrap();
         let tool = tools.iter().find(|tool| tool["name"] == canonical).unwrap();
         assert_eq!(nonconformity(shown, &tool["outputSchema"]), None, "{name}");
         used.insert(canonical);

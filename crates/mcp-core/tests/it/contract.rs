@@ -1,6 +1,6 @@
 //! What clients see of the tools: reviewed snapshots, bounded in size, the same in both eras.
 
-use mcp_core::{ToolOptions, ToolSet, tools::canonical_name};
+use mcp_core::{ToolOptions, ToolSet, canonical_name};
 use rmcp::{ServerHandler, model::Tool};
 use serde_json::{Value, json};
 

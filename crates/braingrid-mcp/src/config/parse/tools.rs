@@ -5,7 +5,7 @@ use crate::config::problem;
 
 /// A tool, under its canonical name.
 pub(crate) fn tool(value: &str) -> Parsed<String> {
-    let canonical = mcp_core::tools::canonical_name;
+    let canonical = mcp_core::canonical_name;
     if let Some(name) = canonical(value) {
         return Ok(name.to_owned());
     }

@@ -1,6 +1,7 @@
 //! The arguments of the tools as types. How a value may be written is decided in `read`; here it is
 //! refused, with the name of the field, if it is not what it has to be.
 
+pub(super) mod filter;
 pub(super) mod read;
 
 use std::{borrow::Cow, ops::Deref};

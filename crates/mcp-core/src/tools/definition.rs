@@ -13,10 +13,9 @@ use serde_json::{Value, json};
 
 use super::{
     Arguments,
-    args::{self, read::Fields},
+    args::{self, filter::filter_unknown, read::Fields},
     call::Call,
     error::ToolError,
-    sieve,
 };
 
 /// What a tool does to BrainGrid; it decides how the call is run.
@@ -100,9 +99,9 @@ impl Definition {
             output: output::<O>(),
             run: Arc::new(move |call, arguments| {
                 let mut notes = Vec::new();
-                let sifted = sieve::sift(arguments, &fields, &mut notes);
+                let known = filter_unknown(arguments, &fields, &mut notes);
                 call.note_all(notes);
-                match sifted.and_then(args::parse::<A>) {
+                match known.and_then(args::parse::<A>) {
                     Ok(arguments) => run(call, arguments).map(|done| answer(done?)).boxed(),
                     Err(error) => std::future::ready(Err(error)).boxed(),
                 }

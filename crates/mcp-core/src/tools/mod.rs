@@ -26,7 +26,6 @@ mod requirements;
 mod response;
 mod scopes;
 mod server_info;
-mod sieve;
 mod stopped;
 mod tasks;
 

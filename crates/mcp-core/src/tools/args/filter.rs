@@ -5,10 +5,8 @@
 //! every call that must be confirmed.
 
 use super::{
-    Arguments,
-    args::read::{Fields, object_in, says_nothing},
-    error::ToolError,
-    names::canonical_name,
+    super::{Arguments, error::ToolError, names::canonical_name},
+    read::{Fields, object_in, says_nothing},
 };
 
 /// Other names of arguments, for tools that do not use them otherwise.
@@ -43,7 +41,7 @@ const DECISIVE: [&str; 7] = [
 ///
 /// # Errors
 /// When an unknown argument must not be ignored, or a known one means nothing.
-pub(super) fn sift(
+pub(in super::super) fn filter_unknown(
     arguments: Arguments,
     fields: &Fields,
     notes: &mut Vec<String>,
@@ -140,10 +138,10 @@ mod tests {
 
     use super::*;
 
-    fn sifted(arguments: Value, schema: Value) -> Result<(Value, Vec<String>), ToolError> {
+    fn filtered(arguments: Value, schema: Value) -> Result<(Value, Vec<String>), ToolError> {
         let mut notes = Vec::new();
         let arguments = serde_json::from_value(arguments).unwrap();
-        let known = sift(arguments, &Fields::of(&schema), &mut notes)?;
+        let known = filter_unknown(arguments, &Fields::of(&schema), &mut notes)?;
         Ok((known.into(), notes))
     }
 
@@ -158,7 +156,7 @@ mod tests {
     #[test]
     fn unknown_arguments_are_ignored_and_named() {
         let (known, notes) =
-            sifted(json!({"name": "x", "readiness": 3}), texts(&["name"])).unwrap();
+            filtered(json!({"name": "x", "readiness": 3}), texts(&["name"])).unwrap();
         assert_eq!(known, json!({"name": "x"}));
         assert_eq!(notes, ["Ignored, unknown here: `readiness`."]);
     }
@@ -178,10 +176,10 @@ mod tests {
             ),
             (json!({"project": "1"}), json!({"project_id": "1"})),
         ] {
-            assert_eq!(sifted(sent.clone(), content()).unwrap().0, read, "{sent}");
+            assert_eq!(filtered(sent.clone(), content()).unwrap().0, read, "{sent}");
         }
         let (known, notes) =
-            sifted(json!({"description": "x", "content": "y"}), content()).unwrap();
+            filtered(json!({"description": "x", "content": "y"}), content()).unwrap();
         assert_eq!(known, json!({"content": "y"}));
         assert_eq!(notes, ["Ignored, unknown here: `description`."]);
     }
@@ -195,18 +193,18 @@ mod tests {
             json!({"name": "capture_project_requirement", "arguments": whole}),
             json!({"name": "x", "input": {"content": "y"}}),
         ] {
-            let (known, notes) = sifted(sent.clone(), texts(&["name", "content"])).unwrap();
+            let (known, notes) = filtered(sent.clone(), texts(&["name", "content"])).unwrap();
             assert_eq!((known, notes.len()), (whole.clone(), 0), "{sent}");
         }
         let sent = json!({"name": "create_requirement", "arguments": {"content": "y"}});
-        let (known, _) = sifted(sent, texts(&["name", "content"])).unwrap();
+        let (known, _) = filtered(sent, texts(&["name", "content"])).unwrap();
         assert_eq!(known, json!({"content": "y"}));
     }
 
     #[test]
     fn what_decides_is_never_ignored() {
         for name in ["projectId", "organization_id", "repo", "dry_run", "confirm"] {
-            let error = sifted(json!({ name: 1 }), texts(&["name"])).unwrap_err();
+            let error = filtered(json!({ name: 1 }), texts(&["name"])).unwrap_err();
             let ToolError::Refused(text) = error else {
                 panic!("{error:?}");
             };
@@ -217,6 +215,6 @@ mod tests {
         }
         let mut deletion = json!({"properties": {"confirm": {"type": "boolean"}}});
         deletion["additionalProperties"] = false.into();
-        assert!(sifted(json!({"confirm": true, "force": true}), deletion).is_err());
+        assert!(filtered(json!({"confirm": true, "force": true}), deletion).is_err());
     }
 }

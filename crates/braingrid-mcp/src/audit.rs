@@ -250,14 +250,14 @@ impl Audit {
         observer.count(&AUDIT_LOST, move || counts.lost.load(Ordering::Relaxed));
     }
 
-    /// Waits until all that was taken is written, for at most `patience`.
-    pub(crate) async fn finish(self, patience: Duration) {
+    /// Waits until all that was taken is written, for at most `timeout`.
+    pub(crate) async fn finish(self, timeout: Duration) {
         let inner = Arc::clone(&self.0);
         let finishing = tokio::task::spawn_blocking(move || match &inner.sink {
-            Sink::Lines(lines) => lines.finish(patience),
-            Sink::Export(export) => export.finish(patience),
+            Sink::Lines(lines) => lines.finish(timeout),
+            Sink::Export(export) => export.finish(timeout),
         });
-        let finished = tokio::time::timeout(patience, finishing).await;
+        let finished = tokio::time::timeout(timeout, finishing).await;
         let waiting = self.0.counts.waiting.load(Ordering::Relaxed);
         let lost = self.0.counts.lost.load(Ordering::Relaxed);
         if finished.is_err() || waiting > 0 || lost > 0 {

@@ -20,7 +20,7 @@ use secrecy::SecretString;
 
 use crate::cli::exit;
 use crate::config::{self, Config, Flags, HttpSettings, Serve, StdioSettings, Surroundings};
-use crate::{complain, print, program, token_text};
+use crate::{print, program, report, token_text};
 use finding::Finding;
 
 /// `braingrid-mcp doctor`.
@@ -80,18 +80,18 @@ mod check {
 }
 
 /// Looks at everything and prints what it found; fails when there is something to fix.
-pub(crate) fn examine(args: &DoctorArgs, flags: &Flags, around: &Surroundings) -> Result<(), u8> {
+pub(crate) fn run(args: &DoctorArgs, flags: &Flags, around: &Surroundings) -> Result<(), u8> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(complain(exit::INTERNAL))?;
+        .map_err(report(exit::INTERNAL))?;
     let mut findings = match config::load(flags, around) {
         Ok(loaded) => runtime
-            .block_on(walk(loaded.config, args))
-            .map_err(|error| complain(exit::INTERNAL)(format!("{error:#}")))?,
+            .block_on(probe(loaded.config, args))
+            .map_err(|error| report(exit::INTERNAL)(format!("{error:#}")))?,
         Err(problems) => without_configuration(problems),
     };
-    findings.extend(clients::examine(around));
+    findings.extend(clients::check(around));
     if args.json {
         print(&format!("{:#}\n", finding::json(&findings)))?;
     } else {
@@ -113,7 +113,7 @@ fn without_configuration(problems: config::Problems) -> Vec<Finding> {
     wrong.chain(rest).collect()
 }
 
-async fn walk(config: Config, args: &DoctorArgs) -> anyhow::Result<Vec<Finding>> {
+async fn probe(config: Config, args: &DoctorArgs) -> anyhow::Result<Vec<Finding>> {
     let client = mcp_auth::http_client()?;
     let transport = match &config.serve {
         Serve::Stdio(_) => "stdio",
@@ -131,23 +131,23 @@ async fn walk(config: Config, args: &DoctorArgs) -> anyhow::Result<Vec<Finding>>
     };
     match config.serve {
         Serve::Stdio(stdio) => {
-            findings.extend(walk_stdio(stdio, config.api, &client).await?);
+            findings.extend(probe_stdio(stdio, config.api, &client).await?);
             if args.calls() {
                 let says = "not called: that is for a hosted server (MCP_TRANSPORT=http)";
                 findings.push(Finding::not_checked(check::TOOLS_CALL, says));
             }
         }
-        Serve::Http(http) => findings.extend(walk_http(*http, config.api, &client, args).await?),
+        Serve::Http(http) => findings.extend(probe_http(*http, config.api, &client, args).await?),
     }
     Ok(findings)
 }
 
-async fn walk_stdio(
+async fn probe_stdio(
     stdio: StdioSettings,
     api: config::ApiSettings,
     client: &Client,
 ) -> anyhow::Result<Vec<Finding>> {
-    let credential = credential::examine(&stdio);
+    let credential = credential::check(&stdio);
     let given = credential.given;
     let mut findings = vec![credential.finding];
     let not_here = |check| Finding::not_needed(check, "not needed for stdio");
@@ -166,7 +166,7 @@ async fn walk_stdio(
     Ok(findings)
 }
 
-async fn walk_http(
+async fn probe_http(
     http: HttpSettings,
     api: config::ApiSettings,
     client: &Client,
@@ -184,7 +184,7 @@ async fn walk_http(
     findings.extend(issuer::metadata_and_keys(client, &http).await);
     findings.extend(store::redis_and_keys(&http.session).await);
     findings.push(upstream::reachable(client, &api).await);
-    findings.extend(edge::examine(client, &http).await);
+    findings.extend(edge::check(client, &http).await);
     let token = args.token_file.as_deref().map(token_of);
     #[cfg(feature = "login")]
     let token = match token {
@@ -193,14 +193,14 @@ async fn walk_http(
     };
     let called = match token {
         None => None,
-        Some(Ok(token)) => Some(call::walk(client, &http, &token).await),
-        Some(Err(finding)) => Some(call::Walk {
+        Some(Ok(token)) => Some(call::probe(client, &http, &token).await),
+        Some(Err(finding)) => Some(call::Probe {
             findings: vec![finding],
             went_through: false,
         }),
     };
     let proven = called.as_ref().is_some_and(|called| called.went_through);
-    findings.extend(admission::examine(client, &http, proven).await);
+    findings.extend(admission::check(client, &http, proven).await);
     findings.extend(called.into_iter().flat_map(|called| called.findings));
     Ok(findings)
 }

@@ -22,7 +22,7 @@ use similar::TextDiff;
 
 use crate::cli::exit;
 use crate::config::{Flags, Surroundings};
-use crate::{complain, print, program};
+use crate::{print, program, report};
 use clients::{Client, Description, Scope};
 use entry::{Entry, Place, Value};
 use file::ClientFile;
@@ -85,7 +85,7 @@ impl PlaceArgs {
 
     fn path(&self, around: &Surroundings) -> Result<PathBuf, u8> {
         let path = self.client.file(self.scope, &folders(around));
-        path.map_err(complain(exit::USAGE))
+        path.map_err(report(exit::USAGE))
     }
 }
 
@@ -93,7 +93,7 @@ impl PlaceArgs {
 pub(crate) fn install(args: &InstallArgs, flags: &Flags, around: &Surroundings) -> Result<(), u8> {
     let (about, place) = (args.place.about(), args.place.place());
     let server = server::chosen(args.remote.clone(), flags, around, args.place.scope)
-        .map_err(complain(exit::USAGE))?;
+        .map_err(report(exit::USAGE))?;
     let Some(entry) = args.place.client.entry(&server) else {
         let hint = format!(
             "{} keeps hosted servers with your account, not in a file: open its settings, choose \
@@ -101,13 +101,13 @@ pub(crate) fn install(args: &InstallArgs, flags: &Flags, around: &Surroundings) 
             about.title,
             args.remote.as_deref().unwrap_or_default(),
         );
-        return Err(complain(exit::USAGE)(hint));
+        return Err(report(exit::USAGE)(hint));
     };
     let path = args.place.path(around)?;
     if args.print {
         let snippet = about.format.set("", place, &entry);
-        let _ = complain(0)(format!("this belongs into {}:", path.display()));
-        return print(&snippet.map_err(complain(exit::INTERNAL))?);
+        let _ = report(0)(format!("this belongs into {}:", path.display()));
+        return print(&snippet.map_err(report(exit::INTERNAL))?);
     }
     let old = ClientFile::read(&path, args.place.scope).map_err(untouched(about, &path))?;
     let there = about.format.find(old.text(), place);
@@ -234,16 +234,16 @@ fn agree(yes: bool) -> Result<(), u8> {
     let (input, mut output) = (std::io::stdin(), std::io::stderr());
     if !input.is_terminal() || !output.is_terminal() {
         let hint = "nothing was changed: there is no terminal to ask on; add --yes";
-        return Err(complain(exit::USAGE)(hint));
+        return Err(report(exit::USAGE)(hint));
     }
     let asked = output.write_all(b"Change this file? [y/N] ");
     let mut answer = String::new();
     let read = asked.and_then(|()| input.lock().read_line(&mut answer));
-    read.map_err(complain(exit::INTERNAL))?;
+    read.map_err(report(exit::INTERNAL))?;
     if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
         return Ok(());
     }
-    Err(complain(exit::NO)("nothing was changed"))
+    Err(report(exit::NO)("nothing was changed"))
 }
 
 fn done(backup: Option<&Path>) -> Result<(), u8> {
@@ -257,7 +257,7 @@ fn done(backup: Option<&Path>) -> Result<(), u8> {
 fn untouched<E: Display>(about: &Description, path: &Path) -> impl FnOnce(E) -> u8 {
     move |error| {
         let (title, path) = (about.title, path.display());
-        complain(exit::CLIENT_FILE)(format!(
+        report(exit::CLIENT_FILE)(format!(
             "{path}, the file of {title}, is left as it is: {error:#}"
         ))
     }

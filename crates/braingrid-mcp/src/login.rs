@@ -273,5 +273,5 @@ fn tell(text: &str) {
 }
 
 fn fail<E: Display>(code: u8) -> impl FnOnce(E) -> u8 {
-    crate::complain(code)
+    crate::report(code)
 }

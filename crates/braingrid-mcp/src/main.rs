@@ -53,7 +53,7 @@ fn main() -> ExitCode {
             Some(Action::Config { docs: true, .. }) => print(&config::documentation()),
             Some(Action::Config { json, .. }) => show(flags, &around, *json),
             Some(Action::Healthcheck) => healthcheck(flags, &around),
-            Some(Action::Doctor(args)) => doctor::examine(args, flags, &around),
+            Some(Action::Doctor(args)) => doctor::run(args, flags, &around),
             Some(Action::Install(args)) => install::install(args, flags, &around),
             Some(Action::Uninstall(args)) => install::uninstall(args, &around),
             #[cfg(feature = "login")]
@@ -75,12 +75,12 @@ fn main() -> ExitCode {
 /// Runs the server until its input ends or it is asked to stop.
 fn serve(flags: &Flags, around: &Surroundings) -> Result<(), u8> {
     let config = config::load(flags, around)
-        .map_err(complain(exit::CONFIGURATION))?
+        .map_err(report(exit::CONFIGURATION))?
         .config;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(complain(exit::INTERNAL))?;
+        .map_err(report(exit::INTERNAL))?;
     let outcome = runtime.block_on(run(config));
     // A pending read of standard input cannot be cancelled: do not wait for it.
     runtime.shutdown_background();
@@ -93,9 +93,9 @@ async fn run(config: Config) -> Result<(), u8> {
         Serve::Http(http) => http.drain_timeout,
     };
     // First, so that a stop during the start is one, too.
-    let shutdown = Shutdown::listen(within).map_err(complain(exit::INTERNAL))?;
+    let shutdown = Shutdown::listen(within).map_err(report(exit::INTERNAL))?;
     let mut telemetry =
-        telemetry::start(&config.log, &config.telemetry).map_err(complain(exit::INTERNAL))?;
+        telemetry::start(&config.log, &config.telemetry).map_err(report(exit::INTERNAL))?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -103,7 +103,7 @@ async fn run(config: Config) -> Result<(), u8> {
     let audit = audit.map(|target| Audit::open(target, &config.telemetry.environment));
     let audit = audit
         .transpose()
-        .map_err(|error| complain(exit::INTERNAL)(format!("{error:#}")))?;
+        .map_err(|error| report(exit::INTERNAL)(format!("{error:#}")))?;
     if let (Some(audit), Some(metrics)) = (&audit, telemetry.metrics()) {
         audit.observed_by(&metrics.observer());
     }
@@ -132,9 +132,9 @@ async fn run(config: Config) -> Result<(), u8> {
 
 /// Prints the settings in effect.
 fn show(flags: &Flags, around: &Surroundings, json: bool) -> Result<(), u8> {
-    let loaded = config::load(flags, around).map_err(complain(exit::CONFIGURATION))?;
+    let loaded = config::load(flags, around).map_err(report(exit::CONFIGURATION))?;
     for warning in &loaded.config.warnings {
-        let _ = complain(0)(warning);
+        let _ = report(0)(warning);
     }
     if json {
         return print(&format!(
@@ -146,13 +146,13 @@ fn show(flags: &Flags, around: &Surroundings, json: bool) -> Result<(), u8> {
 }
 
 fn healthcheck(flags: &Flags, around: &Surroundings) -> Result<(), u8> {
-    let listen = config::listen_address(flags, around).map_err(complain(exit::CONFIGURATION))?;
+    let listen = config::listen_address(flags, around).map_err(report(exit::CONFIGURATION))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(complain(exit::INTERNAL))?;
+        .map_err(report(exit::INTERNAL))?;
     let answer = runtime.block_on(healthcheck::is_ready(listen));
-    answer.map_err(|reason| complain(exit::NO)(format!("{listen}: {reason}")))
+    answer.map_err(|reason| report(exit::NO)(format!("{listen}: {reason}")))
 }
 
 /// Writes to standard output. A reader that went away, as `head` does, is no failure.
@@ -164,7 +164,7 @@ fn print(text: &str) -> Result<(), u8> {
 }
 
 /// Tells why on standard error, and gives the exit code back.
-fn complain<E: Display>(code: u8) -> impl FnOnce(E) -> u8 {
+fn report<E: Display>(code: u8) -> impl FnOnce(E) -> u8 {
     move |error| {
         // Where standard error is closed, the exit code has to say it alone.
         let _ = writeln!(std::io::stderr(), "braingrid-mcp: {error}");

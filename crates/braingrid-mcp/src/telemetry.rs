@@ -116,20 +116,20 @@ impl Telemetry {
         self.metrics.as_ref()
     }
 
-    /// Sends the spans and metrics that are waiting, for at most `patience`. What is dropped after
+    /// Sends the spans and metrics that are waiting, for at most `timeout`. What is dropped after
     /// that writes the rest of the log.
-    pub(crate) async fn finish(&mut self, patience: Duration) {
+    pub(crate) async fn finish(&mut self, timeout: Duration) {
         let (provider, metrics) = (self.provider.take(), self.metrics.take());
         // Each blocks until the collector has answered, hence threads of their own.
         let spans = tokio::task::spawn_blocking(move || {
-            provider.is_none_or(|provider| provider.shutdown_with_timeout(patience).is_ok())
+            provider.is_none_or(|provider| provider.shutdown_with_timeout(timeout).is_ok())
         });
         let metrics = tokio::task::spawn_blocking(move || {
-            let ended = |metrics: Metrics| metrics.provider().shutdown_with_timeout(patience);
+            let ended = |metrics: Metrics| metrics.provider().shutdown_with_timeout(timeout);
             metrics.is_none_or(|metrics| ended(metrics).is_ok())
         });
-        let spans = tokio::time::timeout(patience, spans);
-        let metrics = tokio::time::timeout(patience, metrics);
+        let spans = tokio::time::timeout(timeout, spans);
+        let metrics = tokio::time::timeout(timeout, metrics);
         let (spans, metrics) = tokio::join!(spans, metrics);
         if !matches!(spans, Ok(Ok(true))) {
             tracing::warn!("the last spans did not reach the collector");

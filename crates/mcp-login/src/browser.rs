@@ -81,9 +81,9 @@ impl BrowserLogin {
     ///
     /// # Errors
     /// When the user or the issuer declines, when the answer is not for this login, or when
-    /// `patience` runs out.
-    pub async fn finish(mut self, patience: Duration) -> Result<StoredCredential, LoginError> {
-        let waiting = tokio::time::timeout(patience, self.callback.redirect());
+    /// `timeout` runs out.
+    pub async fn finish(mut self, timeout: Duration) -> Result<StoredCredential, LoginError> {
+        let waiting = tokio::time::timeout(timeout, self.callback.redirect());
         let Ok(redirect) = waiting.await else {
             return Err(LoginError::TooLate);
         };

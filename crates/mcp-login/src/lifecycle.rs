@@ -5,7 +5,7 @@ use secrecy::ExposeSecret as _;
 use super::credential::StoredCredential;
 use super::error::LoginError;
 use super::issuer::{Issuer, IssuerResponse};
-use super::lock::Patience;
+use super::lock::LockWait;
 use super::store::{CredentialStore, Kept, StoreError};
 
 /// Keeps a new login for the store's purpose in place of the one before.
@@ -14,7 +14,7 @@ use super::store::{CredentialStore, Kept, StoreError};
 /// When it is kept nowhere; the one before is then still there.
 pub async fn log_in(store: &CredentialStore, login: StoredCredential) -> Result<Kept, StoreError> {
     // Without the lock, a refresh under way could put the old login back.
-    let _lock = store.lock(Patience::Refresh).await?;
+    let _lock = store.lock(LockWait::Refresh).await?;
     store.saved(login).await
 }
 
@@ -43,7 +43,7 @@ async fn end(
     store: &CredentialStore,
     all: bool,
 ) -> Result<Vec<Result<Revocation, LoginError>>, StoreError> {
-    let _lock = store.lock(Patience::Refresh).await?;
+    let _lock = store.lock(LockWait::Refresh).await?;
     let mut ended = Vec::new();
     for slot in store.places(all).await? {
         // One that cannot be read cannot be revoked, but it can be forgotten.

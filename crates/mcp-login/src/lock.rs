@@ -15,7 +15,7 @@ pub(crate) struct Lock {
 
 /// How long to wait for another process.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Patience {
+pub(crate) enum LockWait {
     /// Not at all.
     None,
     /// For as long as a refresh can take.
@@ -27,11 +27,11 @@ impl Lock {
     ///
     /// # Errors
     /// When the file cannot be made.
-    pub(crate) async fn take(folder: &Path, patience: Patience) -> io::Result<Option<Self>> {
+    pub(crate) async fn take(folder: &Path, wait: LockWait) -> io::Result<Option<Self>> {
         let deadline = Instant::now()
-            + match patience {
-                Patience::None => Duration::ZERO,
-                Patience::Refresh => Duration::from_mins(1),
+            + match wait {
+                LockWait::None => Duration::ZERO,
+                LockWait::Refresh => Duration::from_mins(1),
             };
         let file = OpenOptions::new()
             .create(true)

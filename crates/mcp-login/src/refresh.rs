@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::credential::StoredCredential;
 use super::error::{LoginError, is_of_the_client, is_passing};
 use super::issuer::{Issuer, IssuerResponse};
-use super::lock::Patience;
+use super::lock::LockWait;
 use super::store::{CredentialStore, Loaded, StoreError};
 use super::token::Client;
 
@@ -122,12 +122,12 @@ pub async fn refresh(
     seen: &str,
     patient: bool,
 ) -> Result<Loaded, RefreshError> {
-    let patience = if patient {
-        Patience::Refresh
+    let wait = if patient {
+        LockWait::Refresh
     } else {
-        Patience::None
+        LockWait::None
     };
-    let _lock = store.lock(patience).await?.ok_or(RefreshError::Busy)?;
+    let _lock = store.lock(wait).await?.ok_or(RefreshError::Busy)?;
     let loaded = store.in_place(slot).await?.ok_or(RefreshError::None)?;
     if loaded.stamp != seen {
         return Ok(loaded);

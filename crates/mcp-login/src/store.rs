@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 
 use super::credential::StoredCredential;
 use super::issuer::is_same;
-use super::lock::{Lock, Patience};
+use super::lock::{Lock, LockWait};
 use super::purpose::Purpose;
 use slot::Slot;
 
@@ -444,14 +444,14 @@ impl CredentialStore {
     }
 
     /// The lock on this store.
-    pub(crate) async fn lock(&self, patience: Patience) -> Result<Option<Lock>, StoreError> {
+    pub(crate) async fn lock(&self, wait: LockWait) -> Result<Option<Lock>, StoreError> {
         let problem = |problem| StoreError::File {
             path: self.directory.join("login.lock"),
             problem,
         };
         file::make_folder(&self.directory).map_err(problem)?;
         folder::guard(&self.directory)?;
-        Lock::take(&self.directory, patience).await.map_err(problem)
+        Lock::take(&self.directory, wait).await.map_err(problem)
     }
 
     /// Like [`load`](Self::load), without holding up other tasks.

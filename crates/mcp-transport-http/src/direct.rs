@@ -1,4 +1,4 @@
-//! The short way to the handler.
+//! The fast path to the handler, past the SDK's HTTP service.
 //!
 //! The SDK starts a service with three tasks and as many channels for each request without a
 //! session, and finds out by trying what kind of message it is: half of what a call costs. None of

@@ -205,7 +205,7 @@ fn revisions_served() -> String {
 
 /// The SDK says some errors as plain text, with the words of inner errors in it: same status, but
 /// a message that a client can read and that tells nothing about the inside.
-pub(crate) fn mend(
+pub(crate) fn rewrite_sdk_error(
     response: Response<BoxedBody>,
     preview: &RequestPreview<'_>,
 ) -> Response<BoxedBody> {

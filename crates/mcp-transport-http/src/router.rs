@@ -59,7 +59,7 @@ pub(crate) struct Inner<H> {
     pub(crate) config: HttpConfig,
     pub(crate) drain: Arc<Drain>,
     pub(crate) connections: Arc<Connections>,
-    /// The short way, for tools that only answer.
+    /// The fast path, for tools that only answer.
     pub(crate) direct: Option<Direct<H>>,
     handler: H,
     pub(crate) sdk: StreamableHttpService<H, NeverSessionManager>,

@@ -62,7 +62,7 @@ impl Phase {
     }
 }
 
-/// Serves a connection to its end, to that of its client's patience, or to that of the server.
+/// Serves a connection to its end, until it is idle for too long, or until the server closes.
 pub(crate) async fn serve<C>(connection: C, activity: &Activity, drain: &Drain)
 where
     C: GracefulConnection<Error: Display>,

@@ -91,9 +91,9 @@ impl Export {
         }
     }
 
-    pub(super) fn finish(&self, patience: Duration) {
+    pub(super) fn finish(&self, timeout: Duration) {
         // What was not sent is still counted as waiting.
-        let _ = self.provider.shutdown_with_timeout(patience);
+        let _ = self.provider.shutdown_with_timeout(timeout);
     }
 }
 

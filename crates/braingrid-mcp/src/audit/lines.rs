@@ -72,12 +72,12 @@ impl Lines {
     }
 
     /// Ends the thread when it has written everything.
-    pub(super) fn finish(&self, patience: Duration) {
+    pub(super) fn finish(&self, timeout: Duration) {
         let queue = self.queue.lock().map(|mut queue| queue.take());
         drop(queue);
         let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         // What it did not manage is still counted as waiting.
-        let _ = done.recv_timeout(patience);
+        let _ = done.recv_timeout(timeout);
     }
 }
 

@@ -10,7 +10,7 @@ use super::finding::Finding;
 use crate::config::HttpSettings;
 
 /// What each issuer offers clients. `proven` says that a call went through: a client got in.
-pub(super) async fn examine(client: &Client, http: &HttpSettings, proven: bool) -> Vec<Finding> {
+pub(super) async fn check(client: &Client, http: &HttpSettings, proven: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     let named = !http.auth.scopes.is_empty()
         || http.auth.tool_scopes.iter().any(|(name, _)| name == "read");

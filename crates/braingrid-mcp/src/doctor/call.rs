@@ -22,13 +22,13 @@ const LARGEST: usize = 4 * 1024 * 1024;
 const HARMLESS: [&str; 3] = ["get_profile", "list_projects", "info"];
 
 /// What was found, and whether the last step succeeded.
-pub(super) struct Walk {
+pub(super) struct Probe {
     pub(super) findings: Vec<Finding>,
     pub(super) went_through: bool,
 }
 
-/// Walks the steps of a client; the first that fails is the last.
-pub(super) async fn walk(client: &Client, http: &HttpSettings, token: &SecretString) -> Walk {
+/// Takes the steps of a client; the first that fails is the last.
+pub(super) async fn probe(client: &Client, http: &HttpSettings, token: &SecretString) -> Probe {
     let public = http.public_url_at(http.listen.port());
     let endpoint = format!("{public}/mcp");
     let mut findings = vec![about_token(token, &endpoint, http)];
@@ -38,7 +38,7 @@ pub(super) async fn walk(client: &Client, http: &HttpSettings, token: &SecretStr
         token,
     };
     let steps = caller.steps(&mut findings).await;
-    Walk {
+    Probe {
         findings,
         went_through: steps.is_some(),
     }

@@ -7,7 +7,7 @@ use crate::install::{self, Condition};
 use crate::program;
 
 /// The clients that have an entry for this server.
-pub(super) fn examine(around: &Surroundings) -> Vec<Finding> {
+pub(super) fn check(around: &Surroundings) -> Vec<Finding> {
     let found = install::survey(around);
     if found.is_empty() {
         return vec![Finding::warning(

@@ -39,7 +39,7 @@ struct Claims {
 }
 
 /// Whether there is a credential, and whether it is over.
-pub(super) fn examine(stdio: &StdioSettings) -> Credential {
+pub(super) fn check(stdio: &StdioSettings) -> Credential {
     let now = SystemTime::now();
     match &stdio.token {
         Some(token) => Credential {

@@ -24,7 +24,7 @@ struct Metadata {
 }
 
 /// Looks at the public URL, the challenge, and the Origin rule.
-pub(super) async fn examine(client: &Client, http: &HttpSettings) -> [Finding; 3] {
+pub(super) async fn check(client: &Client, http: &HttpSettings) -> [Finding; 3] {
     let public = http.public_url_at(http.listen.port());
     if public.ends_with(":0") {
         let says = "not checked: the system chooses the port";

@@ -134,7 +134,7 @@ impl PushMetricExporter for Steps {
             for metric in metrics.scope_metrics().flat_map(ScopeMetrics::metrics) {
                 send_all(client, metric);
             }
-            // An agent that is not there is no reason to complain each time.
+            // An agent that is not there is no reason to say so each time.
             let _ = client.flush();
         }
         Ok(())

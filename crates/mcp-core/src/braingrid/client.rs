@@ -56,7 +56,7 @@ impl BrainGridClient {
         })))
     }
 
-    /// Whether BrainGrid is left alone at the moment, because it failed again and again.
+    /// Whether the circuit is open: BrainGrid failed again and again, and is not asked for a while.
     pub fn is_circuit_open(&self) -> bool {
         self.0.sender.is_circuit_open()
     }

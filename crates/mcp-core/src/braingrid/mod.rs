@@ -63,9 +63,9 @@ pub struct BrainGridConfig {
     pub max_concurrent: usize,
     /// Calls in flight at once that take minutes.
     pub max_concurrent_slow: usize,
-    /// After so many outages in a row BrainGrid is left alone for a while.
+    /// After so many outages in a row the circuit opens: nothing is sent for a while.
     pub breaker_threshold: u32,
-    /// For how long it is left alone.
+    /// For how long the circuit stays open.
     pub breaker_pause: Duration,
     /// Adds headers to every request.
     pub headers: Option<HeaderHook>,

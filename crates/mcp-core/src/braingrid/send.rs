@@ -89,7 +89,7 @@ impl Sender {
         })
     }
 
-    /// Whether BrainGrid is left alone at the moment.
+    /// Whether the circuit is open: nothing is sent to BrainGrid at the moment.
     pub(crate) fn is_circuit_open(&self) -> bool {
         self.breaker.is_open()
     }

@@ -115,6 +115,7 @@ pub(crate) async fn run_http(
     };
     let mut server = HttpServer::new(config, sessions.clone(), tools.clone(), caller)
         .with_direct_tools(tools.built_in())
+        .with_methods(mcp_core::METHODS)
         .with_scope_rule(move |request, granted| match &request.tool {
             Some(tool) => scopes.check_scopes(tool, granted),
             None => Ok(()),

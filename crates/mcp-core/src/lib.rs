@@ -41,6 +41,6 @@ pub use ids::{InvalidId, OrganizationId, ProjectRef, RequirementRef, TaskRef};
 pub use revisions::protocol_revisions;
 pub use spans::REQUEST_SPAN;
 pub use tools::{
-    AuditedCall, Auditor, CallAudit, FinishedOperation, OperationObserver, ScopePolicy,
+    AuditedCall, Auditor, CallAudit, FinishedOperation, METHODS, OperationObserver, ScopePolicy,
     ToolOptions, ToolSet, canonical_name, initialize,
 };

@@ -267,7 +267,7 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
             }
         });
         match unless_over(work, self.drain.overdue()).await {
-            Some(answer) => protocol::rewrite_sdk_error(answer, preview),
+            Some(answer) => protocol::rewrite_sdk_error(answer, preview, self.methods),
             None => protocol::unfinished(preview.id),
         }
     }

@@ -43,23 +43,6 @@ const BUSY: i32 = -32000;
 const NO_FIT: &str = "the message does not fit its method";
 const NO_METHOD: &str = "this method does not exist on this server";
 
-/// The requests of MCP, for those whose params nobody can read: of another method, it is the method
-/// that is wrong. The handler, which answers all others, never sees these.
-const METHODS: [&str; 12] = [
-    "initialize",
-    "ping",
-    "server/discover",
-    "tools/list",
-    "tools/call",
-    "resources/list",
-    "resources/templates/list",
-    "resources/read",
-    "prompts/list",
-    "prompts/get",
-    "completion/complete",
-    "logging/setLevel",
-];
-
 fn error(
     status: StatusCode,
     id: Option<&RawValue>,
@@ -204,10 +187,13 @@ fn revisions_served() -> String {
 }
 
 /// The SDK says some errors as plain text, with the words of inner errors in it: same status, but
-/// a message that a client can read and that tells nothing about the inside.
+/// a message that a client can read and that tells nothing about the inside. `methods` are those that
+/// the handler answers: of another one, whose params nobody can read, it is the method that is wrong.
+/// Without them every method counts as answered.
 pub(crate) fn rewrite_sdk_error(
     response: Response<BoxedBody>,
     preview: &RequestPreview<'_>,
+    methods: Option<&[&str]>,
 ) -> Response<BoxedBody> {
     let status = response.status();
     let json = HeaderValue::from_static("application/json");
@@ -225,7 +211,7 @@ pub(crate) fn rewrite_sdk_error(
             return body::empty(StatusCode::ACCEPTED);
         }
         StatusCode::UNSUPPORTED_MEDIA_TYPE if preview.strange == Some(Strange::Params) => {
-            if METHODS.contains(&&*preview.method) {
+            if methods.is_none_or(|methods| methods.contains(&&*preview.method)) {
                 (bad_request, INVALID_PARAMS, NO_FIT)
             } else {
                 (bad_request, METHOD_NOT_FOUND, NO_METHOD)

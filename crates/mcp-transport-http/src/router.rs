@@ -62,6 +62,8 @@ pub(crate) struct Inner<H> {
     /// The fast path, for tools that only answer.
     pub(crate) direct: Option<Direct<H>>,
     handler: H,
+    /// Those that the handler answers, where that was said.
+    pub(crate) methods: Option<&'static [&'static str]>,
     pub(crate) sdk: StreamableHttpService<H, NeverSessionManager>,
     pub(crate) sessions: SessionTiers,
     pub(crate) attach_caller: Box<AttachCaller>,
@@ -173,6 +175,13 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
         self.changed(|inner| inner.direct = Some(Direct::new(inner.handler.clone(), names)))
     }
 
+    /// The same server, for a handler that answers these methods. A request of another one, with params
+    /// that nobody can read, gets "method not found" (-32601) and not "invalid params" (-32602).
+    #[must_use]
+    pub fn with_methods(self, methods: &'static [&'static str]) -> Self {
+        self.changed(|inner| inner.methods = Some(methods))
+    }
+
     /// The same server; `head` decides which requests are traced.
     #[must_use]
     pub fn with_head_sampler(self, head: HeadSampler) -> Self {
@@ -238,6 +247,7 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
             connections: Arc::new(Connections::new(&config)),
             direct: None,
             handler,
+            methods: None,
             sdk,
             sessions,
             attach_caller,

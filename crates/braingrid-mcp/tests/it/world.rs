@@ -183,7 +183,8 @@ impl Here {
         let store = Arc::new(MemoryStore::default());
         let sessions = SessionTiers::builder(verifier, Keyring::random(), store).build();
         let config = HttpConfig::new(&public_url, [world.issuer.url()]).unwrap();
-        let server = HttpServer::new(config, sessions, tools, caller);
+        let server =
+            HttpServer::new(config, sessions, tools, caller).with_methods(mcp_core::METHODS);
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn(server.serve(listener, async {
             stopped.await.ok();

@@ -23,8 +23,8 @@ pub(super) const FRESH_MS: u64 = 300_000;
 /// Methods that 2026-07-28 took away. Its clients get what any other method that does not exist gets.
 const REMOVED: [&str; 3] = ["initialize", "ping", "logging/setLevel"];
 
-/// The methods that are answered here.
-const ANSWERED: [&str; 12] = [
+/// The requests of MCP that a [`ToolSet`] answers.
+pub const METHODS: &[&str] = &[
     "initialize",
     "ping",
     "server/discover",
@@ -226,8 +226,9 @@ impl ServerHandler for ToolSet {
         context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         let modern = is_modern(&context);
-        let method = ANSWERED
-            .into_iter()
+        let method = METHODS
+            .iter()
+            .copied()
             .filter(|known| !modern || !REMOVED.contains(known))
             .find(|known| *known == request.method);
         let Some(method) = method else {

@@ -42,6 +42,7 @@ use rmcp::{
 
 pub use self::{
     audit::{AuditedCall, Auditor, CallAudit},
+    handler::METHODS,
     lenient::initialize,
     names::canonical_name,
     observe::{FinishedOperation, OperationObserver},

@@ -1,13 +1,17 @@
 //! JSON-RPC batches, which clients of 2025-03-26 and before may send and later ones may not.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header::CONTENT_TYPE, request::Parts};
 use http_body_util::BodyExt;
+use rmcp::ServerHandler;
 use serde_json::value::RawValue;
 
 use crate::{
     body::{self, BoxedBody},
     memory::{Half, MemoryBudget, MemoryCharge, MemoryUser},
+    preview::{PreviewError, RequestPreview},
+    protocol, refusal,
+    server::Inner,
 };
 
 /// Messages in one batch. More would let one request occupy the server like many.
@@ -101,6 +105,53 @@ pub(crate) fn last_event(stream: &[u8]) -> &[u8] {
     data.map(<[u8]>::trim_ascii)
         .rfind(|data| !data.is_empty())
         .unwrap_or_default()
+}
+
+impl<H: ServerHandler + Send + 'static> Inner<H> {
+    /// The messages of a batch, one after the other. A missing scope refuses the whole batch.
+    pub(crate) async fn batch(
+        &self,
+        parts: Parts,
+        bytes: &Bytes,
+        granted: &[String],
+        user: MemoryUser,
+        request_id: &str,
+    ) -> Response<BoxedBody> {
+        let Some(messages) = split(bytes) else {
+            return protocol::no_message(PreviewError::Batch, &[]);
+        };
+        let previews: Vec<_> = messages
+            .iter()
+            .map(|message| RequestPreview::parse(message))
+            .collect();
+        // Before anything is done: a refusal must not follow half of the work.
+        let mut refused = previews
+            .iter()
+            .flatten()
+            .filter_map(|preview| (self.scope_rule)(preview, granted).err());
+        if let Some(required) = refused.next() {
+            return self.challenger.insufficient_scope(&required);
+        }
+        let mut answers = Joined::new(&self.config.memory, user);
+        for (message, preview) in messages.iter().zip(&previews) {
+            let is_full = answers.len() > self.config.max_batch_bytes;
+            let mut answer = match preview {
+                Ok(preview) if is_full || !self.config.memory.has_room(user) => {
+                    protocol::left_out(preview.id)
+                }
+                // 2025-03-26, lifecycle: the handshake stands alone.
+                Ok(preview) if preview.method != "initialize" => {
+                    self.message(parts.clone(), message, preview, granted, request_id)
+                        .await
+                }
+                Ok(_) => protocol::no_message(PreviewError::Invalid, message),
+                Err(reason) => protocol::no_message(*reason, message),
+            };
+            refusal::finish(&mut answer, request_id);
+            answers.add(answer).await;
+        }
+        answers.finish()
+    }
 }
 
 #[cfg(test)]

@@ -19,18 +19,17 @@ use crate::{
     accept::Accept,
     access_log::AccessLine,
     authenticate::{Unauthenticated, authenticate},
-    batch::{self, Joined},
+    batch,
     body::{self, BodyError, BoxedBody},
     challenge::unavailable,
     client_address::ClientAddress,
     drain::InFlight,
-    memory::MemoryUser,
     origin::{Refused, is_preflight, preflight},
     preview::{PreviewError, RequestPreview, Strange},
     protocol,
     refusal::{self, method_not_allowed, refusal},
-    router::Inner,
     sent,
+    server::Inner,
     stop::{Phase, unless_over},
 };
 
@@ -240,7 +239,7 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
 
     /// One message: its scopes, judged by the body and not by headers that older revisions do not
     /// compare with it, then the SDK.
-    async fn message(
+    pub(crate) async fn message(
         &self,
         parts: Parts,
         bytes: &Bytes,
@@ -275,51 +274,6 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
     /// Completes when a stopping server has no time left for what has not come to its handler.
     async fn no_more_begins(&self) {
         self.drain.reached(Phase::Answering).await;
-    }
-
-    /// The messages of a batch, one after the other. A missing scope refuses the whole batch.
-    async fn batch(
-        &self,
-        parts: Parts,
-        bytes: &Bytes,
-        granted: &[String],
-        user: MemoryUser,
-        request_id: &str,
-    ) -> Response<BoxedBody> {
-        let Some(messages) = batch::split(bytes) else {
-            return protocol::no_message(PreviewError::Batch, &[]);
-        };
-        let previews: Vec<_> = messages
-            .iter()
-            .map(|message| RequestPreview::parse(message))
-            .collect();
-        // Before anything is done: a refusal must not follow half of the work.
-        let mut refused = previews
-            .iter()
-            .flatten()
-            .filter_map(|preview| (self.scope_rule)(preview, granted).err());
-        if let Some(required) = refused.next() {
-            return self.challenger.insufficient_scope(&required);
-        }
-        let mut answers = Joined::new(&self.config.memory, user);
-        for (message, preview) in messages.iter().zip(&previews) {
-            let is_full = answers.len() > self.config.max_batch_bytes;
-            let mut answer = match preview {
-                Ok(preview) if is_full || !self.config.memory.has_room(user) => {
-                    protocol::left_out(preview.id)
-                }
-                // 2025-03-26, lifecycle: the handshake stands alone.
-                Ok(preview) if preview.method != "initialize" => {
-                    self.message(parts.clone(), message, preview, granted, request_id)
-                        .await
-                }
-                Ok(_) => protocol::no_message(PreviewError::Invalid, message),
-                Err(reason) => protocol::no_message(*reason, message),
-            };
-            refusal::finish(&mut answer, request_id);
-            answers.add(answer).await;
-        }
-        answers.finish()
     }
 
     /// Hands the request to the SDK. A client of the modern revision cancels by hanging up; with

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::{client_address::TrustedProxies, memory::MemoryBudget};
+use crate::{memory::MemoryBudget, trusted_proxies::TrustedProxies};
 
 /// Settings of an [`crate::HttpServer`]. Times and sizes have defaults that suit a hosted server.
 #[derive(Debug, Clone)]

@@ -8,10 +8,13 @@
 //! to read, is not at work: no user keeps the others out. What finds no place all the same is
 //! let in for one answer, which a probe gets as always.
 
+mod place;
+mod state;
+
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::BTreeSet,
     fmt,
-    hash::{BuildHasher as _, RandomState},
+    hash::RandomState,
     iter,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
@@ -22,6 +25,8 @@ use std::{
 use mcp_outbound::LogThrottle;
 use tokio::sync::Notify;
 
+pub(crate) use self::place::{Kind, Place, Taken};
+use self::state::State;
 use crate::{
     client_address::AddressBucket,
     config::HttpConfig,
@@ -52,18 +57,6 @@ pub(crate) struct Connections {
     full: LogThrottle,
 }
 
-#[derive(Default)]
-struct State {
-    next: u64,
-    /// By age.
-    strangers: BTreeMap<u64, Arc<Place>>,
-    by_group: HashMap<AddressBucket, BTreeSet<u64>>,
-    /// Those of each user, by age.
-    by_user: HashMap<u64, BTreeMap<u64, Arc<Place>>>,
-    /// Those that were let in for one answer.
-    reserve: VecDeque<Arc<Place>>,
-}
-
 /// What can be seen of the connections of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -76,37 +69,6 @@ pub struct ConnectionCounts {
     pub refused: u64,
     /// Connections that gave up their place to another, since the start.
     pub displaced: u64,
-}
-
-/// A connection's place.
-pub(crate) struct Place {
-    /// While it is taken, they know of each other.
-    connections: Arc<Connections>,
-    number: u64,
-    /// What the limit per address counts by, where there is one.
-    group: Option<AddressBucket>,
-    kind: Kind,
-    /// Who was authenticated on it, the first of them.
-    user: OnceLock<u64>,
-    is_displaced: AtomicBool,
-    pub(crate) activity: Arc<Activity>,
-    charge: Mutex<Option<MemoryCharge>>,
-    gone: Notify,
-}
-
-/// What a connection may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Usual,
-    /// Every place is taken: probes are answered, all else is sent away.
-    Full,
-    /// Its network has too many connections that were never authenticated.
-    TooMany,
-}
-
-/// A place that is given back when it is dropped.
-pub(crate) struct Taken {
-    pub(crate) place: Arc<Place>,
 }
 
 impl Connections {
@@ -319,147 +281,9 @@ impl Connections {
     }
 }
 
-impl State {
-    /// Strangers that wait for nothing but their client, the oldest first.
-    fn idle_strangers(&self, except: u64) -> impl Iterator<Item = &Arc<Place>> {
-        let strangers = self.strangers.values();
-        strangers.filter(move |it| it.number != except && it.activity.waits_for_client())
-    }
-
-    fn oldest_idle_of(&self, members: &BTreeSet<u64>) -> Option<Arc<Place>> {
-        let mut members = members.iter().filter_map(|it| self.strangers.get(it));
-        members
-            .find(|it| it.activity.waits_for_client())
-            .map(Arc::clone)
-    }
-
-    /// The connections of one user that can give way: of whoever has most among those who have one.
-    /// Those that wait for nothing come first, then those that wait for their client; the only one is
-    /// never among them.
-    fn idle_of_the_largest(&self, except: u64) -> Vec<Arc<Place>> {
-        let gives_way = |place: &Place| place.number != except && place.activity.waits_for_client();
-        let mut most: Option<&BTreeMap<u64, Arc<Place>>> = None;
-        for places in self.by_user.values() {
-            let is_more = places.len() > most.map_or(1, BTreeMap::len);
-            if is_more && places.values().any(|place| gives_way(place)) {
-                most = Some(places);
-            }
-        }
-        let Some(most) = most else {
-            return Vec::new();
-        };
-        let mut givers: Vec<_> = most.values().filter(|it| gives_way(it)).cloned().collect();
-        givers.sort_by_key(|place| !place.activity.is_idle());
-        givers.truncate(most.len() - 1);
-        givers
-    }
-
-    /// No stranger any more, but this user's; unless it was displaced in this moment.
-    fn recognize(&mut self, number: u64, user: u64) {
-        if let Some(place) = self.strangers.get(&number).map(Arc::clone) {
-            self.forget(&place);
-            if place.user.set(user).is_ok() {
-                self.by_user.entry(user).or_default().insert(number, place);
-            }
-        }
-    }
-
-    /// Neither a stranger nor anybody's.
-    fn forget(&mut self, place: &Place) {
-        if let Some(group) = place.group
-            && let Some(members) = self.by_group.get_mut(&group)
-        {
-            members.remove(&place.number);
-            if members.is_empty() {
-                self.by_group.remove(&group);
-            }
-        }
-        self.strangers.remove(&place.number);
-        if let Some(user) = place.user.get()
-            && let Some(places) = self.by_user.get_mut(user)
-        {
-            places.remove(&place.number);
-            if places.is_empty() {
-                self.by_user.remove(user);
-            }
-        }
-    }
-}
-
-impl fmt::Debug for Place {
-    /// Without what knows of it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Place")
-            .field("number", &self.number)
-            .finish_non_exhaustive()
-    }
-}
-
 impl fmt::Debug for Connections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.counts().fmt(f)
-    }
-}
-
-impl Place {
-    pub(crate) fn kind(&self) -> Kind {
-        self.kind
-    }
-
-    /// A request of this connection was authenticated, as that of a subject of an issuer.
-    pub(crate) fn authenticated(&self, issuer: &str, subject: &str) {
-        if self.user.get().is_none() {
-            let user = self.connections.names.hash_one((issuer, subject));
-            self.connections.state().recognize(self.number, user);
-        }
-    }
-
-    /// What its end frees. Its owner may be asking for more this moment: then it is not known, but
-    /// this at least.
-    fn bytes(&self) -> usize {
-        let charge = self.charge.try_lock();
-        charge.map_or(BASE, |charge| {
-            charge.as_ref().map_or(0, MemoryCharge::bytes)
-        })
-    }
-
-    /// Makes sure that the head that the connection has begun may be held in `bytes` bytes, at the
-    /// cost of others that wait for nothing, if need be.
-    pub(crate) fn grow(&self, bytes: usize) -> bool {
-        self.connections.grow(self, bytes)
-    }
-
-    /// Resolves when the place is another's.
-    pub(crate) async fn gone(&self) {
-        self.gone.notified().await;
-    }
-
-    fn charge(&self) -> MutexGuard<'_, Option<MemoryCharge>> {
-        self.charge.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Taken {
-    fn drop(&mut self) {
-        let connections = &self.place.connections;
-        let mut state = connections.state();
-        let is_usual = self.place.kind == Kind::Usual;
-        if is_usual {
-            state.forget(&self.place);
-        } else {
-            let number = self.place.number;
-            state.reserve.retain(|other| other.number != number);
-        }
-        let was_displaced = self.place.is_displaced.load(Ordering::Relaxed);
-        drop(state);
-        *self.place.charge() = None;
-        if was_displaced {
-            // It has given its place back already.
-            connections.ending.fetch_sub(1, Ordering::Relaxed);
-            connections.ended.notify_waiters();
-        } else if is_usual {
-            connections.open.fetch_sub(1, Ordering::Relaxed);
-        }
     }
 }
 

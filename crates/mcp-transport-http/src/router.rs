@@ -1,116 +1,33 @@
-//! The route table, and the steps of one call in the order they happen.
+//! The route table: which path leads where, and what every answer carries.
 
 use std::{borrow::Cow, fmt::Display, sync::Arc};
 
-use bytes::Bytes;
 use http::{
-    Extensions, HeaderValue, Method, Request, Response, StatusCode,
+    HeaderValue, Method, Request, Response, StatusCode,
     header::{CONNECTION, ORIGIN, USER_AGENT},
 };
 use http_body::Body;
-use mcp_auth::AccessToken;
-use mcp_outbound::HeadSampler;
-use mcp_session::{Session, SessionTiers};
-use rmcp::{
-    ServerHandler,
-    transport::streamable_http_server::{
-        StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
-    },
-};
+use rmcp::ServerHandler;
 use serde_json::json;
 use tracing::Instrument as _;
 
 use crate::{
     access_log::AccessLine,
     body::{self, BoxedBody},
-    challenge::{Challenger, unavailable},
-    client_address::{AddressRule, PeerAddress},
-    config::HttpConfig,
-    connections::{ConnectionCounts, Connections, Kind, Place},
-    direct::Direct,
-    drain::Drain,
+    challenge::unavailable,
+    client_address::PeerAddress,
+    connections::{Kind, Place},
     headers,
-    memory::{MemoryBudget, MemoryUsage, RETRY_AFTER},
+    memory::RETRY_AFTER,
     metadata,
-    observe::RequestObserver,
-    origin::{OriginRule, preflight},
-    preview::RequestPreview,
+    origin::preflight,
     refusal::{self, method_not_allowed, refusal},
+    server::{HttpServer, Inner},
 };
-
-type AttachCaller = dyn Fn(&Session, &AccessToken, &mut Extensions) + Send + Sync;
-type ScopeRule = dyn Fn(&RequestPreview<'_>, &[String]) -> Result<(), Vec<String>> + Send + Sync;
-
-/// A hosted MCP server around an rmcp handler. Cheap to clone, when it is set up: the clones share what
-/// the `with_` methods set, and those change nothing where there are clones.
-pub struct HttpServer<H> {
-    pub(crate) inner: Arc<Inner<H>>,
-}
-
-impl<H> Clone for HttpServer<H> {
-    fn clone(&self) -> Self {
-        Self {
-            inner: Arc::clone(&self.inner),
-        }
-    }
-}
-
-pub(crate) struct Inner<H> {
-    pub(crate) config: HttpConfig,
-    pub(crate) drain: Arc<Drain>,
-    pub(crate) connections: Arc<Connections>,
-    /// The fast path, for tools that only answer.
-    pub(crate) direct: Option<Direct<H>>,
-    handler: H,
-    /// Those that the handler answers, where that was said.
-    pub(crate) methods: Option<&'static [&'static str]>,
-    pub(crate) sdk: StreamableHttpService<H, NeverSessionManager>,
-    pub(crate) sessions: SessionTiers,
-    pub(crate) attach_caller: Box<AttachCaller>,
-    pub(crate) scope_rule: Box<ScopeRule>,
-    pub(crate) challenger: Challenger,
-    pub(crate) origin_rule: OriginRule,
-    pub(crate) address_rule: AddressRule,
-    pub(crate) head: Option<HeadSampler>,
-    pub(crate) observer: Option<RequestObserver>,
-    metadata: Bytes,
-    endpoint_path: String,
-    routes: Vec<(String, Route)>,
-}
-
-/// What can be seen of a server while it runs. A cheap handle.
-#[derive(Debug, Clone)]
-pub struct ServerStatus {
-    drain: Arc<Drain>,
-    connections: Arc<Connections>,
-    memory: MemoryBudget,
-}
-
-impl ServerStatus {
-    /// Whether it is stopping, and sends new calls away.
-    pub fn is_draining(&self) -> bool {
-        self.drain.is_draining()
-    }
-
-    /// Calls that are being answered.
-    pub fn in_flight(&self) -> usize {
-        self.drain.in_flight()
-    }
-
-    /// Its connections.
-    pub fn connections(&self) -> ConnectionCounts {
-        self.connections.counts()
-    }
-
-    /// What connections, requests and answers hold.
-    pub fn memory(&self) -> MemoryUsage {
-        self.memory.usage()
-    }
-}
 
 /// What a path leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Route {
+pub(crate) enum Route {
     Endpoint,
     Metadata,
     Health,
@@ -131,142 +48,6 @@ impl Route {
 }
 
 impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
-    /// A server for `handler`. `caller` turns a session into what the tools will find in the
-    /// extensions of the request's `http::request::Parts`; the token is there for the case that it
-    /// is the upstream credential itself.
-    pub fn new<C: Clone + Send + Sync + 'static>(
-        config: HttpConfig,
-        sessions: SessionTiers,
-        handler: H,
-        caller: impl Fn(&Session, &AccessToken) -> C + Send + Sync + 'static,
-    ) -> Self {
-        let attach = move |session: &Session, token: &AccessToken, extensions: &mut Extensions| {
-            extensions.insert(caller(session, token));
-        };
-        Self::build(
-            config,
-            sessions,
-            handler,
-            Box::new(attach),
-            Box::new(|_, _| Ok(())),
-        )
-    }
-
-    /// The same server with a rule that says whether the granted scopes cover a request; without
-    /// one, all do. `Err` names all scopes the request needs, for the challenge of a 403
-    /// `insufficient_scope`.
-    #[must_use]
-    pub fn with_scope_rule(
-        self,
-        rule: impl Fn(&RequestPreview<'_>, &[String]) -> Result<(), Vec<String>> + Send + Sync + 'static,
-    ) -> Self {
-        self.changed(|inner| inner.scope_rule = Box::new(rule))
-    }
-
-    /// The same server, but calls of these tools, and `tools/list`, are handed to the handler without
-    /// a service of the SDK around each: about half of what a call costs.
-    ///
-    /// For tools that do nothing but answer. One of these that sends the client anything before its
-    /// answer gets `ServiceError::TransportClosed` instead, unless the client asked for progress:
-    /// such a call goes the usual way, as does one of a tool that mirrors arguments in `Mcp-Param-*`
-    /// headers, and everything that is not plain.
-    #[must_use]
-    pub fn with_direct_tools<N: AsRef<str>>(self, names: impl IntoIterator<Item = N>) -> Self {
-        self.changed(|inner| inner.direct = Some(Direct::new(inner.handler.clone(), names)))
-    }
-
-    /// The same server, for a handler that answers these methods. A request of another one, with params
-    /// that nobody can read, gets "method not found" (-32601) and not "invalid params" (-32602).
-    #[must_use]
-    pub fn with_methods(self, methods: &'static [&'static str]) -> Self {
-        self.changed(|inner| inner.methods = Some(methods))
-    }
-
-    /// The same server; `head` decides which requests are traced.
-    #[must_use]
-    pub fn with_head_sampler(self, head: HeadSampler) -> Self {
-        self.changed(|inner| inner.head = Some(head))
-    }
-
-    /// The same server; the observer, too, is told about every request that was answered.
-    #[must_use]
-    pub fn with_observer(self, observer: RequestObserver) -> Self {
-        self.changed(|inner| {
-            inner.observer = Some(match inner.observer.take() {
-                Some(first) => Arc::new(move |request| {
-                    first(request);
-                    observer(request);
-                }),
-                None => observer,
-            });
-        })
-    }
-
-    /// Where somebody serves it already, nothing changes under the requests.
-    fn changed(mut self, change: impl FnOnce(&mut Inner<H>)) -> Self {
-        if let Some(inner) = Arc::get_mut(&mut self.inner) {
-            change(inner);
-        } else {
-            tracing::error!("a server of which there are clones is not changed any more");
-        }
-        self
-    }
-
-    /// What can be seen of the server while it runs.
-    pub fn status(&self) -> ServerStatus {
-        ServerStatus {
-            drain: Arc::clone(&self.inner.drain),
-            connections: Arc::clone(&self.inner.connections),
-            memory: self.inner.config.memory.clone(),
-        }
-    }
-
-    fn build(
-        config: HttpConfig,
-        sessions: SessionTiers,
-        handler: H,
-        attach_caller: Box<AttachCaller>,
-        scope_rule: Box<ScopeRule>,
-    ) -> Self {
-        let sdk_config = StreamableHttpServerConfig::default()
-            // No protocol sessions: any instance answers any request of any revision.
-            .with_legacy_session_mode(false)
-            .with_json_response(true)
-            .with_allowed_hosts(config.hosts())
-            .with_allowed_origins(config.origins())
-            .enforce_origin_validation()
-            .with_max_request_body_bytes(config.max_body_bytes);
-        let own = handler.clone();
-        let sdk = StreamableHttpService::new(
-            move || Ok(own.clone()),
-            Arc::new(NeverSessionManager::default()),
-            sdk_config,
-        );
-        let inner = Inner {
-            drain: Arc::default(),
-            connections: Arc::new(Connections::new(&config)),
-            direct: None,
-            handler,
-            methods: None,
-            sdk,
-            sessions,
-            attach_caller,
-            scope_rule,
-            challenger: Challenger::new(config.metadata_url(), &config.scopes_supported),
-            origin_rule: OriginRule::new(config.origins(), config.hosts()),
-            address_rule: AddressRule::new(config.trusted_proxies.clone(), config.has_tls()),
-            head: None,
-            observer: None,
-            metadata: metadata::render(&config),
-            endpoint_path: config.endpoint_path(),
-            routes: routes(config.prefix()),
-            config,
-        };
-        Self {
-            inner: Arc::new(inner),
-        }
-    }
-
     /// Answers one request. [`HttpServer::serve`] does this for every request of its listener; a
     /// host that brings its own server calls it from there.
     pub async fn handle<B>(&self, request: Request<B>) -> Response<BoxedBody>
@@ -472,7 +253,7 @@ const ISSUERS_OWN: [&str; 5] = [
 
 /// Every path that leads somewhere. Where the public URL has a path, a proxy in front may hand that on
 /// or take it off.
-fn routes(prefix: &str) -> Vec<(String, Route)> {
+pub(crate) fn routes(prefix: &str) -> Vec<(String, Route)> {
     let known = metadata::WELL_KNOWN;
     let below = |prefix: &str| {
         [

@@ -23,8 +23,8 @@ use crate::{
     connections::{Kind, Taken},
     idle::Activity,
     memory::RETRY_AFTER,
-    router::HttpServer,
     sent,
+    server::HttpServer,
     stop::{self, Phase},
     stream::{MAX_HEAD, Metered, WINDOW},
 };

@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::{
     BrainGridClient, Page,
     client::{Paging, Written},
-    decode::{self, Fields, Verdict},
+    decode::{self, Fields},
+    error_body::{self, Verdict},
     json::Json,
     reply::{ApiResponse, unclear},
     routes::{self, Class, Route},
@@ -181,7 +182,7 @@ pub(super) fn listed<T>(
 
 fn readable(class: Class, answer: &ApiResponse) -> Result<Json<'_>, ApiError> {
     json(answer).ok_or_else(|| {
-        let why = if !answer.event_stream && decode::is_page(&answer.body) {
+        let why = if !answer.event_stream && error_body::is_page(&answer.body) {
             Unclear::Page
         } else {
             Unclear::Unreadable
@@ -192,9 +193,9 @@ fn readable(class: Class, answer: &ApiResponse) -> Result<Json<'_>, ApiError> {
 
 /// The refusal that a body of a successful status is: some APIs answer everything with 200.
 fn refused(body: &Json<'_>) -> Option<ApiError> {
-    (decode::verdict(body) != Verdict::Silent).then(|| ApiError::Invalid {
+    (error_body::verdict(body) != Verdict::Silent).then(|| ApiError::Invalid {
         status: 200,
-        message: decode::message_in(&body.clone().into()),
+        message: error_body::message_in(&body.clone().into()),
     })
 }
 
@@ -208,9 +209,9 @@ pub(super) fn written<T>(
         return Ok(None);
     }
     let body = readable(Class::Write, answer)?;
-    let verdict = decode::verdict(&body);
+    let verdict = error_body::verdict(&body);
     let contradiction = (verdict != Verdict::Silent)
-        .then(|| ApiError::Contradiction(decode::message_in(&body.clone().into())));
+        .then(|| ApiError::Contradiction(error_body::message_in(&body.clone().into())));
     match (decode::entity(body, noun).and_then(decode), contradiction) {
         (Some(found), _) if verdict != Verdict::SaysNo => Ok(Some(found)),
         (_, Some(contradiction)) => Err(contradiction),

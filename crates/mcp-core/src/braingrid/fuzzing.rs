@@ -1,7 +1,8 @@
 //! What must hold for any answer, for the fuzz target and for the replay of its seeds.
 
 use super::{
-    decode::{Fields, Page, entity, error_message, json, list},
+    decode::{Fields, Page, entity, json, list},
+    error_body::error_message,
     json::Json,
     model::{Profile, Project, Requirement, Task},
     short_ids::Ids,

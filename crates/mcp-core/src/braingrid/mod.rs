@@ -1,8 +1,10 @@
 //! BrainGrid's HTTP API and how it is called.
 
+mod base_url;
 mod call;
 mod client;
 mod decode;
+mod error_body;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode, header};
 use mcp_outbound::{FetchError, Room};
 
 use super::{
-    decode::{error_message, is_of_a_gateway, is_page},
+    error_body::{error_message, is_of_a_gateway, is_page},
     policy::Fault,
     routes::Class,
 };

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::config::{Flags, Group, Kind, SETTINGS, Setting};
+use crate::config::{Flags, Group, Kind, Spec, settings};
 use crate::doctor::DoctorArgs;
 use crate::install::{InstallArgs, UninstallArgs};
 #[cfg(feature = "login")]
@@ -128,7 +128,7 @@ struct SettingFlags(Flags);
 impl Args for SettingFlags {
     fn augment_args(command: Command) -> Command {
         let order = |group: Group| Group::ALL.iter().position(|other| *other == group);
-        let mut settings = SETTINGS.to_vec();
+        let mut settings = settings::all().collect::<Vec<_>>();
         settings.sort_by_key(|setting| order(setting.group));
         settings
             .into_iter()
@@ -142,7 +142,7 @@ impl Args for SettingFlags {
 }
 
 /// The flag of a setting; its help names the variable.
-fn flag(setting: &'static Setting) -> Option<Arg> {
+fn flag(setting: &'static Spec) -> Option<Arg> {
     let arg = Arg::new(setting.key)
         .long(setting.flag?)
         .help(format!("{} [{}]", setting.summary, setting.name()))
@@ -156,7 +156,7 @@ fn flag(setting: &'static Setting) -> Option<Arg> {
 
 impl FromArgMatches for SettingFlags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let given = SETTINGS.iter().filter(|setting| setting.flag.is_some());
+        let given = settings::all().filter(|setting| setting.flag.is_some());
         Ok(Self(
             given
                 .filter_map(|setting| Some((setting.key, given_value(setting, matches)?)))
@@ -170,7 +170,7 @@ impl FromArgMatches for SettingFlags {
     }
 }
 
-fn given_value(setting: &Setting, matches: &ArgMatches) -> Option<String> {
+fn given_value(setting: &Spec, matches: &ArgMatches) -> Option<String> {
     if setting.kind == Kind::Switch {
         return matches.get_flag(setting.key).then(|| "true".to_owned());
     }
@@ -199,7 +199,7 @@ mod tests {
             help.lines().all(|line| line.chars().count() <= 80),
             "{help}"
         );
-        for setting in SETTINGS.iter().filter(|setting| setting.flag.is_some()) {
+        for setting in settings::all().filter(|setting| setting.flag.is_some()) {
             let named = format!("[{}]", setting.name());
             let flag = format!("--{}", setting.flag.unwrap());
             let shown = |line: &str| line.contains(&flag) && line.contains(&named);
@@ -209,11 +209,7 @@ mod tests {
 
     #[test]
     fn no_secret_has_a_flag() {
-        assert!(
-            SETTINGS
-                .iter()
-                .all(|setting| !(setting.secret && setting.flag.is_some()))
-        );
+        assert!(settings::all().all(|setting| !(setting.secret && setting.flag.is_some())));
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod platform;
 mod print;
 mod problem;
 mod reader;
-mod settings;
+pub(crate) mod settings;
 mod text;
 mod upstream;
 
@@ -38,13 +38,13 @@ pub(crate) use parse::logs::{LogFormat, log_level};
 pub(crate) use parse::traces::{Propagator, TraceSampler};
 #[cfg(feature = "login")]
 pub(crate) use parse::words::LoginStore;
-use parse::words::{self, Transport};
+use parse::{secrets, words::Transport};
 pub(crate) use print::{documentation, effective_json, effective_text};
 pub(crate) use problem::Problems;
 use reader::Reader;
 #[cfg(feature = "login")]
 pub(crate) use settings::{API_URL, OAUTH_ISSUER};
-pub(crate) use settings::{Group, Kind, SETTINGS, Setting};
+pub(crate) use settings::{Group, Kind, Spec};
 
 /// A configuration and how it came about.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ pub(crate) struct Loaded {
 /// One setting as it is in effect.
 #[derive(Debug)]
 pub(crate) struct Effective {
-    setting: &'static Setting,
+    setting: &'static Spec,
     value: Option<String>,
     origin: Origin,
 }
@@ -125,7 +125,7 @@ impl Surroundings {
 /// Reads the configuration, or says everything that is wrong with it.
 pub(crate) fn load(flags: &Flags, around: &Surroundings) -> Result<Loaded, Problems> {
     let mut reader = read_layers(flags, around)?;
-    let transport = reader.value(&settings::TRANSPORT, Transport::Stdio, words::transport);
+    let transport = reader.value(&settings::TRANSPORT);
     let config = build::read_config(&mut reader, transport, around);
     let effective = effective(&reader, transport);
     match config {
@@ -144,7 +144,7 @@ pub(crate) fn load_local(flags: &Flags, around: &Surroundings) -> Result<Config,
 
 /// A bearer token as a secret, or what is wrong with it.
 pub(crate) fn token(given: &str) -> Result<SecretString, String> {
-    text::read_secret(given, reader::token)
+    text::read_secret(given, secrets::token)
         .map_err(|refusal| format!("{}; {}", refusal.what, refusal.fix))
 }
 
@@ -168,7 +168,7 @@ pub(crate) fn listen_address(flags: &Flags, around: &Surroundings) -> Result<Soc
 fn read_layers(flags: &Flags, around: &Surroundings) -> Result<Reader, Problems> {
     let mut problems = Vec::new();
     let mut warnings = layers::near_misses(&around.environment);
-    let transport_only = |setting: &Setting| setting.key == settings::TRANSPORT.key;
+    let transport_only = |setting: &Spec| setting.key == settings::TRANSPORT.key;
     let asked = layers::environment(
         &around.environment,
         transport_only,
@@ -216,7 +216,7 @@ fn read_layers(flags: &Flags, around: &Surroundings) -> Result<Reader, Problems>
 fn transport_of(layers: Vec<Layer>) -> Result<Transport, Problems> {
     let merged = layers::merge(layers).map_err(|problem| Problems(vec![problem]))?;
     let mut reader = Reader::new(merged, Vec::new(), Vec::new());
-    Ok(reader.value(&settings::TRANSPORT, Transport::Stdio, words::transport))
+    Ok(reader.value(&settings::TRANSPORT))
 }
 
 /// The configuration file that is named by flag or variable.
@@ -235,8 +235,7 @@ fn config_file(flags: &Flags, around: &Surroundings) -> Option<(PathBuf, Origin)
 }
 
 fn effective(reader: &Reader, transport: Transport) -> Vec<Effective> {
-    SETTINGS
-        .iter()
+    settings::all()
         .filter(|setting| setting.read_by(transport == Transport::Http))
         .map(|setting| Effective {
             setting,

@@ -6,12 +6,9 @@ mod session;
 mod telemetry;
 mod tools;
 
-use std::path::PathBuf;
-
 use super::model::{ApiSettings, Config, LoginSettings, Serve, StdioSettings};
-use super::parse::words::{LoginStore, Transport};
-use super::parse::{self, endpoints, identity, words};
-use super::reader::{self, Reader};
+use super::parse::words::Transport;
+use super::reader::Reader;
 use super::settings::{self, Setting};
 use super::{Surroundings, upstream};
 pub(super) use http::read_listen;
@@ -26,7 +23,7 @@ pub(super) fn read_config(
         Transport::Stdio => Serve::Stdio(read_stdio(reader, around)),
         Transport::Http => Serve::Http(Box::new(http::read_http(reader, around))),
     };
-    let base_url = reader.optional(&settings::API_URL, endpoints::api_url);
+    let base_url = reader.optional(&settings::API_URL);
     if let Serve::Stdio(stdio) = &mut serve {
         stdio.login.api.clone_from(&base_url);
         stdio.login.organization.clone_from(&stdio.organization);
@@ -58,32 +55,30 @@ pub(super) fn read_config(
 
 fn read_stdio(reader: &mut Reader, around: &Surroundings) -> StdioSettings {
     StdioSettings {
-        token: reader.secret(&settings::API_TOKEN, reader::token),
-        organization: reader.optional(&settings::ORGANIZATION_ID, identity::organization),
+        token: reader.secret(&settings::API_TOKEN),
+        organization: reader.optional(&settings::ORGANIZATION_ID),
         login: Box::new(read_login(reader, around)),
     }
 }
 
 fn read_login(reader: &mut Reader, around: &Surroundings) -> LoginSettings {
-    let chosen = reader.optional(&settings::LOGIN_DIR, |value| Ok(PathBuf::from(value)));
+    let chosen = reader.optional(&settings::LOGIN_DIR);
     LoginSettings {
-        issuer: reader
-            .optional(&settings::OAUTH_ISSUER, endpoints::issuer)
-            .unwrap_or_default(),
+        issuer: reader.optional(&settings::OAUTH_ISSUER).unwrap_or_default(),
         api: None,
         organization: None,
-        client_id: reader.optional(&settings::CLIENT_ID, identity::client_id),
-        resource: reader.optional(&settings::UPSTREAM_AUDIENCE, identity::audience),
+        client_id: reader.optional(&settings::CLIENT_ID),
+        resource: reader.optional(&settings::UPSTREAM_AUDIENCE),
         scopes: read_scopes(reader, &settings::LOGIN_SCOPES),
-        store: reader.value(&settings::LOGIN_STORE, LoginStore::Auto, words::login_store),
+        store: reader.value(&settings::LOGIN_STORE),
         own_directory: chosen.is_some(),
         directory: chosen.or_else(|| around.user_folder()),
     }
 }
 
 /// Each scope once, whether blanks or commas stand between them.
-fn read_scopes(reader: &mut Reader, setting: &Setting) -> Vec<String> {
-    once(reader.list(setting, parse::tools::scopes))
+fn read_scopes(reader: &mut Reader, setting: &Setting<Vec<String>>) -> Vec<String> {
+    once(reader.list(setting))
 }
 
 fn once(lists: Vec<Vec<String>>) -> Vec<String> {

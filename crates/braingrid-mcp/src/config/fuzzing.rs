@@ -8,7 +8,7 @@ use super::layers::{self, Environment, Layer};
 use super::parse::words::Transport;
 use super::problem::{Problem, Problems};
 use super::reader::Reader;
-use super::settings::{SETTINGS, TRANSPORT};
+use super::settings::{self, TRANSPORT};
 use super::{Flags, Surroundings, build, effective, effective_json, effective_text};
 
 /// A part of every secret in the seeds, short enough to be seen in a value that is cut.
@@ -72,7 +72,7 @@ fn check(problem: &Problem) {
     let Problem { setting, what, fix } = problem;
     // What is no TOML has no key; the parser names the line, of a few faults only the fault.
     let is_placed = setting.ends_with(FILE) && (setting != FILE || what.contains("not valid TOML"));
-    let is_unset = SETTINGS.iter().any(|known| known.name() == setting);
+    let is_unset = settings::all().any(|known| known.name() == setting);
     assert!(is_placed || is_unset, "no place: {problem:?}");
     assert!(!what.is_empty() && !fix.is_empty(), "no fix: {problem:?}");
     let parts = [setting, what, fix];
@@ -91,8 +91,8 @@ fn leads_away(key: &str, value: &Value) -> bool {
 
 /// Whether the mark stands where it may be shown: in a key, or in a value that is no secret.
 fn holds_mark(key: &str, value: &Value) -> bool {
-    let is_secret = |known: &&super::Setting| known.secret && known.key == key;
-    if key == "introspection_client_secret" || SETTINGS.iter().any(is_secret) {
+    let is_secret = |known: &super::Spec| known.secret && known.key == key;
+    if key == "introspection_client_secret" || settings::all().any(is_secret) {
         return false;
     }
     let here = key.contains(MARK);

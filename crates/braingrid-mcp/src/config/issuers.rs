@@ -161,9 +161,9 @@ pub(crate) fn read(reader: &mut Reader) -> Vec<IssuerSettings> {
 
 /// The one issuer of `OAUTH_ISSUER` and the variables that go with it.
 fn read_one(reader: &mut Reader) -> Option<IssuerSettings> {
-    let issuer = reader.optional(&OAUTH_ISSUER, endpoints::issuer);
-    let jwks_uri = reader.optional(&OAUTH_JWKS_URI, endpoints::key_set_url);
-    let client_id = reader.optional(&WORKOS_CLIENT_ID, identity::audience);
+    let issuer = reader.optional(&OAUTH_ISSUER);
+    let jwks_uri = reader.optional(&OAUTH_JWKS_URI);
+    let client_id = reader.optional(&WORKOS_CLIENT_ID);
     let mut settings = IssuerSettings::new(issuer?);
     settings.jwks_uri = jwks_uri;
     let of_workos = match reader.origin(&OAUTH_ISSUER) {

@@ -15,7 +15,7 @@ use config::{ConfigError, Map, Source, Value, ValueKind};
 use secrecy::SecretString;
 
 use super::problem::Problem;
-use super::settings::{AUDIT_LOG, LOGIN_DIR, REDIS_CA, SETTINGS, Setting};
+use super::settings::{self, AUDIT_LOG, LOGIN_DIR, REDIS_CA, Spec};
 use crate::text;
 
 pub(crate) use environment::{Environment, NotUnicode, environment, near_misses};
@@ -65,7 +65,7 @@ pub(crate) struct Layer {
 
 impl Layer {
     /// Adds a value; an empty text is no value.
-    fn put(&mut self, setting: &'static Setting, value: ValueKind, origin: Origin) {
+    fn put(&mut self, setting: &'static Spec, value: ValueKind, origin: Origin) {
         if matches!(&value, ValueKind::String(text) if text.is_empty()) {
             return;
         }
@@ -80,7 +80,7 @@ impl Layer {
         self.origins.insert(setting.key, origin);
     }
 
-    fn put_secret(&mut self, setting: &'static Setting, secret: SecretString, origin: Origin) {
+    fn put_secret(&mut self, setting: &'static Spec, secret: SecretString, origin: Origin) {
         self.secrets.insert(setting.key, secret);
         self.origins.insert(setting.key, origin);
     }
@@ -144,7 +144,7 @@ pub(crate) fn merge(layers: Vec<Layer>) -> Result<Merged, Problem> {
 /// The lowest layer: what the table says.
 pub(crate) fn defaults() -> Layer {
     let mut layer = Layer::default();
-    for setting in SETTINGS {
+    for setting in settings::all() {
         if let Some(default) = setting.default {
             layer.put(setting, ValueKind::from(default), Origin::Default);
         }
@@ -155,7 +155,7 @@ pub(crate) fn defaults() -> Layer {
 /// The highest layer: what the command line says, by setting key.
 pub(crate) fn flags(given: &BTreeMap<&'static str, String>) -> Layer {
     let mut layer = Layer::default();
-    for setting in SETTINGS {
+    for setting in settings::all() {
         if let (Some(name), Some(value)) = (setting.flag, given.get(setting.key)) {
             layer.put(
                 setting,
@@ -168,7 +168,7 @@ pub(crate) fn flags(given: &BTreeMap<&'static str, String>) -> Layer {
 }
 
 /// The path that a setting is, where it is one.
-fn path_of<'a>(setting: &Setting, value: &'a str) -> Option<&'a Path> {
+fn path_of<'a>(setting: &Spec, value: &'a str) -> Option<&'a Path> {
     let is_path = setting.key == LOGIN_DIR.key
         || setting.key == REDIS_CA.key
         || (setting.key == AUDIT_LOG.key && value.contains(['/', std::path::MAIN_SEPARATOR]));

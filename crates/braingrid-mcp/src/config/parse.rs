@@ -29,6 +29,11 @@ pub(crate) fn refuse<T>(what: impl Into<String>, fix: impl Into<String>) -> Pars
     })
 }
 
+/// For what is no text, but tables of the file.
+pub(crate) fn no_text(_: &str) -> Parsed<()> {
+    refuse("it is a text", "write tables, in the file")
+}
+
 /// A value as an error may quote it: short, and not at all where it could hold a password.
 pub(crate) fn quoted(value: &str) -> String {
     if value.contains('@') {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::Effective;
 use super::issuers;
-use super::settings::{Group, Kind, SETTINGS, Setting, UsedBy};
+use super::settings::{self, Group, Kind, Spec, UsedBy};
 
 /// The settings in effect, with where each comes from. Secrets are redacted.
 pub(crate) fn effective_text(effective: &[Effective]) -> String {
@@ -43,7 +43,7 @@ pub(crate) fn documentation() -> String {
     let mut text = INTRODUCTION.to_owned();
     for group in Group::ALL {
         let _ = write!(text, "\n## {}\n\n{TABLE_HEAD}", group.title());
-        for setting in SETTINGS.iter().filter(|setting| setting.group == group) {
+        for setting in settings::all().filter(|setting| setting.group == group) {
             text.push_str(&row(setting));
         }
     }
@@ -59,7 +59,7 @@ pub(crate) fn documentation() -> String {
     text
 }
 
-fn row(setting: &Setting) -> String {
+fn row(setting: &Spec) -> String {
     let key = match setting.kind {
         Kind::FilePath => "–".to_owned(),
         Kind::Tables => format!("`[[{}]]`", setting.key),
@@ -81,7 +81,7 @@ fn row(setting: &Setting) -> String {
     )
 }
 
-fn names(setting: &Setting) -> String {
+fn names(setting: &Spec) -> String {
     if setting.env.is_empty() {
         return "–".to_owned();
     }
@@ -89,13 +89,13 @@ fn names(setting: &Setting) -> String {
     names.join(" or ")
 }
 
-fn default(setting: &Setting) -> String {
+fn default(setting: &Spec) -> String {
     setting
         .default
         .map_or_else(|| "–".to_owned(), |default| format!("`{default}`"))
 }
 
-fn meaning(setting: &Setting) -> String {
+fn meaning(setting: &Spec) -> String {
     let mut text = format!("{}.", setting.summary);
     if setting.secret {
         text.push_str(" **Secret.**");

@@ -5,12 +5,12 @@ mod table;
 use std::path::{Path, PathBuf};
 
 use config::{Value, ValueKind};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 
 use super::layers::{Merged, Origin};
-use super::parse::{Refusal, secrets};
+use super::parse::Refusal;
 use super::problem::Problem;
-use super::settings::Setting;
+use super::settings::{Setting, Spec};
 use super::text;
 pub(crate) use table::Table;
 
@@ -32,7 +32,7 @@ impl Reader {
     }
 
     /// Where a setting comes from.
-    pub(crate) fn origin(&self, setting: &Setting) -> Origin {
+    pub(crate) fn origin(&self, setting: &Spec) -> Origin {
         self.merged
             .origins
             .get(setting.key)
@@ -41,7 +41,7 @@ impl Reader {
     }
 
     /// The setting under the name by which it was given.
-    fn label(&self, setting: &Setting) -> String {
+    fn label(&self, setting: &Spec) -> String {
         match self.origin(setting) {
             Origin::Default => setting.name().to_owned(),
             Origin::Environment { name } => name,
@@ -52,7 +52,7 @@ impl Reader {
     /// Reports a problem with a setting.
     pub(crate) fn report(
         &mut self,
-        setting: &Setting,
+        setting: &Spec,
         what: impl Into<String>,
         fix: impl Into<String>,
     ) {
@@ -60,22 +60,14 @@ impl Reader {
             .push(Problem::new(self.label(setting), what, fix));
     }
 
-    /// A setting that has a default.
-    pub(crate) fn value<T>(
-        &mut self,
-        setting: &Setting,
-        fallback: T,
-        parser: impl Fn(&str) -> Result<T, Refusal>,
-    ) -> T {
-        self.optional(setting, parser).unwrap_or(fallback)
+    /// A setting that has a default, which also stands in for a value that was refused.
+    pub(crate) fn value<T>(&mut self, setting: &Setting<T>) -> T {
+        let read = self.optional(setting);
+        read.unwrap_or_else(|| setting.default_value())
     }
 
     /// A setting that may be absent.
-    pub(crate) fn optional<T>(
-        &mut self,
-        setting: &Setting,
-        parser: impl Fn(&str) -> Result<T, Refusal>,
-    ) -> Option<T> {
+    pub(crate) fn optional<T>(&mut self, setting: &Setting<T>) -> Option<T> {
         let value = self.merged.values.get(setting.key)?.clone();
         let Some(value) = one(value) else {
             self.report(
@@ -85,15 +77,11 @@ impl Reader {
             );
             return None;
         };
-        self.accept(setting, text::read(&value, parser))
+        self.accept(setting, text::read(&value, |text| setting.parse(text)))
     }
 
     /// A list, each entry once; every entry that is refused is reported.
-    pub(crate) fn list<T: PartialEq>(
-        &mut self,
-        setting: &Setting,
-        parser: impl Fn(&str) -> Result<T, Refusal>,
-    ) -> Vec<T> {
+    pub(crate) fn list<T: PartialEq>(&mut self, setting: &Setting<T>) -> Vec<T> {
         let Some(value) = self.merged.values.get(setting.key).cloned() else {
             return Vec::new();
         };
@@ -105,7 +93,7 @@ impl Reader {
         }
         let mut parsed = Vec::new();
         for entry in &entries {
-            match self.accept(setting, text::read_entry(entry, &parser)) {
+            match self.accept(setting, text::read_entry(entry, |text| setting.parse(text))) {
                 Some(entry) if !parsed.contains(&entry) => parsed.push(entry),
                 _ => {}
             }
@@ -114,21 +102,16 @@ impl Reader {
     }
 
     /// A secret that may be absent.
-    pub(crate) fn secret<T>(
-        &mut self,
-        setting: &Setting,
-        parser: impl Fn(&str) -> Result<T, Refusal>,
-    ) -> Option<T> {
+    pub(crate) fn secret<T>(&mut self, setting: &Setting<T>) -> Option<T> {
         let secret = self.merged.secrets.get(setting.key)?.clone();
-        self.accept(setting, text::read_secret(secret.expose_secret(), parser))
+        self.accept(
+            setting,
+            text::read_secret(secret.expose_secret(), |text| setting.parse(text)),
+        )
     }
 
     /// A secret list, separated by commas.
-    pub(crate) fn secrets<T>(
-        &mut self,
-        setting: &Setting,
-        parser: impl Fn(&str) -> Result<T, Refusal>,
-    ) -> Vec<T> {
+    pub(crate) fn secrets<T>(&mut self, setting: &Setting<T>) -> Vec<T> {
         let Some(secret) = self.merged.secrets.get(setting.key).cloned() else {
             return Vec::new();
         };
@@ -139,7 +122,7 @@ impl Reader {
         }
         let parsed: Vec<_> = parts
             .into_iter()
-            .map(|part| text::read_secret(part, &parser))
+            .map(|part| text::read_secret(part, |text| setting.parse(text)))
             .collect();
         parsed
             .into_iter()
@@ -148,7 +131,7 @@ impl Reader {
     }
 
     /// The tables of an array of tables, each with the name by which errors call it.
-    pub(crate) fn tables(&mut self, setting: &'static Setting) -> Vec<Table> {
+    pub(crate) fn tables(&mut self, setting: &'static Spec) -> Vec<Table> {
         let Some(value) = self.merged.values.get(setting.key).cloned() else {
             return Vec::new();
         };
@@ -187,7 +170,7 @@ impl Reader {
         file.unwrap_or_default()
     }
 
-    fn accept<T>(&mut self, setting: &Setting, parsed: Result<T, Refusal>) -> Option<T> {
+    fn accept<T>(&mut self, setting: &Spec, parsed: Result<T, Refusal>) -> Option<T> {
         match parsed {
             Ok(value) => Some(value),
             Err(refusal) => {
@@ -198,7 +181,7 @@ impl Reader {
     }
 
     /// A value as it may be shown: secrets only by their presence.
-    pub(crate) fn shown(&self, setting: &Setting) -> Option<String> {
+    pub(crate) fn shown(&self, setting: &Spec) -> Option<String> {
         if setting.secret {
             return self
                 .merged
@@ -251,9 +234,4 @@ fn entries(value: Value) -> Result<Vec<String>, Refusal> {
         ValueKind::Table(_) | ValueKind::Nil => Err(no_list()),
         kind => text::entries(&kind.to_string()),
     }
-}
-
-/// A bearer token as a secret.
-pub(crate) fn token(value: &str) -> Result<SecretString, Refusal> {
-    secrets::token(value).map(SecretString::from)
 }

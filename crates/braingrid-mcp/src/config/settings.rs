@@ -1,6 +1,19 @@
 //! The table of settings: one entry per setting, and everything that is said
 //! about settings (flags, variables, file keys, defaults, documentation) comes from it.
 
+/// States settings: each becomes a static, and an entry of `ALL`, which can forget none.
+macro_rules! settings {
+    ($($name:ident: $type:ty = $setting:expr;)*) => {
+        $(pub(crate) static $name: Setting<$type> = $setting;)*
+
+        pub(super) static ALL: &[&Spec] = &[$(&$name.spec),*];
+
+        #[cfg(test)]
+        pub(super) static DEFAULTS: &[(&str, fn() -> bool)] =
+            &[$((stringify!($name), || $name.takes_its_default())),*];
+    };
+}
+
 mod braingrid;
 mod http;
 mod identity;
@@ -10,7 +23,7 @@ mod server;
 mod sessions;
 mod tools;
 
-use std::fmt;
+use std::{fmt, ops::Deref};
 
 pub(crate) use braingrid::*;
 pub(crate) use http::*;
@@ -21,9 +34,18 @@ pub(crate) use server::*;
 pub(crate) use sessions::*;
 pub(crate) use tools::*;
 
-/// One setting, as a file key, an environment variable and perhaps a flag.
+use super::parse::Parsed;
+
+/// One setting, whole: what is said of it, and how its text is read.
 #[derive(Debug)]
-pub(crate) struct Setting {
+pub(crate) struct Setting<T: 'static> {
+    spec: Spec,
+    parse: fn(&str) -> Parsed<T>,
+}
+
+/// What is said of a setting: a file key, an environment variable and perhaps a flag.
+#[derive(Debug)]
+pub(crate) struct Spec {
     /// The key in the configuration file.
     pub(crate) key: &'static str,
     /// Environment variables, the first set one wins.
@@ -122,14 +144,16 @@ impl Group {
     }
 }
 
-impl Setting {
+impl<T> Setting<T> {
+    /// A setting whose text, or each entry of its list, is read by `parse`.
     const fn new(
         group: Group,
         used_by: UsedBy,
         key: &'static str,
         env: &'static [&'static str],
+        parse: fn(&str) -> Parsed<T>,
     ) -> Self {
-        Self {
+        let spec = Spec {
             key,
             env,
             flag: None,
@@ -141,36 +165,77 @@ impl Setting {
             group,
             summary: "",
             detail: "",
-        }
+        };
+        Self { spec, parse }
     }
 
     const fn flag(mut self, flag: &'static str, placeholder: &'static str) -> Self {
-        self.flag = Some(flag);
-        self.placeholder = placeholder;
+        self.spec.flag = Some(flag);
+        self.spec.placeholder = placeholder;
         self
     }
 
     const fn kind(mut self, kind: Kind) -> Self {
-        self.kind = kind;
+        self.spec.kind = kind;
         self
     }
 
     const fn default(mut self, default: &'static str) -> Self {
-        self.default = Some(default);
+        self.spec.default = Some(default);
         self
     }
 
     const fn secret(mut self) -> Self {
-        self.secret = true;
+        self.spec.secret = true;
         self
     }
 
     const fn says(mut self, summary: &'static str, detail: &'static str) -> Self {
-        self.summary = summary;
-        self.detail = detail;
+        self.spec.summary = summary;
+        self.spec.detail = detail;
         self
     }
 
+    /// What its default means.
+    ///
+    /// # Panics
+    /// Where there is none, or it is refused: a test reads them all.
+    #[expect(
+        clippy::expect_used,
+        reason = "a default stands beside its parser, and a test reads all"
+    )]
+    pub(crate) fn default_value(&self) -> T {
+        let default = self.default.and_then(|text| self.parse(text).ok());
+        default.expect("a default that its parser takes")
+    }
+
+    #[cfg(test)]
+    fn takes_its_default(&self) -> bool {
+        let Some(default) = self.default else {
+            return true;
+        };
+        let takes = |text: &str| self.parse(text).is_ok();
+        match self.kind {
+            Kind::List => default.split(',').all(takes),
+            _ => takes(default),
+        }
+    }
+
+    /// What a text means as its value.
+    pub(crate) fn parse(&self, text: &str) -> Parsed<T> {
+        (self.parse)(text)
+    }
+}
+
+impl<T> Deref for Setting<T> {
+    type Target = Spec;
+
+    fn deref(&self) -> &Spec {
+        &self.spec
+    }
+}
+
+impl Spec {
     /// The name by which an operator knows it best: its first variable, else its key.
     pub(crate) fn name(&self) -> &'static str {
         self.env.first().copied().unwrap_or(self.key)
@@ -187,9 +252,8 @@ impl Setting {
 }
 
 /// The setting that has this name in a file, in the environment or on the command line.
-pub(crate) fn called(name: &str) -> Option<&'static Setting> {
-    let mut settings = SETTINGS.iter().copied();
-    settings.find(|setting| {
+pub(crate) fn called(name: &str) -> Option<&'static Spec> {
+    all().find(|setting| {
         let names = setting.env.iter().copied().chain(setting.flag);
         let mut names = names.chain([setting.key]);
         setting.kind != Kind::FilePath && names.any(|known| known.eq_ignore_ascii_case(name))
@@ -197,64 +261,40 @@ pub(crate) fn called(name: &str) -> Option<&'static Setting> {
 }
 
 /// Every setting, in the order in which they are printed.
-pub(crate) static SETTINGS: &[&Setting] = &[
-    &CONFIG_FILE,
-    &TRANSPORT,
-    &ENVIRONMENT,
-    &PORT,
-    &BIND,
-    &PUBLIC_URL,
-    &ALLOWED_ORIGINS,
-    &ALLOWED_HOSTS,
-    &TRUSTED_PROXIES,
-    &DRAIN_TIMEOUT,
-    &MAX_CONNECTIONS,
-    &MAX_CONNECTIONS_PER_ADDRESS,
-    &MEMORY_BUDGET,
-    &OAUTH_ISSUER,
-    &OAUTH_JWKS_URI,
-    &WORKOS_CLIENT_ID,
-    &ISSUERS,
-    &OAUTH_LEEWAY,
-    &TOKEN_MAX_LIFETIME,
-    &UPSTREAM_AUDIENCE,
-    &OAUTH_SCOPES,
-    &TOOL_SCOPES,
-    &SCOPE_HIERARCHY,
-    &REDIS_URL,
-    &REDIS_CA,
-    &ENCRYPTION_KEY,
-    &ENCRYPTION_KEYS_PREVIOUS,
-    &SESSION_CACHE_TTL,
-    &API_URL,
-    &API_TOKEN,
-    &ORGANIZATION_ID,
-    &CLIENT_ID,
-    &LOGIN_SCOPES,
-    &LOGIN_STORE,
-    &LOGIN_DIR,
-    &READ_ONLY,
-    &TOOLS,
-    &EXCLUDE_TOOLS,
-    &EXPERIMENTAL,
-    &LOG_LEVEL,
-    &LOG_FILTER,
-    &LOG_FORMAT,
-    &OTLP_ENDPOINT,
-    &OTLP_TRACES_ENDPOINT,
-    &OTLP_METRICS_ENDPOINT,
-    &ADMIN_BIND,
-    &ADMIN_ALLOWED_HOSTS,
-    &DOGSTATSD_HOST,
-    &DOGSTATSD_PORT,
-    &DOGSTATSD_ENV,
-    &DOGSTATSD_SERVICE,
-    &DOGSTATSD_VERSION,
-    &OTLP_LOGS_ENDPOINT,
-    &OTEL_DISABLED,
-    &TRACES_PER_SECOND,
-    &OTEL_SAMPLER,
-    &OTEL_SAMPLER_ARG,
-    &OTEL_PROPAGATORS,
-    &AUDIT_LOG,
-];
+pub(crate) fn all() -> impl Iterator<Item = &'static Spec> + Clone {
+    let groups = [
+        server::ALL,
+        http::ALL,
+        identity::ALL,
+        sessions::ALL,
+        braingrid::ALL,
+        login::ALL,
+        tools::ALL,
+        logs::ALL,
+    ];
+    groups.into_iter().flatten().copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_is_one_that_its_own_parser_takes() {
+        let groups = [
+            server::DEFAULTS,
+            http::DEFAULTS,
+            identity::DEFAULTS,
+            sessions::DEFAULTS,
+            braingrid::DEFAULTS,
+            login::DEFAULTS,
+            tools::DEFAULTS,
+            logs::DEFAULTS,
+        ];
+        let defaults = groups.into_iter().flatten();
+        assert_eq!(defaults.clone().count(), all().count());
+        for (name, takes_its_default) in defaults {
+            assert!(takes_its_default(), "{name}");
+        }
+    }
+}

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use url::Url;
 
 use super::clients::{Scope, Server};
-use crate::config::{Flags, Kind, SETTINGS, Surroundings};
+use crate::config::{Flags, Kind, Surroundings, settings};
 use crate::program;
 
 /// The server that was asked for.
@@ -39,8 +39,7 @@ pub(super) fn chosen(
 
 /// The flags that were given, for the client to give them again. No secret has a flag.
 fn arguments(flags: &Flags, scope: Scope) -> Result<Vec<String>, String> {
-    let given = SETTINGS
-        .iter()
+    let given = settings::all()
         .filter_map(|setting| Some((setting, setting.flag?, flags.get(setting.key)?)));
     let mut arguments = Vec::new();
     for (setting, flag, value) in given {
@@ -196,8 +195,7 @@ mod tests {
 
     #[test]
     fn what_decides_whether_a_login_works_can_be_kept_in_an_entry() {
-        let without: Vec<_> = SETTINGS
-            .iter()
+        let without: Vec<_> = settings::all()
             .filter(|setting| setting.read_by(false) && !setting.secret && setting.flag.is_none())
             .filter(|setting| setting.group != crate::config::Group::Logs)
             .map(|setting| setting.key)

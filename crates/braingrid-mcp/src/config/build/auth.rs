@@ -1,17 +1,14 @@
 //! Who may call, and with which scopes.
 
-use std::time::Duration;
-
 use super::{once, read_scopes};
 use crate::config::issuers::{self, IssuerSettings};
 use crate::config::layers::Origin;
 use crate::config::model::AuthSettings;
-use crate::config::parse::{identity, numbers, tools};
 use crate::config::reader::Reader;
 use crate::config::settings;
 
 pub(super) fn read_auth(reader: &mut Reader, public_url: Option<&str>, port: u16) -> AuthSettings {
-    let upstream_audience = reader.optional(&settings::UPSTREAM_AUDIENCE, identity::audience);
+    let upstream_audience = reader.optional(&settings::UPSTREAM_AUDIENCE);
     if upstream_audience.is_none() && reader.origin(&settings::UPSTREAM_AUDIENCE) == Origin::Default
     {
         let local = format!("http://127.0.0.1:{port}");
@@ -34,14 +31,8 @@ pub(super) fn read_auth(reader: &mut Reader, public_url: Option<&str>, port: u16
     AuthSettings {
         scopes: read_asked_scopes(reader, &issuers),
         issuers,
-        leeway: reader.value(&settings::OAUTH_LEEWAY, Duration::from_secs(90), |value| {
-            numbers::duration_within(value, 0, 600)
-        }),
-        token_lifetime: reader.value(
-            &settings::TOKEN_MAX_LIFETIME,
-            Duration::from_hours(31 * 24),
-            |value| numbers::duration_within(value, 300, 366 * 86_400),
-        ),
+        leeway: reader.value(&settings::OAUTH_LEEWAY),
+        token_lifetime: reader.value(&settings::TOKEN_MAX_LIFETIME),
         upstream_audience: upstream_audience.unwrap_or_default(),
         tool_scopes: read_tool_scopes(reader),
         scope_hierarchy: read_hierarchy(reader),
@@ -71,7 +62,7 @@ fn read_asked_scopes(reader: &mut Reader, issuers: &[IssuerSettings]) -> Vec<Str
 
 /// One entry for each name: of two, one would be without effect.
 fn read_tool_scopes(reader: &mut Reader) -> Vec<(String, Vec<String>)> {
-    let rules = reader.list(&settings::TOOL_SCOPES, tools::tool_scopes);
+    let rules = reader.list(&settings::TOOL_SCOPES);
     for (at, (name, _)) in rules.iter().enumerate() {
         if rules.iter().take(at).any(|(other, _)| other == name) {
             let fix = format!("write its scopes in one entry: {name}=FIRST SECOND");
@@ -86,7 +77,7 @@ fn read_tool_scopes(reader: &mut Reader) -> Vec<(String, Vec<String>)> {
 }
 
 fn read_hierarchy(reader: &mut Reader) -> Vec<(String, Vec<String>)> {
-    let hierarchy = reader.list(&settings::SCOPE_HIERARCHY, tools::scope_hierarchy);
+    let hierarchy = reader.list(&settings::SCOPE_HIERARCHY);
     if !hierarchy.is_empty() && reader.origin(&settings::TOOL_SCOPES) == Origin::Default {
         reader.warnings.push(
             "SCOPE_HIERARCHY is without effect: TOOL_SCOPES is not set, so no tool needs a scope"

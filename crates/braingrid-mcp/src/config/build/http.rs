@@ -1,6 +1,6 @@
 //! The HTTP edge, and the listener for operators.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::auth::read_auth;
@@ -8,13 +8,12 @@ use super::once;
 use super::session::read_session;
 use crate::config::layers::Origin;
 use crate::config::model::{AdminSettings, HttpSettings, LimitSettings};
-use crate::config::parse::{addresses, endpoints, hosts, numbers};
 use crate::config::reader::Reader;
 use crate::config::{Surroundings, platform, settings};
 
 pub(super) fn read_http(reader: &mut Reader, around: &Surroundings) -> HttpSettings {
     let listen = read_listen(reader);
-    let public_url = reader.optional(&settings::PUBLIC_URL, endpoints::public_url);
+    let public_url = reader.optional(&settings::PUBLIC_URL);
     if public_url.is_none() && !listen.ip().is_loopback() {
         reader.warnings.push(
             "MCP_HOST is not set: clients on other machines will be refused; set it to the URL \
@@ -25,14 +24,13 @@ pub(super) fn read_http(reader: &mut Reader, around: &Surroundings) -> HttpSetti
     HttpSettings {
         listen,
         allowed_origins: read_origins(reader),
-        allowed_hosts: reader.list(&settings::ALLOWED_HOSTS, hosts::host),
+        allowed_hosts: reader.list(&settings::ALLOWED_HOSTS),
         trusted_proxies: read_proxies(reader, public_url.as_deref()),
         drain_timeout: read_drain_timeout(reader, around),
         limits: LimitSettings {
-            connections: reader.optional(&settings::MAX_CONNECTIONS, numbers::count),
-            strangers_per_address: reader
-                .optional(&settings::MAX_CONNECTIONS_PER_ADDRESS, numbers::count),
-            memory: reader.optional(&settings::MEMORY_BUDGET, numbers::memory),
+            connections: reader.optional(&settings::MAX_CONNECTIONS),
+            strangers_per_address: reader.optional(&settings::MAX_CONNECTIONS_PER_ADDRESS),
+            memory: reader.optional(&settings::MEMORY_BUDGET),
         },
         auth: read_auth(reader, public_url.as_deref(), listen.port()),
         session: read_session(reader),
@@ -42,9 +40,7 @@ pub(super) fn read_http(reader: &mut Reader, around: &Surroundings) -> HttpSetti
 }
 
 fn read_drain_timeout(reader: &mut Reader, around: &Surroundings) -> Duration {
-    let within = reader.value(&settings::DRAIN_TIMEOUT, Duration::from_secs(8), |value| {
-        numbers::duration_within(value, 0, 3_600)
-    });
+    let within = reader.value(&settings::DRAIN_TIMEOUT);
     let warning = platform::kills_before(within, around);
     reader.warnings.extend(warning);
     within
@@ -52,7 +48,7 @@ fn read_drain_timeout(reader: &mut Reader, around: &Surroundings) -> Duration {
 
 /// This server does not speak TLS, so under an https URL something is in front.
 fn read_proxies(reader: &mut Reader, public_url: Option<&str>) -> Vec<String> {
-    let proxies = reader.list(&settings::TRUSTED_PROXIES, addresses::proxy);
+    let proxies = reader.list(&settings::TRUSTED_PROXIES);
     let named = proxies.iter().filter(|it| *it != "forwarded").count();
     if named > 1 && proxies.iter().any(|it| it == "none") {
         let fix = "leave out none, or the others";
@@ -81,22 +77,18 @@ fn read_proxies(reader: &mut Reader, public_url: Option<&str>) -> Vec<String> {
 }
 
 pub(in crate::config) fn read_listen(reader: &mut Reader) -> SocketAddr {
-    let address = reader.value(
-        &settings::BIND,
-        IpAddr::V4(Ipv4Addr::LOCALHOST),
-        addresses::address,
-    );
-    SocketAddr::new(address, reader.value(&settings::PORT, 8080, numbers::port))
+    let address = reader.value(&settings::BIND);
+    SocketAddr::new(address, reader.value(&settings::PORT))
 }
 
 /// Each origin once.
 fn read_origins(reader: &mut Reader) -> Vec<String> {
-    once(reader.list(&settings::ALLOWED_ORIGINS, hosts::origins))
+    once(reader.list(&settings::ALLOWED_ORIGINS))
 }
 
 fn read_admin(reader: &mut Reader) -> Option<AdminSettings> {
-    let allowed_hosts = reader.list(&settings::ADMIN_ALLOWED_HOSTS, hosts::host);
-    let listen = reader.optional(&settings::ADMIN_BIND, addresses::socket_address)?;
+    let allowed_hosts = reader.list(&settings::ADMIN_ALLOWED_HOSTS);
+    let listen = reader.optional(&settings::ADMIN_BIND)?;
     if !listen.ip().is_loopback() {
         reader.warnings.push(
             "ADMIN_BIND is reached from other machines: it asks nobody who they are, so let a \

@@ -1,21 +1,14 @@
 //! How sessions are kept.
 
-use std::time::Duration;
-
-use secrecy::SecretString;
-
 use crate::config::layers::Origin;
 use crate::config::model::{SealingKeys, SessionSettings};
-use crate::config::parse::{numbers, redis, secrets};
 use crate::config::reader::Reader;
 use crate::config::settings;
 
 pub(super) fn read_session(reader: &mut Reader) -> SessionSettings {
-    let redis_url = reader.secret(&settings::REDIS_URL, |value| {
-        redis::address(value).map(SecretString::from)
-    });
-    let current = reader.secret(&settings::ENCRYPTION_KEY, secrets::key);
-    let previous = reader.secrets(&settings::ENCRYPTION_KEYS_PREVIOUS, secrets::key);
+    let redis_url = reader.secret(&settings::REDIS_URL);
+    let current = reader.secret(&settings::ENCRYPTION_KEY);
+    let previous = reader.secrets(&settings::ENCRYPTION_KEYS_PREVIOUS);
     let key_given = reader.origin(&settings::ENCRYPTION_KEY) != Origin::Default;
     if reader.origin(&settings::REDIS_URL) != Origin::Default && !key_given {
         reader.report(
@@ -32,12 +25,8 @@ pub(super) fn read_session(reader: &mut Reader) -> SessionSettings {
     }
     SessionSettings {
         redis_url,
-        redis_ca: reader.optional(&settings::REDIS_CA, secrets::certificates),
+        redis_ca: reader.optional(&settings::REDIS_CA),
         keys: current.map(|current| SealingKeys { current, previous }),
-        max_lifetime: reader.value(
-            &settings::SESSION_CACHE_TTL,
-            Duration::from_hours(7 * 24),
-            |value| numbers::duration_within(value, 1, 30 * 86_400),
-        ),
+        max_lifetime: reader.value(&settings::SESSION_CACHE_TTL),
     }
 }

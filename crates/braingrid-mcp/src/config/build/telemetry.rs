@@ -4,34 +4,33 @@ use url::Url;
 
 use crate::config::layers::Origin;
 use crate::config::model::{AuditTarget, DogStatsdSettings, LogSettings, TelemetrySettings};
-use crate::config::parse::logs::{self, AuditChoice};
+use crate::config::parse::logs::AuditChoice;
 use crate::config::parse::traces::{Propagator, TraceSampler};
 use crate::config::parse::words::Transport;
-use crate::config::parse::{addresses, endpoints, numbers, words};
 use crate::config::reader::Reader;
-use crate::config::settings::{self, Setting};
+use crate::config::settings::{self, Spec};
 
 pub(super) fn read_log(reader: &mut Reader) -> LogSettings {
-    let level = reader.value(&settings::LOG_LEVEL, "info", logs::log_level);
-    let filter = reader.optional(&settings::LOG_FILTER, logs::log_filter);
+    let level = reader.value(&settings::LOG_LEVEL);
+    let filter = reader.optional(&settings::LOG_FILTER);
     let by_flag = matches!(reader.origin(&settings::LOG_LEVEL), Origin::Flag { .. });
     LogSettings {
         level,
         filter: filter.filter(|_| !by_flag),
-        format: reader.optional(&settings::LOG_FORMAT, logs::log_format),
+        format: reader.optional(&settings::LOG_FORMAT),
     }
 }
 
 /// Also where log records would go.
 pub(super) fn read_telemetry(reader: &mut Reader) -> (TelemetrySettings, Option<Url>) {
-    let base = reader.optional(&settings::OTLP_ENDPOINT, endpoints::collector_urls);
-    let traces = reader.optional(&settings::OTLP_TRACES_ENDPOINT, endpoints::web_url);
-    let metrics = reader.optional(&settings::OTLP_METRICS_ENDPOINT, endpoints::web_url);
-    let logs = reader.optional(&settings::OTLP_LOGS_ENDPOINT, endpoints::web_url);
-    let disabled = reader.value(&settings::OTEL_DISABLED, false, words::switch);
+    let base = reader.optional(&settings::OTLP_ENDPOINT);
+    let traces = reader.optional(&settings::OTLP_TRACES_ENDPOINT);
+    let metrics = reader.optional(&settings::OTLP_METRICS_ENDPOINT);
+    let logs = reader.optional(&settings::OTLP_LOGS_ENDPOINT);
+    let disabled = reader.value(&settings::OTEL_DISABLED);
     for (setting, url, path) in [
         (
-            &settings::OTLP_ENDPOINT,
+            &*settings::OTLP_ENDPOINT,
             base.as_ref().map(|it| &it.traces),
             "",
         ),
@@ -50,7 +49,7 @@ pub(super) fn read_telemetry(reader: &mut Reader) -> (TelemetrySettings, Option<
         reader.warnings.extend(collector_doubt(setting, url, path));
     }
     let base = base.filter(|_| !disabled);
-    let environment = reader.value(&settings::ENVIRONMENT, "production".to_owned(), words::word);
+    let environment = reader.value(&settings::ENVIRONMENT);
     let settings = TelemetrySettings {
         traces_endpoint: traces
             .filter(|_| !disabled)
@@ -72,7 +71,7 @@ pub(super) fn read_telemetry(reader: &mut Reader) -> (TelemetrySettings, Option<
 
 /// What makes it unlikely that a collector takes anything at this URL. No error: the variable may
 /// be meant for other programs with the same environment.
-fn collector_doubt(setting: &Setting, url: Option<&Url>, path: &str) -> Option<String> {
+fn collector_doubt(setting: &Spec, url: Option<&Url>, path: &str) -> Option<String> {
     let (name, url) = (setting.name(), url?);
     if url.port() == Some(4317) {
         return Some(format!(
@@ -87,15 +86,13 @@ fn collector_doubt(setting: &Setting, url: Option<&Url>, path: &str) -> Option<S
 /// Without a sampler by name, this server's own. One that is not known here is meant for other
 /// programs with the same environment.
 fn read_sampler(reader: &mut Reader) -> TraceSampler {
-    let per_second = reader.value(&settings::TRACES_PER_SECOND, 100, numbers::number);
+    let per_second = reader.value(&settings::TRACES_PER_SECOND);
     let own = TraceSampler::AtMost(per_second);
-    let Some(name) = reader.optional(&settings::OTEL_SAMPLER, words::word) else {
+    let Some(name) = reader.optional(&settings::OTEL_SAMPLER) else {
         return own;
     };
     let ratio = match &*name {
-        "traceidratio" | "parentbased_traceidratio" => {
-            reader.value(&settings::OTEL_SAMPLER_ARG, 1.0, numbers::ratio)
-        }
+        "traceidratio" | "parentbased_traceidratio" => reader.value(&settings::OTEL_SAMPLER_ARG),
         _ => 1.0,
     };
     TraceSampler::named(&name, ratio).unwrap_or_else(|| {
@@ -109,7 +106,7 @@ fn read_sampler(reader: &mut Reader) -> TraceSampler {
 
 /// One that is not known here is meant for other programs with the same environment.
 fn read_propagators(reader: &mut Reader) -> Vec<Propagator> {
-    let names = reader.list(&settings::OTEL_PROPAGATORS, words::word);
+    let names = reader.list(&settings::OTEL_PROPAGATORS);
     let mut propagators = Vec::new();
     for name in names {
         match Propagator::named(&name) {
@@ -125,13 +122,13 @@ fn read_propagators(reader: &mut Reader) -> Vec<Propagator> {
 }
 
 fn read_dogstatsd(reader: &mut Reader, environment: &str) -> Option<DogStatsdSettings> {
-    let env = reader.optional(&settings::DOGSTATSD_ENV, words::word);
-    let service = "braingrid-mcp".to_owned();
-    let service = reader.value(&settings::DOGSTATSD_SERVICE, service, words::word);
-    let version = reader.optional(&settings::DOGSTATSD_VERSION, words::word);
+    let env = reader.optional(&settings::DOGSTATSD_ENV);
+    let _service = "braingrid-mcp".to_owned();
+    let service = reader.value(&settings::DOGSTATSD_SERVICE);
+    let version = reader.optional(&settings::DOGSTATSD_VERSION);
     let version = version.unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned());
-    let port = reader.value(&settings::DOGSTATSD_PORT, 8125, numbers::port);
-    let host = reader.optional(&settings::DOGSTATSD_HOST, addresses::agent_host)?;
+    let port = reader.value(&settings::DOGSTATSD_PORT);
+    let host = reader.optional(&settings::DOGSTATSD_HOST)?;
     let env = env.unwrap_or_else(|| environment.to_owned());
     Some(DogStatsdSettings {
         host,
@@ -146,7 +143,7 @@ pub(super) fn read_audit(
     logs: Option<Url>,
 ) -> Option<AuditTarget> {
     let setting = &settings::AUDIT_LOG;
-    match reader.optional(setting, logs::audit_target)? {
+    match reader.optional(setting)? {
         AuditChoice::Off => None,
         AuditChoice::File(path) => Some(AuditTarget::File(path)),
         AuditChoice::Stdout if transport == Transport::Http => Some(AuditTarget::Stdout),

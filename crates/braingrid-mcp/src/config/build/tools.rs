@@ -1,16 +1,15 @@
 //! Which tools are offered.
 
 use crate::config::model::ToolSettings;
-use crate::config::parse::{tools, words};
 use crate::config::reader::Reader;
 use crate::config::settings;
 
 pub(super) fn read_tools(reader: &mut Reader) -> ToolSettings {
     let read = ToolSettings {
-        read_only: reader.value(&settings::READ_ONLY, false, words::switch),
-        tools: reader.list(&settings::TOOLS, tools::tool),
-        exclude_tools: reader.list(&settings::EXCLUDE_TOOLS, tools::tool),
-        experimental: reader.value(&settings::EXPERIMENTAL, false, words::switch),
+        read_only: reader.value(&settings::READ_ONLY),
+        tools: reader.list(&settings::TOOLS),
+        exclude_tools: reader.list(&settings::EXCLUDE_TOOLS),
+        experimental: reader.value(&settings::EXPERIMENTAL),
     };
     let offered = read.options().selected();
     if offered.is_empty() {

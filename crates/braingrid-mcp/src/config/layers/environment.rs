@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{Layer, Origin, both_given, path_of, relative, secret_file};
 use crate::config::problem::{Problem, nearest};
-use crate::config::settings::{SETTINGS, Setting};
+use crate::config::settings::{self, Spec};
 
 /// The process environment, or a table in its place.
 #[derive(Debug, Default)]
@@ -22,13 +22,13 @@ pub(crate) struct NotUnicode;
 /// in whatever folder its client has open, so that a relative path would mean a stranger's file.
 pub(crate) fn environment(
     environment: &Environment,
-    wanted: impl Fn(&Setting) -> bool,
+    wanted: impl Fn(&Spec) -> bool,
     local: bool,
     problems: &mut Vec<Problem>,
     warnings: &mut Vec<String>,
 ) -> Layer {
     let mut layer = Layer::default();
-    for setting in SETTINGS.iter().filter(|setting| wanted(setting)) {
+    for setting in settings::all().filter(|setting| wanted(setting)) {
         let given = variables(setting, environment, local, problems);
         let Some((name, value)) = given.first() else {
             continue;
@@ -59,7 +59,7 @@ pub(crate) fn environment(
 
 /// The variables of a setting that hold something, the strongest first.
 fn variables(
-    setting: &Setting,
+    setting: &Spec,
     environment: &Environment,
     local: bool,
     problems: &mut Vec<Problem>,
@@ -111,7 +111,7 @@ fn variable(
 
 /// Warns of variables that look like ours and are not.
 pub(crate) fn near_misses(environment: &Environment) -> Vec<String> {
-    let with_files = |setting: &&Setting| {
+    let with_files = |setting: &Spec| {
         let files = setting
             .env
             .iter()
@@ -124,7 +124,7 @@ pub(crate) fn near_misses(environment: &Environment) -> Vec<String> {
             .chain(files)
             .collect::<Vec<_>>()
     };
-    let names: Vec<String> = SETTINGS.iter().flat_map(with_files).collect();
+    let names: Vec<String> = settings::all().flat_map(with_files).collect();
     let strangers = environment.0.keys().filter(|name| {
         (name.starts_with("BRAINGRID_") || name.starts_with("MCP_")) && !names.contains(name)
     });

@@ -8,7 +8,7 @@ use config::{FileFormat, Map, Source as _, Value, ValueKind};
 use super::{Layer, Origin, both_given, path_of, secret_file};
 use crate::config::parse;
 use crate::config::problem::{Problem, meant};
-use crate::config::settings::{self, Kind, SETTINGS, Setting};
+use crate::config::settings::{self, Kind, Spec};
 use crate::{owner, text};
 
 /// The file that is read when none is named, in the user's own folder.
@@ -86,7 +86,7 @@ fn without_source(error: &str) -> String {
 fn file_layer(path: &Path, values: Map<String, Value>, problems: &mut Vec<Problem>) -> Layer {
     let mut layer = Layer::default();
     let mut values: BTreeMap<String, Value> = values.into_iter().collect();
-    for setting in SETTINGS {
+    for setting in settings::all() {
         if setting.kind == Kind::FilePath {
             continue;
         }
@@ -135,7 +135,7 @@ fn file_layer(path: &Path, values: Map<String, Value>, problems: &mut Vec<Proble
 }
 
 /// A relative path in the file means a place beside the file.
-fn beside(file: &Path, setting: &Setting, value: ValueKind) -> ValueKind {
+fn beside(file: &Path, setting: &Spec, value: ValueKind) -> ValueKind {
     match value {
         ValueKind::String(text) => match path_of(setting, &text) {
             Some(path) if !text.is_empty() => {
@@ -151,9 +151,7 @@ fn beside(file: &Path, setting: &Setting, value: ValueKind) -> ValueKind {
 }
 
 fn unknown_key(path: &Path, key: &str, value: &Value) -> Problem {
-    let keys = SETTINGS
-        .iter()
-        .filter(|setting| setting.kind != Kind::FilePath);
+    let keys = settings::all().filter(|setting| setting.kind != Kind::FilePath);
     let called = settings::called(key).map(|setting| setting.key);
     let fix = match called.or_else(|| meant(key, keys.map(|setting| setting.key))) {
         Some(near) => format!("did you mean {near}?"),

@@ -102,14 +102,14 @@ pub(crate) fn duration(value: &str) -> Parsed<Duration> {
     }
 }
 
-/// A duration between two bounds.
-pub(crate) fn duration_within(value: &str, least: u64, most: u64) -> Parsed<Duration> {
+/// A duration between two bounds, in seconds.
+pub(crate) fn duration_within<const LEAST: u64, const MOST: u64>(value: &str) -> Parsed<Duration> {
     let duration = duration(value)?;
-    if (least..=most).contains(&duration.as_secs()) {
+    if (LEAST..=MOST).contains(&duration.as_secs()) {
         return Ok(duration);
     }
     refuse(
         format!("{} is out of range", quoted(value)),
-        format!("use a duration from {least} to {most} seconds"),
+        format!("use a duration from {LEAST} to {MOST} seconds"),
     )
 }

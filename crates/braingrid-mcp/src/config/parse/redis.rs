@@ -1,11 +1,13 @@
 //! Why a text is no address of Redis, and what to write instead. Never quotes it: of a password only
 //! the character that has to be changed is named.
 
+use secrecy::SecretString;
+
 use super::{Parsed, hosts, refuse};
 use crate::config::text::is_placeholder;
 
 /// An address of Redis, its scheme in lower case.
-pub(crate) fn address(value: &str) -> Parsed<String> {
+pub(crate) fn address(value: &str) -> Parsed<SecretString> {
     let what = "it is no address of Redis";
     let Some((scheme, rest)) = value.split_once("://") else {
         return refuse(
@@ -41,7 +43,7 @@ pub(crate) fn address(value: &str) -> Parsed<String> {
             None => refuse(what, expected.to_string()),
         };
     }
-    Ok(value)
+    Ok(SecretString::from(value))
 }
 
 /// What the client library takes and does nothing with, or something else than is meant.

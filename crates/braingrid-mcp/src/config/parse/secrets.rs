@@ -1,18 +1,19 @@
 //! Tokens, keys and certificates. What is secret is never quoted.
 
+use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use super::{Parsed, quoted, refuse};
 
 /// A bearer token. Its text is never quoted.
-pub(crate) fn token(value: &str) -> Parsed<String> {
+pub(crate) fn token(value: &str) -> Parsed<SecretString> {
     let bare = value.trim();
     let bare = match bare.split_once(' ') {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("bearer") => rest.trim_start(),
         _ => bare,
     };
     if bare.chars().all(|c| c.is_ascii_graphic()) && !bare.is_empty() {
-        return Ok(bare.to_owned());
+        return Ok(SecretString::from(bare));
     }
     refuse(
         "it is no token",

@@ -1,5 +1,7 @@
 //! Single words: those to choose from, and those that are only not to be broken.
 
+use std::path::PathBuf;
+
 use super::{Parsed, quoted, refuse};
 
 /// A name of our own or of the issuer: anything visible.
@@ -11,6 +13,12 @@ pub(crate) fn word(value: &str) -> Parsed<String> {
         );
     }
     Ok(value.to_owned())
+}
+
+/// A path, as the system takes it.
+#[expect(clippy::unnecessary_wraps, reason = "a parser like the others")]
+pub(crate) fn path(value: &str) -> Parsed<PathBuf> {
+    Ok(PathBuf::from(value))
 }
 
 pub(crate) fn switch(value: &str) -> Parsed<bool> {

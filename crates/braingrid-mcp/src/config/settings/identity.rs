@@ -1,129 +1,116 @@
 //! Settings: who may call.
 
-use super::{Group, Kind, Setting, UsedBy};
+use std::time::Duration;
 
-pub(crate) static OAUTH_ISSUER: Setting = Setting::new(
-    Group::Identity,
-    UsedBy::Both,
-    "oauth_issuer",
-    &["OAUTH_ISSUER", "WORKOS_ISSUER"],
-)
-.flag("oauth-issuer", "URL")
-.default("https://auth.braingrid.ai")
-.says(
-    "Authorization server",
-    "Its issuer identifier, exactly as its metadata spells it. Set in the environment or by flag it \
-     replaces every `[[issuers]]` of the file. `braingrid-mcp login` logs in there.",
-);
+use super::{Group, Kind, Setting, Spec, UsedBy};
+use crate::config::parse::{endpoints, identity, no_text, numbers, tools};
 
-pub(crate) static OAUTH_JWKS_URI: Setting = Setting::new(
-    Group::Identity,
-    UsedBy::Http,
-    "oauth_jwks_uri",
-    &["OAUTH_JWKS_URI"],
-)
-.says(
-    "Key set of that server",
-    "Only for an authorization server without discovery metadata.",
-);
+settings! {
+    OAUTH_ISSUER: String = Setting::new(
+        Group::Identity, UsedBy::Both, "oauth_issuer", &["OAUTH_ISSUER", "WORKOS_ISSUER"],
+        endpoints::issuer,
+    )
+        .flag("oauth-issuer", "URL")
+        .default("https://auth.braingrid.ai")
+        .says(
+            "Authorization server",
+            "Its issuer identifier, exactly as its metadata spells it. Set in the environment or by flag it \
+             replaces every `[[issuers]]` of the file. `braingrid-mcp login` logs in there.",
+        );
 
-pub(crate) static WORKOS_CLIENT_ID: Setting = Setting::new(
-    Group::Identity,
-    UsedBy::Http,
-    "workos_client_id",
-    &["WORKOS_CLIENT_ID"],
-)
-.says(
-    "Client id accepted as audience",
-    "For WorkOS tokens that carry no resource. Tokens of that client for any other service are \
-     then accepted too: prefer tokens issued for the resource.",
-);
+    OAUTH_JWKS_URI: String = Setting::new(
+        Group::Identity, UsedBy::Http, "oauth_jwks_uri", &["OAUTH_JWKS_URI"],
+        endpoints::key_set_url,
+    )
+        .says(
+            "Key set of that server",
+            "Only for an authorization server without discovery metadata.",
+        );
 
-pub(crate) static ISSUERS: Setting = Setting::new(Group::Identity, UsedBy::Http, "issuers", &[])
-    .kind(Kind::Tables)
-    .says(
-        "Several authorization servers",
-        "An array of tables, in the file only; see below.",
-    );
+    WORKOS_CLIENT_ID: String = Setting::new(
+        Group::Identity, UsedBy::Http, "workos_client_id", &["WORKOS_CLIENT_ID"],
+        identity::audience,
+    )
+        .says(
+            "Client id accepted as audience",
+            "For WorkOS tokens that carry no resource. Tokens of that client for any other service are \
+             then accepted too: prefer tokens issued for the resource.",
+        );
 
-pub(crate) static OAUTH_LEEWAY: Setting = Setting::new(
-    Group::Identity,
-    UsedBy::Http,
-    "oauth_leeway",
-    &["OAUTH_LEEWAY"],
-)
-.default("90s")
-.says(
-    "Clock difference allowed",
-    "Between this server and the authorization server; at most 10 minutes.",
-);
+    ISSUERS: () = Setting::new(Group::Identity, UsedBy::Http, "issuers", &[], no_text)
+        .kind(Kind::Tables)
+        .says(
+            "Several authorization servers",
+            "An array of tables, in the file only; see below.",
+        );
 
-pub(crate) static TOKEN_MAX_LIFETIME: Setting = Setting::new(
-    Group::Identity,
-    UsedBy::Http,
-    "token_max_lifetime",
-    &["TOKEN_MAX_LIFETIME"],
-)
-.default("31d")
-.says(
-    "Longest life of an access token",
-    "Whatever its `exp` says: since its `iat`, or since it is first verified where it has none. \
-     From 5 minutes to 366 days. Sessions, stored ones too, end with it.",
-);
+    OAUTH_LEEWAY: Duration = Setting::new(
+        Group::Identity, UsedBy::Http, "oauth_leeway", &["OAUTH_LEEWAY"],
+        numbers::duration_within::<0, 600>,
+    )
+        .default("90s")
+        .says(
+            "Clock difference allowed",
+            "Between this server and the authorization server; at most 10 minutes.",
+        );
 
-pub(crate) static UPSTREAM_AUDIENCE: Setting = Setting::new(
-    Group::Identity,
-    UsedBy::Both,
-    "upstream_audience",
-    &["UPSTREAM_AUDIENCE"],
-)
-.flag("upstream-audience", "NAME")
-.says(
-    "Audience of the API",
-    "The one under which the BrainGrid API accepts tokens. Required for http. Tokens must carry it in `aud` beside the resource; a token that does is \
-     also good for the BrainGrid API and is sent to it (same-audience mode). When the API is the \
-     same resource by agreement, this is the resource itself. Over stdio it is optional: \
-     `braingrid-mcp login` then asks for tokens for this resource (RFC 8707).",
-);
+    TOKEN_MAX_LIFETIME: Duration = Setting::new(
+        Group::Identity, UsedBy::Http, "token_max_lifetime", &["TOKEN_MAX_LIFETIME"],
+        numbers::duration_within::<300, { 366 * 86_400 }>,
+    )
+        .default("31d")
+        .says(
+            "Longest life of an access token",
+            "Whatever its `exp` says: since its `iat`, or since it is first verified where it has none. \
+             From 5 minutes to 366 days. Sessions, stored ones too, end with it.",
+        );
 
-pub(crate) static OAUTH_SCOPES: Setting = Setting::new(
-    Group::Identity,
-    UsedBy::Http,
-    "oauth_scopes",
-    &["OAUTH_SCOPES"],
-)
-.kind(Kind::List)
-.says(
-    "Scopes that clients are to ask for",
-    "Named in the challenge and in the metadata (`scopes_supported`), and required of no token. \
-     Without any, some clients ask for no scope, and get no refresh token. Scopes that \
-     `TOOL_SCOPES` needs for reading are named with them. Default: `openid profile email` where \
-     every issuer has a preset or is BrainGrid's own, else none. Leave `offline_access` out: \
-     clients add it themselves where the issuer offers it.",
-);
+    UPSTREAM_AUDIENCE: String = Setting::new(
+        Group::Identity, UsedBy::Both, "upstream_audience", &["UPSTREAM_AUDIENCE"],
+        identity::audience,
+    )
+        .flag("upstream-audience", "NAME")
+        .says(
+            "Audience of the API",
+            "The one under which the BrainGrid API accepts tokens. Required for http. Tokens must carry it in `aud` beside the resource; a token that does is \
+             also good for the BrainGrid API and is sent to it (same-audience mode). When the API is the \
+             same resource by agreement, this is the resource itself. Over stdio it is optional: \
+             `braingrid-mcp login` then asks for tokens for this resource (RFC 8707).",
+        );
 
-pub(crate) static TOOL_SCOPES: Setting = Setting::new(
-    Group::Identity,
-    UsedBy::Http,
-    "tool_scopes",
-    &["TOOL_SCOPES"],
-)
-.kind(Kind::List)
-.says(
-    "Scopes that tools need",
-    "Entries `NAME=SCOPE SCOPE`, where `NAME` is `read` (all tools that change nothing), `write` \
-     (all that do) or one tool. Unset: no scope is needed. With it, the tool list shows only what \
-     the grant covers.",
-);
+    OAUTH_SCOPES: Vec<String> = Setting::new(
+        Group::Identity, UsedBy::Http, "oauth_scopes", &["OAUTH_SCOPES"],
+        tools::scopes,
+    )
+        .kind(Kind::List)
+        .says(
+            "Scopes that clients are to ask for",
+            "Named in the challenge and in the metadata (`scopes_supported`), and required of no token. \
+             Without any, some clients ask for no scope, and get no refresh token. Scopes that \
+             `TOOL_SCOPES` needs for reading are named with them. Default: `openid profile email` where \
+             every issuer has a preset or is BrainGrid's own, else none. Leave `offline_access` out: \
+             clients add it themselves where the issuer offers it.",
+        );
 
-pub(crate) static SCOPE_HIERARCHY: Setting = Setting::new(
-    Group::Identity,
-    UsedBy::Http,
-    "scope_hierarchy",
-    &["SCOPE_HIERARCHY"],
-)
-.kind(Kind::List)
-.says(
-    "Scopes that include others",
-    "Entries `SCOPE=SCOPE SCOPE`: who was granted the first was granted the others too.",
-);
+    TOOL_SCOPES: (String, Vec<String>) = Setting::new(
+        Group::Identity, UsedBy::Http, "tool_scopes", &["TOOL_SCOPES"],
+        tools::tool_scopes,
+    )
+        .kind(Kind::List)
+        .says(
+            "Scopes that tools need",
+            "Entries `NAME=SCOPE SCOPE`, where `NAME` is `read` (all tools that change nothing), `write` \
+             (all that do) or one tool. Unset: no scope is needed. With it, the tool list shows only what \
+             the grant covers.",
+        );
+
+    SCOPE_HIERARCHY: (String, Vec<String>) = Setting::new(
+        Group::Identity, UsedBy::Http, "scope_hierarchy", &["SCOPE_HIERARCHY"],
+        tools::scope_hierarchy,
+    )
+        .kind(Kind::List)
+        .says(
+            "Scopes that include others",
+            "Entries `SCOPE=SCOPE SCOPE`: who was granted the first was granted the others too.",
+        );
+}

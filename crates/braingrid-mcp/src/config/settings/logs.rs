@@ -1,9 +1,21 @@
 //! Settings: logs, traces, metrics and the audit log.
 
-use super::{Group, Kind, Setting, UsedBy};
+use std::net::SocketAddr;
 
-pub(crate) static LOG_LEVEL: Setting =
-    Setting::new(Group::Logs, UsedBy::Both, "log_level", &["LOG_LEVEL"])
+use url::Url;
+
+use super::{Group, Kind, Setting, Spec, UsedBy};
+use crate::config::parse::{
+    addresses,
+    endpoints::{self, CollectorUrls},
+    hosts,
+    logs::{self, AuditChoice, LogFormat},
+    numbers, words,
+};
+
+settings! {
+    LOG_LEVEL: &'static str =
+        Setting::new(Group::Logs, UsedBy::Both, "log_level", &["LOG_LEVEL"], logs::log_level)
         .flag("log-level", "LEVEL")
         .default("info")
         .says(
@@ -12,15 +24,16 @@ pub(crate) static LOG_LEVEL: Setting =
              access log is written at every level.",
         );
 
-pub(crate) static LOG_FILTER: Setting =
-    Setting::new(Group::Logs, UsedBy::Both, "log_filter", &["RUST_LOG"]).says(
-        "Log filter directives",
-        "In the syntax of `tracing_subscriber`'s `EnvFilter`, such as `info,mcp_session=debug`. \
-         Replaces `LOG_LEVEL`; the flag `--log-level` replaces both.",
-    );
+    LOG_FILTER: String =
+        Setting::new(Group::Logs, UsedBy::Both, "log_filter", &["RUST_LOG"], logs::log_filter)
+        .says(
+                "Log filter directives",
+                "In the syntax of `tracing_subscriber`'s `EnvFilter`, such as `info,mcp_session=debug`. \
+                 Replaces `LOG_LEVEL`; the flag `--log-level` replaces both.",
+            );
 
-pub(crate) static LOG_FORMAT: Setting =
-    Setting::new(Group::Logs, UsedBy::Both, "log_format", &["LOG_FORMAT"])
+    LOG_FORMAT: LogFormat =
+        Setting::new(Group::Logs, UsedBy::Both, "log_format", &["LOG_FORMAT"], logs::log_format)
         .flag("log-format", "FORMAT")
         .says(
             "json or pretty",
@@ -28,42 +41,38 @@ pub(crate) static LOG_FORMAT: Setting =
              standard error, always.",
         );
 
-pub(crate) static OTLP_ENDPOINT: Setting = Setting::new(
-    Group::Logs,
-    UsedBy::Both,
-    "otlp_endpoint",
-    &["OTEL_EXPORTER_OTLP_ENDPOINT"],
-)
-.says(
-    "OpenTelemetry collector",
-    "Base URL for OTLP over HTTP, such as `http://127.0.0.1:4318`; traces go to `/v1/traces` below \
-     it, metrics to `/v1/metrics`. Unset: neither.",
-);
+    OTLP_ENDPOINT: CollectorUrls = Setting::new(
+        Group::Logs, UsedBy::Both, "otlp_endpoint", &["OTEL_EXPORTER_OTLP_ENDPOINT"],
+        endpoints::collector_urls,
+    )
+        .says(
+            "OpenTelemetry collector",
+            "Base URL for OTLP over HTTP, such as `http://127.0.0.1:4318`; traces go to `/v1/traces` below \
+             it, metrics to `/v1/metrics`. Unset: neither.",
+        );
 
-pub(crate) static OTLP_TRACES_ENDPOINT: Setting = Setting::new(
-    Group::Logs,
-    UsedBy::Both,
-    "otlp_traces_endpoint",
-    &["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"],
-)
-.says(
-    "Collector for traces",
-    "The full URL for traces, used as it is; wins over the base URL.",
-);
+    OTLP_TRACES_ENDPOINT: Url = Setting::new(
+        Group::Logs, UsedBy::Both, "otlp_traces_endpoint", &["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"],
+        endpoints::web_url,
+    )
+        .says(
+            "Collector for traces",
+            "The full URL for traces, used as it is; wins over the base URL.",
+        );
 
-pub(crate) static OTLP_METRICS_ENDPOINT: Setting = Setting::new(
-    Group::Logs,
-    UsedBy::Both,
-    "otlp_metrics_endpoint",
-    &["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"],
-)
-.says(
-    "Collector for metrics",
-    "The full URL for metrics, used as it is; wins over the base URL.",
-);
+    OTLP_METRICS_ENDPOINT: Url = Setting::new(
+        Group::Logs, UsedBy::Both, "otlp_metrics_endpoint", &["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"],
+        endpoints::web_url,
+    )
+        .says(
+            "Collector for metrics",
+            "The full URL for metrics, used as it is; wins over the base URL.",
+        );
 
-pub(crate) static ADMIN_BIND: Setting =
-    Setting::new(Group::Logs, UsedBy::Http, "admin_bind", &["ADMIN_BIND"])
+    ADMIN_BIND: SocketAddr = Setting::new(
+        Group::Logs, UsedBy::Http, "admin_bind", &["ADMIN_BIND"],
+        addresses::socket_address,
+    )
         .flag("admin-bind", "ADDRESS")
         .says(
             "Address for operators",
@@ -72,142 +81,118 @@ pub(crate) static ADMIN_BIND: Setting =
              public. Unset: there is none.",
         );
 
-pub(crate) static ADMIN_ALLOWED_HOSTS: Setting = Setting::new(
-    Group::Logs,
-    UsedBy::Http,
-    "admin_allowed_hosts",
-    &["ADMIN_ALLOWED_HOSTS"],
-)
-.kind(Kind::List)
-.says(
-    "Host names for operators",
-    "Under which the second listener is reached, beside loopback names and the address itself.",
-);
+    ADMIN_ALLOWED_HOSTS: String = Setting::new(
+        Group::Logs, UsedBy::Http, "admin_allowed_hosts", &["ADMIN_ALLOWED_HOSTS"],
+        hosts::host,
+    )
+        .kind(Kind::List)
+        .says(
+            "Host names for operators",
+            "Under which the second listener is reached, beside loopback names and the address itself.",
+        );
 
-pub(crate) static DOGSTATSD_HOST: Setting = Setting::new(
-    Group::Logs,
-    UsedBy::Both,
-    "dogstatsd_host",
-    &["DD_AGENT_HOST"],
-)
-.says(
-    "Datadog agent",
-    "Host that takes metrics over DogStatsD (UDP): a name, an IPv4 or an IPv6 address. Unset: \
-         none are sent.",
-);
+    DOGSTATSD_HOST: String = Setting::new(
+        Group::Logs, UsedBy::Both, "dogstatsd_host", &["DD_AGENT_HOST"],
+        addresses::agent_host,
+    )
+        .says(
+            "Datadog agent",
+            "Host that takes metrics over DogStatsD (UDP): a name, an IPv4 or an IPv6 address. Unset: \
+                 none are sent.",
+        );
 
-pub(crate) static DOGSTATSD_PORT: Setting = Setting::new(
-    Group::Logs,
-    UsedBy::Both,
-    "dogstatsd_port",
-    &["DD_DOGSTATSD_PORT"],
-)
-.default("8125")
-.says("Its port", "");
+    DOGSTATSD_PORT: u16 = Setting::new(
+        Group::Logs, UsedBy::Both, "dogstatsd_port", &["DD_DOGSTATSD_PORT"],
+        numbers::port,
+    )
+        .default("8125")
+        .says("Its port", "");
 
-pub(crate) static DOGSTATSD_ENV: Setting =
-    Setting::new(Group::Logs, UsedBy::Both, "dogstatsd_env", &["DD_ENV"]).says(
-        "Tag `env`",
-        "Default: the name of the environment, see `BRAINGRID_ENV`.",
-    );
+    DOGSTATSD_ENV: String =
+        Setting::new(Group::Logs, UsedBy::Both, "dogstatsd_env", &["DD_ENV"], words::word)
+        .says(
+                "Tag `env`",
+                "Default: the name of the environment, see `BRAINGRID_ENV`.",
+            );
 
-pub(crate) static DOGSTATSD_SERVICE: Setting = Setting::new(
-    Group::Logs,
-    UsedBy::Both,
-    "dogstatsd_service",
-    &["DD_SERVICE"],
-)
-.default("braingrid-mcp")
-.says("Tag `service`", "");
+    DOGSTATSD_SERVICE: String =
+        Setting::new(Group::Logs, UsedBy::Both, "dogstatsd_service", &["DD_SERVICE"], words::word)
+        .default("braingrid-mcp")
+        .says("Tag `service`", "");
 
-pub(crate) static DOGSTATSD_VERSION: Setting = Setting::new(
-    Group::Logs,
-    UsedBy::Both,
-    "dogstatsd_version",
-    &["DD_VERSION"],
-)
-.says("Tag `version`", "Default: this program's own.");
+    DOGSTATSD_VERSION: String =
+        Setting::new(Group::Logs, UsedBy::Both, "dogstatsd_version", &["DD_VERSION"], words::word)
+        .says("Tag `version`", "Default: this program's own.");
 
-pub(crate) static OTLP_LOGS_ENDPOINT: Setting = Setting::new(
-    Group::Logs,
-    UsedBy::Both,
-    "otlp_logs_endpoint",
-    &["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"],
-)
-.says(
-    "Collector for the audit log",
-    "The full URL for log records, used as it is; wins over the base URL. Read where `AUDIT_LOG` \
-     is `otlp`.",
-);
+    OTLP_LOGS_ENDPOINT: Url = Setting::new(
+        Group::Logs, UsedBy::Both, "otlp_logs_endpoint", &["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"],
+        endpoints::web_url,
+    )
+        .says(
+            "Collector for the audit log",
+            "The full URL for log records, used as it is; wins over the base URL. Read where `AUDIT_LOG` \
+             is `otlp`.",
+        );
 
-pub(crate) static OTEL_DISABLED: Setting = Setting::new(
-    Group::Logs,
-    UsedBy::Both,
-    "otel_sdk_disabled",
-    &["OTEL_SDK_DISABLED"],
-)
-.kind(Kind::Switch)
-.default("false")
-.says(
-    "No OpenTelemetry",
-    "Nothing is exported, whatever the other variables say. What a client sends as `traceparent` \
-     still travels on to BrainGrid.",
-);
+    OTEL_DISABLED: bool = Setting::new(
+        Group::Logs, UsedBy::Both, "otel_sdk_disabled", &["OTEL_SDK_DISABLED"],
+        words::switch,
+    )
+        .kind(Kind::Switch)
+        .default("false")
+        .says(
+            "No OpenTelemetry",
+            "Nothing is exported, whatever the other variables say. What a client sends as `traceparent` \
+             still travels on to BrainGrid.",
+        );
 
-pub(crate) static TRACES_PER_SECOND: Setting = Setting::new(
-    Group::Logs,
-    UsedBy::Both,
-    "traces_per_second",
-    &["TRACES_PER_SECOND"],
-)
-.default("100")
-.says(
-    "Traced requests a second",
-    "At most so many, whoever asks for it; those that the caller does not trace (`traceparent`) are \
-     not. Ordinary load stays below, and a busy instance spends its time on requests. Not read where \
-     `OTEL_TRACES_SAMPLER` is set.",
-);
+    TRACES_PER_SECOND: u32 = Setting::new(
+        Group::Logs, UsedBy::Both, "traces_per_second", &["TRACES_PER_SECOND"],
+        numbers::number,
+    )
+        .default("100")
+        .says(
+            "Traced requests a second",
+            "At most so many, whoever asks for it; those that the caller does not trace (`traceparent`) are \
+             not. Ordinary load stays below, and a busy instance spends its time on requests. Not read where \
+             `OTEL_TRACES_SAMPLER` is set.",
+        );
 
-pub(crate) static OTEL_SAMPLER: Setting = Setting::new(
-    Group::Logs,
-    UsedBy::Both,
-    "otel_traces_sampler",
-    &["OTEL_TRACES_SAMPLER"],
-)
-.says(
-    "Which requests are traced",
-    "`always_on`, `always_off`, `traceidratio`, or one of them after `parentbased_`, as OpenTelemetry \
-     has it. Unset: `TRACES_PER_SECOND`.",
-);
+    OTEL_SAMPLER: String = Setting::new(
+        Group::Logs, UsedBy::Both, "otel_traces_sampler", &["OTEL_TRACES_SAMPLER"],
+        words::word,
+    )
+        .says(
+            "Which requests are traced",
+            "`always_on`, `always_off`, `traceidratio`, or one of them after `parentbased_`, as OpenTelemetry \
+             has it. Unset: `TRACES_PER_SECOND`.",
+        );
 
-pub(crate) static OTEL_SAMPLER_ARG: Setting = Setting::new(
-    Group::Logs,
-    UsedBy::Both,
-    "otel_traces_sampler_arg",
-    &["OTEL_TRACES_SAMPLER_ARG"],
-)
-.default("1.0")
-.says("Share of the traces", "Of `traceidratio`, from 0 to 1.");
+    OTEL_SAMPLER_ARG: f64 = Setting::new(
+        Group::Logs, UsedBy::Both, "otel_traces_sampler_arg", &["OTEL_TRACES_SAMPLER_ARG"],
+        numbers::ratio,
+    )
+        .default("1.0")
+        .says("Share of the traces", "Of `traceidratio`, from 0 to 1.");
 
-pub(crate) static OTEL_PROPAGATORS: Setting = Setting::new(
-    Group::Logs,
-    UsedBy::Both,
-    "otel_propagators",
-    &["OTEL_PROPAGATORS"],
-)
-.kind(Kind::List)
-.default("tracecontext")
-.says(
-    "How traces are joined",
-    "`tracecontext`, `baggage`, `none`. Baggage is off unless named: it would hand on to BrainGrid \
-     whatever clients put into it.",
-);
+    OTEL_PROPAGATORS: String = Setting::new(
+        Group::Logs, UsedBy::Both, "otel_propagators", &["OTEL_PROPAGATORS"],
+        words::word,
+    )
+        .kind(Kind::List)
+        .default("tracecontext")
+        .says(
+            "How traces are joined",
+            "`tracecontext`, `baggage`, `none`. Baggage is off unless named: it would hand on to BrainGrid \
+             whatever clients put into it.",
+        );
 
-pub(crate) static AUDIT_LOG: Setting =
-    Setting::new(Group::Logs, UsedBy::Both, "audit_log", &["AUDIT_LOG"])
+    AUDIT_LOG: AuditChoice =
+        Setting::new(Group::Logs, UsedBy::Both, "audit_log", &["AUDIT_LOG"], logs::audit_target)
         .default("off")
         .says(
             "Where the audit log goes",
             "`off`, the path of a file that is appended to, `stdout` (HTTP only), or `otlp`. It \
              names users and organizations, so it is off unless asked for.",
         );
+}

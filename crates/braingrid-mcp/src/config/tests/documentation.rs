@@ -10,14 +10,13 @@ fn keys_variables_and_flags_are_unique() {
         names.dedup();
         assert_eq!(names.len(), count);
     };
-    unique(SETTINGS.iter().map(|setting| setting.key).collect());
+    unique(settings::all().map(|setting| setting.key).collect());
     unique(
-        SETTINGS
-            .iter()
+        settings::all()
             .flat_map(|setting| setting.env.iter().copied())
             .collect(),
     );
-    unique(SETTINGS.iter().filter_map(|setting| setting.flag).collect());
+    unique(settings::all().filter_map(|setting| setting.flag).collect());
 }
 
 #[test]

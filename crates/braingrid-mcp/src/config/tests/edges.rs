@@ -4,10 +4,8 @@ use super::*;
 use crate::config::settings::UsedBy;
 
 /// Every setting that has a variable, with what has to be set for it to be read.
-fn with_variables() -> impl Iterator<Item = (&'static Setting, Vec<(&'static str, &'static str)>)> {
-    let settings = SETTINGS
-        .iter()
-        .copied()
+fn with_variables() -> impl Iterator<Item = (&'static Spec, Vec<(&'static str, &'static str)>)> {
+    let settings = settings::all()
         .filter(|setting| !setting.env.is_empty() && setting.kind != Kind::FilePath)
         // That it is no whole path is said before anything else.
         .filter(|setting| setting.key != "login_dir");
@@ -27,7 +25,7 @@ fn with_variables() -> impl Iterator<Item = (&'static Setting, Vec<(&'static str
 }
 
 /// What is said of one variable: problems, else warnings.
-fn said_of(setting: &Setting, given: Vec<(&'static str, &str)>, value: &str) -> Vec<String> {
+fn said_of(setting: &Spec, given: Vec<(&'static str, &str)>, value: &str) -> Vec<String> {
     let all: Vec<(&str, &str)> = given.into_iter().chain([(setting.name(), value)]).collect();
     let said = match load_env(&all) {
         Ok(loaded) => loaded.config.warnings,

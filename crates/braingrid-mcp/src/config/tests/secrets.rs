@@ -179,6 +179,7 @@ fn a_placeholder_is_no_key() {
 
 #[test]
 fn a_pasted_bearer_header_is_understood() {
-    assert_eq!(secrets::token(&format!("Bearer {TOKEN}")).unwrap(), TOKEN);
+    let token = secrets::token(&format!("Bearer {TOKEN}")).unwrap();
+    assert_eq!(token.expose_secret(), TOKEN);
     assert!(secrets::token("two words").is_err());
 }

@@ -64,7 +64,7 @@ pub(crate) fn nearest<'a>(
         .into_iter()
         .map(|candidate| {
             (
-                distance(&word.to_lowercase(), &candidate.to_lowercase()),
+                strsim::osa_distance(&word.to_lowercase(), &candidate.to_lowercase()),
                 candidate,
             )
         })
@@ -88,32 +88,6 @@ pub(crate) fn meant<'a>(
         let related = candidates.filter(|it| begins(it, &word) || begins(&word, it));
         related.min_by_key(|candidate| candidate.len())
     })
-}
-
-/// Edits between two words, a swap of neighbours counting as one.
-fn distance(left: &str, right: &str) -> usize {
-    let (left, right): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
-    let mut before_last: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=right.len()).collect();
-    for (row, a) in left.iter().enumerate() {
-        let mut current = vec![row + 1];
-        for (column, b) in right.iter().enumerate() {
-            let at = |line: &[usize], index: usize| line.get(index).copied().unwrap_or(usize::MAX);
-            let mut best = (at(&last, column) + usize::from(a != b))
-                .min(at(&last, column + 1).saturating_add(1))
-                .min(at(&current, column).saturating_add(1));
-            let swapped = row > 0
-                && column > 0
-                && left.get(row - 1) == Some(b)
-                && right.get(column - 1) == Some(a);
-            if swapped {
-                best = best.min(at(&before_last, column - 1).saturating_add(1));
-            }
-            current.push(best);
-        }
-        before_last = std::mem::replace(&mut last, current);
-    }
-    last.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -12,14 +12,14 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use lexopt::prelude::{Long, Short, ValueExt as _};
 
-use crate::{elf, image, python, sbom, shell};
+use crate::{elf, image, python, shell};
 
 const HELP: &str = "\
 Build the binary that deployments use, and an image around it.
 
 Without --target: a static binary for Linux on this machine's processor, linked against musl by
 Zig's linker (both are installed below the target directory), or against glibc where musl cannot be
-had. Prints its path, size and SHA-256, and writes a bill of materials beside it.
+had. Prints its path, size and SHA-256.
 
 Usage: cargo xtask build [options]
 
@@ -54,7 +54,6 @@ pub(crate) enum Edition {
 pub(crate) struct Built {
     pub(crate) path: PathBuf,
     pub(crate) target: String,
-    pub(crate) edition: Edition,
 }
 
 pub(crate) fn run(flags: lexopt::Parser) -> anyhow::Result<()> {
@@ -216,7 +215,6 @@ fn compile(mut build: Command, target: &str, edition: Edition) -> anyhow::Result
     Ok(Built {
         path: dir.join("braingrid-mcp"),
         target: target.to_owned(),
-        edition,
     })
 }
 
@@ -228,7 +226,6 @@ fn report(built: &Built) -> anyhow::Result<()> {
     println!("target  {}", built.target);
     println!("size    {size} bytes");
     println!("sha256  {}", sha256(&built.path)?);
-    println!("sbom    {}", sbom::write(built)?.display());
     Ok(())
 }
 

@@ -35,10 +35,8 @@ mod node;
 mod package;
 mod python;
 mod redis;
-mod sbom;
 mod shell;
 mod test;
-mod yaml;
 
 const HELP: &str = "\
 The project's commands.

@@ -256,7 +256,6 @@ mod tests {
         let built = Built {
             path: program,
             target: format!("of-test-{}", std::process::id()),
-            edition: crate::build::Edition::Whole,
         };
         archive(&built, &dir).unwrap();
         bundle(&built, &dir).unwrap();

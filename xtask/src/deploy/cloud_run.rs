@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use self::service::CloudRun;
 use super::{Step, environment::Environment, live, next_steps, perform, write};
-use crate::{shell, yaml};
+use crate::shell;
 
 pub(crate) fn deploy(
     environment: &Environment,
@@ -19,7 +19,7 @@ pub(crate) fn deploy(
 ) -> anyhow::Result<()> {
     let run = service::section(environment)?;
     let service = service::render(environment, &run);
-    let file = write(dir, "service.yaml", &yaml::document(&service))?;
+    let file = write(dir, "service.json", &format!("{service:#}\n"))?;
     if !run.secrets.contains_key("REDIS_URL") {
         println!("note: no REDIS_URL: instances share no sessions, each verifies tokens itself");
     }

@@ -15,7 +15,7 @@ use super::{
     environment::{Environment, strings},
     next_steps, perform, write,
 };
-use crate::{shell, yaml};
+use crate::shell;
 
 const BASE: &str = "deploy/kubernetes/base";
 
@@ -67,7 +67,8 @@ pub(crate) fn render(environment: &Environment, dir: &Path) -> anyhow::Result<Pa
     let cluster = section(environment)?;
     copy_base(&dir.join("base"))?;
     let overlay = overlay(environment, &cluster);
-    write(dir, "kustomization.yaml", &yaml::document(&overlay))?;
+    // Kustomize looks for that name, and JSON is YAML.
+    write(dir, "kustomization.yaml", &format!("{overlay:#}\n"))?;
     if !shell::answers(Command::new("kubectl").args(["version", "--client"])) {
         bail!("rendered an overlay; to go on, install kubectl (it brings Kustomize)");
     }

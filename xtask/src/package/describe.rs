@@ -128,7 +128,6 @@ mod tests {
             let built = Built {
                 path: PathBuf::new(),
                 target: target.to_owned(),
-                edition: crate::build::Edition::Whole,
             };
             let manifest = manifest(&built, "1.2.3");
             assert_eq!(manifest["compatibility"]["platforms"], json!([system]));

@@ -85,12 +85,12 @@ fn a_plan_renders_compares_and_touches_nothing() {
     assert_eq!(machine.google.writes(), [""; 0]);
     let rendered = machine
         .home
-        .join("target/deploy/staging/cloud-run/service.yaml");
+        .join("target/deploy/staging/cloud-run/service.json");
     let rendered = std::fs::read_to_string(rendered).unwrap();
     for line in [
-        "containerConcurrency: 80",
-        "timeoutSeconds: 300",
-        "startup-cpu-boost: \"true\"",
+        "\"containerConcurrency\": 80",
+        "\"timeoutSeconds\": 300",
+        "startup-cpu-boost\": \"true\"",
     ] {
         assert!(rendered.contains(line), "{rendered}");
     }

@@ -1,9 +1,6 @@
 //! How long to wait before a far end is asked again.
 
-use std::{
-    hash::{BuildHasher as _, RandomState},
-    time::Duration,
-};
+use std::time::Duration;
 
 /// Exponential backoff with jitter: waiting times that double up to a limit, each stretched by up
 /// to a half at random, so that the instances of a fleet do not come back in step.
@@ -35,15 +32,8 @@ impl Iterator for Backoff {
     fn next(&mut self) -> Option<Duration> {
         let pause = self.next.min(self.max);
         self.next = pause.saturating_mul(2);
-        Some(pause + pause.mul_f64(random_fraction() / 2.0))
+        Some(pause + pause.mul_f64(fastrand::f64() / 2.0))
     }
-}
-
-/// A number in 0.0..1.0: good enough to spread what is sent again, never used for secrets.
-pub fn random_fraction() -> f64 {
-    let bits = RandomState::new().hash_one(0_u8);
-    let upper = u32::try_from(bits >> 32).unwrap_or(0);
-    f64::from(upper) / (f64::from(u32::MAX) + 1.0)
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ mod run_to_end;
 mod trace_context;
 
 pub use address::{is_issuer, is_secure, metadata_urls};
-pub use backoff::{Backoff, random_fraction};
+pub use backoff::Backoff;
 pub use breaker::{CircuitBreaker, HalfOpen};
 pub use document::{http_client, read_body};
 pub use log_throttle::LogThrottle;

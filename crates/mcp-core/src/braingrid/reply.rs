@@ -166,13 +166,9 @@ pub(crate) fn unclear(class: Class, why: Unclear) -> ApiError {
 pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<RetryAfter> {
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     let seconds = value.parse().ok().map(Duration::from_secs);
-    let until = |date: jiff::Zoned| {
-        SystemTime::from(date.timestamp())
-            .duration_since(now)
-            .unwrap_or_default()
-    };
+    let until = |date: SystemTime| date.duration_since(now).unwrap_or_default();
     Some(RetryAfter(seconds.or_else(|| {
-        jiff::fmt::rfc2822::parse(value).ok().map(until)
+        httpdate::parse_http_date(value).ok().map(until)
     })))
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body_util::Full;
-use mcp_outbound::{CircuitBreaker, HalfOpen, PooledClient, SystemRoots, random_fraction};
+use mcp_outbound::{CircuitBreaker, HalfOpen, PooledClient, SystemRoots};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -190,7 +190,7 @@ impl Sender {
             };
             let wait = failure
                 .fault
-                .and_then(|fault| retry_wait(class, fault, attempt, random_fraction()));
+                .and_then(|fault| retry_wait(class, fault, attempt, fastrand::f64()));
             match wait {
                 Some(wait) if Instant::now() + wait < deadline => tokio::time::sleep(wait).await,
                 _ => return Err(failure.error),

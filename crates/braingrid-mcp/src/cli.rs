@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
+use strum::VariantArray as _;
 
 use crate::config::{Flags, Group, Kind, Spec, settings};
 use crate::doctor::DoctorArgs;
@@ -127,7 +128,7 @@ struct SettingFlags(Flags);
 
 impl Args for SettingFlags {
     fn augment_args(command: Command) -> Command {
-        let order = |group: Group| Group::ALL.iter().position(|other| *other == group);
+        let order = |group: Group| Group::VARIANTS.iter().position(|other| *other == group);
         let mut settings = settings::all().collect::<Vec<_>>();
         settings.sort_by_key(|setting| order(setting.group));
         settings

@@ -6,7 +6,7 @@ use crate::verifier::IssuerConfig;
 
 /// An issuer whose access tokens are known: where they keep the organization and which algorithms
 /// they use. Everything a preset sets can be set by hand afterwards.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::VariantArray)]
 #[non_exhaustive]
 pub enum Preset {
     /// WorkOS AuthKit: `org_id`, RS256.
@@ -46,20 +46,7 @@ pub struct UnknownPreset;
 
 impl Preset {
     /// All presets.
-    pub const ALL: [Self; 12] = [
-        Self::WorkOs,
-        Self::Auth0,
-        Self::Keycloak,
-        Self::Entra,
-        Self::Descope,
-        Self::Okta,
-        Self::Cognito,
-        Self::Clerk,
-        Self::Dex,
-        Self::Zitadel,
-        Self::FusionAuth,
-        Self::Logto,
-    ];
+    pub const ALL: &[Self] = <Self as strum::VariantArray>::VARIANTS;
 
     /// The name as it stands in a configuration.
     pub fn name(self) -> &'static str {
@@ -129,7 +116,8 @@ impl FromStr for Preset {
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         Self::ALL
-            .into_iter()
+            .iter()
+            .copied()
             .find(|preset| preset.name() == name)
             .ok_or(UnknownPreset)
     }

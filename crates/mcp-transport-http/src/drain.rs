@@ -2,10 +2,7 @@
 
 use std::{
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     task::{Context, Poll},
     time::Duration,
 };
@@ -14,10 +11,8 @@ use bytes::Bytes;
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
-use tokio::{
-    sync::{Notify, watch},
-    time::sleep,
-};
+use tokio::{sync::watch, time::sleep};
+use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 use crate::{body::BoxedBody, stop::Phase};
 
@@ -30,13 +25,14 @@ pub(crate) struct Drain {
     /// Whether `phase` is past the first one: asked for each request.
     draining: AtomicBool,
     phase: watch::Sender<Phase>,
-    in_flight: AtomicUsize,
-    changed: Notify,
+    in_flight: TaskTracker,
 }
 
 /// One request in flight.
 #[derive(Debug)]
-pub(crate) struct InFlight(Arc<Drain>);
+pub(crate) struct InFlight(
+    #[expect(dead_code, reason = "it counts until it is dropped")] TaskTrackerToken,
+);
 
 impl Drain {
     pub(crate) fn is_draining(&self) -> bool {
@@ -44,10 +40,9 @@ impl Drain {
     }
 
     /// Counts a request in; `None` while draining.
-    pub(crate) fn enter(self: &Arc<Self>) -> Option<InFlight> {
+    pub(crate) fn enter(&self) -> Option<InFlight> {
         // Counted before the check: a request is either seen by the drain or refused.
-        self.in_flight.fetch_add(1, Ordering::SeqCst);
-        let guard = InFlight(Arc::clone(self));
+        let guard = InFlight(self.in_flight.token());
         (!self.is_draining()).then_some(guard)
     }
 
@@ -71,25 +66,12 @@ impl Drain {
 
     /// Waits until nothing is in flight.
     pub(crate) async fn drained(&self) {
-        loop {
-            let changed = self.changed.notified();
-            if self.in_flight.load(Ordering::SeqCst) == 0 {
-                return;
-            }
-            changed.await;
-        }
+        self.in_flight.close();
+        self.in_flight.wait().await;
     }
 
     pub(crate) fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::SeqCst)
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        if self.0.in_flight.fetch_sub(1, Ordering::SeqCst) == 1 && self.0.is_draining() {
-            self.0.changed.notify_waiters();
-        }
+        self.in_flight.len()
     }
 }
 
@@ -138,6 +120,8 @@ impl Body for Counted {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[tokio::test]

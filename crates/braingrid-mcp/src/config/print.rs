@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use strum::VariantArray as _;
+
 use super::Effective;
 use super::issuers;
 use super::settings::{self, Group, Kind, Spec, UsedBy};
@@ -41,7 +43,7 @@ pub(crate) fn effective_json(effective: &[Effective]) -> serde_json::Value {
 /// `docs/configuration.md`.
 pub(crate) fn documentation() -> String {
     let mut text = INTRODUCTION.to_owned();
-    for group in Group::ALL {
+    for &group in Group::VARIANTS {
         let _ = write!(text, "\n## {}\n\n{TABLE_HEAD}", group.title());
         for setting in settings::all().filter(|setting| setting.group == group) {
             text.push_str(&row(setting));

@@ -103,8 +103,8 @@ impl fmt::Display for UsedBy {
     }
 }
 
-/// A heading of the documentation and of `--help`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A heading of the documentation and of `--help`, in the order in which they are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::VariantArray)]
 pub(crate) enum Group {
     General,
     Http,
@@ -117,18 +117,6 @@ pub(crate) enum Group {
 }
 
 impl Group {
-    /// The headings in the order in which they are printed.
-    pub(crate) const ALL: [Self; 8] = [
-        Self::General,
-        Self::Http,
-        Self::Identity,
-        Self::Sessions,
-        Self::BrainGrid,
-        Self::Login,
-        Self::Tools,
-        Self::Logs,
-    ];
-
     /// The heading.
     pub(crate) const fn title(self) -> &'static str {
         match self {

@@ -160,7 +160,7 @@ async fn each_documented_token_shape_is_understood() {
 
 #[test]
 fn names_are_those_of_the_configuration() {
-    for preset in Preset::ALL {
+    for &preset in Preset::ALL {
         assert_eq!(preset.name().parse(), Ok(preset));
     }
     assert!("nobody".parse::<Preset>().is_err());

@@ -1,53 +1,30 @@
 //! Counts the writes that are under way, so that a server that stops can wait for them.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 /// Counts the writes that were begun and are not finished.
-#[derive(Clone)]
-pub(super) struct InFlight(Arc<watch::Sender<usize>>);
-
-impl Default for InFlight {
-    fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(0)))
-    }
-}
+#[derive(Clone, Default)]
+pub(super) struct InFlight(TaskTracker);
 
 impl InFlight {
-    pub(super) fn begin(&self) -> Begun {
-        // Nobody waits for more.
-        self.0.send_if_modified(|count| {
-            *count += 1;
-            false
-        });
-        Begun(self.0.clone())
+    /// One write more, until this is dropped.
+    pub(super) fn begin(&self) -> TaskTrackerToken {
+        self.0.token()
     }
 
     pub(super) fn count(&self) -> usize {
-        *self.0.borrow()
+        self.0.len()
     }
 
     /// Waits until there is none; how many there are when `timeout` is over first.
     pub(super) async fn drained(&self, timeout: Duration) -> usize {
-        let mut count = self.0.subscribe();
-        let none = count.wait_for(|count| *count == 0);
-        match tokio::time::timeout(timeout, none).await {
-            Ok(_) => 0,
+        self.0.close();
+        match tokio::time::timeout(timeout, self.0.wait()).await {
+            Ok(()) => 0,
             Err(_) => self.count(),
         }
-    }
-}
-
-/// One write in flight.
-pub(super) struct Begun(Arc<watch::Sender<usize>>);
-
-impl Drop for Begun {
-    fn drop(&mut self) {
-        self.0.send_if_modified(|count| {
-            *count = count.saturating_sub(1);
-            *count == 0
-        });
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use fastrand::Rng;
 use serde::Serialize;
 use strum::VariantArray;
 
@@ -136,7 +137,7 @@ const ROUND_OVERHEAD: u64 = 60_000;
 /// The events of a run, in order. The same seed and length give the same schedule.
 #[must_use]
 pub fn plan(seed: u64, length: Length) -> Vec<Step> {
-    let mut random = Random(seed);
+    let mut random = Rng::with_seed(seed);
     let first = round(&mut random, length);
     let Length::Seconds(seconds) = length else {
         return first;
@@ -154,10 +155,10 @@ pub fn plan(seed: u64, length: Length) -> Vec<Step> {
     }
 }
 
-fn round(random: &mut Random, length: Length) -> Vec<Step> {
+fn round(random: &mut Rng, length: Length) -> Vec<Step> {
     let mut events = Event::VARIANTS.to_vec();
     for last in (1..events.len()).rev() {
-        events.swap(last, random.below(last + 1));
+        events.swap(last, random.usize(..=last));
     }
     events
         .into_iter()
@@ -165,34 +166,16 @@ fn round(random: &mut Random, length: Length) -> Vec<Step> {
         .collect()
 }
 
-fn step(event: Event, random: &mut Random, length: Length) -> Step {
+fn step(event: Event, random: &mut Rng, length: Length) -> Step {
     let (short, full) = event.seconds();
     let seconds = if length == Length::Short { short } else { full };
     // Up to a fifth more, so that nothing falls into step with the server's own pauses.
-    let lasts_ms = seconds * 1_000 + random.next() % (seconds * 200);
-    let victim = random.below(super::fleet::INSTANCES);
+    let lasts_ms = seconds * 1_000 + random.u64(..seconds * 200);
+    let victim = random.usize(..super::fleet::INSTANCES);
     Step {
         event,
         lasts_ms,
         kills: event.is_outage().then_some(victim),
-    }
-}
-
-/// `SplitMix64` (Steele, Lea, Flood 2014): small, and the same everywhere.
-pub(super) struct Random(pub(super) u64);
-
-impl Random {
-    pub(super) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    pub(super) fn below(&mut self, limit: usize) -> usize {
-        let limit = u64::try_from(limit).unwrap_or(u64::MAX);
-        usize::try_from(self.next() % limit).unwrap_or_default()
     }
 }
 

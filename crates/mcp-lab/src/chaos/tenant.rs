@@ -8,7 +8,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::schedule::Random;
 use mcp_test_support::{Issuer, lock};
 
 /// Lifetime of a token by the issuer's clock. Longer than its error and its longest outage.
@@ -40,7 +39,7 @@ struct Tokens {
     /// What another client of the same user still has.
     earlier: Option<Token>,
     renew_at: Instant,
-    random: Random,
+    random: fastrand::Rng,
 }
 
 /// A token, and how long it is good.
@@ -99,7 +98,7 @@ impl Tenant {
             current: login.token(&subject, &organization),
             earlier: None,
             renew_at: Instant::now(),
-            random: Random(u64::try_from(number).unwrap_or_default()),
+            random: fastrand::Rng::with_seed(u64::try_from(number).unwrap_or_default()),
         };
         let tenant = Self {
             subject,
@@ -119,7 +118,7 @@ impl Tenant {
             tokens.earlier = Some(std::mem::replace(&mut tokens.current, fresh));
             tokens.plan_renewal();
         }
-        let other = tokens.random.below(4) == 0;
+        let other = tokens.random.usize(..4) == 0;
         let earlier = tokens
             .earlier
             .as_ref()
@@ -137,13 +136,13 @@ impl Tenant {
 
     /// A number that decides what this tenant does next.
     pub(super) fn next(&self) -> u64 {
-        lock(&self.tokens).random.next()
+        lock(&self.tokens).random.u64(..)
     }
 }
 
 impl Tokens {
     fn plan_renewal(&mut self) {
-        let spread = Duration::from_millis(self.random.next() % 10_000);
+        let spread = Duration::from_millis(self.random.u64(..10_000));
         self.renew_at = Instant::now() + RENEWED_AFTER + spread;
     }
 }

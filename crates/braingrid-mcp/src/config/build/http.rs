@@ -76,7 +76,7 @@ fn read_proxies(reader: &mut Reader, public_url: Option<&str>) -> Vec<String> {
     proxies
 }
 
-pub(in crate::config) fn read_listen(reader: &mut Reader) -> SocketAddr {
+pub(crate) fn read_listen(reader: &mut Reader) -> SocketAddr {
     let address = reader.value(&settings::BIND);
     SocketAddr::new(address, reader.value(&settings::PORT))
 }

@@ -82,8 +82,9 @@ pub(crate) fn preset(value: &str) -> Parsed<mcp_auth::Preset> {
     match value.parse() {
         Ok(preset) => Ok(preset),
         Err(_) => {
-            let names = mcp_auth::Preset::ALL.map(mcp_auth::Preset::name);
-            let fix = match problem::meant(value, names.into_iter()) {
+            let presets = mcp_auth::Preset::ALL.iter();
+            let names: Vec<_> = presets.map(|preset| preset.name()).collect();
+            let fix = match problem::meant(value, names.iter().copied()) {
                 Some(near) => format!("did you mean {near}?"),
                 None => format!("use one of {}, or leave it out", names.join(", ")),
             };

@@ -14,8 +14,8 @@ Stops at the first failure and says how to repeat that step alone.
 
 Usage: cargo xtask ci [--full]
 
-  --full  also: licences, bans and sources by cargo-deny; the static release build, its image
-          built by buildah, and a call to the server inside;
+  --full  also: whether the fuzz targets compile; licences, bans and sources by cargo-deny; the
+          static release build, its image built by buildah, and a call to the server inside;
           what Vercel's builder makes of this repository, and a call to that
 ";
 
@@ -84,7 +84,12 @@ const STEPS: [Step; 11] = [
     },
 ];
 
-const FULL: [Step; 3] = [
+const FULL: [Step; 4] = [
+    Step {
+        name: "fuzz targets",
+        repeat: "RUSTFLAGS='--cfg fuzzing' cargo check --bins --manifest-path=fuzz/Cargo.toml",
+        action: fuzz_targets,
+    },
     Step {
         name: "supply chain",
         repeat: "cargo deny check licenses bans sources",
@@ -190,6 +195,16 @@ fn api_docs() -> anyhow::Result<()> {
 
 fn tests() -> anyhow::Result<()> {
     test::test(&[])
+}
+
+/// They are a workspace of their own, which takes modules of the binary in: nothing else builds it.
+fn fuzz_targets() -> anyhow::Result<()> {
+    let mut check = shell::cargo(["check", "--bins", "--locked"]);
+    check.args([
+        "--manifest-path=fuzz/Cargo.toml",
+        "--target-dir=target/fuzz",
+    ]);
+    shell::run(check.env("RUSTFLAGS", "--cfg fuzzing"))
 }
 
 fn supply_chain() -> anyhow::Result<()> {

@@ -1,37 +1,18 @@
 //! The claims of a token, in the spellings real issuers use.
 
-use std::time::SystemTime;
-
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    error::{AuthError, ForbiddenReason, InvalidReason},
+    error::{ForbiddenReason, InvalidReason},
     organization,
-    principal::PrincipalRecord,
-    rules::MeantFor,
-    service,
-    times::{self, Limits, Times},
 };
 
 /// The claims set (RFC 7519 section 4), with the spellings real issuers use.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Claims(Map<String, Value>);
+pub(crate) struct Claims(pub(crate) Map<String, Value>);
 
 impl Claims {
-    /// The claims of an introspection answer. `iss` and `exp` are optional there (RFC 7662 section
-    /// 2.2): the issuer is the one that was asked, and the answer is believed until `until` at most.
-    pub(crate) fn introspected(mut answer: Map<String, Value>, issuer: &str, until: u64) -> Self {
-        answer.entry("iss").or_insert_with(|| issuer.into());
-        let claims = Self(answer);
-        let until = times::expiry(&claims).map_or(until, |exp| exp.min(until));
-        let Self(mut answer) = claims;
-        answer.insert("exp".to_owned(), until.into());
-        // However old it is: its issuer vouches for it now.
-        answer.remove("iat");
-        Self(answer)
-    }
-
     /// Whether this is a bearer access token, as far as the claims tell. Other tokens of the same
     /// issuer, under the same keys, must not pass for one (RFC 8725 section 3.12): ID tokens
     /// (OpenID Connect Core section 3.3.2.11), logout tokens, and what Keycloak, Cognito,
@@ -68,10 +49,6 @@ impl Claims {
         }
     }
 
-    pub(crate) fn is_service(&self) -> bool {
-        service::is_service(self)
-    }
-
     pub(crate) fn issuer(&self) -> Result<&str, InvalidReason> {
         self.text("iss").ok_or(InvalidReason::Claim("iss"))
     }
@@ -94,41 +71,9 @@ impl Claims {
         }
     }
 
-    /// The principal these claims describe, with the audiences that let it in. Call it only after
-    /// the signature was verified.
-    pub(crate) fn principal(
-        &self,
-        meant_for: MeantFor,
-        organization_claim: &str,
-        now: SystemTime,
-        limits: Limits,
-    ) -> Result<PrincipalRecord, AuthError> {
-        let times = Times::of(self)?;
-        // A service without a subject is its client.
-        let subject = self.subject().or_else(|| match self.get("sub") {
-            None => self.client(),
-            Some(_) => None,
-        });
-        let (audiences, stand_in) = match meant_for {
-            MeantFor::Audiences(audiences) => (audiences, None),
-            MeantFor::Client(client) => (Vec::new(), Some(client)),
-        };
-        Ok(PrincipalRecord {
-            issuer: self.issuer()?.to_owned(),
-            subject: subject.ok_or(ForbiddenReason::NoSubject)?,
-            client_id: self.client(),
-            organization: organization::named(&self.0, organization_claim),
-            scopes: self.scopes(),
-            audiences,
-            stand_in,
-            expires_at: times.end(now, limits),
-            issued_at: times.issued_at(now, limits),
-        })
-    }
-
     /// Scopes from `scope` (RFC 8693 section 4.2), `scp`, `scopes` and `permissions`, each a
     /// space-separated string or a list.
-    fn scopes(&self) -> Vec<String> {
+    pub(crate) fn scopes(&self) -> Vec<String> {
         let mut scopes = Vec::new();
         for claim in ["scope", "scp", "scopes", "permissions"] {
             match self.0.get(claim) {
@@ -203,7 +148,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::jwt::Header;
+    use crate::{
+        audience::MeantFor,
+        error::AuthError,
+        jwt::Header,
+        principal::PrincipalRecord,
+        times::{self, Limits},
+    };
 
     fn principal(value: Value) -> Result<PrincipalRecord, AuthError> {
         let limits = Limits {
@@ -306,7 +257,10 @@ mod tests {
                     Claims::of(claims.clone()).check_kind(Hashes::TellIdTokens),
                     Ok(())
                 );
-                assert!(!Claims::of(claims.clone()).is_service(), "{unused}: {odd}");
+                assert!(
+                    !crate::service::is_service(&Claims::of(claims.clone())),
+                    "{unused}: {odd}"
+                );
                 assert_eq!(principal(claims).unwrap().subject, "s", "{unused}: {odd}");
             }
         }

@@ -7,9 +7,9 @@ use mcp_outbound::metadata_urls;
 use crate::{
     discovery,
     fetch::{FetchError, JSON, KEY_SET, get_json, parse_url},
+    issuer::IssuerConfig,
     jwk::algorithm_named,
     key_set::{JwkSet, KeySet},
-    verifier::IssuerConfig,
 };
 
 /// Limit for one document.

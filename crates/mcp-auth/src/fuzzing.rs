@@ -9,11 +9,11 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{
     AccessToken, AuthError, IssuerConfig, TokenVerifier, VerifierConfig,
+    audience::MeantFor,
     claims::Claims,
     jwk::ALGORITHMS,
     key_set::{KeySet, Verdict},
     principal::PrincipalRecord,
-    rules::MeantFor,
     times::{Limits, Times},
 };
 
@@ -82,7 +82,7 @@ fn claims(claims: &Claims, now: SystemTime) {
         let strict = times.check(now, limits(0));
         assert!(strict.is_err() || times.check(now, limits(90)).is_ok());
     }
-    let _ = claims.is_service();
+    let _ = crate::service::is_service(claims);
     let meant_for = MeantFor::Audiences(vec!["https://mcp.test/mcp".to_owned()]);
     let principal = claims.principal(meant_for, "o.id", now, limits(90));
     if let Ok(record) = principal {

@@ -12,11 +12,12 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::{
+    asker::Asker,
     claims::Claims,
     error::{AuthError, ConfigError, InvalidReason, UnavailableReason},
     fetch::{FetchError, JSON, parse_url, read_json},
     outcomes::Outcomes,
-    spans,
+    spans, times,
     token::AccessToken,
     turns::{Bounds, Turns},
 };
@@ -60,21 +61,6 @@ impl fmt::Debug for IntrospectionConfig {
             .field("client_secret", &"[redacted]")
             .field("valid_for", &self.valid_for)
             .finish()
-    }
-}
-
-/// Who causes a question to the issuer: requests of equal askers share their turns. It is no identity, and may be
-/// anything that one client cannot have many of, such as a network address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Asker(Option<u128>);
-
-impl Asker {
-    /// Nobody knows; all of these share their turns.
-    pub const UNKNOWN: Self = Self(None);
-
-    /// An asker by any number that stands for it.
-    pub const fn new(number: u128) -> Self {
-        Self(Some(number))
     }
 }
 
@@ -237,4 +223,19 @@ fn plain(mut answer: Map<String, Value>) -> Map<String, Value> {
         }
     }
     answer
+}
+
+impl Claims {
+    /// The claims of an introspection answer. `iss` and `exp` are optional there (RFC 7662 section
+    /// 2.2): the issuer is the one that was asked, and the answer is believed until `until` at most.
+    pub(crate) fn introspected(mut answer: Map<String, Value>, issuer: &str, until: u64) -> Self {
+        answer.entry("iss").or_insert_with(|| issuer.into());
+        let claims = Self(answer);
+        let until = times::expiry(&claims).map_or(until, |exp| exp.min(until));
+        let Self(mut answer) = claims;
+        answer.insert("exp".to_owned(), until.into());
+        // However old it is: its issuer vouches for it now.
+        answer.remove("iat");
+        Self(answer)
+    }
 }

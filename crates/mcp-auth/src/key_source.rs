@@ -12,10 +12,10 @@ use tracing::{Instrument as _, Span};
 use url::Url;
 
 use crate::{
+    asker::Asker,
     discovery,
     error::{AuthError, UnavailableReason},
     fetch::{FetchError, KEY_SET, get_json},
-    introspection::Asker,
     jwk::{Fault, RefusedKey},
     jwt::Unverified,
     key_set::{JwkSet, KeySet, Verdict},

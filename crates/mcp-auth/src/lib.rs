@@ -33,6 +33,8 @@
 //! # Ok(()) }
 //! ```
 
+mod asker;
+mod audience;
 mod claims;
 mod clock;
 mod discovery;
@@ -44,11 +46,13 @@ mod fetch;
 #[doc(hidden)]
 pub mod fuzzing;
 mod introspection;
+mod issuer;
 mod jwk;
 mod jwt;
 mod key_set;
 mod key_source;
 mod organization;
+mod our_clock;
 mod outcomes;
 mod preset;
 mod principal;
@@ -62,18 +66,20 @@ mod token;
 mod turns;
 mod verifier;
 
+pub use asker::Asker;
+pub use audience::AudienceFrom;
 pub use error::{
     AuthError, ConfigError, ForbiddenReason, InvalidReason, UnavailableReason, UnusableKey,
 };
 pub use examine::{Examination, examine, issuer_metadata};
 pub use exchange::{UpstreamCredentials, UpstreamToken};
 pub use fetch::{http_client, http_client_over};
-pub use introspection::{Asker, IntrospectionConfig};
+pub use introspection::IntrospectionConfig;
+pub use issuer::IssuerConfig;
 pub use jwk::signature_algorithms;
 pub use key_source::KeyPolicy;
 pub use preset::{Preset, UnknownPreset};
 pub use principal::{Principal, PrincipalRecord};
-pub use rules::AudienceFrom;
 pub use status::IssuerStatus;
 pub use token::AccessToken;
-pub use verifier::{IssuerConfig, TokenVerifier, VerifierConfig};
+pub use verifier::{TokenVerifier, VerifierConfig};

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use crate::verifier::IssuerConfig;
+use crate::issuer::IssuerConfig;
 
 /// An issuer whose access tokens are known: where they keep the organization and which algorithms
 /// they use. Everything a preset sets can be set by hand afterwards.

@@ -3,43 +3,16 @@
 use std::time::SystemTime;
 
 use crate::{
+    audience::MeantFor,
     claims::{Claims, Hashes},
     error::{AuthError, ForbiddenReason, InvalidReason},
+    issuer::{Issuer, IssuerConfig},
     jwt::{Header, Unverified},
-    principal::Principal,
+    organization,
+    principal::{Principal, PrincipalRecord},
+    service,
     times::{Limits, Times},
-    verifier::{Issuer, IssuerConfig},
 };
-
-/// Stands in for the audience of tokens that have none, as those of Cognito and WorkOS: the client
-/// that they were issued to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct AudienceFrom {
-    /// The claim that names the client: `client_id`, `azp` or `cid`.
-    pub claim: String,
-    /// The clients whose tokens are meant for this server.
-    pub clients: Vec<String>,
-}
-
-impl AudienceFrom {
-    /// Takes the tokens of these clients, which this claim names.
-    pub fn new(claim: impl Into<String>, clients: impl IntoIterator<Item = String>) -> Self {
-        Self {
-            claim: claim.into(),
-            clients: clients.into_iter().collect(),
-        }
-    }
-}
-
-/// Why a token is taken to be meant for this server. Two things, for a client's id is no audience.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum MeantFor {
-    /// These audiences, one of which is this server.
-    Audiences(Vec<String>),
-    /// A listed client, of a token without audience.
-    Client(String),
-}
 
 impl Issuer {
     /// What can be said of a token before its signature: all of it is for another login to change.
@@ -84,7 +57,7 @@ impl Issuer {
         limits: Limits,
     ) -> Result<Principal, AuthError> {
         let meant_for = self.meant_for(claims)?.ok_or(InvalidReason::Audience)?;
-        if claims.is_service() && !self.config.service_principals {
+        if service::is_service(claims) && !self.config.service_principals {
             return Err(ForbiddenReason::ServicePrincipal.into());
         }
         let claim = &self.config.organization_claim;
@@ -132,5 +105,39 @@ impl IssuerConfig {
             }
             _ => Ok(()),
         }
+    }
+}
+
+impl Claims {
+    /// The principal these claims describe, with the audiences that let it in. Call it only after
+    /// the signature was verified.
+    pub(crate) fn principal(
+        &self,
+        meant_for: MeantFor,
+        organization_claim: &str,
+        now: SystemTime,
+        limits: Limits,
+    ) -> Result<PrincipalRecord, AuthError> {
+        let times = Times::of(self)?;
+        // A service without a subject is its client.
+        let subject = self.subject().or_else(|| match self.get("sub") {
+            None => self.client(),
+            Some(_) => None,
+        });
+        let (audiences, stand_in) = match meant_for {
+            MeantFor::Audiences(audiences) => (audiences, None),
+            MeantFor::Client(client) => (Vec::new(), Some(client)),
+        };
+        Ok(PrincipalRecord {
+            issuer: self.issuer()?.to_owned(),
+            subject: subject.ok_or(ForbiddenReason::NoSubject)?,
+            client_id: self.client(),
+            organization: organization::named(&self.0, organization_claim),
+            scopes: self.scopes(),
+            audiences,
+            stand_in,
+            expires_at: times.end(now, limits),
+            issued_at: times.issued_at(now, limits),
+        })
     }
 }

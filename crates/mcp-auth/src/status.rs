@@ -3,11 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    introspection::Introspection,
-    jwt::Unverified,
-    key_set::Verdict,
-    token::AccessToken,
-    verifier::{Issuer, TokenVerifier},
+    introspection::Introspection, issuer::Issuer, jwt::Unverified, key_set::Verdict,
+    token::AccessToken, verifier::TokenVerifier,
 };
 
 /// How it stands with one configured issuer, for metrics and for operators.

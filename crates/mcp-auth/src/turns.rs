@@ -8,7 +8,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use crate::introspection::Asker;
+use crate::asker::Asker;
 
 /// How much is done at once, and how much may wait.
 #[derive(Debug, Clone, Copy)]

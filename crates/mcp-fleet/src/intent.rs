@@ -15,12 +15,37 @@ use tokio::{
 };
 
 use crate::{
-    journal::Write,
     place::{BEFORE_SENDING, Claim, Inner, Place, count},
     record::{Record, State, millis_now},
+    write::Write,
 };
 
 impl Inner {
+    /// Puts this record in the place of that version, unless somebody was faster.
+    pub(crate) async fn take_over(
+        self: &Arc<Self>,
+        claim: &mut Option<Claim>,
+        place: Place,
+        record: Record,
+        version: u64,
+        write: &Write<'_>,
+    ) -> Option<Intent> {
+        let sealed = self.sealed(&record, &place.name).ok()?;
+        let kept = self.keep(write);
+        let swap = place
+            .store
+            .compare_and_set(&place.name, version, sealed, kept);
+        match swap.await {
+            Ok(Swap::Done) => Some(self.intent(claim.take()?, place, record, version + 1, write)),
+            Ok(Swap::Lost(_)) => None,
+            Err(_) => {
+                // Its next look says what there is, or that the store is away.
+                sleep(Duration::from_millis(50)).await;
+                None
+            }
+        }
+    }
+
     pub(crate) fn intent(
         self: &Arc<Self>,
         claim: Claim,

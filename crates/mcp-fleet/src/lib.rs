@@ -32,8 +32,8 @@ mod intent;
 mod journal;
 mod place;
 mod record;
+mod write;
 
 pub use intent::Intent;
-pub use journal::{
-    Begun, Journal, JournalAway, JournalConfig, JournalStats, ReadBack, Replay, WithoutStore, Write,
-};
+pub use journal::{Begun, Journal, ReadBack, Replay};
+pub use write::{JournalAway, JournalConfig, JournalStats, WithoutStore, Write};

@@ -10,16 +10,12 @@ use std::{
     time::Duration,
 };
 
-use mcp_session::{Fact, FactStore, Keyring, MemoryFacts, Put, StoreError, Swap};
-use tokio::{
-    sync::Notify,
-    time::{Instant, sleep},
-};
+use mcp_session::{Fact, FactStore, Keyring, MemoryFacts, Put, StoreError};
+use tokio::{sync::Notify, time::Instant};
 
 use crate::{
-    intent::Intent,
-    journal::{Begun, JournalAway, JournalConfig, JournalStats, Replay, WithoutStore, Write},
     record::{Record, State, millis_now},
+    write::{JournalAway, JournalConfig, JournalStats, WithoutStore, Write},
 };
 
 /// What all handles of a journal share.
@@ -185,43 +181,6 @@ impl Inner {
             return true;
         }
         now < since + self.config.beat * 3
-    }
-
-    pub(crate) fn replay(&self, record: &Record, answer: Option<&String>, joined: bool) -> Begun {
-        count(&self.stats.replayed);
-        if joined {
-            count(&self.stats.joined);
-        }
-        Begun::Replay(Replay {
-            at: record.begun_at(),
-            answer: answer.cloned(),
-            joined,
-        })
-    }
-
-    /// Puts this record in the place of that version, unless somebody was faster.
-    pub(crate) async fn take_over(
-        self: &Arc<Self>,
-        claim: &mut Option<Claim>,
-        place: Place,
-        record: Record,
-        version: u64,
-        write: &Write<'_>,
-    ) -> Option<Intent> {
-        let sealed = self.sealed(&record, &place.name).ok()?;
-        let kept = self.keep(write);
-        let swap = place
-            .store
-            .compare_and_set(&place.name, version, sealed, kept);
-        match swap.await {
-            Ok(Swap::Done) => Some(self.intent(claim.take()?, place, record, version + 1, write)),
-            Ok(Swap::Lost(_)) => None,
-            Err(_) => {
-                // Its next look says what there is, or that the store is away.
-                sleep(Duration::from_millis(50)).await;
-                None
-            }
-        }
     }
 
     /// How long after its beginning the request of a write cannot arrive any more.

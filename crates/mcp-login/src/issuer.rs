@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::error::{LoginError, known_code};
 use super::lenient::text;
+use super::purpose::is_same;
 
 /// Largest answer that is read, in bytes.
 const MAX_BODY: usize = 512 * 1024;
@@ -191,11 +192,6 @@ fn unusable(issuer: &str, problem: impl Into<String>) -> LoginError {
         issuer: issuer.to_owned(),
         problem: problem.into(),
     }
-}
-
-/// Whether two texts name the same issuer.
-pub(crate) fn is_same(one: &str, other: &str) -> bool {
-    one.strip_suffix('/').unwrap_or(one) == other.strip_suffix('/').unwrap_or(other)
 }
 
 /// What to do about metadata of another name. That name is shown only where it can be one.

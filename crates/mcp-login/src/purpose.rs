@@ -5,8 +5,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::issuer::is_same;
-
 /// What a login is for. It is used for nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Purpose {
@@ -46,6 +44,11 @@ impl fmt::Display for Purpose {
         }
         f.write_str(")")
     }
+}
+
+/// Whether two texts name the same issuer.
+pub(crate) fn is_same(one: &str, other: &str) -> bool {
+    one.strip_suffix('/').unwrap_or(one) == other.strip_suffix('/').unwrap_or(other)
 }
 
 #[cfg(test)]

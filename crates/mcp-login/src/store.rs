@@ -19,9 +19,8 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::credential::StoredCredential;
-use super::issuer::is_same;
 use super::lock::{Lock, LockWait};
-use super::purpose::Purpose;
+use super::purpose::{Purpose, is_same};
 use slot::Slot;
 
 /// Where logins may be kept.

@@ -10,8 +10,8 @@ use http::{
 use http_body_util::BodyExt as _;
 
 use crate::{
-    batch::{is_event_stream, last_event},
-    body::{self, BoxedBody},
+    batch::last_event,
+    body::{self, BoxedBody, is_event_stream},
 };
 
 const JSON: (&str, &str) = ("application", "json");

@@ -7,7 +7,7 @@ use rmcp::ServerHandler;
 use serde_json::value::RawValue;
 
 use crate::{
-    body::{self, BoxedBody},
+    body::{self, BoxedBody, is_event_stream},
     memory::{Half, MemoryBudget, MemoryCharge, MemoryUser},
     preview::{PreviewError, RequestPreview},
     protocol, refusal,
@@ -89,11 +89,6 @@ impl Joined {
             .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
     }
-}
-
-pub(crate) fn is_event_stream(answer: &Response<BoxedBody>) -> bool {
-    let kind = answer.headers().get(CONTENT_TYPE);
-    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
 }
 
 /// The final message of a call that reported progress on the way: within a batch, only the result

@@ -173,3 +173,9 @@ pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response<Boxed
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
+
+/// Whether an answer is a stream of events (SSE).
+pub(crate) fn is_event_stream(answer: &Response<BoxedBody>) -> bool {
+    let kind = answer.headers().get(CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+}

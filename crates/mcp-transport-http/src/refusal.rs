@@ -11,8 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
-    batch::is_event_stream,
-    body::{self, BoxedBody},
+    body::{self, BoxedBody, is_event_stream},
     preview::present,
 };
 

@@ -3,10 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use mcp_auth::{
-    AccessToken, AudienceFrom, IntrospectionConfig, IssuerConfig, TokenVerifier,
-    UpstreamCredentials, VerifierConfig,
-};
+use mcp_auth::{AccessToken, TokenVerifier, UpstreamCredentials, VerifierConfig};
 use mcp_core::{
     ApiRequestObserver, BrainGridClient, BrainGridConfig, Caller, FinishedApiRequest, Organization,
     ScopePolicy, ToolOptions, ToolSet, own_token,
@@ -19,14 +16,13 @@ use mcp_transport_http::{AdminServer, HttpConfig, HttpServer, Phase};
 use mcp_transport_stdio::StaticToken;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
-use zeroize::Zeroizing;
 
 use crate::admin::Admin;
 use crate::audit::{Audit, Digest};
 use crate::caller::{caller_of, room_for};
 use crate::config::{
-    AdminSettings, ApiSettings, AuthSettings, HttpSettings, IntrospectionSettings, SealingKeys,
-    SessionSettings, StdioSettings, ToolSettings,
+    AdminSettings, ApiSettings, AuthSettings, HttpSettings, SealingKeys, SessionSettings,
+    StdioSettings,
 };
 use crate::limits;
 #[cfg(feature = "login")]
@@ -47,13 +43,12 @@ pub(crate) type Callers = Arc<dyn Fn() -> Caller + Send + Sync>;
 pub(crate) async fn run_stdio(
     stdio: StdioSettings,
     api: ApiSettings,
-    tools: ToolSettings,
+    mut options: ToolOptions,
     telemetry: &Telemetry,
     audit: Option<Audit>,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
     let callers = local_callers(stdio)?;
-    let mut options = tools.options();
     let folder = std::env::current_dir().ok();
     if let Some(named) = folder.and_then(|folder| default_project(&folder)) {
         options.default_project = Some(named.project);
@@ -77,14 +72,13 @@ pub(crate) async fn run_stdio(
 pub(crate) async fn run_http(
     http: HttpSettings,
     api: ApiSettings,
-    tools: ToolSettings,
+    mut options: ToolOptions,
     telemetry: &Telemetry,
     audit: Option<Audit>,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
     let listener = listen(http.listen).await?;
     let address = listener.local_addr()?;
-    let mut options = tools.options();
     options.scopes = scope_policy(&http.auth);
     let mut config = http_config(&http, address.port())?;
     limits::apply(&http.limits, &mut config);
@@ -293,7 +287,7 @@ fn http_config(http: &HttpSettings, port: u16) -> anyhow::Result<HttpConfig> {
         .auth
         .issuers
         .iter()
-        .map(|issuer| issuer.issuer.as_str());
+        .map(|it| it.accepted.issuer.as_str());
     let mut config = HttpConfig::new(&http.public_url_at(port), issuers)?;
     config.resource_name = Some("BrainGrid".to_owned());
     config.allowed_origins = http.allowed_origins.clone();
@@ -313,23 +307,8 @@ fn verifier(
     tls: rustls::ClientConfig,
 ) -> anyhow::Result<TokenVerifier> {
     let issuers = auth.issuers.iter().map(|settings| {
-        let own = [resource.to_owned()];
-        let from = settings.audience_from.clone();
-        let from = from.map(|claim| AudienceFrom::new(claim, settings.audiences.iter().cloned()));
-        let more = match from {
-            Some(_) => &[][..],
-            None => &settings.audiences,
-        };
-        let mut issuer = IssuerConfig::new(&settings.issuer, own.iter().chain(more));
-        issuer.audience_from = from;
-        issuer.jwks_uri = settings.jwks_uri.clone();
-        issuer.algorithms = settings.algorithms.clone();
-        issuer.organization_claim = settings.organization_claim.clone();
-        issuer.organizations = settings.organizations.clone();
-        issuer.at_hash_in_access_tokens = settings.at_hash_in_access_tokens;
-        issuer.organization_required = settings.organization_required;
-        issuer.service_principals = settings.service_principals;
-        issuer.introspection = settings.introspection.as_ref().map(introspection);
+        let mut issuer = settings.accepted.clone();
+        issuer.audiences.insert(0, resource.to_owned());
         issuer
     });
     let mut config = VerifierConfig::default();
@@ -341,7 +320,8 @@ fn verifier(
 
 /// Whom verification asks.
 fn peers(auth: &AuthSettings) -> impl Iterator<Item = &str> {
-    auth.issuers.iter().flat_map(|issuer| {
+    auth.issuers.iter().flat_map(|settings| {
+        let issuer = &settings.accepted;
         let keys = issuer.jwks_uri.as_deref();
         let introspection = issuer.introspection.as_ref();
         let introspection = introspection.map(|settings| settings.endpoint.as_str());
@@ -349,13 +329,6 @@ fn peers(auth: &AuthSettings) -> impl Iterator<Item = &str> {
             .chain(keys)
             .chain(introspection)
     })
-}
-
-fn introspection(settings: &IntrospectionSettings) -> IntrospectionConfig {
-    let secret = Zeroizing::new(settings.client_secret.expose_secret().to_owned());
-    let mut config = IntrospectionConfig::new(&settings.endpoint, &settings.client_id, secret);
-    config.valid_for = settings.cache;
-    config
 }
 
 /// The shared store, where there is one.

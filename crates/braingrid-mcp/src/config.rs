@@ -25,14 +25,13 @@ use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-pub(crate) use introspection::IntrospectionSettings;
 use layers::{Environment, Layer, NotUnicode, Origin};
 #[cfg(feature = "login")]
 pub(crate) use model::LoginSettings;
 pub(crate) use model::{
     AdminSettings, ApiSettings, AuditTarget, AuthSettings, Config, DogStatsdSettings, HttpSettings,
     LimitSettings, LogSettings, SealingKeys, Serve, SessionSettings, StdioSettings,
-    TelemetrySettings, ToolSettings,
+    TelemetrySettings,
 };
 pub(crate) use parse::logs::{LogFormat, log_level};
 pub(crate) use parse::traces::{Propagator, TraceSampler};

@@ -178,7 +178,7 @@ async fn probe_http(
         .auth
         .issuers
         .iter()
-        .map(|issuer| issuer.issuer.as_str());
+        .map(|it| it.accepted.issuer.as_str());
     let peers: Vec<_> = issuers.chain([api.base_url.as_str()]).collect();
     findings.push(issuer::clock(client, &peers, http.auth.leeway).await);
     findings.extend(issuer::metadata_and_keys(client, &http).await);
@@ -233,7 +233,9 @@ async fn log_in(http: &HttpSettings) -> Result<SecretString, Finding> {
         scopes.push("offline_access".to_owned());
     }
     let request = mcp_login::LoginRequest {
-        issuer: issuer.map(|it| it.issuer.clone()).unwrap_or_default(),
+        issuer: issuer
+            .map(|it| it.accepted.issuer.clone())
+            .unwrap_or_default(),
         client_id: None,
         resource: Some(format!("{}/mcp", http.public_url_at(http.listen.port()))),
         scopes,

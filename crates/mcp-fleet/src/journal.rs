@@ -108,7 +108,7 @@ impl Journal {
     /// it, and says what came of it. Dropping the future stops the waiting and nothing else.
     ///
     /// # Errors
-    /// When the store is away and [`WithoutStore::Refuse`] is configured.
+    /// When the store is away and [`WithoutStore::Refuse`](crate::WithoutStore::Refuse) is configured.
     pub async fn begin(&self, write: &Write<'_>) -> Result<Begun, JournalAway> {
         let inner = &self.inner;
         let digests = inner.digests(write);

@@ -2,29 +2,15 @@
 
 use std::time::Duration;
 
-use secrecy::SecretString;
+use mcp_auth::IntrospectionConfig;
+use secrecy::{ExposeSecret as _, SecretString};
+use zeroize::Zeroizing;
 
 use super::issuers::IssuerKey;
 use super::layers::secret_file;
 use super::parse::{Refusal, endpoints, numbers, words};
 use super::problem::Problem;
 use super::reader::Table;
-
-/// Where to ask, and as whom.
-#[derive(Debug, Clone)]
-pub(crate) struct IntrospectionSettings {
-    /// The endpoint.
-    pub(crate) endpoint: String,
-    /// The client this server authenticates as.
-    pub(crate) client_id: String,
-    /// That client's secret.
-    pub(crate) client_secret: SecretString,
-    /// How long an answer is believed: the longest that a revoked token lives on.
-    pub(crate) cache: Duration,
-}
-
-/// How long an answer is believed unless the file says otherwise.
-const CACHE: Duration = Duration::from_mins(1);
 
 const ENDPOINT: &str = "introspection_endpoint";
 const CLIENT_ID: &str = "introspection_client_id";
@@ -63,10 +49,7 @@ pub(crate) const INTROSPECTION_KEYS: [IssuerKey; 5] = [
 ];
 
 /// Takes these keys out of an issuer's table; `None` when the endpoint is not there.
-pub(crate) fn read(
-    table: &mut Table,
-    problems: &mut Vec<Problem>,
-) -> Option<IntrospectionSettings> {
+pub(crate) fn read(table: &mut Table, problems: &mut Vec<Problem>) -> Option<IntrospectionConfig> {
     let before = problems.len();
     let endpoint = table.optional(ENDPOINT, endpoints::key_set_url, problems);
     let client_id = table.optional(CLIENT_ID, words::word, problems);
@@ -94,12 +77,10 @@ pub(crate) fn read(
             ));
         }
     }
-    Some(IntrospectionSettings {
-        endpoint,
-        client_id: client_id?,
-        client_secret: client_secret?,
-        cache: cache.unwrap_or(CACHE),
-    })
+    let secret = Zeroizing::new(client_secret?.expose_secret().to_owned());
+    let mut config = IntrospectionConfig::new(endpoint, client_id?, secret);
+    config.valid_for = cache.unwrap_or(config.valid_for);
+    Some(config)
 }
 
 /// The secret: itself, or the file that holds it.

@@ -1,6 +1,8 @@
 //! The authorization servers: several from the file, or one from variables.
 
-use super::introspection::{self, INTROSPECTION_KEYS, IntrospectionSettings};
+use mcp_auth::{AudienceFrom, IssuerConfig};
+
+use super::introspection::{self, INTROSPECTION_KEYS};
 use super::layers::Origin;
 use super::parse::{endpoints, identity, words};
 use super::reader::{Reader, Table};
@@ -9,30 +11,11 @@ use super::settings::{ISSUERS, OAUTH_ISSUER, OAUTH_JWKS_URI, WORKOS_CLIENT_ID};
 /// One authorization server whose tokens are accepted.
 #[derive(Debug, Clone)]
 pub(crate) struct IssuerSettings {
-    /// Its identifier, exactly as written.
-    pub(crate) issuer: String,
+    /// As the verifier takes it, but for the resource, which is no matter of the issuer's: `audiences`
+    /// are those accepted beside it.
+    pub(crate) accepted: IssuerConfig,
     /// The scopes that every issuer of its kind has.
     pub(crate) scopes: &'static [&'static str],
-    /// Its key set, when it has no discovery metadata.
-    pub(crate) jwks_uri: Option<String>,
-    /// Audiences accepted beside the resource; the clients, where these stand in for it.
-    pub(crate) audiences: Vec<String>,
-    /// The claim with the client that stands in for a missing audience.
-    pub(crate) audience_from: Option<String>,
-    /// Signature algorithms accepted; empty: all that are safe.
-    pub(crate) algorithms: Vec<String>,
-    /// The claim that names the organization.
-    pub(crate) organization_claim: String,
-    /// The organizations it may speak for; empty: any.
-    pub(crate) organizations: Vec<String>,
-    /// Whether a token without an organization is refused.
-    pub(crate) organization_required: bool,
-    /// Whether tokens that speak for a service are let in.
-    pub(crate) service_principals: bool,
-    /// Whether its access tokens look like ID tokens in this one respect.
-    pub(crate) at_hash_in_access_tokens: bool,
-    /// How to ask about its opaque tokens.
-    pub(crate) introspection: Option<IntrospectionSettings>,
 }
 
 /// The scopes of OpenID Connect.
@@ -114,18 +97,8 @@ pub(crate) fn keys() -> impl Iterator<Item = &'static IssuerKey> {
 impl IssuerSettings {
     fn new(issuer: String) -> Self {
         Self {
-            issuer,
+            accepted: IssuerConfig::new(issuer, [""; 0]),
             scopes: &[],
-            jwks_uri: None,
-            audiences: Vec::new(),
-            audience_from: None,
-            algorithms: Vec::new(),
-            organization_claim: "org_id".to_owned(),
-            organizations: Vec::new(),
-            organization_required: true,
-            service_principals: false,
-            at_hash_in_access_tokens: false,
-            introspection: None,
         }
     }
 }
@@ -165,7 +138,7 @@ fn read_one(reader: &mut Reader) -> Option<IssuerSettings> {
     let jwks_uri = reader.optional(&OAUTH_JWKS_URI);
     let client_id = reader.optional(&WORKOS_CLIENT_ID);
     let mut settings = IssuerSettings::new(issuer?);
-    settings.jwks_uri = jwks_uri;
+    settings.accepted.jwks_uri = jwks_uri;
     let of_workos = match reader.origin(&OAUTH_ISSUER) {
         Origin::Default => true,
         Origin::Environment { name } => name == "WORKOS_ISSUER",
@@ -180,7 +153,7 @@ fn read_one(reader: &mut Reader) -> Option<IssuerSettings> {
              service are accepted too; let the issuer put the resource into aud instead"
                 .to_owned(),
         );
-        settings.audiences.push(client_id);
+        settings.accepted.audiences.push(client_id);
     }
     Some(settings)
 }
@@ -198,14 +171,16 @@ fn read_tables(reader: &mut Reader) -> Option<Vec<IssuerSettings>> {
         };
         if issuers
             .iter()
-            .any(|other| same(&other.issuer, &settings.issuer))
+            .any(|other| same(&other.accepted.issuer, &settings.accepted.issuer))
         {
-            let what = format!("{} stands there twice", settings.issuer);
+            let what = format!("{} stands there twice", settings.accepted.issuer);
             reader.report(&ISSUERS, what, "keep one entry for each issuer");
             continue;
         }
-        if settings.introspection.is_some()
-            && issuers.iter().any(|other| other.introspection.is_some())
+        if settings.accepted.introspection.is_some()
+            && issuers
+                .iter()
+                .any(|other| other.accepted.introspection.is_some())
         {
             reader.report(
                 &ISSUERS,
@@ -221,8 +196,10 @@ fn read_tables(reader: &mut Reader) -> Option<Vec<IssuerSettings>> {
 
 /// Why several issuers can speak for each other's organizations, if they can.
 fn unbound(issuers: &[IssuerSettings]) -> Option<String> {
-    let unbound = issuers.iter().filter(|it| it.organizations.is_empty());
-    let unbound: Vec<_> = unbound.map(|it| it.issuer.as_str()).collect();
+    let unbound = issuers
+        .iter()
+        .filter(|it| it.accepted.organizations.is_empty());
+    let unbound: Vec<_> = unbound.map(|it| it.accepted.issuer.as_str()).collect();
     if issuers.len() < 2 || unbound.is_empty() {
         return None;
     }
@@ -250,14 +227,18 @@ fn read_table(reader: &mut Reader, mut table: Table) -> Option<IssuerSettings> {
     if issuer.is_none() && problems.len() == before {
         problems.push(table.problem("issuer", "it is missing", "set the issuer identifier"));
     }
-    let mut settings = IssuerSettings::new(issuer.unwrap_or_default());
+    let mut scopes: &[_] = &[];
+    let mut settings = IssuerConfig::new(issuer.unwrap_or_default(), [""; 0]);
     settings.jwks_uri = table.optional("jwks_uri", endpoints::key_set_url, problems);
     settings.audiences = table.list("audiences", identity::audience, problems);
-    settings.audience_from = table.optional("audience_from", identity::client_claim, problems);
-    if settings.audience_from.is_some() && settings.audiences.is_empty() {
-        let what = "audiences names no client whose tokens are to be taken";
-        let fix = r#"list them: audiences = ["client id of the app"]"#;
-        problems.push(table.problem("audience_from", what, fix));
+    if let Some(claim) = table.optional("audience_from", identity::client_claim, problems) {
+        let clients = std::mem::take(&mut settings.audiences);
+        if clients.is_empty() {
+            let what = "audiences names no client whose tokens are to be taken";
+            let fix = r#"list them: audiences = ["client id of the app"]"#;
+            problems.push(table.problem("audience_from", what, fix));
+        }
+        settings.audience_from = Some(AudienceFrom::new(claim, clients));
     }
     let is_bound = table.has("organizations");
     settings.organizations = table.list("organizations", identity::bound_organization, problems);
@@ -269,7 +250,7 @@ fn read_table(reader: &mut Reader, mut table: Table) -> Option<IssuerSettings> {
     if let Some(preset) = table.optional("preset", identity::preset, problems) {
         // Entra has no token for this server unless a scope of this server is asked for.
         if preset != mcp_auth::Preset::Entra {
-            settings.scopes = OPENID;
+            scopes = OPENID;
         }
         preset
             .organization_claim()
@@ -297,5 +278,6 @@ fn read_table(reader: &mut Reader, mut table: Table) -> Option<IssuerSettings> {
     settings.introspection = introspection::read(&mut table, problems);
     let known: Vec<_> = keys().map(|known| known.key).collect();
     table.finish(&known, problems);
-    (problems.len() == before).then_some(settings)
+    let accepted = settings;
+    (problems.len() == before).then_some(IssuerSettings { accepted, scopes })
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mcp_core::ToolOptions;
 use secrecy::SecretString;
 use url::Url;
 use zeroize::Zeroizing;
@@ -22,7 +23,7 @@ pub(crate) struct Config {
     /// The BrainGrid API.
     pub(crate) api: ApiSettings,
     /// Which tools to offer.
-    pub(crate) tools: ToolSettings,
+    pub(crate) tools: ToolOptions,
     /// What to log, and how.
     pub(crate) log: LogSettings,
     /// Where traces go.
@@ -159,8 +160,11 @@ pub(crate) struct AuthSettings {
 impl AuthSettings {
     /// The clients whose tokens are taken without audience.
     pub(crate) fn clients(&self) -> impl Iterator<Item = String> {
-        let issuers = self.issuers.iter().filter(|it| it.audience_from.is_some());
-        issuers.flat_map(|issuer| issuer.audiences.iter().cloned())
+        let stand_ins = self
+            .issuers
+            .iter()
+            .filter_map(|it| it.accepted.audience_from.as_ref());
+        stand_ins.flat_map(|from| from.clients.iter().cloned())
     }
 }
 
@@ -200,31 +204,6 @@ impl fmt::Debug for SealingKeys {
 pub(crate) struct ApiSettings {
     /// Its base URL.
     pub(crate) base_url: Url,
-}
-
-/// Which tools to offer.
-#[derive(Debug)]
-pub(crate) struct ToolSettings {
-    /// Only those that change nothing.
-    pub(crate) read_only: bool,
-    /// Only these, when not empty.
-    pub(crate) tools: Vec<String>,
-    /// Not these.
-    pub(crate) exclude_tools: Vec<String>,
-    /// Also those whose API call is a guess.
-    pub(crate) experimental: bool,
-}
-
-impl ToolSettings {
-    /// The same, as the tools take it.
-    pub(crate) fn options(&self) -> mcp_core::ToolOptions {
-        let mut options = mcp_core::ToolOptions::default();
-        options.read_only = self.read_only;
-        options.include.clone_from(&self.tools);
-        options.exclude.clone_from(&self.exclude_tools);
-        options.experimental = self.experimental;
-        options
-    }
 }
 
 /// What to log, and how.

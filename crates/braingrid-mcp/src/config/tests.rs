@@ -145,7 +145,10 @@ fn the_defaults_of_a_hosted_server() {
     assert_eq!(http.drain_timeout, Duration::from_secs(8));
     assert_eq!(http.auth.leeway, Duration::from_secs(90));
     assert_eq!(http.auth.issuers.len(), 1);
-    assert_eq!(http.auth.issuers[0].issuer, "https://auth.braingrid.ai");
+    assert_eq!(
+        http.auth.issuers[0].accepted.issuer,
+        "https://auth.braingrid.ai"
+    );
     assert_eq!(http.session.max_lifetime, Duration::from_hours(168));
     assert!(http.session.redis_url.is_none() && http.session.keys.is_none());
 }
@@ -221,14 +224,14 @@ fn every_setting_can_be_set_in_the_file() {
     assert_eq!(http.drain_timeout, Duration::from_mins(1));
     let issuer = &http.auth.issuers[0];
     assert_eq!(
-        issuer.issuer, "https://auth.example.com/",
+        issuer.accepted.issuer, "https://auth.example.com/",
         "an issuer stays as it is written"
     );
     assert_eq!(
-        issuer.jwks_uri.as_deref(),
+        issuer.accepted.jwks_uri.as_deref(),
         Some("https://auth.example.com/keys")
     );
-    assert_eq!(issuer.audiences, ["client_1"]);
+    assert_eq!(issuer.accepted.audiences, ["client_1"]);
     assert_eq!(http.auth.leeway, Duration::from_secs(30));
     assert_eq!(http.session.redis_url.unwrap().expose_secret(), REDIS);
     let keys = http.session.keys.unwrap();
@@ -238,8 +241,8 @@ fn every_setting_can_be_set_in_the_file() {
     );
     assert_eq!(config.api.base_url.as_str(), "http://localhost:9999/base");
     assert!(config.tools.read_only);
-    assert_eq!(config.tools.tools, ["get_profile", "list_projects"]);
-    assert_eq!(config.tools.exclude_tools, ["list_projects"]);
+    assert_eq!(config.tools.include, ["get_profile", "list_projects"]);
+    assert_eq!(config.tools.exclude, ["list_projects"]);
     assert_eq!(
         (config.log.level, config.log.format),
         ("debug", Some(LogFormat::Json))
@@ -358,7 +361,10 @@ fn of_two_variables_the_first_wins_and_a_difference_is_told() {
     ];
     let loaded = load_http(&both).unwrap();
     assert!(loaded.config.warnings[0].contains("OAUTH_ISSUER is used"));
-    assert_eq!(http(Ok(loaded)).auth.issuers[0].issuer, "https://a.example");
+    assert_eq!(
+        http(Ok(loaded)).auth.issuers[0].accepted.issuer,
+        "https://a.example"
+    );
 }
 
 #[test]

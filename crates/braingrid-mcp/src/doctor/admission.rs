@@ -1,6 +1,5 @@
 //! Whether MCP clients can get in at an issuer at all, and stay in: registration and refresh.
 
-use mcp_auth::IssuerConfig;
 use reqwest::Client;
 use serde_json::Value;
 
@@ -15,9 +14,8 @@ pub(super) async fn check(client: &Client, http: &HttpSettings, proven: bool) ->
     let named = !http.auth.scopes.is_empty()
         || http.auth.tool_scopes.iter().any(|(name, _)| name == "read");
     for settings in &http.auth.issuers {
-        let issuer = &settings.issuer;
-        let config = IssuerConfig::new(issuer, ["any"]);
-        let Some(metadata) = mcp_auth::issuer_metadata(&config, client).await else {
+        let issuer = &settings.accepted.issuer;
+        let Some(metadata) = mcp_auth::issuer_metadata(&settings.accepted, client).await else {
             let says = format!("{issuer}: not checked: it has no metadata that clients could read");
             let checks = [check::REGISTRATION, check::REFRESH];
             findings.extend(checks.map(|check| Finding::not_checked(check, says.clone())));

@@ -204,7 +204,11 @@ fn about_token(token: &SecretString, resource: &str, http: &HttpSettings) -> Fin
         _ => Vec::new(),
     };
     let issuer = at(&claims, "/iss").as_str().unwrap_or_default();
-    let settings = http.auth.issuers.iter().find(|it| it.issuer == issuer);
+    let settings = http
+        .auth
+        .issuers
+        .iter()
+        .find(|it| it.accepted.issuer == issuer);
     let Some(settings) = settings else {
         return Finding::problem(
             check,
@@ -212,7 +216,8 @@ fn about_token(token: &SecretString, resource: &str, http: &HttpSettings) -> Fin
             "write OAUTH_ISSUER exactly so, or take a token of the issuer that is set",
         );
     };
-    let accepted = |aud: &&str| *aud == resource || settings.audiences.iter().any(|it| it == aud);
+    let accepted =
+        |aud: &&str| *aud == resource || settings.accepted.audiences.iter().any(|it| it == aud);
     let named = short(&audiences.join(", "));
     if !audiences.is_empty() && !audiences.iter().any(accepted) {
         return Finding::problem(

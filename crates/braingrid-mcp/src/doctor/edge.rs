@@ -103,7 +103,7 @@ async fn public_url(
             "restart it with this MCP_HOST; clients refuse metadata of another name",
         ));
     }
-    let ours = http.auth.issuers.iter().map(|issuer| &issuer.issuer);
+    let ours = http.auth.issuers.iter().map(|it| &it.accepted.issuer);
     if !metadata.authorization_servers.iter().eq(ours) {
         return Err(problem(
             "the server there names other authorization servers".to_owned(),

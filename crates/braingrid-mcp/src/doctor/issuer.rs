@@ -74,11 +74,8 @@ pub(super) async fn for_login(client: &Client, issuer: &str) -> Finding {
 pub(super) async fn metadata_and_keys(client: &Client, http: &HttpSettings) -> Vec<Finding> {
     let (mut metadata, mut keys) = (Vec::new(), Vec::new());
     for settings in &http.auth.issuers {
-        let issuer = &settings.issuer;
-        let mut config = IssuerConfig::new(issuer, ["any"]);
-        config.jwks_uri = settings.jwks_uri.clone();
-        config.algorithms = settings.algorithms.clone();
-        let found = mcp_auth::examine(&config, client).await;
+        let issuer = &settings.accepted.issuer;
+        let found = mcp_auth::examine(&settings.accepted, client).await;
         metadata.push(about_metadata(issuer, &found));
         keys.push(about_keys(issuer, &found));
     }

@@ -222,5 +222,6 @@ async fn opaque_tokens_of_one_address_hold_up_none_of_another() {
     }
     let questions = questions.lock().unwrap();
     let before = questions.iter().position(|token| token == "good").unwrap();
-    assert!(before < 32 + 8, "{before} were asked about before it");
+    // The 32 that end together hand on 32 turns, one of them its own, and those arrive in any order.
+    assert!(before < 32 + 32, "{before} were asked about before it");
 }

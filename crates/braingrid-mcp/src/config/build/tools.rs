@@ -1,24 +1,27 @@
 //! Which tools are offered.
 
-use crate::config::model::ToolSettings;
+use mcp_core::ToolOptions;
+
 use crate::config::reader::Reader;
 use crate::config::settings;
 
-pub(super) fn read_tools(reader: &mut Reader) -> ToolSettings {
-    let read = ToolSettings {
-        read_only: reader.value(&settings::READ_ONLY),
-        tools: reader.list(&settings::TOOLS),
-        exclude_tools: reader.list(&settings::EXCLUDE_TOOLS),
-        experimental: reader.value(&settings::EXPERIMENTAL),
-    };
-    let offered = read.options().selected();
+pub(super) fn read_tools(reader: &mut Reader) -> ToolOptions {
+    let mut read = ToolOptions::default();
+    read.read_only = reader.value(&settings::READ_ONLY);
+    read.include = reader.list(&settings::TOOLS);
+    read.exclude = reader.list(&settings::EXCLUDE_TOOLS);
+    read.experimental = reader.value(&settings::EXPERIMENTAL);
+    let offered = read.selected();
     if offered.is_empty() {
-        let setting = if read.tools.is_empty() {
+        let setting = if read.include.is_empty() {
             &settings::EXCLUDE_TOOLS
         } else {
             &settings::TOOLS
         };
-        let why = read.tools.first().map(|name| why_not_offered(name, &read));
+        let why = read
+            .include
+            .first()
+            .map(|name| why_not_offered(name, &read));
         let why = why.unwrap_or("all are left out");
         reader.report(
             setting,
@@ -28,7 +31,7 @@ pub(super) fn read_tools(reader: &mut Reader) -> ToolSettings {
         return read;
     }
     for name in read
-        .tools
+        .include
         .iter()
         .filter(|name| !offered.contains(&name.as_str()))
     {
@@ -40,10 +43,10 @@ pub(super) fn read_tools(reader: &mut Reader) -> ToolSettings {
     read
 }
 
-fn why_not_offered(name: &str, settings: &ToolSettings) -> &'static str {
-    let mut options = settings.options();
+fn why_not_offered(name: &str, options: &ToolOptions) -> &'static str {
+    let mut options = options.clone();
     options.experimental = true;
-    if settings.exclude_tools.iter().any(|out| out == name) {
+    if options.exclude.iter().any(|out| out == name) {
         "BRAINGRID_EXCLUDE_TOOLS leaves it out"
     } else if options.selected().contains(&name) {
         "it is experimental, and BRAINGRID_EXPERIMENTAL is off"

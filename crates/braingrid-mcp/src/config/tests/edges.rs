@@ -308,7 +308,7 @@ fn what_is_meant_all_the_same_works() {
     assert_eq!(claude.count(), 1);
     let tools = load_env(&[("BRAINGRID_TOOLS", "get_project,get_project, list_projects")]);
     assert_eq!(
-        tools.unwrap().config.tools.tools,
+        tools.unwrap().config.tools.include,
         ["get_project", "list_projects"]
     );
 }

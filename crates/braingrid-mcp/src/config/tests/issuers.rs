@@ -19,12 +19,14 @@ fn several_issuers_from_the_file_or_one_from_the_environment() {
     "#;
     let issuers = http(load_file(toml, &[])).auth.issuers;
     assert_eq!(issuers.len(), 2);
-    assert_eq!(issuers[0].audiences, ["extra"]);
-    assert_eq!(issuers[0].algorithms, ["ES256"]);
-    assert_eq!(issuers[0].organization_claim, "tenant");
-    assert!(!issuers[0].organization_required && issuers[1].organization_required);
+    assert_eq!(issuers[0].accepted.audiences, ["extra"]);
+    assert_eq!(issuers[0].accepted.algorithms, ["ES256"]);
+    assert_eq!(issuers[0].accepted.organization_claim, "tenant");
+    assert!(
+        !issuers[0].accepted.organization_required && issuers[1].accepted.organization_required
+    );
     assert_eq!(
-        issuers[1].jwks_uri.as_deref(),
+        issuers[1].accepted.jwks_uri.as_deref(),
         Some("https://two.example.com/keys")
     );
 
@@ -35,7 +37,7 @@ fn several_issuers_from_the_file_or_one_from_the_environment() {
     .auth
     .issuers;
     assert_eq!(issuers.len(), 1);
-    assert_eq!(issuers[0].issuer, "https://env.example.com");
+    assert_eq!(issuers[0].accepted.issuer, "https://env.example.com");
 
     let found = problems(load_file(
         toml,
@@ -103,12 +105,12 @@ fn a_preset_sets_what_the_vendor_does_and_can_be_overruled() {
     let [entra, descope] = http.auth.issuers.as_slice() else {
         panic!("two issuers");
     };
-    assert_eq!(entra.organization_claim, "tid");
-    assert_eq!(entra.algorithms, ["RS256"]);
-    assert!(!entra.service_principals);
-    assert_eq!(descope.organization_claim, "tenant");
-    assert_eq!(descope.algorithms, ["ES256"]);
-    assert!(descope.service_principals);
+    assert_eq!(entra.accepted.organization_claim, "tid");
+    assert_eq!(entra.accepted.algorithms, ["RS256"]);
+    assert!(!entra.accepted.service_principals);
+    assert_eq!(descope.accepted.organization_claim, "tenant");
+    assert_eq!(descope.accepted.algorithms, ["ES256"]);
+    assert!(descope.accepted.service_principals);
 }
 
 #[test]

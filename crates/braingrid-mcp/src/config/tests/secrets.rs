@@ -65,12 +65,15 @@ fn an_issuer_may_be_asked_about_opaque_tokens() {
         effective_text(&loaded.effective)
     );
     assert!(!printed.contains("hunter2"), "{printed}");
-    let asked = http(Ok(loaded)).auth.issuers[0].introspection.clone();
+    let asked = http(Ok(loaded)).auth.issuers[0]
+        .accepted
+        .introspection
+        .clone();
     let asked = asked.unwrap();
     assert_eq!(asked.endpoint, "https://one.example.com/introspect");
     assert_eq!(asked.client_id, "mcp");
-    assert_eq!(asked.client_secret.expose_secret(), "hunter2");
-    assert_eq!(asked.cache, Duration::from_secs(5));
+    assert_eq!(asked.client_secret.as_str(), "hunter2");
+    assert_eq!(asked.valid_for, Duration::from_secs(5));
 }
 
 #[test]

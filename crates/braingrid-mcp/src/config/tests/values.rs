@@ -54,7 +54,7 @@ fn tools_are_known_under_each_of_their_names() {
             .unwrap()
             .config
             .tools
-            .tools
+            .include
     };
     assert_eq!(
         tools("get_project, create_project_requirement"),

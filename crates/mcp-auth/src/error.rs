@@ -58,7 +58,8 @@ impl From<ForbiddenReason> for AuthError {
 }
 
 /// Why a token is bad. For counters and debug logs: clients only learn `invalid_token`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
 #[non_exhaustive]
 pub enum InvalidReason {
     /// Not a JWT, or a part of it does not decode.
@@ -70,6 +71,7 @@ pub enum InvalidReason {
     /// Another kind of token, by its `typ` header or its claims (RFC 8725 sections 3.11, 3.12).
     Type,
     /// The `crit` header asks for an extension this server does not know (RFC 7515 section 4.1.11).
+    #[strum(serialize = "critical_header")]
     Critical,
     /// `iss` is not a configured issuer.
     Issuer,
@@ -102,45 +104,11 @@ impl InvalidReason {
     }
 
     /// Every label there is, so that a counter can begin at zero for each.
-    pub const LABELS: [&'static str; 16] = [
-        "malformed",
-        "too_large",
-        "algorithm",
-        "type",
-        "critical_header",
-        "issuer",
-        "audience",
-        "expired",
-        "too_old",
-        "not_yet_valid",
-        "claim",
-        "unknown_key",
-        "signature",
-        "key_bound",
-        "inactive",
-        "revoked",
-    ];
+    pub const LABELS: &[&'static str] = <Self as strum::VariantNames>::VARIANTS;
 
     /// A short, stable label for counters.
     pub fn label(self) -> &'static str {
-        match self {
-            Self::Malformed => "malformed",
-            Self::TooLarge => "too_large",
-            Self::Algorithm => "algorithm",
-            Self::Type => "type",
-            Self::Critical => "critical_header",
-            Self::Issuer => "issuer",
-            Self::Audience => "audience",
-            Self::Expired => "expired",
-            Self::TooOld => "too_old",
-            Self::NotYetValid => "not_yet_valid",
-            Self::Claim(_) => "claim",
-            Self::UnknownKey => "unknown_key",
-            Self::Signature => "signature",
-            Self::KeyBound => "key_bound",
-            Self::Inactive => "inactive",
-            Self::Revoked => "revoked",
-        }
+        self.into()
     }
 }
 
@@ -207,7 +175,8 @@ impl fmt::Display for UnavailableReason {
 }
 
 /// Why a good token is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
 #[non_exhaustive]
 pub enum ForbiddenReason {
     /// The token names no organization, and every request belongs to one.
@@ -217,6 +186,7 @@ pub enum ForbiddenReason {
     /// The token names no subject, and no service either.
     NoSubject,
     /// A claim that decides is missing or has the wrong type: another login brings the same.
+    #[strum(serialize = "odd_claim")]
     Claim(&'static str),
     /// This claim is no time that a token can have: it is before 1970, or after the year 5138, as
     /// milliseconds are.
@@ -243,31 +213,11 @@ impl UnusableKey {
 
 impl ForbiddenReason {
     /// Every label there is, so that a counter can begin at zero for each.
-    pub const LABELS: [&'static str; 9] = [
-        "no_organization",
-        "foreign_organization",
-        "no_subject",
-        "odd_claim",
-        "absurd_time",
-        "service_principal",
-        "upstream_audience",
-        "upstream_denied",
-        "unusable_key",
-    ];
+    pub const LABELS: &[&'static str] = <Self as strum::VariantNames>::VARIANTS;
 
     /// A short, stable label for counters.
     pub fn label(self) -> &'static str {
-        match self {
-            Self::NoOrganization => "no_organization",
-            Self::ForeignOrganization => "foreign_organization",
-            Self::NoSubject => "no_subject",
-            Self::Claim(_) => "odd_claim",
-            Self::AbsurdTime(_) => "absurd_time",
-            Self::ServicePrincipal => "service_principal",
-            Self::UpstreamAudience => "upstream_audience",
-            Self::UpstreamDenied => "upstream_denied",
-            Self::UnusableKey(_) => "unusable_key",
-        }
+        self.into()
     }
 }
 

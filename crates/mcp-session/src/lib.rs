@@ -87,7 +87,9 @@ pub use builder::SessionTiersBuilder;
 pub use facts::{Count, Fact, FactStore, MAX_FACT, MemoryFacts, Put, Swap};
 pub use key::SessionKey;
 pub use resolved::{Resolved, Tier};
-pub use seal::{Keyring, KeyringError, OpenError, Opened, SealError, random_key, sub_key};
+pub use seal::{
+    KeyProblem, Keyring, KeyringError, OpenError, Opened, SealError, parse_key, random_key, sub_key,
+};
 pub use session::Session;
 pub use signouts::{RefusedTokens, SignOuts};
 pub use stats::{Counter, TierStats};

@@ -13,7 +13,7 @@ use aws_lc_rs::{
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use mcp_auth::AccessToken;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::key::SessionKey;
 
@@ -61,11 +61,11 @@ impl Keyring {
     /// # Errors
     /// [`KeyringError`] names the key that cannot be used and says how to make a good one.
     pub fn from_hex(current: &str, previous: &[&str]) -> Result<Self, KeyringError> {
-        let current = parse_hex(current, 0)?;
+        let current = parse_nth(current, 0)?;
         let previous: Result<Vec<_>, _> = previous
             .iter()
             .enumerate()
-            .map(|(at, key)| parse_hex(key, at + 1))
+            .map(|(at, key)| parse_nth(key, at + 1))
             .collect();
         Ok(Self::new(&current, &previous?))
     }
@@ -281,19 +281,25 @@ fn expand<const N: usize>(root: &Prk, purpose: &[u8]) -> Zeroizing<[u8; N]> {
     key
 }
 
-fn parse_hex(text: &str, position: usize) -> Result<Zeroizing<[u8; 32]>, KeyringError> {
+/// A key written as 64 hexadecimal characters.
+///
+/// # Errors
+/// [`KeyProblem`], which holds nothing of the text.
+pub fn parse_key(text: &str) -> Result<Zeroizing<[u8; 32]>, KeyProblem> {
     let text = text.trim();
-    let wrong = |problem| KeyringError { position, problem };
     if text.len() != 64 {
-        return Err(wrong(KeyProblem::Length(text.len())));
+        return Err(KeyProblem::Length(text.len()));
     }
     let mut key = Zeroizing::new([0_u8; 32]);
-    hex::decode_to_slice(text, key.as_mut_slice()).map_err(|_| wrong(KeyProblem::NotHex))?;
-    if key.windows(2).all(|pair| pair.first() == pair.last()) {
-        key.zeroize();
-        return Err(wrong(KeyProblem::Weak));
+    hex::decode_to_slice(text, key.as_mut_slice()).map_err(|_| KeyProblem::NotHex)?;
+    if key.iter().all(|byte| Some(byte) == key.first()) {
+        return Err(KeyProblem::Weak);
     }
     Ok(key)
+}
+
+fn parse_nth(text: &str, position: usize) -> Result<Zeroizing<[u8; 32]>, KeyringError> {
+    parse_key(text).map_err(|problem| KeyringError { position, problem })
 }
 
 /// A key of the ring cannot be used. Says which and what to do, never what it was.
@@ -303,10 +309,14 @@ pub struct KeyringError {
     problem: KeyProblem,
 }
 
+/// What is wrong with the text of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum KeyProblem {
+pub enum KeyProblem {
+    /// It has so many bytes, and not 64.
     Length(usize),
+    /// It has other characters than 0-9, a-f and A-F.
     NotHex,
+    /// It repeats one byte.
     Weak,
 }
 

@@ -27,9 +27,8 @@ pub struct SignOuts(Mutex<BTreeMap<&'static str, u64>>);
 
 impl Default for SignOuts {
     fn default() -> Self {
-        Self(Mutex::new(
-            InvalidReason::LABELS.map(|label| (label, 0)).into(),
-        ))
+        let zeros = InvalidReason::LABELS.iter().map(|label| (*label, 0));
+        Self(Mutex::new(zeros.collect()))
     }
 }
 
@@ -59,9 +58,8 @@ pub struct RefusedTokens(Mutex<BTreeMap<(String, &'static str), u64>>);
 
 impl RefusedTokens {
     pub(crate) fn of(issuers: impl Iterator<Item = String>) -> Self {
-        let reasons = InvalidReason::LABELS
-            .into_iter()
-            .chain(ForbiddenReason::LABELS);
+        let reasons = InvalidReason::LABELS.iter().chain(ForbiddenReason::LABELS);
+        let reasons = reasons.copied();
         let zeros = issuers.flat_map(|issuer| {
             let zero = move |reason| ((issuer.clone(), reason), 0);
             reasons.clone().map(zero)

@@ -252,15 +252,7 @@ fn read_table(reader: &mut Reader, mut table: Table) -> Option<IssuerSettings> {
         if preset != mcp_auth::Preset::Entra {
             scopes = OPENID;
         }
-        preset
-            .organization_claim()
-            .clone_into(&mut settings.organization_claim);
-        settings.algorithms = preset
-            .algorithms()
-            .iter()
-            .map(|&name| name.to_owned())
-            .collect();
-        settings.at_hash_in_access_tokens = preset.at_hash_in_access_tokens();
+        preset.apply(&mut settings);
     }
     let algorithms = table.list("algorithms", identity::algorithm, problems);
     if !algorithms.is_empty() {

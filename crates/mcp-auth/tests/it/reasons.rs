@@ -52,8 +52,8 @@ fn every_reason_has_its_status_and_somebody_who_acts_on_the_page_too() {
         UnavailableReason::Clock,
     ];
     let mut known = Vec::new();
-    known.extend(InvalidReason::LABELS.map(|label| (label, "401")));
-    known.extend(ForbiddenReason::LABELS.map(|label| (label, "403")));
+    known.extend(InvalidReason::LABELS.iter().map(|label| (*label, "401")));
+    known.extend(ForbiddenReason::LABELS.iter().map(|label| (*label, "403")));
     known.extend(unavailable.map(|reason| (reason.label(), "503")));
     let mut listed: Vec<_> = REASONS.iter().map(|row| (row.0, row.1)).collect();
     listed.sort_unstable();

@@ -1,5 +1,6 @@
 //! Tokens, keys and certificates. What is secret is never quoted.
 
+use mcp_session::KeyProblem;
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
@@ -24,36 +25,21 @@ pub(crate) fn token(value: &str) -> Parsed<SecretString> {
 /// 32 bytes from 64 hexadecimal characters. The text is never quoted.
 pub(crate) fn key(value: &str) -> Parsed<Zeroizing<[u8; 32]>> {
     let fix = "make one with: openssl rand -hex 32";
-    let digits = Zeroizing::new(value.trim().as_bytes().to_vec());
-    if digits.len() != 64 {
-        let hint = match digits.len() {
-            44 => "; it may be base64, and has to be hexadecimal",
-            66 if digits.starts_with(b"0x") => "; leave the 0x out",
-            _ => "",
-        };
-        return refuse(
-            format!("a key has 64 characters, this one {}{hint}", digits.len()),
-            fix,
-        );
-    }
-    let mut key = Zeroizing::new([0_u8; 32]);
-    for (byte, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
-        let digit = |at: Option<&u8>| at.copied().and_then(nibble);
-        let (Some(high), Some(low)) = (digit(pair.first()), digit(pair.last())) else {
-            return refuse("a key has hexadecimal characters only (0-9, a-f)", fix);
-        };
-        *byte = high << 4 | low;
-    }
-    if key.iter().all(|byte| Some(byte) == key.first()) {
-        return refuse("one byte repeated is no key", fix);
-    }
-    Ok(key)
-}
-
-fn nibble(digit: u8) -> Option<u8> {
-    char::from(digit)
-        .to_digit(16)
-        .and_then(|digit| u8::try_from(digit).ok())
+    mcp_session::parse_key(value).or_else(|problem| match problem {
+        KeyProblem::Length(length) => {
+            let hint = match length {
+                44 => "; it may be base64, and has to be hexadecimal",
+                66 if value.trim().starts_with("0x") => "; leave the 0x out",
+                _ => "",
+            };
+            refuse(
+                format!("a key has 64 characters, this one {length}{hint}"),
+                fix,
+            )
+        }
+        KeyProblem::NotHex => refuse("a key has hexadecimal characters only (0-9, a-f)", fix),
+        KeyProblem::Weak => refuse("one byte repeated is no key", fix),
+    })
 }
 
 /// A file with certificates in PEM form.

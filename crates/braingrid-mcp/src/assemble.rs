@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use mcp_auth::{AccessToken, TokenVerifier, UpstreamCredentials, VerifierConfig};
+use mcp_auth::{AccessToken, TokenVerifier, UpstreamCredentials};
 use mcp_core::{
     ApiRequestObserver, BrainGridClient, BrainGridConfig, Caller, FinishedApiRequest, Organization,
     ScopePolicy, ToolOptions, ToolSet, own_token,
@@ -311,11 +311,12 @@ fn verifier(
         issuer.audiences.insert(0, resource.to_owned());
         issuer
     });
-    let mut config = VerifierConfig::default();
-    config.leeway = auth.leeway;
-    config.max_lifetime = auth.token_lifetime;
     let client = mcp_auth::http_client_over(tls)?;
-    Ok(TokenVerifier::new(issuers.collect(), client, config)?)
+    Ok(TokenVerifier::new(
+        issuers.collect(),
+        client,
+        auth.verifier.clone(),
+    )?)
 }
 
 /// Whom verification asks.
@@ -374,6 +375,6 @@ fn sessions(
     SessionTiers::builder(verifier, keyring, store)
         .upstream(upstream)
         // From here on, for a token that does not say when it was issued.
-        .max_lifetime(settings.max_lifetime.min(auth.token_lifetime))
+        .max_lifetime(settings.max_lifetime.min(auth.verifier.max_lifetime))
         .build()
 }

@@ -9,7 +9,6 @@ pub(crate) mod fuzzing;
 mod introspection;
 mod issuers;
 mod layers;
-mod model;
 mod parse;
 mod platform;
 mod print;
@@ -25,14 +24,14 @@ use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use layers::{Environment, Layer, NotUnicode, Origin};
 #[cfg(feature = "login")]
-pub(crate) use model::LoginSettings;
-pub(crate) use model::{
+pub(crate) use build::LoginSettings;
+pub(crate) use build::{
     AdminSettings, ApiSettings, AuditTarget, AuthSettings, Config, DogStatsdSettings, HttpSettings,
     LimitSettings, LogSettings, SealingKeys, Serve, SessionSettings, StdioSettings,
     TelemetrySettings,
 };
+use layers::{Environment, Layer, NotUnicode, Origin};
 pub(crate) use parse::logs::{LogFormat, log_level};
 pub(crate) use parse::traces::{Propagator, TraceSampler};
 #[cfg(feature = "login")]

@@ -180,7 +180,7 @@ async fn probe_http(
         .iter()
         .map(|it| it.accepted.issuer.as_str());
     let peers: Vec<_> = issuers.chain([api.base_url.as_str()]).collect();
-    findings.push(issuer::clock(client, &peers, http.auth.leeway).await);
+    findings.push(issuer::clock(client, &peers, http.auth.verifier.leeway).await);
     findings.extend(issuer::metadata_and_keys(client, &http).await);
     findings.extend(store::redis_and_keys(&http.session).await);
     findings.push(upstream::reachable(client, &api).await);

@@ -2,16 +2,64 @@
 
 mod auth;
 mod http;
+mod login;
+mod logs;
 mod session;
 mod telemetry;
 mod tools;
 
-use super::model::{ApiSettings, Config, LoginSettings, Serve, StdioSettings};
+use mcp_core::ToolOptions;
+use url::Url;
+
 use super::parse::words::Transport;
 use super::reader::Reader;
 use super::settings::{self, Setting};
 use super::{Surroundings, upstream};
+
+pub(crate) use auth::AuthSettings;
 pub(super) use http::read_listen;
+pub(crate) use http::{AdminSettings, HttpSettings, LimitSettings};
+#[cfg(feature = "login")]
+pub(crate) use login::LoginSettings;
+pub(crate) use login::StdioSettings;
+pub(crate) use logs::{AuditTarget, LogSettings};
+pub(crate) use session::{SealingKeys, SessionSettings};
+pub(crate) use telemetry::{DogStatsdSettings, TelemetrySettings};
+
+/// Everything the server is told.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// Which transport to serve, and what that one needs.
+    pub(crate) serve: Serve,
+    /// The BrainGrid API.
+    pub(crate) api: ApiSettings,
+    /// Which tools to offer.
+    pub(crate) tools: ToolOptions,
+    /// What to log, and how.
+    pub(crate) log: LogSettings,
+    /// Where traces go.
+    pub(crate) telemetry: TelemetrySettings,
+    /// Where the audit log goes, if it goes anywhere.
+    pub(crate) audit: Option<AuditTarget>,
+    /// What is odd but no error; to be logged once at start.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// The transport and its settings.
+#[derive(Debug)]
+pub(crate) enum Serve {
+    /// One local client over standard input and output.
+    Stdio(StdioSettings),
+    /// Many users over Streamable HTTP.
+    Http(Box<HttpSettings>),
+}
+
+/// The BrainGrid API.
+#[derive(Debug, Clone)]
+pub(crate) struct ApiSettings {
+    /// Its base URL.
+    pub(crate) base_url: Url,
+}
 
 /// Reads every part before it gives up, so that nothing wrong stays unsaid.
 pub(super) fn read_config(
@@ -20,7 +68,7 @@ pub(super) fn read_config(
     around: &Surroundings,
 ) -> Option<Config> {
     let mut serve = match transport {
-        Transport::Stdio => Serve::Stdio(read_stdio(reader, around)),
+        Transport::Stdio => Serve::Stdio(login::read_stdio(reader, around)),
         Transport::Http => Serve::Http(Box::new(http::read_http(reader, around))),
     };
     let base_url = reader.optional(&settings::API_URL);
@@ -29,9 +77,9 @@ pub(super) fn read_config(
         stdio.login.organization.clone_from(&stdio.organization);
     }
     let tools = tools::read_tools(reader);
-    let log = telemetry::read_log(reader);
-    let (mut telemetry, logs) = telemetry::read_telemetry(reader);
-    let audit = telemetry::read_audit(reader, transport, logs);
+    let log = logs::read_log(reader);
+    let (mut telemetry, log_records) = telemetry::read_telemetry(reader);
+    let audit = logs::read_audit(reader, transport, log_records);
     telemetry.prometheus = matches!(&serve, Serve::Http(http) if http.admin.is_some());
     if let (Serve::Http(http), Some(api)) = (&serve, &base_url) {
         let resource = format!("{}/mcp", http.public_url_at(http.listen.port()));
@@ -51,29 +99,6 @@ pub(super) fn read_config(
         audit,
         warnings,
     })
-}
-
-fn read_stdio(reader: &mut Reader, around: &Surroundings) -> StdioSettings {
-    StdioSettings {
-        token: reader.secret(&settings::API_TOKEN),
-        organization: reader.optional(&settings::ORGANIZATION_ID),
-        login: Box::new(read_login(reader, around)),
-    }
-}
-
-fn read_login(reader: &mut Reader, around: &Surroundings) -> LoginSettings {
-    let chosen = reader.optional(&settings::LOGIN_DIR);
-    LoginSettings {
-        issuer: reader.optional(&settings::OAUTH_ISSUER).unwrap_or_default(),
-        api: None,
-        organization: None,
-        client_id: reader.optional(&settings::CLIENT_ID),
-        resource: reader.optional(&settings::UPSTREAM_AUDIENCE),
-        scopes: read_scopes(reader, &settings::LOGIN_SCOPES),
-        store: reader.value(&settings::LOGIN_STORE),
-        own_directory: chosen.is_some(),
-        directory: chosen.or_else(|| around.user_folder()),
-    }
 }
 
 /// Each scope once, whether blanks or commas stand between them.

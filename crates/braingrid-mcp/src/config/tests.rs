@@ -143,7 +143,7 @@ fn the_defaults_of_a_hosted_server() {
     assert_eq!(http.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(http.public_url_at(8080), "http://127.0.0.1:8080");
     assert_eq!(http.drain_timeout, Duration::from_secs(8));
-    assert_eq!(http.auth.leeway, Duration::from_secs(90));
+    assert_eq!(http.auth.verifier.leeway, Duration::from_secs(90));
     assert_eq!(http.auth.issuers.len(), 1);
     assert_eq!(
         http.auth.issuers[0].accepted.issuer,
@@ -232,7 +232,7 @@ fn every_setting_can_be_set_in_the_file() {
         Some("https://auth.example.com/keys")
     );
     assert_eq!(issuer.accepted.audiences, ["client_1"]);
-    assert_eq!(http.auth.leeway, Duration::from_secs(30));
+    assert_eq!(http.auth.verifier.leeway, Duration::from_secs(30));
     assert_eq!(http.session.redis_url.unwrap().expose_secret(), REDIS);
     let keys = http.session.keys.unwrap();
     assert_eq!(

@@ -1,11 +1,40 @@
 //! Who may call, and with which scopes.
 
+use mcp_auth::VerifierConfig;
+
 use super::{once, read_scopes};
 use crate::config::issuers::{self, IssuerSettings};
 use crate::config::layers::Origin;
-use crate::config::model::AuthSettings;
 use crate::config::reader::Reader;
 use crate::config::settings;
+
+/// Who may call.
+#[derive(Debug)]
+pub(crate) struct AuthSettings {
+    /// Authorization servers; at least one.
+    pub(crate) issuers: Vec<IssuerSettings>,
+    /// What holds for the tokens of all of them.
+    pub(crate) verifier: VerifierConfig,
+    /// The audience under which the BrainGrid API accepts the caller's token.
+    pub(crate) upstream_audience: String,
+    /// Scopes that clients are told to ask for.
+    pub(crate) scopes: Vec<String>,
+    /// Which scopes tools need: `read`, `write` or a canonical tool name, and the scopes.
+    pub(crate) tool_scopes: Vec<(String, Vec<String>)>,
+    /// Scopes, and those they include.
+    pub(crate) scope_hierarchy: Vec<(String, Vec<String>)>,
+}
+
+impl AuthSettings {
+    /// The clients whose tokens are taken without audience.
+    pub(crate) fn clients(&self) -> impl Iterator<Item = String> {
+        let stand_ins = self
+            .issuers
+            .iter()
+            .filter_map(|it| it.accepted.audience_from.as_ref());
+        stand_ins.flat_map(|from| from.clients.iter().cloned())
+    }
+}
 
 pub(super) fn read_auth(reader: &mut Reader, public_url: Option<&str>, port: u16) -> AuthSettings {
     let upstream_audience = reader.optional(&settings::UPSTREAM_AUDIENCE);
@@ -31,12 +60,18 @@ pub(super) fn read_auth(reader: &mut Reader, public_url: Option<&str>, port: u16
     AuthSettings {
         scopes: read_asked_scopes(reader, &issuers),
         issuers,
-        leeway: reader.value(&settings::OAUTH_LEEWAY),
-        token_lifetime: reader.value(&settings::TOKEN_MAX_LIFETIME),
+        verifier: read_verifier(reader),
         upstream_audience: upstream_audience.unwrap_or_default(),
         tool_scopes: read_tool_scopes(reader),
         scope_hierarchy: read_hierarchy(reader),
     }
+}
+
+fn read_verifier(reader: &mut Reader) -> VerifierConfig {
+    let mut config = VerifierConfig::default();
+    config.leeway = reader.value(&settings::OAUTH_LEEWAY);
+    config.max_lifetime = reader.value(&settings::TOKEN_MAX_LIFETIME);
+    config
 }
 
 /// Without a setting, those of OpenID Connect where every issuer has them.

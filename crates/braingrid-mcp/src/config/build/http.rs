@@ -3,13 +3,66 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::auth::read_auth;
+use super::auth::{AuthSettings, read_auth};
 use super::once;
-use super::session::read_session;
+use super::session::{SessionSettings, read_session};
 use crate::config::layers::Origin;
-use crate::config::model::{AdminSettings, HttpSettings, LimitSettings};
 use crate::config::reader::Reader;
 use crate::config::{Surroundings, platform, settings};
+
+/// The HTTP edge.
+#[derive(Debug)]
+pub(crate) struct HttpSettings {
+    /// Where to listen.
+    pub(crate) listen: SocketAddr,
+    /// The origin that clients use, when it is chosen; see [`HttpSettings::public_url_at`].
+    pub(crate) public_url: Option<String>,
+    /// Web origins admitted beside the public one.
+    pub(crate) allowed_origins: Vec<String>,
+    /// `Host` names admitted beside the public one.
+    pub(crate) allowed_hosts: Vec<String>,
+    /// Proxies whose word about clients is taken.
+    pub(crate) trusted_proxies: Vec<String>,
+    /// How long a stop may take as a whole.
+    pub(crate) drain_timeout: Duration,
+    /// How much it may take on.
+    pub(crate) limits: LimitSettings,
+    /// Who may call.
+    pub(crate) auth: AuthSettings,
+    /// How sessions are kept.
+    pub(crate) session: SessionSettings,
+    /// The listener for operators.
+    pub(crate) admin: Option<AdminSettings>,
+}
+
+impl HttpSettings {
+    /// The public origin, without a slash at its end, for a server that listens on `port`.
+    pub(crate) fn public_url_at(&self, port: u16) -> String {
+        self.public_url
+            .clone()
+            .unwrap_or_else(|| format!("http://127.0.0.1:{port}"))
+    }
+}
+
+/// How much the HTTP edge may take on; what is not chosen follows from the system.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LimitSettings {
+    /// Open connections.
+    pub(crate) connections: Option<usize>,
+    /// Connections of one address that were never authenticated.
+    pub(crate) strangers_per_address: Option<usize>,
+    /// Bytes for connections, requests and answers.
+    pub(crate) memory: Option<usize>,
+}
+
+/// The listener for operators.
+#[derive(Debug, Clone)]
+pub(crate) struct AdminSettings {
+    /// Where to listen.
+    pub(crate) listen: SocketAddr,
+    /// `Host` names admitted beside loopback names and the address itself.
+    pub(crate) allowed_hosts: Vec<String>,
+}
 
 pub(super) fn read_http(reader: &mut Reader, around: &Surroundings) -> HttpSettings {
     let listen = read_listen(reader);

@@ -1,9 +1,45 @@
 //! How sessions are kept.
 
+use std::fmt;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use zeroize::Zeroizing;
+
 use crate::config::layers::Origin;
-use crate::config::model::{SealingKeys, SessionSettings};
 use crate::config::reader::Reader;
 use crate::config::settings;
+
+/// How sessions are kept.
+#[derive(Debug)]
+pub(crate) struct SessionSettings {
+    /// The shared store; memory of this process without it.
+    pub(crate) redis_url: Option<SecretString>,
+    /// Certificates to trust for it, as PEM; the system's without them.
+    pub(crate) redis_ca: Option<Vec<u8>>,
+    /// The keys that seal sessions; always there when `redis_url` is.
+    pub(crate) keys: Option<SealingKeys>,
+    /// The longest life of a session.
+    pub(crate) max_lifetime: Duration,
+}
+
+/// Encryption keys.
+pub(crate) struct SealingKeys {
+    /// Seals and opens.
+    pub(crate) current: Zeroizing<[u8; 32]>,
+    /// Open only.
+    pub(crate) previous: Vec<Zeroizing<[u8; 32]>>,
+}
+
+impl fmt::Debug for SealingKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "SealingKeys([redacted], {} previous)",
+            self.previous.len()
+        )
+    }
+}
 
 pub(super) fn read_session(reader: &mut Reader) -> SessionSettings {
     let redis_url = reader.secret(&settings::REDIS_URL);

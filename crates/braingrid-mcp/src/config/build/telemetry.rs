@@ -1,24 +1,39 @@
-//! Logs, traces, metrics and the audit log.
+//! Traces and metrics.
 
 use url::Url;
 
-use crate::config::layers::Origin;
-use crate::config::model::{AuditTarget, DogStatsdSettings, LogSettings, TelemetrySettings};
-use crate::config::parse::logs::AuditChoice;
 use crate::config::parse::traces::{Propagator, TraceSampler};
-use crate::config::parse::words::Transport;
 use crate::config::reader::Reader;
 use crate::config::settings::{self, Spec};
 
-pub(super) fn read_log(reader: &mut Reader) -> LogSettings {
-    let level = reader.value(&settings::LOG_LEVEL);
-    let filter = reader.optional(&settings::LOG_FILTER);
-    let by_flag = matches!(reader.origin(&settings::LOG_LEVEL), Origin::Flag { .. });
-    LogSettings {
-        level,
-        filter: filter.filter(|_| !by_flag),
-        format: reader.optional(&settings::LOG_FORMAT),
-    }
+/// Where traces and metrics go.
+#[derive(Debug)]
+pub(crate) struct TelemetrySettings {
+    /// The URL for traces over OTLP/HTTP; `None` turns traces off.
+    pub(crate) traces_endpoint: Option<Url>,
+    /// The URL for metrics over OTLP/HTTP; `None` turns metrics off.
+    pub(crate) metrics_endpoint: Option<Url>,
+    /// Whether Prometheus may ask for metrics.
+    pub(crate) prometheus: bool,
+    /// The Datadog agent that takes metrics.
+    pub(crate) dogstatsd: Option<DogStatsdSettings>,
+    /// Which requests are traced.
+    pub(crate) sampler: TraceSampler,
+    /// How a trace is joined and passed on.
+    pub(crate) propagators: Vec<Propagator>,
+    /// The name of the environment.
+    pub(crate) environment: String,
+}
+
+/// A Datadog agent, and what it is told about this process.
+#[derive(Debug, Clone)]
+pub(crate) struct DogStatsdSettings {
+    /// Name or address.
+    pub(crate) host: String,
+    /// UDP port.
+    pub(crate) port: u16,
+    /// Datadog's unified tags: `env`, `service`, `version`.
+    pub(crate) tags: [(&'static str, String); 3],
 }
 
 /// Also where log records would go.
@@ -123,7 +138,6 @@ fn read_propagators(reader: &mut Reader) -> Vec<Propagator> {
 
 fn read_dogstatsd(reader: &mut Reader, environment: &str) -> Option<DogStatsdSettings> {
     let env = reader.optional(&settings::DOGSTATSD_ENV);
-    let _service = "braingrid-mcp".to_owned();
     let service = reader.value(&settings::DOGSTATSD_SERVICE);
     let version = reader.optional(&settings::DOGSTATSD_VERSION);
     let version = version.unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned());
@@ -135,32 +149,4 @@ fn read_dogstatsd(reader: &mut Reader, environment: &str) -> Option<DogStatsdSet
         port,
         tags: [("env", env), ("service", service), ("version", version)],
     })
-}
-
-pub(super) fn read_audit(
-    reader: &mut Reader,
-    transport: Transport,
-    logs: Option<Url>,
-) -> Option<AuditTarget> {
-    let setting = &settings::AUDIT_LOG;
-    match reader.optional(setting)? {
-        AuditChoice::Off => None,
-        AuditChoice::File(path) => Some(AuditTarget::File(path)),
-        AuditChoice::Stdout if transport == Transport::Http => Some(AuditTarget::Stdout),
-        AuditChoice::Stdout => {
-            let what = "over stdio, standard output belongs to MCP";
-            reader.report(setting, what, "name a file, or use otlp");
-            None
-        }
-        AuditChoice::Otlp if logs.is_some() => logs.map(AuditTarget::Otlp),
-        AuditChoice::Otlp => {
-            reader.report(
-                setting,
-                "there is no collector that it could go to",
-                "set OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_LOGS_ENDPOINT, and leave \
-                 OTEL_SDK_DISABLED unset",
-            );
-            None
-        }
-    }
 }

@@ -102,7 +102,7 @@ pub(super) fn read_config(
 }
 
 /// Each scope once, whether blanks or commas stand between them.
-fn read_scopes(reader: &mut Reader, setting: &Setting<Vec<String>>) -> Vec<String> {
+fn read_scopes<D: Copy>(reader: &mut Reader, setting: &Setting<Vec<String>, D>) -> Vec<String> {
     once(reader.list(setting))
 }
 

@@ -15,7 +15,7 @@ use config::{ConfigError, Map, Source, Value, ValueKind};
 use secrecy::SecretString;
 
 use super::problem::Problem;
-use super::settings::{self, AUDIT_LOG, LOGIN_DIR, REDIS_CA, Spec};
+use super::settings::{self, Spec};
 use crate::text;
 
 pub(crate) use environment::{Environment, NotUnicode, environment, near_misses};
@@ -165,14 +165,6 @@ pub(crate) fn flags(given: &BTreeMap<&'static str, String>) -> Layer {
         }
     }
     layer
-}
-
-/// The path that a setting is, where it is one.
-fn path_of<'a>(setting: &Spec, value: &'a str) -> Option<&'a Path> {
-    let is_path = setting.key == LOGIN_DIR.key
-        || setting.key == REDIS_CA.key
-        || (setting.key == AUDIT_LOG.key && value.contains(['/', std::path::MAIN_SEPARATOR]));
-    is_path.then(|| Path::new(value))
 }
 
 pub(super) fn relative(name: &str, path: &Path) -> Problem {

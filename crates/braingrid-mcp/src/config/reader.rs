@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 use super::layers::{Merged, Origin};
 use super::parse::Refusal;
 use super::problem::Problem;
-use super::settings::{Setting, Spec};
+use super::settings::{Setting, Spec, WithDefault};
 use super::text;
 pub(crate) use table::Table;
 
@@ -61,13 +61,13 @@ impl Reader {
     }
 
     /// A setting that has a default, which also stands in for a value that was refused.
-    pub(crate) fn value<T>(&mut self, setting: &Setting<T>) -> T {
+    pub(crate) fn value<T>(&mut self, setting: &WithDefault<T>) -> T {
         let read = self.optional(setting);
         read.unwrap_or_else(|| setting.default_value())
     }
 
     /// A setting that may be absent.
-    pub(crate) fn optional<T>(&mut self, setting: &Setting<T>) -> Option<T> {
+    pub(crate) fn optional<T, D: Copy>(&mut self, setting: &Setting<T, D>) -> Option<T> {
         let value = self.merged.values.get(setting.key)?.clone();
         let Some(value) = one(value) else {
             self.report(
@@ -81,7 +81,7 @@ impl Reader {
     }
 
     /// A list, each entry once; every entry that is refused is reported.
-    pub(crate) fn list<T: PartialEq>(&mut self, setting: &Setting<T>) -> Vec<T> {
+    pub(crate) fn list<T: PartialEq, D: Copy>(&mut self, setting: &Setting<T, D>) -> Vec<T> {
         let Some(value) = self.merged.values.get(setting.key).cloned() else {
             return Vec::new();
         };

@@ -4,7 +4,7 @@
 /// States settings: each becomes a static, and an entry of `ALL`, which can forget none.
 macro_rules! settings {
     ($($name:ident: $type:ty = $setting:expr;)*) => {
-        $(pub(crate) static $name: Setting<$type> = $setting;)*
+        $(pub(crate) static $name: $type = $setting;)*
 
         pub(super) static ALL: &[&Spec] = &[$(&$name.spec),*];
 
@@ -23,7 +23,9 @@ mod server;
 mod sessions;
 mod tools;
 
-use std::{fmt, ops::Deref};
+use std::fmt;
+use std::ops::Deref;
+use std::path::{MAIN_SEPARATOR, Path};
 
 pub(crate) use braingrid::*;
 pub(crate) use http::*;
@@ -38,10 +40,15 @@ use super::parse::Parsed;
 
 /// One setting, whole: what is said of it, and how its text is read.
 #[derive(Debug)]
-pub(crate) struct Setting<T: 'static> {
+pub(crate) struct Setting<T: 'static, D = ()> {
     spec: Spec,
     parse: fn(&str) -> Parsed<T>,
+    /// The value when nothing is set, or `()`: whether there is one is part of the type.
+    otherwise: D,
 }
+
+/// A setting that has a value when nothing is set.
+pub(crate) type WithDefault<T> = Setting<T, &'static str>;
 
 /// What is said of a setting: a file key, an environment variable and perhaps a flag.
 #[derive(Debug)]
@@ -81,6 +88,10 @@ pub(crate) enum Kind {
     Switch,
     /// An array of tables, in the file only.
     Tables,
+    /// A path; a relative one in the file means a place beside it.
+    Path,
+    /// A word, or a path, which has a separator.
+    WordOrPath,
     /// The path of the configuration file itself, which a file cannot hold.
     FilePath,
 }
@@ -154,9 +165,25 @@ impl<T> Setting<T> {
             summary: "",
             detail: "",
         };
-        Self { spec, parse }
+        Self {
+            spec,
+            parse,
+            otherwise: (),
+        }
     }
 
+    const fn default(self, default: &'static str) -> WithDefault<T> {
+        let (mut spec, parse) = (self.spec, self.parse);
+        spec.default = Some(default);
+        Setting {
+            spec,
+            parse,
+            otherwise: default,
+        }
+    }
+}
+
+impl<T, D: Copy> Setting<T, D> {
     const fn flag(mut self, flag: &'static str, placeholder: &'static str) -> Self {
         self.spec.flag = Some(flag);
         self.spec.placeholder = placeholder;
@@ -165,11 +192,6 @@ impl<T> Setting<T> {
 
     const fn kind(mut self, kind: Kind) -> Self {
         self.spec.kind = kind;
-        self
-    }
-
-    const fn default(mut self, default: &'static str) -> Self {
-        self.spec.default = Some(default);
         self
     }
 
@@ -182,19 +204,6 @@ impl<T> Setting<T> {
         self.spec.summary = summary;
         self.spec.detail = detail;
         self
-    }
-
-    /// What its default means.
-    ///
-    /// # Panics
-    /// Where there is none, or it is refused: a test reads them all.
-    #[expect(
-        clippy::expect_used,
-        reason = "a default stands beside its parser, and a test reads all"
-    )]
-    pub(crate) fn default_value(&self) -> T {
-        let default = self.default.and_then(|text| self.parse(text).ok());
-        default.expect("a default that its parser takes")
     }
 
     #[cfg(test)]
@@ -215,7 +224,22 @@ impl<T> Setting<T> {
     }
 }
 
-impl<T> Deref for Setting<T> {
+impl<T> WithDefault<T> {
+    /// What its default means.
+    ///
+    /// # Panics
+    /// Where its own parser refuses it: a test reads them all.
+    #[expect(
+        clippy::expect_used,
+        reason = "a default stands beside its parser, and a test reads all"
+    )]
+    pub(crate) fn default_value(&self) -> T {
+        let value = self.parse(self.otherwise).ok();
+        value.expect("a default that its parser takes")
+    }
+}
+
+impl<T, D> Deref for Setting<T, D> {
     type Target = Spec;
 
     fn deref(&self) -> &Spec {
@@ -224,6 +248,16 @@ impl<T> Deref for Setting<T> {
 }
 
 impl Spec {
+    /// The path that a value of it is, if it is one.
+    pub(crate) fn path_in<'a>(&self, value: &'a str) -> Option<&'a Path> {
+        let is_path = match self.kind {
+            Kind::Path => true,
+            Kind::WordOrPath => value.contains(['/', MAIN_SEPARATOR]),
+            _ => false,
+        };
+        is_path.then(|| Path::new(value))
+    }
+
     /// The name by which an operator knows it best: its first variable, else its key.
     pub(crate) fn name(&self) -> &'static str {
         self.env.first().copied().unwrap_or(self.key)

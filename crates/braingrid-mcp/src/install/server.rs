@@ -48,7 +48,7 @@ fn arguments(flags: &Flags, scope: Scope) -> Result<Vec<String>, String> {
                 "--{flag} means nothing to a server that a client starts"
             ));
         }
-        let of_this_machine = setting.kind == Kind::FilePath || setting.key == "login_dir";
+        let of_this_machine = matches!(setting.kind, Kind::FilePath | Kind::Path);
         if of_this_machine && scope == Scope::Project {
             return Err(format!(
                 "--{flag} names a path of this machine, and the file of a project is for all who \

@@ -106,10 +106,7 @@ fn read_sampler(reader: &mut Reader) -> TraceSampler {
     let Some(name) = reader.optional(&settings::OTEL_SAMPLER) else {
         return own;
     };
-    let ratio = match &*name {
-        "traceidratio" | "parentbased_traceidratio" => reader.value(&settings::OTEL_SAMPLER_ARG),
-        _ => 1.0,
-    };
+    let ratio = || reader.value(&settings::OTEL_SAMPLER_ARG);
     TraceSampler::named(&name, ratio).unwrap_or_else(|| {
         reader.warnings.push(format!(
             "OTEL_TRACES_SAMPLER is {name:?}, which this server does not have; TRACES_PER_SECOND is \

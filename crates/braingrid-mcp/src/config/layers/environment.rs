@@ -6,7 +6,7 @@ use std::path::Path;
 use config::ValueKind;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Layer, Origin, both_given, path_of, relative, secret_file};
+use super::{Layer, Origin, both_given, relative, secret_file};
 use crate::config::problem::{Problem, nearest};
 use crate::config::settings::{self, Spec};
 
@@ -41,7 +41,7 @@ pub(crate) fn environment(
             }
         }
         let origin = Origin::Environment { name: name.clone() };
-        if let Some(path) = path_of(setting, value.expose_secret())
+        if let Some(path) = setting.path_in(value.expose_secret())
             && local
             && path.is_relative()
         {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use config::{FileFormat, Map, Source as _, Value, ValueKind};
 
-use super::{Layer, Origin, both_given, path_of, secret_file};
+use super::{Layer, Origin, both_given, secret_file};
 use crate::config::parse;
 use crate::config::problem::{Problem, meant};
 use crate::config::settings::{self, Kind, Spec};
@@ -137,7 +137,7 @@ fn file_layer(path: &Path, values: Map<String, Value>, problems: &mut Vec<Proble
 /// A relative path in the file means a place beside the file.
 fn beside(file: &Path, setting: &Spec, value: ValueKind) -> ValueKind {
     match value {
-        ValueKind::String(text) => match path_of(setting, &text) {
+        ValueKind::String(text) => match setting.path_in(&text) {
             Some(path) if !text.is_empty() => {
                 let folder = file.parent().unwrap_or(Path::new("."));
                 let whole = std::path::absolute(folder.join(path));

@@ -36,8 +36,8 @@ pub(crate) enum TraceSampler {
 }
 
 impl TraceSampler {
-    /// The one that `OTEL_TRACES_SAMPLER` calls by this name.
-    pub(crate) fn named(name: &str, ratio: f64) -> Option<Self> {
+    /// The one that `OTEL_TRACES_SAMPLER` calls by this name; only some have a ratio.
+    pub(crate) fn named(name: &str, ratio: impl FnOnce() -> f64) -> Option<Self> {
         if let Some(root) = name.strip_prefix("parentbased_") {
             let root = Self::named(root, ratio)?;
             return Some(Self::ParentBased(Box::new(root)));
@@ -45,7 +45,7 @@ impl TraceSampler {
         match name {
             "always_on" => Some(Self::AlwaysOn),
             "always_off" => Some(Self::AlwaysOff),
-            "traceidratio" => Some(Self::Ratio(ratio)),
+            "traceidratio" => Some(Self::Ratio(ratio())),
             _ => None,
         }
     }

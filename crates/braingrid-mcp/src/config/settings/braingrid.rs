@@ -3,11 +3,11 @@
 use secrecy::SecretString;
 use url::Url;
 
-use super::{Group, Setting, Spec, UsedBy};
+use super::{Group, Setting, Spec, UsedBy, WithDefault};
 use crate::config::parse::{endpoints, identity, secrets};
 
 settings! {
-    API_URL: Url = Setting::new(
+    API_URL: WithDefault<Url> = Setting::new(
         Group::BrainGrid, UsedBy::Both, "api_url", &["BRAINGRID_API_URL"],
         endpoints::api_url,
     )
@@ -19,7 +19,7 @@ settings! {
              (`/api/v2`) is used as it is; else `/api/v1` follows.",
         );
 
-    API_TOKEN: SecretString = Setting::new(
+    API_TOKEN: Setting<SecretString> = Setting::new(
         Group::BrainGrid, UsedBy::Stdio, "api_token", &["BRAINGRID_API_TOKEN"],
         secrets::token,
     )
@@ -30,7 +30,7 @@ settings! {
              says how to provide one. Wins over a login.",
         );
 
-    ORGANIZATION_ID: String = Setting::new(
+    ORGANIZATION_ID: Setting<String> = Setting::new(
         Group::BrainGrid, UsedBy::Stdio, "organization_id", &["BRAINGRID_ORGANIZATION_ID"],
         identity::organization,
     )

@@ -3,16 +3,18 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::{Group, Kind, Setting, Spec, UsedBy};
+use super::{Group, Kind, Setting, Spec, UsedBy, WithDefault};
 use crate::config::parse::{addresses, endpoints, hosts, numbers};
 
 settings! {
-    PORT: u16 = Setting::new(Group::Http, UsedBy::Http, "port", &["PORT"], numbers::port)
+    PORT: WithDefault<u16> =
+        Setting::new(Group::Http, UsedBy::Http, "port", &["PORT"], numbers::port)
         .flag("port", "PORT")
         .default("8080")
         .says("Port to listen on", "0 lets the system choose a free one.");
 
-    BIND: IpAddr = Setting::new(Group::Http, UsedBy::Http, "bind", &["BIND"], addresses::address)
+    BIND: WithDefault<IpAddr> =
+        Setting::new(Group::Http, UsedBy::Http, "bind", &["BIND"], addresses::address)
         .flag("bind", "ADDR")
         .default("127.0.0.1")
         .says(
@@ -20,7 +22,7 @@ settings! {
             "An IP address. `0.0.0.0` or `::` listens on every interface, as containers need it.",
         );
 
-    PUBLIC_URL: String =
+    PUBLIC_URL: Setting<String> =
         Setting::new(Group::Http, UsedBy::Http, "public_url", &["MCP_HOST"], endpoints::public_url)
         .flag("public-url", "URL")
         .says(
@@ -31,7 +33,7 @@ settings! {
              Default: `http://127.0.0.1:PORT`.",
         );
 
-    ALLOWED_ORIGINS: Vec<String> = Setting::new(
+    ALLOWED_ORIGINS: Setting<Vec<String>> = Setting::new(
         Group::Http, UsedBy::Http, "allowed_origins", &["ALLOWED_ORIGINS"],
         hosts::origins,
     )
@@ -44,7 +46,7 @@ settings! {
              `https://github.dev`. The origin of the public URL is always allowed.",
         );
 
-    ALLOWED_HOSTS: String =
+    ALLOWED_HOSTS: Setting<String> =
         Setting::new(Group::Http, UsedBy::Http, "allowed_hosts", &["ALLOWED_HOSTS"], hosts::host)
         .kind(Kind::List)
         .says(
@@ -53,7 +55,7 @@ settings! {
              service. Without a port, every port is meant.",
         );
 
-    TRUSTED_PROXIES: String = Setting::new(
+    TRUSTED_PROXIES: Setting<String> = Setting::new(
         Group::Http, UsedBy::Http, "trusted_proxies", &["TRUSTED_PROXIES"],
         addresses::proxy,
     )
@@ -67,7 +69,7 @@ settings! {
              are off.",
         );
 
-    DRAIN_TIMEOUT: Duration = Setting::new(
+    DRAIN_TIMEOUT: WithDefault<Duration> = Setting::new(
         Group::Http, UsedBy::Http, "drain_timeout", &["DRAIN_TIMEOUT"],
         numbers::duration_within::<0, 3_600>,
     )
@@ -79,7 +81,7 @@ settings! {
              than the time after which the platform kills. `0` stops at once.",
         );
 
-    MAX_CONNECTIONS: usize = Setting::new(
+    MAX_CONNECTIONS: Setting<usize> = Setting::new(
         Group::Http, UsedBy::Http, "max_connections", &["MAX_CONNECTIONS"],
         numbers::count,
     )
@@ -90,7 +92,7 @@ settings! {
              limit of open files and half of `MEMORY_BUDGET` have room for, if that is less.",
         );
 
-    MAX_CONNECTIONS_PER_ADDRESS: usize = Setting::new(
+    MAX_CONNECTIONS_PER_ADDRESS: Setting<usize> = Setting::new(
         Group::Http, UsedBy::Http, "max_connections_per_address", &["MAX_CONNECTIONS_PER_ADDRESS"],
         numbers::count,
     )
@@ -101,7 +103,7 @@ settings! {
              in front is not configured. Default: a quarter of `MAX_CONNECTIONS`.",
         );
 
-    MEMORY_BUDGET: usize = Setting::new(
+    MEMORY_BUDGET: Setting<usize> = Setting::new(
         Group::Http, UsedBy::Http, "memory_budget", &["MEMORY_BUDGET"],
         numbers::memory,
     )

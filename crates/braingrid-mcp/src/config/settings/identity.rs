@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Group, Kind, Setting, Spec, UsedBy};
+use super::{Group, Kind, Setting, Spec, UsedBy, WithDefault};
 use crate::config::parse::{endpoints, identity, no_text, numbers, tools};
 
 settings! {
-    OAUTH_ISSUER: String = Setting::new(
+    OAUTH_ISSUER: WithDefault<String> = Setting::new(
         Group::Identity, UsedBy::Both, "oauth_issuer", &["OAUTH_ISSUER", "WORKOS_ISSUER"],
         endpoints::issuer,
     )
@@ -18,7 +18,7 @@ settings! {
              replaces every `[[issuers]]` of the file. `braingrid-mcp login` logs in there.",
         );
 
-    OAUTH_JWKS_URI: String = Setting::new(
+    OAUTH_JWKS_URI: Setting<String> = Setting::new(
         Group::Identity, UsedBy::Http, "oauth_jwks_uri", &["OAUTH_JWKS_URI"],
         endpoints::key_set_url,
     )
@@ -27,7 +27,7 @@ settings! {
             "Only for an authorization server without discovery metadata.",
         );
 
-    WORKOS_CLIENT_ID: String = Setting::new(
+    WORKOS_CLIENT_ID: Setting<String> = Setting::new(
         Group::Identity, UsedBy::Http, "workos_client_id", &["WORKOS_CLIENT_ID"],
         identity::audience,
     )
@@ -37,14 +37,14 @@ settings! {
              then accepted too: prefer tokens issued for the resource.",
         );
 
-    ISSUERS: () = Setting::new(Group::Identity, UsedBy::Http, "issuers", &[], no_text)
+    ISSUERS: Setting<()> = Setting::new(Group::Identity, UsedBy::Http, "issuers", &[], no_text)
         .kind(Kind::Tables)
         .says(
             "Several authorization servers",
             "An array of tables, in the file only; see below.",
         );
 
-    OAUTH_LEEWAY: Duration = Setting::new(
+    OAUTH_LEEWAY: WithDefault<Duration> = Setting::new(
         Group::Identity, UsedBy::Http, "oauth_leeway", &["OAUTH_LEEWAY"],
         numbers::duration_within::<0, 600>,
     )
@@ -54,7 +54,7 @@ settings! {
             "Between this server and the authorization server; at most 10 minutes.",
         );
 
-    TOKEN_MAX_LIFETIME: Duration = Setting::new(
+    TOKEN_MAX_LIFETIME: WithDefault<Duration> = Setting::new(
         Group::Identity, UsedBy::Http, "token_max_lifetime", &["TOKEN_MAX_LIFETIME"],
         numbers::duration_within::<300, { 366 * 86_400 }>,
     )
@@ -65,7 +65,7 @@ settings! {
              From 5 minutes to 366 days. Sessions, stored ones too, end with it.",
         );
 
-    UPSTREAM_AUDIENCE: String = Setting::new(
+    UPSTREAM_AUDIENCE: Setting<String> = Setting::new(
         Group::Identity, UsedBy::Both, "upstream_audience", &["UPSTREAM_AUDIENCE"],
         identity::audience,
     )
@@ -78,7 +78,7 @@ settings! {
              `braingrid-mcp login` then asks for tokens for this resource (RFC 8707).",
         );
 
-    OAUTH_SCOPES: Vec<String> = Setting::new(
+    OAUTH_SCOPES: Setting<Vec<String>> = Setting::new(
         Group::Identity, UsedBy::Http, "oauth_scopes", &["OAUTH_SCOPES"],
         tools::scopes,
     )
@@ -92,7 +92,7 @@ settings! {
              clients add it themselves where the issuer offers it.",
         );
 
-    TOOL_SCOPES: (String, Vec<String>) = Setting::new(
+    TOOL_SCOPES: Setting<(String, Vec<String>)> = Setting::new(
         Group::Identity, UsedBy::Http, "tool_scopes", &["TOOL_SCOPES"],
         tools::tool_scopes,
     )
@@ -104,7 +104,7 @@ settings! {
              the grant covers.",
         );
 
-    SCOPE_HIERARCHY: (String, Vec<String>) = Setting::new(
+    SCOPE_HIERARCHY: Setting<(String, Vec<String>)> = Setting::new(
         Group::Identity, UsedBy::Http, "scope_hierarchy", &["SCOPE_HIERARCHY"],
         tools::scope_hierarchy,
     )

@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use super::{Group, Kind, Setting, Spec, UsedBy};
+use super::{Group, Kind, Setting, Spec, UsedBy, WithDefault};
 use crate::config::parse::{
     identity, tools,
     words::{self, LoginStore},
 };
 
 settings! {
-    CLIENT_ID: String = Setting::new(
+    CLIENT_ID: Setting<String> = Setting::new(
         Group::Login, UsedBy::Stdio, "client_id", &["BRAINGRID_CLIENT_ID"],
         identity::client_id,
     )
@@ -21,7 +21,7 @@ settings! {
              server lets it.",
         );
 
-    LOGIN_SCOPES: Vec<String> = Setting::new(
+    LOGIN_SCOPES: WithDefault<Vec<String>> = Setting::new(
         Group::Login, UsedBy::Stdio, "login_scopes", &["BRAINGRID_LOGIN_SCOPES"],
         tools::scopes,
     )
@@ -34,7 +34,7 @@ settings! {
              token, and the login ends within the hour.",
         );
 
-    LOGIN_STORE: LoginStore = Setting::new(
+    LOGIN_STORE: WithDefault<LoginStore> = Setting::new(
         Group::Login, UsedBy::Stdio, "login_store", &["BRAINGRID_LOGIN_STORE"],
         words::login_store,
     )
@@ -46,11 +46,12 @@ settings! {
              takes the file where there is no keychain, and says so.",
         );
 
-    LOGIN_DIR: PathBuf = Setting::new(
+    LOGIN_DIR: Setting<PathBuf> = Setting::new(
         Group::Login, UsedBy::Stdio, "login_dir", &["BRAINGRID_LOGIN_DIR"],
         words::path,
     )
         .flag("login-dir", "FOLDER")
+        .kind(Kind::Path)
         .says(
             "Folder of the login",
             "Default: `braingrid-mcp` in `$XDG_CONFIG_HOME` or `~/.config`; on macOS in \

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use url::Url;
 
-use super::{Group, Kind, Setting, Spec, UsedBy};
+use super::{Group, Kind, Setting, Spec, UsedBy, WithDefault};
 use crate::config::parse::{
     addresses,
     endpoints::{self, CollectorUrls},
@@ -14,7 +14,7 @@ use crate::config::parse::{
 };
 
 settings! {
-    LOG_LEVEL: &'static str =
+    LOG_LEVEL: WithDefault<&'static str> =
         Setting::new(Group::Logs, UsedBy::Both, "log_level", &["LOG_LEVEL"], logs::log_level)
         .flag("log-level", "LEVEL")
         .default("info")
@@ -24,7 +24,7 @@ settings! {
              access log is written at every level.",
         );
 
-    LOG_FILTER: String =
+    LOG_FILTER: Setting<String> =
         Setting::new(Group::Logs, UsedBy::Both, "log_filter", &["RUST_LOG"], logs::log_filter)
         .says(
                 "Log filter directives",
@@ -32,7 +32,7 @@ settings! {
                  Replaces `LOG_LEVEL`; the flag `--log-level` replaces both.",
             );
 
-    LOG_FORMAT: LogFormat =
+    LOG_FORMAT: Setting<LogFormat> =
         Setting::new(Group::Logs, UsedBy::Both, "log_format", &["LOG_FORMAT"], logs::log_format)
         .flag("log-format", "FORMAT")
         .says(
@@ -41,7 +41,7 @@ settings! {
              standard error, always.",
         );
 
-    OTLP_ENDPOINT: CollectorUrls = Setting::new(
+    OTLP_ENDPOINT: Setting<CollectorUrls> = Setting::new(
         Group::Logs, UsedBy::Both, "otlp_endpoint", &["OTEL_EXPORTER_OTLP_ENDPOINT"],
         endpoints::collector_urls,
     )
@@ -51,7 +51,7 @@ settings! {
              it, metrics to `/v1/metrics`. Unset: neither.",
         );
 
-    OTLP_TRACES_ENDPOINT: Url = Setting::new(
+    OTLP_TRACES_ENDPOINT: Setting<Url> = Setting::new(
         Group::Logs, UsedBy::Both, "otlp_traces_endpoint", &["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"],
         endpoints::web_url,
     )
@@ -60,7 +60,7 @@ settings! {
             "The full URL for traces, used as it is; wins over the base URL.",
         );
 
-    OTLP_METRICS_ENDPOINT: Url = Setting::new(
+    OTLP_METRICS_ENDPOINT: Setting<Url> = Setting::new(
         Group::Logs, UsedBy::Both, "otlp_metrics_endpoint", &["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"],
         endpoints::web_url,
     )
@@ -69,7 +69,7 @@ settings! {
             "The full URL for metrics, used as it is; wins over the base URL.",
         );
 
-    ADMIN_BIND: SocketAddr = Setting::new(
+    ADMIN_BIND: Setting<SocketAddr> = Setting::new(
         Group::Logs, UsedBy::Http, "admin_bind", &["ADMIN_BIND"],
         addresses::socket_address,
     )
@@ -81,7 +81,7 @@ settings! {
              public. Unset: there is none.",
         );
 
-    ADMIN_ALLOWED_HOSTS: String = Setting::new(
+    ADMIN_ALLOWED_HOSTS: Setting<String> = Setting::new(
         Group::Logs, UsedBy::Http, "admin_allowed_hosts", &["ADMIN_ALLOWED_HOSTS"],
         hosts::host,
     )
@@ -91,7 +91,7 @@ settings! {
             "Under which the second listener is reached, beside loopback names and the address itself.",
         );
 
-    DOGSTATSD_HOST: String = Setting::new(
+    DOGSTATSD_HOST: Setting<String> = Setting::new(
         Group::Logs, UsedBy::Both, "dogstatsd_host", &["DD_AGENT_HOST"],
         addresses::agent_host,
     )
@@ -101,30 +101,30 @@ settings! {
                  none are sent.",
         );
 
-    DOGSTATSD_PORT: u16 = Setting::new(
+    DOGSTATSD_PORT: WithDefault<u16> = Setting::new(
         Group::Logs, UsedBy::Both, "dogstatsd_port", &["DD_DOGSTATSD_PORT"],
         numbers::port,
     )
         .default("8125")
         .says("Its port", "");
 
-    DOGSTATSD_ENV: String =
+    DOGSTATSD_ENV: Setting<String> =
         Setting::new(Group::Logs, UsedBy::Both, "dogstatsd_env", &["DD_ENV"], words::word)
         .says(
                 "Tag `env`",
                 "Default: the name of the environment, see `BRAINGRID_ENV`.",
             );
 
-    DOGSTATSD_SERVICE: String =
+    DOGSTATSD_SERVICE: WithDefault<String> =
         Setting::new(Group::Logs, UsedBy::Both, "dogstatsd_service", &["DD_SERVICE"], words::word)
         .default("braingrid-mcp")
         .says("Tag `service`", "");
 
-    DOGSTATSD_VERSION: String =
+    DOGSTATSD_VERSION: Setting<String> =
         Setting::new(Group::Logs, UsedBy::Both, "dogstatsd_version", &["DD_VERSION"], words::word)
         .says("Tag `version`", "Default: this program's own.");
 
-    OTLP_LOGS_ENDPOINT: Url = Setting::new(
+    OTLP_LOGS_ENDPOINT: Setting<Url> = Setting::new(
         Group::Logs, UsedBy::Both, "otlp_logs_endpoint", &["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"],
         endpoints::web_url,
     )
@@ -134,7 +134,7 @@ settings! {
              is `otlp`.",
         );
 
-    OTEL_DISABLED: bool = Setting::new(
+    OTEL_DISABLED: WithDefault<bool> = Setting::new(
         Group::Logs, UsedBy::Both, "otel_sdk_disabled", &["OTEL_SDK_DISABLED"],
         words::switch,
     )
@@ -146,7 +146,7 @@ settings! {
              still travels on to BrainGrid.",
         );
 
-    TRACES_PER_SECOND: u32 = Setting::new(
+    TRACES_PER_SECOND: WithDefault<u32> = Setting::new(
         Group::Logs, UsedBy::Both, "traces_per_second", &["TRACES_PER_SECOND"],
         numbers::number,
     )
@@ -158,7 +158,7 @@ settings! {
              `OTEL_TRACES_SAMPLER` is set.",
         );
 
-    OTEL_SAMPLER: String = Setting::new(
+    OTEL_SAMPLER: Setting<String> = Setting::new(
         Group::Logs, UsedBy::Both, "otel_traces_sampler", &["OTEL_TRACES_SAMPLER"],
         words::word,
     )
@@ -168,14 +168,14 @@ settings! {
              has it. Unset: `TRACES_PER_SECOND`.",
         );
 
-    OTEL_SAMPLER_ARG: f64 = Setting::new(
+    OTEL_SAMPLER_ARG: WithDefault<f64> = Setting::new(
         Group::Logs, UsedBy::Both, "otel_traces_sampler_arg", &["OTEL_TRACES_SAMPLER_ARG"],
         numbers::ratio,
     )
         .default("1.0")
         .says("Share of the traces", "Of `traceidratio`, from 0 to 1.");
 
-    OTEL_PROPAGATORS: String = Setting::new(
+    OTEL_PROPAGATORS: WithDefault<String> = Setting::new(
         Group::Logs, UsedBy::Both, "otel_propagators", &["OTEL_PROPAGATORS"],
         words::word,
     )
@@ -187,8 +187,9 @@ settings! {
              whatever clients put into it.",
         );
 
-    AUDIT_LOG: AuditChoice =
+    AUDIT_LOG: WithDefault<AuditChoice> =
         Setting::new(Group::Logs, UsedBy::Both, "audit_log", &["AUDIT_LOG"], logs::audit_target)
+        .kind(Kind::WordOrPath)
         .default("off")
         .says(
             "Where the audit log goes",

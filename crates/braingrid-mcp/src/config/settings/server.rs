@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::{Group, Kind, Setting, Spec, UsedBy};
+use super::{Group, Kind, Setting, Spec, UsedBy, WithDefault};
 use crate::config::parse::words::{self, Transport};
 
 settings! {
-    CONFIG_FILE: PathBuf =
+    CONFIG_FILE: Setting<PathBuf> =
         Setting::new(Group::General, UsedBy::Both, "config", &["BRAINGRID_CONFIG"], words::path)
         .flag("config", "FILE")
         .kind(Kind::FilePath)
@@ -16,7 +16,7 @@ settings! {
                      never one in the working directory. A file named here has to be there.",
         );
 
-    TRANSPORT: Transport = Setting::new(
+    TRANSPORT: WithDefault<Transport> = Setting::new(
         Group::General, UsedBy::Both, "transport", &["MCP_TRANSPORT"],
         words::transport,
     )
@@ -28,7 +28,7 @@ settings! {
                      many users over Streamable HTTP.",
         );
 
-    ENVIRONMENT: String =
+    ENVIRONMENT: WithDefault<String> =
         Setting::new(Group::General, UsedBy::Both, "environment", &["BRAINGRID_ENV"], words::word)
         .default("production")
         .says(

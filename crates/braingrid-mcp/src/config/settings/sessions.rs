@@ -5,11 +5,11 @@ use std::time::Duration;
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
-use super::{Group, Kind, Setting, Spec, UsedBy};
+use super::{Group, Kind, Setting, Spec, UsedBy, WithDefault};
 use crate::config::parse::{numbers, redis, secrets};
 
 settings! {
-    REDIS_URL: SecretString =
+    REDIS_URL: Setting<SecretString> =
         Setting::new(Group::Sessions, UsedBy::Http, "redis_url", &["REDIS_URL"], redis::address)
         .secret()
         .says(
@@ -18,16 +18,17 @@ settings! {
              instance.",
         );
 
-    REDIS_CA: Vec<u8> = Setting::new(
+    REDIS_CA: Setting<Vec<u8>> = Setting::new(
         Group::Sessions, UsedBy::Http, "redis_ca_file", &["REDIS_CA_FILE"],
         secrets::certificates,
     )
+        .kind(Kind::Path)
         .says(
             "Private CA of Redis",
             "A PEM file with the certificates to trust for `rediss://`, in place of the system's.",
         );
 
-    ENCRYPTION_KEY: Zeroizing<[u8; 32]> = Setting::new(
+    ENCRYPTION_KEY: Setting<Zeroizing<[u8; 32]>> = Setting::new(
         Group::Sessions, UsedBy::Http, "encryption_key", &["ENCRYPTION_KEY"],
         secrets::key,
     )
@@ -38,7 +39,7 @@ settings! {
              Required with Redis.",
         );
 
-    ENCRYPTION_KEYS_PREVIOUS: Zeroizing<[u8; 32]> = Setting::new(
+    ENCRYPTION_KEYS_PREVIOUS: Setting<Zeroizing<[u8; 32]>> = Setting::new(
         Group::Sessions, UsedBy::Http, "encryption_keys_previous", &["ENCRYPTION_KEYS_PREVIOUS"],
         secrets::key,
     )
@@ -50,7 +51,7 @@ settings! {
              docs/operations.md says how.",
         );
 
-    SESSION_CACHE_TTL: Duration = Setting::new(
+    SESSION_CACHE_TTL: WithDefault<Duration> = Setting::new(
         Group::Sessions, UsedBy::Http, "session_cache_ttl", &["SESSION_CACHE_TTL"],
         numbers::duration_within::<1, { 30 * 86_400 }>,
     )

@@ -1,10 +1,10 @@
 //! Settings: which tools are offered.
 
-use super::{Group, Kind, Setting, Spec, UsedBy};
+use super::{Group, Kind, Setting, Spec, UsedBy, WithDefault};
 use crate::config::parse::{tools, words};
 
 settings! {
-    READ_ONLY: bool = Setting::new(
+    READ_ONLY: WithDefault<bool> = Setting::new(
         Group::Tools, UsedBy::Both, "read_only", &["BRAINGRID_READ_ONLY"],
         words::switch,
     )
@@ -16,13 +16,13 @@ settings! {
             "No tool that changes anything is offered.",
         );
 
-    TOOLS: String =
+    TOOLS: Setting<String> =
         Setting::new(Group::Tools, UsedBy::Both, "tools", &["BRAINGRID_TOOLS"], tools::tool)
         .flag("tools", "NAMES")
         .kind(Kind::List)
         .says("Offer only these tools", "Default: all of them.");
 
-    EXCLUDE_TOOLS: String = Setting::new(
+    EXCLUDE_TOOLS: Setting<String> = Setting::new(
         Group::Tools, UsedBy::Both, "exclude_tools", &["BRAINGRID_EXCLUDE_TOOLS"],
         tools::tool,
     )
@@ -30,7 +30,7 @@ settings! {
         .kind(Kind::List)
         .says("Leave these tools out", "");
 
-    EXPERIMENTAL: bool = Setting::new(
+    EXPERIMENTAL: WithDefault<bool> = Setting::new(
         Group::Tools, UsedBy::Both, "experimental", &["BRAINGRID_EXPERIMENTAL"],
         words::switch,
     )

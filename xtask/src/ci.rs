@@ -26,7 +26,7 @@ struct Step {
     action: fn() -> anyhow::Result<()>,
 }
 
-const STEPS: [Step; 11] = [
+const STEPS: &[Step] = &[
     Step {
         name: "format",
         repeat: "cargo fmt --all",
@@ -84,7 +84,7 @@ const STEPS: [Step; 11] = [
     },
 ];
 
-const FULL: [Step; 4] = [
+const FULL: &[Step] = &[
     Step {
         name: "fuzz targets",
         repeat: "RUSTFLAGS='--cfg fuzzing' cargo check --bins --manifest-path=fuzz/Cargo.toml",
@@ -120,8 +120,11 @@ pub(crate) fn run(mut flags: lexopt::Parser) -> anyhow::Result<()> {
         }
     }
     if !full {
-        let left_out = FULL.map(|step| step.name).join(", ");
-        eprintln!("left out, as they take long (--full): {left_out}");
+        let left_out: Vec<_> = FULL.iter().map(|step| step.name).collect();
+        eprintln!(
+            "left out, as they take long (--full): {}",
+            left_out.join(", ")
+        );
     }
     for step in in_order(full) {
         perform(step)?;
@@ -132,7 +135,7 @@ pub(crate) fn run(mut flags: lexopt::Parser) -> anyhow::Result<()> {
 /// The tests stay last: their count is the result of the whole run.
 fn in_order(full: bool) -> impl Iterator<Item = &'static Step> {
     let (before, last) = STEPS.split_at(STEPS.len() - 1);
-    let extra = if full { FULL.as_slice() } else { &[] };
+    let extra = if full { FULL } else { &[] };
     before.iter().chain(extra).chain(last)
 }
 

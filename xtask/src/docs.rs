@@ -13,7 +13,7 @@ pub(crate) struct Repository<'a> {
 }
 
 /// Endings by which a word in code style is taken for a file.
-const FILE_ENDINGS: [&str; 6] = [".rs", ".md", ".toml", ".yaml", ".yml", ".json"];
+const FILE_ENDINGS: &[&str] = &[".rs", ".md", ".toml", ".yaml", ".yml", ".json"];
 
 /// Whether a file is read by people: its links are checked.
 pub(crate) fn is_document(file: &str) -> bool {

@@ -20,7 +20,7 @@ const RECIPE: &str = "deploy/docker/scratch.Dockerfile";
 const ROOTS: [&str; 1] = ["certifi==2026.10.18"];
 
 /// The settings that the stand-ins give to the server that they start.
-const SETTINGS: [&str; 16] = [
+const SETTINGS: &[&str] = &[
     "ALLOWED_ORIGINS",
     "BIND",
     "BRAINGRID_API_URL",

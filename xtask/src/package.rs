@@ -40,7 +40,7 @@ const SCHEMA: &str = "xtask/schemas/server-2025-12-11.json";
 const VALIDATOR: [&str; 1] = ["check-jsonschema==0.39.0"];
 
 /// Completions, as each shell wants the file to be called.
-const COMPLETIONS: [(&str, &str); 4] = [
+const COMPLETIONS: &[(&str, &str)] = &[
     ("bash", "braingrid-mcp.bash"),
     ("zsh", "_braingrid-mcp"),
     ("fish", "braingrid-mcp.fish"),
@@ -145,7 +145,7 @@ fn archive(built: &Built, dist: &Path) -> anyhow::Result<()> {
     }
     let completions = folder.join("completions");
     fs::create_dir(&completions).context("cannot make a folder for completions")?;
-    for (shell, file) in COMPLETIONS {
+    for &(shell, file) in COMPLETIONS {
         let script = shell::output(Command::new(&program).args(["completions", shell]))?;
         fs::write(completions.join(file), script).context("cannot write completions")?;
     }

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 /// What `cargo run` told *us* about ourselves. A cargo that we start must not inherit it: build
 /// scripts that watch these variables would run again after every change of the way in.
-const OURS: [&str; 13] = [
+const OURS: &[&str] = &[
     "CARGO_BIN_NAME",
     "CARGO_CRATE_NAME",
     "CARGO_MANIFEST_DIR",

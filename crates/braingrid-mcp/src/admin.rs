@@ -26,7 +26,7 @@ pub(crate) struct Admin {
 }
 
 /// Every path, with what may be done there.
-const PATHS: [(&str, &str); 5] = [
+const PATHS: &[(&str, &str)] = &[
     ("/metrics", "GET"),
     ("/log-level", "GET, PUT"),
     ("/ready", "GET"),
@@ -46,10 +46,10 @@ impl Admin {
             "/ready" if read => self.ready().await,
             "/health" if read => answer(StatusCode::OK, &json!({"status": "ok"})),
             "/build" if read => answer(StatusCode::OK, &version::json()),
-            "/" if read => answer(
-                StatusCode::OK,
-                &json!({"paths": PATHS.map(|(path, _)| path)}),
-            ),
+            "/" if read => {
+                let paths: Vec<_> = PATHS.iter().map(|(path, _)| path).collect();
+                answer(StatusCode::OK, &json!({"paths": paths}))
+            }
             _ => match PATHS.iter().find(|(known, _)| *known == path) {
                 Some((_, methods)) => not_allowed(methods),
                 None => answer(StatusCode::NOT_FOUND, &json!({"error": "no such path"})),

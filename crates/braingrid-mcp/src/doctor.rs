@@ -63,7 +63,7 @@ mod check {
     pub(super) const CLIENTS: &str = "client set-up";
 
     /// What cannot be looked at without a configuration.
-    pub(super) const BEHIND_CONFIGURATION: [&str; 12] = [
+    pub(super) const BEHIND_CONFIGURATION: &[&str] = &[
         CREDENTIAL,
         CLOCK,
         METADATA,
@@ -109,7 +109,9 @@ fn without_configuration(problems: config::Problems) -> Vec<Finding> {
         let says = format!("{}: {}", problem.setting, problem.what);
         Finding::problem(check::CONFIGURATION, says, problem.fix)
     });
-    let rest = check::BEHIND_CONFIGURATION.map(|check| Finding::not_checked(check, "not checked"));
+    let rest = check::BEHIND_CONFIGURATION
+        .iter()
+        .map(|&check| Finding::not_checked(check, "not checked"));
     wrong.chain(rest).collect()
 }
 

@@ -213,7 +213,7 @@ fn original(about: &Description, place: Place<'_>, old: &ClientFile, rest: &str)
 fn folders(around: &Surroundings) -> Folders {
     Folders {
         system: System::here(),
-        variables: around.paths(&Folders::VARIABLES),
+        variables: around.paths(Folders::VARIABLES),
         directory: std::path::absolute(around.directory()).unwrap_or_default(),
     }
 }

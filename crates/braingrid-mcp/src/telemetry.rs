@@ -33,7 +33,7 @@ use crate::config::{LogSettings, TelemetrySettings};
 use crate::metrics::{self, Metrics, names::LOG_LINES_DROPPED};
 
 /// Our crates, as targets.
-const OURS: [&str; 7] = [
+const OURS: &[&str] = &[
     "braingrid_mcp",
     "mcp_auth",
     "mcp_core",
@@ -149,7 +149,7 @@ impl Telemetry {
 
 /// Which spans and events go to the collector, whatever the log level: ours, of what is traced.
 fn wanted<S: Subscriber>() -> impl Filter<S> {
-    let ours = Targets::new().with_targets(OURS.map(|target| (target, LevelFilter::INFO)));
+    let ours = Targets::new().with_targets(OURS.iter().map(|&target| (target, LevelFilter::INFO)));
     let wanted = dynamic_filter_fn(|metadata, _| is_wanted(metadata));
     let wanted = ours.and(wanted.with_max_level_hint(LevelFilter::INFO));
     // In no span, so it goes nowhere. But all layers are asked, each time, about what only some of

@@ -19,7 +19,7 @@ impl Claims {
     /// `FusionAuth` and Descope call by another name. A token bound to a key (RFC 7800) is good only
     /// with a proof of that key.
     pub(crate) fn check_kind(&self, hashes: Hashes) -> Result<(), InvalidReason> {
-        const OTHER: [(&str, &[&str]); 5] = [
+        const OTHER: &[(&str, &[&str])] = &[
             ("typ", &["ID", "Refresh", "Offline", "Logout"]),
             ("token_use", &["id", "refresh", "refresh_token"]),
             ("token_type", &["id_token", "refresh", "refresh_token"]),

@@ -306,7 +306,7 @@ fn bytes(jwk: &Value, name: &str) -> Result<Vec<u8>, Fault> {
         .map_err(|_| Fault::Encoding)
 }
 
-const RSA: [Algorithm; 6] = [
+const RSA: &[Algorithm] = &[
     Algorithm::RS256,
     Algorithm::RS384,
     Algorithm::RS512,
@@ -316,7 +316,7 @@ const RSA: [Algorithm; 6] = [
 ];
 
 /// Every algorithm that may ever be configured: no `none`, no HMAC.
-pub(crate) const ALGORITHMS: [Algorithm; 9] = [
+pub(crate) const ALGORITHMS: &[Algorithm] = &[
     Algorithm::RS256,
     Algorithm::RS384,
     Algorithm::RS512,
@@ -417,7 +417,7 @@ mod tests {
         ] {
             assert_eq!(algorithm_named(name), None, "{name}");
         }
-        for algorithm in ALGORITHMS {
+        for &algorithm in ALGORITHMS {
             assert_eq!(algorithm_named(&format!("{algorithm:?}")), Some(algorithm));
         }
     }
@@ -438,7 +438,7 @@ mod tests {
             let set = serde_json::from_value(set).unwrap();
             let token = crate::AccessToken::parse(&format!("Bearer {token}")).unwrap();
             let token = token.jwt().unwrap();
-            KeySet::usable(&set, Instant::now()).check(&token, &ALGORITHMS)
+            KeySet::usable(&set, Instant::now()).check(&token, ALGORITHMS)
         };
         assert_eq!(verdict(LONG), Verdict::Verified);
         assert_ne!(verdict(SHORT), Verdict::Verified);

@@ -100,7 +100,7 @@ impl KeySet {
                 .iter()
                 .any(|key| key.algorithms.contains(algorithm))
         };
-        ALGORITHMS.into_iter().filter(usable)
+        ALGORITHMS.iter().copied().filter(usable)
     }
 
     /// Checks the signature with the key that the token names, under an algorithm that both the

@@ -263,7 +263,7 @@ impl From<&RedisError> for Failure {
 /// A server that answers `OOM` or `NOPERM` is there: only what keeps every command from working
 /// counts towards the circuit.
 fn counts_as_failure(error: &StoreError) -> bool {
-    const AWAY: [&str; 8] = [
+    const AWAY: &[&str] = &[
         "LOADING",
         "MASTERDOWN",
         "CLUSTERDOWN",

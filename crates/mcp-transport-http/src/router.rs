@@ -243,7 +243,7 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
 }
 
 /// What clients of 2025-03-26 and of authorization servers ask for.
-const ISSUERS_OWN: [&str; 5] = [
+const ISSUERS_OWN: &[&str] = &[
     "/.well-known/oauth-authorization-server",
     "/.well-known/openid-configuration",
     "/authorize",

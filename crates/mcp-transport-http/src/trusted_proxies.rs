@@ -25,9 +25,9 @@ pub struct TrustedProxies {
 pub struct InvalidProxy;
 
 /// Loopback.
-const OWN_MACHINE: [&str; 2] = ["127.0.0.0/8", "::1/128"];
+const OWN_MACHINE: &[&str] = &["127.0.0.0/8", "::1/128"];
 /// What is not routed on the internet: RFC 1918, RFC 6598, RFC 3927, RFC 4193, RFC 4291.
-const PRIVATE: [&str; 6] = [
+const PRIVATE: &[&str] = &[
     "10.0.0.0/8",
     "172.16.0.0/12",
     "192.168.0.0/16",
@@ -52,10 +52,10 @@ impl TrustedProxies {
             "none" => self.none = true,
             "peer" => self.peer = true,
             "forwarded" => self.forwarded = true,
-            "loopback" => self.networks.extend(networks(&OWN_MACHINE)),
+            "loopback" => self.networks.extend(networks(OWN_MACHINE)),
             "private" => {
-                self.networks.extend(networks(&OWN_MACHINE));
-                self.networks.extend(networks(&PRIVATE));
+                self.networks.extend(networks(OWN_MACHINE));
+                self.networks.extend(networks(PRIVATE));
                 self.networks.extend(networks(&["fe80::/10"]));
             }
             other => {

@@ -2,7 +2,7 @@
 //! recognised by its name and by its shape; what is refused is never shown.
 
 /// Words that make a setting a secret.
-const WORDS: [&str; 10] = [
+const WORDS: &[&str] = &[
     "KEY",
     "KEYS",
     "SECRET",
@@ -16,7 +16,7 @@ const WORDS: [&str; 10] = [
 ];
 
 /// How the tokens of well-known services begin.
-const PREFIXES: [&str; 12] = [
+const PREFIXES: &[&str] = &[
     "ghp_",
     "gho_",
     "github_pat_",

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::http;
 
 /// API group and version, resource, kind.
-const KINDS: [(&str, &str, &str); 7] = [
+const KINDS: &[(&str, &str, &str)] = &[
     ("api/v1", "configmaps", "ConfigMap"),
     ("api/v1", "serviceaccounts", "ServiceAccount"),
     ("api/v1", "services", "Service"),

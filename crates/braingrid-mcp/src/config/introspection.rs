@@ -18,7 +18,7 @@ const CLIENT_SECRET: &str = "introspection_client_secret";
 const CLIENT_SECRET_FILE: &str = "introspection_client_secret_file";
 const CACHE_KEY: &str = "introspection_cache";
 
-pub(crate) const INTROSPECTION_KEYS: [IssuerKey; 5] = [
+pub(crate) const INTROSPECTION_KEYS: &[IssuerKey] = &[
     IssuerKey {
         key: ENDPOINT,
         default: "none",

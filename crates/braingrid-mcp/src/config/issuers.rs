@@ -28,7 +28,7 @@ pub(crate) struct IssuerKey {
     pub(crate) meaning: &'static str,
 }
 
-const OWN_KEYS: [IssuerKey; 10] = [
+const OWN_KEYS: &[IssuerKey] = &[
     IssuerKey {
         key: "issuer",
         default: "required",
@@ -91,7 +91,7 @@ const OWN_KEYS: [IssuerKey; 10] = [
 
 /// All keys of an entry.
 pub(crate) fn keys() -> impl Iterator<Item = &'static IssuerKey> {
-    OWN_KEYS.iter().chain(&INTROSPECTION_KEYS)
+    OWN_KEYS.iter().chain(INTROSPECTION_KEYS)
 }
 
 impl IssuerSettings {

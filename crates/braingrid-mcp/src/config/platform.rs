@@ -12,7 +12,7 @@ struct Platform {
     unless: &'static str,
 }
 
-const PLATFORMS: [Platform; 3] = [
+const PLATFORMS: &[Platform] = &[
     Platform {
         name: "Cloud Run",
         sign: "K_SERVICE",

@@ -6,7 +6,7 @@ use std::net::Ipv6Addr;
 use super::parse::Refusal;
 
 /// Marks that people and editors put around a value.
-const QUOTES: [char; 11] = ['"', '\'', '`', '“', '”', '„', '‘', '’', '‚', '«', '»'];
+const QUOTES: &[char] = &['"', '\'', '`', '“', '”', '„', '‘', '’', '‚', '«', '»'];
 
 /// The value without blanks, line ends and byte order marks around it.
 pub(crate) fn plain(value: &str) -> Result<&str, Refusal> {

@@ -19,7 +19,7 @@ const REVISION: &str = "2025-11-25";
 const LARGEST: usize = 4 * 1024 * 1024;
 
 /// Tools that change nothing, want no argument and ask BrainGrid; the first that is offered is called.
-const HARMLESS: [&str; 3] = ["get_profile", "list_projects", "info"];
+const HARMLESS: &[&str] = &["get_profile", "list_projects", "info"];
 
 /// What was found, and whether the last step succeeded.
 pub(super) struct Probe {
@@ -75,7 +75,7 @@ impl Caller<'_> {
         let says = format!("{} tools", names.len());
         findings.push(Finding::good(check::TOOLS_LIST, says));
 
-        let Some(tool) = HARMLESS.into_iter().find(|tool| names.contains(tool)) else {
+        let Some(tool) = HARMLESS.iter().copied().find(|tool| names.contains(tool)) else {
             let says = "not called: no tool is offered that changes nothing and wants no argument";
             findings.push(Finding::not_checked(check::TOOLS_CALL, says));
             return Some(());

@@ -109,7 +109,7 @@ impl Client {
                 fields.push(("args", Value::List(args.clone())));
                 if self == Self::Codex {
                     // It hides all but a few variables from the programs it starts.
-                    let names = PASSED_BY_NAME.map(str::to_owned).to_vec();
+                    let names = PASSED_BY_NAME.iter().copied().map(str::to_owned).collect();
                     defaults.push(("env_vars", Value::List(names)));
                 }
             }
@@ -126,7 +126,7 @@ impl Client {
 }
 
 /// Variables that a local server may need: the token, and how its system keeps one.
-const PASSED_BY_NAME: [&str; 4] = [
+const PASSED_BY_NAME: &[&str] = &[
     "BRAINGRID_API_TOKEN",
     "XDG_CONFIG_HOME",
     "XDG_RUNTIME_DIR",

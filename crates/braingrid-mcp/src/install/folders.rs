@@ -36,7 +36,7 @@ pub(crate) struct Folders {
 
 impl Folders {
     /// Every variable that is looked at.
-    pub(crate) const VARIABLES: [&'static str; 9] = [
+    pub(crate) const VARIABLES: &[&'static str] = &[
         "HOME",
         "USERPROFILE",
         "APPDATA",

@@ -18,7 +18,7 @@ use super::{
 };
 
 /// Upper bounds in seconds: from an answer out of memory to five minutes of BrainGrid's AI.
-const BOUNDS: [f64; 15] = [
+const BOUNDS: &[f64] = &[
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 60.0, 300.0,
 ];
 

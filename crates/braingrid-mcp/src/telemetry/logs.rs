@@ -122,7 +122,10 @@ fn level_directives(level: &str) -> String {
         "error" => ("error", "error"),
         _ => ("warn", "error"),
     };
-    let ours = OURS.map(|target| format!("{target}={level}"));
+    let ours: Vec<_> = OURS
+        .iter()
+        .map(|target| format!("{target}={level}"))
+        .collect();
     format!("{others},rmcp={sdk},panic={others},{}", ours.join(","))
 }
 

@@ -51,7 +51,7 @@ fn outcome(record: &Value) -> (&str, &str) {
     (text("event"), text("outcome"))
 }
 
-const EXPECTED: [(&str, &str); 6] = [
+const EXPECTED: &[(&str, &str)] = &[
     ("intent", "pending"),
     ("tool_call", "ok"),
     ("intent", "pending"),

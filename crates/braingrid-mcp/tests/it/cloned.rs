@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use crate::world::{BINARY, LIMIT, World};
 
 /// Programs that might be started by name, and what a shell would find first.
-const PROGRAMS: [&str; 9] = [
+const PROGRAMS: &[&str] = &[
     "xdg-open",
     "x-www-browser",
     "www-browser",
@@ -28,7 +28,7 @@ const PROGRAMS: [&str; 9] = [
 ];
 
 /// Everything the program can be told to do, with what it needs to get far.
-const COMMANDS: [&[&str]; 20] = [
+const COMMANDS: &[&[&str]] = &[
     &["--version"],
     &["version"],
     &["help"],

@@ -95,7 +95,7 @@ struct Case {
     used: &'static str,
 }
 
-const CASES: [Case; 6] = [
+const CASES: &[Case] = &[
     Case {
         client: "claude-code",
         file: ".claude.json",
@@ -184,7 +184,7 @@ const VSCODE: &str = ".config/Code/User/mcp.json";
 
 #[test]
 fn a_used_file_gets_one_entry_and_loses_it_again() {
-    for Case { client, file, used } in CASES {
+    for &Case { client, file, used } in CASES {
         let home = Home::new();
         home.write(file, used);
         home.ok(&["install", client, "--yes"]);
@@ -207,7 +207,7 @@ fn a_used_file_gets_one_entry_and_loses_it_again() {
 
 #[test]
 fn a_new_file_is_made_and_goes_again() {
-    for Case { client, file, .. } in CASES {
+    for &Case { client, file, .. } in CASES {
         let home = Home::new();
         home.ok(&["install", client, "--yes"]);
         insta::assert_snapshot!(format!("install_new_{client}"), portable(&home.read(file)));
@@ -219,7 +219,7 @@ fn a_new_file_is_made_and_goes_again() {
 #[test]
 fn a_hosted_server_is_a_url_and_nothing_else() {
     let home = Home::new();
-    for Case { client, file, .. } in CASES {
+    for &Case { client, file, .. } in CASES {
         let arguments = [
             "install",
             client,
@@ -465,7 +465,7 @@ fn a_file_that_changes_while_we_ask_is_left_alone() {
 #[test]
 fn a_token_in_the_environment_stays_there() {
     let home = Home::new();
-    for Case { client, file, .. } in CASES {
+    for &Case { client, file, .. } in CASES {
         let mut command = home.command(&["install", client, "--yes"]);
         let output = command
             .env("BRAINGRID_API_TOKEN", "hunter2")

@@ -268,7 +268,7 @@ async fn use_every_tool(client: &mut Client, generation: Generation) {
 
 #[tokio::test]
 async fn settings_choose_the_tools_over_both_transports() {
-    const READS: [&str; 9] = [
+    const READS: &[&str] = &[
         "list_projects",
         "get_project",
         "get_profile",
@@ -301,7 +301,8 @@ async fn settings_choose_the_tools_over_both_transports() {
                 ("BRAINGRID_EXCLUDE_TOOLS", "authenticate,get_profile"),
             ],
             READS
-                .into_iter()
+                .iter()
+                .copied()
                 .filter(|name| !["auth_status", "get_profile"].contains(name))
                 .collect(),
             "authenticate",

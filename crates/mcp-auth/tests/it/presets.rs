@@ -15,7 +15,7 @@ struct Shape {
 }
 
 /// Claims as the vendors document them; issuer, audience and times are the stand-in's.
-const SHAPES: [Shape; 5] = [
+const SHAPES: &[Shape] = &[
     Shape {
         preset: Preset::WorkOs,
         user: |token| {

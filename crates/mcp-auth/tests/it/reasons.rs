@@ -7,7 +7,7 @@ const PAGE: &str = include_str!("../../../../docs/issuers/README.md");
 
 /// Reason, status, who acts. Where a 401 is not for the user to mend, nothing is proven of a JWT: a
 /// 403 would be about a token that anybody can make up.
-const REASONS: [(&str, &str, &str); 31] = [
+const REASONS: &[(&str, &str, &str)] = &[
     ("audience", "401", "client"),
     ("expired", "401", "user"),
     ("not_yet_valid", "401", "user"),
@@ -59,7 +59,7 @@ fn every_reason_has_its_status_and_somebody_who_acts_on_the_page_too() {
     listed.sort_unstable();
     known.sort_unstable();
     assert_eq!(listed, known);
-    for (label, status, who) in REASONS {
+    for &(label, status, who) in REASONS {
         let row = PAGE.lines().find_map(|line| {
             let mut cells = line.strip_prefix("| ")?.split(" | ");
             let names = cells.next()?;

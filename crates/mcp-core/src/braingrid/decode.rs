@@ -167,18 +167,18 @@ pub(crate) fn list<T>(
 }
 
 fn page_facts(fields: &mut Fields<'_>, has_more: &mut Option<bool>, total: &mut Option<u64>) {
-    const MORE: [&str; 3] = ["has_more", "has_next", "has_next_page"];
-    const TOTAL: [&str; 3] = ["total_count", "total", "count"];
-    let flag = |fields: &mut Fields<'_>| match fields.take(&MORE) {
+    const MORE: &[&str] = &["has_more", "has_next", "has_next_page"];
+    const TOTAL: &[&str] = &["total_count", "total", "count"];
+    let flag = |fields: &mut Fields<'_>| match fields.take(MORE) {
         Some(Json::Bool(flag)) => Some(flag),
         _ => None,
     };
     let nested = fields.object(&["pagination", "page_info", "meta"]);
     *has_more = has_more.or(flag(fields));
-    *total = total.or(fields.count(&TOTAL));
+    *total = total.or(fields.count(TOTAL));
     if let Some(mut nested) = nested {
         *has_more = has_more.or(flag(&mut nested));
-        *total = total.or(nested.count(&TOTAL));
+        *total = total.or(nested.count(TOTAL));
     }
 }
 

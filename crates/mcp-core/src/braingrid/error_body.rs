@@ -43,7 +43,7 @@ fn code(value: &Value) -> Option<String> {
 }
 
 /// Where errors say what is wrong.
-const MESSAGES: [&str; 10] = [
+const MESSAGES: &[&str] = &[
     "message",
     "error",
     "error_description",
@@ -67,7 +67,7 @@ fn collect_messages(value: &Value, parts: &mut Vec<String>, depth: usize) {
             .iter()
             .for_each(|v| collect_messages(v, parts, depth + 1)),
         Value::Object(map) => {
-            for name in MESSAGES {
+            for &name in MESSAGES {
                 match map.get(name) {
                     Some(Value::Object(fields)) if name == "errors" => {
                         by_field(fields, parts, depth);
@@ -140,7 +140,7 @@ pub(crate) fn verdict(body: &Json<'_>) -> Verdict {
 /// Whether this is how a gateway or a CDN words an error in JSON, which BrainGrid does not.
 pub(crate) fn is_of_a_gateway(body: &[u8]) -> bool {
     // Of AWS, which says so also where only the path is wrong.
-    const AWS: [&str; 3] = [
+    const AWS: &[&str] = &[
         "Missing Authentication Token",
         "User is not authorized to access this resource",
         "Authorization header requires",

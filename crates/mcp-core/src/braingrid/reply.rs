@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     /// What a body may be, and whether it can be BrainGrid's.
-    const BODIES: [(&[u8], bool); 20] = [
+    const BODIES: &[(&[u8], bool)] = &[
         (b"", true),
         (b" \n", true),
         (b"{\"error\":{\"code\":\"x\",\"message\":\"no\"}}", true),
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_status_that_lasts_is_not_asked_for_again_whatever_its_body() {
-        for (body, _) in BODIES {
+        for &(body, _) in BODIES {
             for status in [501, 505, 511, 525, 526, 530] {
                 assert!(!is_repeated(status, body), "{status} {body:?}");
                 let text = judged(Class::Read, status, body).unwrap_err().to_string();
@@ -281,7 +281,7 @@ mod tests {
         ];
         for class in [Class::Read, Class::Write, Class::Slow] {
             for status in 300..700 {
-                for (body, may_be) in BODIES {
+                for &(body, may_be) in BODIES {
                     let error = judged(class, status, body).unwrap_err();
                     let text = error.to_string();
                     if !may_be {
@@ -306,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_refusal_in_json_or_without_a_body_is_braingrids() {
-        for (body, _) in BODIES.iter().filter(|(_, may_be)| *may_be) {
+        for (body, _) in BODIES.iter().copied().filter(|(_, may_be)| *may_be) {
             for (status, kind) in [
                 (402, "payment_required"),
                 (403, "forbidden"),

@@ -21,7 +21,7 @@ use crate::spans::Failed;
 pub(super) const FRESH_MS: u64 = 300_000;
 
 /// Methods that 2026-07-28 took away. Its clients get what any other method that does not exist gets.
-const REMOVED: [&str; 3] = ["initialize", "ping", "logging/setLevel"];
+const REMOVED: &[&str] = &["initialize", "ping", "logging/setLevel"];
 
 /// The requests of MCP that a [`ToolSet`] answers.
 pub const METHODS: &[&str] = &[

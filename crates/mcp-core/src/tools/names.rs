@@ -1,7 +1,7 @@
 //! Names: every tool that can exist, and the names it also answers to.
 
 /// Every built-in tool, experimental ones included, in the order of `tools/list`.
-pub(crate) const NAMES: [&str; 20] = [
+pub(crate) const NAMES: &[&str] = &[
     "list_projects",
     "get_project",
     "get_profile",
@@ -25,7 +25,7 @@ pub(crate) const NAMES: [&str; 20] = [
 ];
 
 /// Other names, with the tool they mean.
-pub(crate) const ALIASES: [(&str, &str); 3] = [
+pub(crate) const ALIASES: &[(&str, &str)] = &[
     ("create_project_requirement", "create_requirement"),
     // Nobody logs in or out through a tool here, least of all a model; the tool it means says how.
     ("authenticate", "auth_status"),
@@ -41,7 +41,7 @@ pub fn canonical_name(name: &str) -> Option<&'static str> {
         .iter()
         .find(|(alias, _)| *alias == name)
         .map_or(name, |(_, tool)| tool);
-    NAMES.into_iter().find(|known| *known == meant)
+    NAMES.iter().copied().find(|known| *known == meant)
 }
 
 #[cfg(test)]
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn every_alias_means_a_tool() {
-        for (alias, tool) in ALIASES {
+        for &(alias, tool) in ALIASES {
             assert_eq!(canonical_name(alias), Some(tool));
         }
         assert_eq!(

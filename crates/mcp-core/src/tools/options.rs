@@ -36,7 +36,7 @@ impl ToolOptions {
 
     /// The name of every tool that can exist, experimental ones included.
     pub fn every_name() -> impl Iterator<Item = &'static str> {
-        NAMES.into_iter()
+        NAMES.iter().copied()
     }
 
     /// The names of the tools that these options leave, in the order in which they are listed.

@@ -13,7 +13,7 @@ figcaption{color:#555;font-size:13px}@media(prefers-color-scheme:dark){body{back
 td,th{border-color:#333}figcaption{color:#aaa}}";
 
 /// Colours by server, in the order in which they are first met.
-const COLOURS: [&str; 4] = ["#2f6fde", "#8a8f98", "#d9822b", "#3f9e6b"];
+const COLOURS: &[&str] = &["#2f6fde", "#8a8f98", "#d9822b", "#3f9e6b"];
 
 /// The page.
 #[must_use]

@@ -166,7 +166,7 @@ struct Compared {
     is_reached: fn(f64) -> bool,
 }
 
-const COMPARED: [Compared; 3] = [
+const COMPARED: &[Compared] = &[
     Compared {
         name: "calls/s",
         of: |row| row.calls_per_second,

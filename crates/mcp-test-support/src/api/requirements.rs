@@ -8,7 +8,7 @@ use super::{
     state::{Asked, ErrorResponse, Payload, Project},
 };
 
-const REQUIREMENT_STATUSES: [&str; 6] = [
+const REQUIREMENT_STATUSES: &[&str] = &[
     "IDEA",
     "PLANNED",
     "IN_PROGRESS",
@@ -16,10 +16,10 @@ const REQUIREMENT_STATUSES: [&str; 6] = [
     "COMPLETED",
     "CANCELLED",
 ];
-const TASK_STATUSES: [&str; 4] = ["PLANNED", "IN_PROGRESS", "COMPLETED", "CANCELLED"];
+const TASK_STATUSES: &[&str] = &["PLANNED", "IN_PROGRESS", "COMPLETED", "CANCELLED"];
 /// The creator of what is there from the start.
 pub(super) const SEED: &str = "seed";
-const TASK_FIELDS: [&str; 4] = ["title", "content", "status", "external_id"];
+const TASK_FIELDS: &[&str] = &["title", "content", "status", "external_id"];
 
 #[derive(Debug)]
 pub(super) struct Requirement {
@@ -127,7 +127,7 @@ impl Requirement {
             Operation::GetRequirement => self.whole(),
             Operation::UpdateRequirement => {
                 let writable = ["name", "content", "status", "assigned_to"];
-                ids::update(&mut self.fields, body, &writable, &REQUIREMENT_STATUSES)?;
+                ids::update(&mut self.fields, body, &writable, REQUIREMENT_STATUSES)?;
                 self.whole()
             }
             Operation::BreakdownRequirement => self.break_down(subject)?,
@@ -164,7 +164,7 @@ impl Requirement {
         let task = self.tasks.iter_mut().find(|task| ids::is_named(task, id));
         let task = task.ok_or_else(|| ErrorResponse::new(404, "task not found"))?;
         match asked.operation {
-            Operation::UpdateTask => ids::update(task, &asked.body, &TASK_FIELDS, &TASK_STATUSES)?,
+            Operation::UpdateTask => ids::update(task, &asked.body, TASK_FIELDS, TASK_STATUSES)?,
             Operation::DeleteTask => {
                 self.tasks.retain(|task| !ids::is_named(task, id));
                 return Ok(Payload::Json(204, Value::Null));

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::samples::wire;
 
 /// Tools without arguments, and what they are for.
-const PLAIN: [(&str, &str); 22] = [
+const PLAIN: &[(&str, &str)] = &[
     ("test_simple_text", "Gives a text"),
     ("test_image_content", "Gives an image"),
     ("test_audio_content", "Gives a sound"),
@@ -75,7 +75,9 @@ const PLAIN: [(&str, &str); 22] = [
 
 pub(crate) fn all() -> Result<Vec<Tool>, ErrorData> {
     let none = || json!({"type": "object", "properties": {}});
-    let plain = PLAIN.map(|(name, description)| tool(name, description, none()));
+    let plain = PLAIN
+        .iter()
+        .map(|(name, description)| tool(name, description, none()));
     let header = json!({
         "type": "object",
         "properties": {"value": {"type": "string", "x-mcp-header": "Value"}},
@@ -93,7 +95,7 @@ pub(crate) fn all() -> Result<Vec<Tool>, ErrorData> {
             rich_schema(),
         ),
     ];
-    plain.into_iter().chain(special).map(wire).collect()
+    plain.chain(special).map(wire).collect()
 }
 
 fn tool(name: &str, description: &str, schema: Value) -> Value {

@@ -4,7 +4,7 @@ use super::{Parsed, quoted, refuse, urls};
 use crate::config::problem;
 
 /// The origins of hosted MCP clients whose requests name where they come from.
-const KNOWN_CLIENTS: [&str; 6] = [
+const KNOWN_CLIENTS: &[&str] = &[
     "https://claude.ai",
     "https://claude.com",
     "https://chatgpt.com",
@@ -19,7 +19,7 @@ const KNOWN_CLIENTS_WORD: &str = "known-clients";
 /// The origins that an entry of `ALLOWED_ORIGINS` means.
 pub(crate) fn origins(value: &str) -> Parsed<Vec<String>> {
     if value.eq_ignore_ascii_case(KNOWN_CLIENTS_WORD) {
-        return Ok(KNOWN_CLIENTS.map(str::to_owned).to_vec());
+        return Ok(KNOWN_CLIENTS.iter().copied().map(str::to_owned).collect());
     }
     origin(value).map(|origin| vec![origin])
 }

@@ -10,7 +10,7 @@ use super::{
 };
 
 /// Other names of arguments, for tools that do not use them otherwise.
-const ALIASES: [(&str, &str); 10] = [
+const ALIASES: &[(&str, &str)] = &[
     ("prompt", "message"),
     ("idea", "message"),
     ("description", "content"),
@@ -24,10 +24,10 @@ const ALIASES: [(&str, &str); 10] = [
 ];
 
 /// Names under which all arguments may come once more.
-const WRAPPERS: [&str; 5] = ["arguments", "args", "params", "parameters", "input"];
+const WRAPPERS: &[&str] = &["arguments", "args", "params", "parameters", "input"];
 
 /// How the names begin that say which thing is meant, or whether to do it at all.
-const DECISIVE: [&str; 7] = [
+const DECISIVE: &[&str] = &[
     "project",
     "requirement",
     "task",
@@ -76,7 +76,7 @@ pub(in super::super) fn filter_unknown(
 
 /// The arguments themselves, where they came inside another object.
 fn unwrapped(mut arguments: Arguments, fields: &Fields) -> Arguments {
-    for wrapper in WRAPPERS {
+    for &wrapper in WRAPPERS {
         let wrapped = arguments.get(wrapper).filter(|_| !fields.has(wrapper));
         let Some(mut inner) = wrapped.and_then(object_in) else {
             continue;

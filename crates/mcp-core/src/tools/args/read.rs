@@ -326,7 +326,7 @@ impl Field {
 
 /// Whether a text stands for "nothing", as models and clients write that.
 pub(in super::super) fn says_nothing(text: &str) -> bool {
-    const NOTHING: [&str; 6] = ["", "null", "none", "nil", "undefined", "nan"];
+    const NOTHING: &[&str] = &["", "null", "none", "nil", "undefined", "nan"];
     let text = text.trim().trim_matches('"').trim();
     NOTHING
         .iter()
@@ -408,7 +408,7 @@ fn list_of(text: &str) -> Option<Vec<Value>> {
 
 /// Whether line breaks were escaped twice: there are none, but `\n` where Markdown has them.
 fn has_escaped_lines(text: &str) -> bool {
-    const MARKDOWN: [&str; 6] = ["\\n\\n", "\\n#", "\\n- ", "\\n* ", "\\n1. ", "\\n```"];
+    const MARKDOWN: &[&str] = &["\\n\\n", "\\n#", "\\n- ", "\\n* ", "\\n1. ", "\\n```"];
     // Most texts hold no backslash, and are done with here.
     text.contains('\\') && !text.contains('\n') && MARKDOWN.iter().any(|sign| text.contains(sign))
 }

@@ -123,7 +123,9 @@ impl Journal {
             let place = inner.place(&names, &record, write).await?;
             let Some((version, found)) = place.found.clone() else {
                 if let Some(claim) = claim.take() {
-                    return Ok(Begun::Send(inner.intent(claim, place, record, 1, write)));
+                    let version = place.created;
+                    let intent = inner.intent(claim, place, record, version, write);
+                    return Ok(Begun::Send(intent));
                 }
                 continue;
             };

@@ -38,6 +38,8 @@ pub(crate) struct Place {
     pub(crate) name: String,
     /// Version and record, if there is one. One that does not open counts as none.
     pub(crate) found: Option<(u64, Option<Record>)>,
+    /// The version of what was put there just now.
+    pub(crate) created: u64,
 }
 
 /// The right to look after a write in this process, until dropped.
@@ -140,10 +142,11 @@ impl Inner {
         Ok(
             match store.put_if_absent(name, sealed, self.keep(write)).await? {
                 Put::Exists(fact) => self.found(store, name, &fact),
-                Put::Created => Place {
+                Put::Created(created) => Place {
                     store: Arc::clone(store),
                     name: name.clone(),
                     found: None,
+                    created,
                 },
             },
         )
@@ -155,6 +158,7 @@ impl Inner {
             store: Arc::clone(store),
             name: name.to_owned(),
             found: Some((fact.version, record)),
+            created: 0,
         }
     }
 

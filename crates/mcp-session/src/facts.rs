@@ -17,10 +17,11 @@ use tokio::time::Instant;
 
 use crate::store::StoreError;
 
-/// A value, and how often it was changed: 1 when it is new.
+/// A value, and the version it has: random when it is new, one more with every change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fact {
-    /// Grows with every change. It is also a fencing token: who was overtaken is refused.
+    /// It is also a fencing token: who was overtaken is refused, even if the fact was removed and is
+    /// there anew.
     pub version: u64,
     /// Opaque bytes.
     pub value: Vec<u8>,
@@ -29,8 +30,8 @@ pub struct Fact {
 /// What came of [`FactStore::put_if_absent`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Put {
-    /// It is there now, with version 1.
-    Created,
+    /// It is there now, with this version.
+    Created(u64),
     /// Somebody was faster; this is there.
     Exists(Fact),
 }
@@ -79,7 +80,8 @@ pub trait FactStore: Send + Sync + 'static {
         ttl: Duration,
     ) -> Result<Swap, StoreError>;
 
-    /// Removes the fact of that `version`, unless it was changed. Whether it was there.
+    /// Removes the fact of that `version`, unless it was changed. Whether it was there; a removal whose
+    /// answer was lost says `false` when it is sent again.
     async fn compare_and_delete(&self, key: &str, version: u64) -> Result<bool, StoreError>;
 
     /// The fact under `key`, which nobody else gets any more. After an error it may be gone.
@@ -219,11 +221,14 @@ impl Facts {
         self.swept = now;
     }
 
-    /// The members of a set that are still in it.
+    /// The members of a set that are still in it; a set without any is removed.
     fn set(&mut self, key: &str, now: Instant) -> Option<&mut HashMap<Vec<u8>, Instant>> {
         let members = self.sets.get_mut(key)?;
         self.bytes -= without_expired(key, members, now);
-        Some(members)
+        if members.is_empty() {
+            self.sets.remove(key);
+        }
+        self.sets.get_mut(key)
     }
 }
 
@@ -256,9 +261,9 @@ impl FactStore for MemoryFacts {
         if let Some(held) = facts.live(key, now) {
             return Ok(Put::Exists(held.fact.clone()));
         }
-        let fact = Fact { version: 1, value };
-        facts.keep(key, fact, now + ttl)?;
-        Ok(Put::Created)
+        let version = first_version()?;
+        facts.keep(key, Fact { version, value }, now + ttl)?;
+        Ok(Put::Created(version))
     }
 
     async fn compare_and_set(
@@ -349,12 +354,21 @@ impl FactStore for MemoryFacts {
     }
 }
 
+/// No two facts of one name begin alike. Half of the numbers are left to grow into.
+pub(crate) fn first_version() -> Result<u64, StoreError> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(|_| StoreError::Unreachable("no randomness"))?;
+    Ok(u64::from_be_bytes(bytes) >> 1)
+}
+
 fn number(bytes: &[u8]) -> u64 {
     bytes.try_into().map_or(0, u64::from_be_bytes)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     const HOUR: Duration = Duration::from_hours(1);
@@ -365,7 +379,7 @@ mod tests {
         for n in 0..4 {
             let (key, ttl) = (format!("k{n}"), HOUR * (1 + u32::from(n)));
             let put = facts.put_if_absent(&key, vec![n; 100], ttl);
-            assert_eq!(put.await, Ok(Put::Created));
+            assert!(matches!(put.await, Ok(Put::Created(_))));
         }
         let more = || facts.put_if_absent("k4", vec![4; 100], HOUR);
         assert_eq!(more().await, Err(StoreError::Full));
@@ -373,14 +387,17 @@ mod tests {
             facts.insert("k4", vec![4], HOUR).await,
             Err(StoreError::Full)
         );
-        let same_length = facts.compare_and_set("k3", 1, vec![9; 100], HOUR).await;
+        let version = facts.read("k3").await.unwrap().unwrap().version;
+        let same_length = facts.compare_and_set("k3", version, vec![9; 100], HOUR);
+        let same_length = same_length.await;
         assert_eq!(same_length, Ok(Swap::Done), "a change needs no new room");
         for n in 0..3 {
             let fact = facts.read(&format!("k{n}")).await.unwrap().unwrap();
             assert_eq!(fact.value, vec![n; 100]);
         }
         tokio::time::advance(HOUR).await;
-        assert_eq!(more().await, Ok(Put::Created), "the first is over");
+        let put = more().await;
+        assert!(matches!(put, Ok(Put::Created(_))), "the first is over");
         facts.take("k4").await.unwrap();
         for n in 0..4 {
             facts.take(&format!("k{n}")).await.unwrap();
@@ -391,7 +408,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_over_is_gone_and_a_window_begins_anew() {
         let facts = MemoryFacts::default();
-        facts.put_if_absent("k", vec![1], HOUR).await.unwrap();
+        let put = facts.put_if_absent("k", vec![1], HOUR).await.unwrap();
+        let Put::Created(version) = put else {
+            panic!("nothing was there")
+        };
         facts.insert("s", vec![1], HOUR).await.unwrap();
         facts.insert("s", vec![2], HOUR * 2).await.unwrap();
         facts.insert("s", vec![2], HOUR).await.unwrap();
@@ -403,11 +423,28 @@ mod tests {
         tokio::time::advance(HOUR / 2).await;
         assert_eq!(facts.read("k").await, Ok(None));
         assert_eq!(
-            facts.compare_and_set("k", 1, vec![2], HOUR).await,
+            facts.compare_and_set("k", version, vec![2], HOUR).await,
             Ok(Swap::Lost(None))
         );
         assert_eq!(facts.members("s").await, Ok(vec![(vec![2], HOUR)]));
         assert_eq!(facts.count("c", 1, HOUR).await.unwrap().count, 1);
+        tokio::time::advance(HOUR).await;
+        assert_eq!(facts.members("s").await, Ok(Vec::new()));
+        assert!(facts.lock().sets.is_empty(), "a set ends with its members");
+    }
+
+    #[tokio::test]
+    async fn what_is_removed_and_there_anew_has_another_version() {
+        let facts = MemoryFacts::default();
+        let mut seen = HashSet::new();
+        for _ in 0..100 {
+            let put = facts.put_if_absent("k", vec![1], HOUR).await.unwrap();
+            let Put::Created(version) = put else {
+                panic!("nothing was there")
+            };
+            assert!(seen.insert(version));
+            assert_eq!(facts.compare_and_delete("k", version).await, Ok(true));
+        }
     }
 
     #[tokio::test]

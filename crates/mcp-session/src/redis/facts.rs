@@ -1,7 +1,8 @@
 //! Facts in Redis: each operation is one script on one key, so it works in a cluster too.
 //!
-//! A value is kept as version (8 bytes, big-endian) ‖ nonce (8, random) ‖ value. The nonce tells this
-//! write from any other, so that a command whose answer was lost can be sent again.
+//! A value is kept as version (8 bytes, big-endian) ‖ nonce (8, random) ‖ value. The first version is
+//! random and the nonce tells this write from any other, so that a command whose answer was lost can be
+//! sent again.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -10,7 +11,7 @@ use redis::{Cmd, FromRedisValue, Value, cmd};
 
 use super::RedisStore;
 use crate::{
-    facts::{Count, Fact, FactStore, MAX_FACT, Put, Swap},
+    facts::{Count, Fact, FactStore, MAX_FACT, Put, Swap, first_version},
     store::StoreError,
 };
 
@@ -103,13 +104,16 @@ fn fact(kept: &[u8]) -> Result<Fact, StoreError> {
     })
 }
 
-/// What a script gave back: 1, or what is there.
+/// What is there. Anything but a value or nothing is no answer to build on.
 fn there(value: &Value) -> Result<Option<Fact>, StoreError> {
     match value {
         Value::BulkString(kept) => fact(kept).map(Some),
-        _ => Ok(None),
+        Value::Nil => Ok(None),
+        _ => Err(STRANGE),
     }
 }
+
+const STRANGE: StoreError = StoreError::Unreachable("its answer is none");
 
 impl RedisStore {
     async fn eval<T: FromRedisValue>(
@@ -151,9 +155,12 @@ impl FactStore for RedisStore {
         ttl: Duration,
     ) -> Result<Put, StoreError> {
         let mut command = script(PUT_IF_ABSENT, key);
-        command.arg(kept(1, &value)?).arg(millis(ttl));
-        let found = there(&self.eval("put_if_absent", &command).await?)?;
-        Ok(found.map_or(Put::Created, Put::Exists))
+        let version = first_version()?;
+        command.arg(kept(version, &value)?).arg(millis(ttl));
+        match self.eval("put_if_absent", &command).await? {
+            Value::Int(1) => Ok(Put::Created(version)),
+            found => there(&found)?.map(Put::Exists).ok_or(STRANGE),
+        }
     }
 
     async fn compare_and_set(
@@ -165,7 +172,9 @@ impl FactStore for RedisStore {
     ) -> Result<Swap, StoreError> {
         let mut command = script(COMPARE_AND_SET, key);
         command.arg(version.to_be_bytes().as_slice());
-        command.arg(kept(version + 1, &value)?).arg(millis(ttl));
+        command
+            .arg(kept(version.wrapping_add(1), &value)?)
+            .arg(millis(ttl));
         match self.eval("compare_and_set", &command).await? {
             Value::Int(1) => Ok(Swap::Done),
             found => Ok(Swap::Lost(there(&found)?)),
@@ -229,5 +238,22 @@ impl FactStore for RedisStore {
             (member, Duration::from_millis(left))
         });
         Ok(left.filter(|(_, left)| !left.is_zero()).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_value_or_nothing_is_an_answer() {
+        let kept = kept(7, b"v").unwrap();
+        let found = there(&Value::BulkString(kept)).unwrap().unwrap();
+        assert_eq!((found.version, found.value), (7, b"v".to_vec()));
+        assert_eq!(there(&Value::Nil), Ok(None));
+        for strange in [Value::Okay, Value::Int(0), Value::Array(Vec::new())] {
+            assert_eq!(there(&strange), Err(STRANGE));
+        }
+        there(&Value::BulkString(vec![0; 3])).unwrap_err();
     }
 }

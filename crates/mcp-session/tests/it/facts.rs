@@ -74,12 +74,13 @@ impl Model {
                     .put_if_absent(&key, value.clone(), HOUR)
                     .await
                     .unwrap();
-                assert_eq!(put, held.map_or(Put::Created, Put::Exists));
-                let new = Fact {
-                    version: 1,
-                    value: value.clone(),
-                };
-                self.facts.entry(name).or_insert(new);
+                match (put, held) {
+                    (Put::Created(version), None) => {
+                        let value = value.clone();
+                        self.facts.insert(name, Fact { version, value });
+                    }
+                    (put, held) => assert_eq!(Some(put), held.map(Put::Exists)),
+                }
             }
             Step::Swap(off, value) => {
                 let old = version + off;
@@ -198,11 +199,15 @@ pub(crate) async fn one_wins(store: Arc<dyn FactStore>) {
         }
     };
     let puts = join_all((0..20).map(put)).await;
-    let created: Vec<_> = puts.iter().filter(|it| **it == Put::Created).collect();
+    let created = puts.iter().filter_map(|it| match it {
+        Put::Created(version) => Some(*version),
+        Put::Exists(_) => None,
+    });
+    let created: Vec<_> = created.collect();
     assert_eq!(created.len(), 1);
     let seen = puts.iter().filter_map(|it| match it {
         Put::Exists(fact) => Some(fact.value.clone()),
-        Put::Created => None,
+        Put::Created(_) => None,
     });
     assert_eq!(
         seen.collect::<BTreeSet<_>>().len(),
@@ -229,8 +234,8 @@ pub(crate) async fn one_wins(store: Arc<dyn FactStore>) {
     let all = join_all((0..20).map(take)).await;
     let taken: Vec<_> = all.into_iter().filter_map(Result::unwrap).collect();
     assert_eq!(taken.len(), 1);
-    assert_eq!(taken[0].version, 21);
-    assert_eq!(taken[0].value, 21_u64.to_be_bytes());
+    assert_eq!(taken[0].version, created[0] + 20);
+    assert_eq!(taken[0].value, (created[0] + 20).to_be_bytes());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -244,12 +249,9 @@ async fn of_many_who_want_the_same_one_gets_it() {
 async fn what_is_over_is_gone_from_redis_by_its_own_clock() {
     let (server, store) = redis().await;
     let short = Duration::from_millis(40);
+    let version = put(&store, "k").await;
     assert_eq!(
-        store.put_if_absent("k", vec![1], HOUR).await,
-        Ok(Put::Created)
-    );
-    assert_eq!(
-        store.compare_and_set("k", 1, vec![2], short).await,
+        store.compare_and_set("k", version, vec![2], short).await,
         Ok(Swap::Done)
     );
     store.count("c", 5, short).await.unwrap();
@@ -291,10 +293,7 @@ async fn redis_without_room_refuses_new_facts_and_keeps_those_it_has() {
         .command(&["CONFIG", "SET", "maxmemory-policy", "noeviction"])
         .await
         .unwrap();
-    assert_eq!(
-        store.put_if_absent("first", vec![1], HOUR).await,
-        Ok(Put::Created)
-    );
+    put(&store, "first").await;
     server
         .command(&["CONFIG", "SET", "maxmemory", "1"])
         .await
@@ -314,6 +313,14 @@ async fn redis_without_room_refuses_new_facts_and_keeps_those_it_has() {
         store.put_if_absent("k", long, HOUR).await,
         Err(StoreError::Full)
     );
+}
+
+/// Puts a fact where none is; the version it has then.
+async fn put(store: &RedisStore, key: &str) -> u64 {
+    match store.put_if_absent(key, vec![1], HOUR).await.unwrap() {
+        Put::Created(version) => version,
+        Put::Exists(fact) => panic!("{fact:?} is there"),
+    }
 }
 
 /// A way to Redis that loses the next answer, with its connection, when told to.
@@ -357,17 +364,15 @@ async fn a_change_whose_answer_was_lost_happens_once_and_is_known_to_have_happen
     let lose = || loses.store(true, Ordering::SeqCst);
 
     lose();
-    assert_eq!(
-        store.put_if_absent("k", vec![1], HOUR).await,
-        Ok(Put::Created)
-    );
+    let version = put(&store, "k").await;
     assert!(!loses.load(Ordering::SeqCst), "the answer was lost");
     lose();
     assert_eq!(
-        store.compare_and_set("k", 1, vec![2], HOUR).await,
+        store.compare_and_set("k", version, vec![2], HOUR).await,
         Ok(Swap::Done)
     );
-    assert_eq!(store.read("k").await.unwrap().unwrap().version, 2);
+    let fact = store.read("k").await.unwrap().unwrap();
+    assert_eq!(fact.version, version + 1);
 
     // What is not the same when it is done twice is not done again.
     lose();
@@ -376,4 +381,15 @@ async fn a_change_whose_answer_was_lost_happens_once_and_is_known_to_have_happen
     lose();
     store.take("k").await.unwrap_err();
     assert_eq!(store.read("k").await, Ok(None));
+}
+
+#[tokio::test]
+async fn a_removal_that_is_sent_again_leaves_what_another_put_there_in_between() {
+    let (_server, store) = redis().await;
+    let removed = put(&store, "k").await;
+    assert_eq!(store.compare_and_delete("k", removed).await, Ok(true));
+    let new = put(&store, "k").await;
+    // The answer was lost, and the command comes twice.
+    assert_eq!(store.compare_and_delete("k", removed).await, Ok(false));
+    assert_eq!(store.read("k").await.unwrap().unwrap().version, new);
 }

@@ -8,235 +8,245 @@ use std::{
     time::Duration,
 };
 
-use mcp_session::{Fact, FactStore, Swap};
-use tokio::{
-    sync::{Mutex, Notify},
-    time::{Instant, sleep},
-};
+use tokio::{runtime::Handle, sync::Mutex, task::JoinHandle, time::Instant};
 
 use crate::{
-    place::{BEFORE_SENDING, Claim, Inner, Place, count},
-    record::{Record, State, millis_now},
-    write::Write,
+    claim::Claim,
+    held::{Current, Held, Last, beat},
+    place::{BEFORE_SENDING, Inner},
+    record::{Record, State, millis},
+    write::{Write, count},
 };
 
-impl Inner {
-    /// Puts this record in the place of that version, unless somebody was faster.
-    pub(crate) async fn take_over(
-        self: &Arc<Self>,
-        claim: &mut Option<Claim>,
-        place: Place,
-        record: Record,
-        version: u64,
-        write: &Write<'_>,
-    ) -> Option<Intent> {
-        let sealed = self.sealed(&record, &place.name).ok()?;
-        let kept = self.keep(write);
-        let swap = place
-            .store
-            .compare_and_set(&place.name, version, sealed, kept);
-        match swap.await {
-            Ok(Swap::Done) => Some(self.intent(claim.take()?, place, record, version + 1, write)),
-            Ok(Swap::Lost(_)) => None,
-            Err(_) => {
-                // Its next look says what there is, or that the store is away.
-                sleep(Duration::from_millis(50)).await;
-                None
-            }
-        }
-    }
-
-    pub(crate) fn intent(
-        self: &Arc<Self>,
-        claim: Claim,
-        place: Place,
-        record: Record,
-        version: u64,
-        write: &Write<'_>,
-    ) -> Intent {
-        let held = Arc::new(Held {
-            inner: Arc::clone(self),
-            store: place.store,
-            name: place.name,
-            current: Mutex::new(Current {
-                version,
-                record,
-                over: false,
-            }),
-            overtaken: AtomicBool::new(false),
-            over: Notify::new(),
-            kept: self.keep(write),
-        });
-        tokio::spawn(beat(Arc::clone(&held)));
-        Intent {
-            until: Instant::now() + BEFORE_SENDING + write.timeout,
-            timeout: write.timeout,
-            held,
-            _claim: claim,
-        }
-    }
+/// What a begin wants to do with a write.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) record: Record,
+    /// From before its request left.
+    pub(crate) since: Instant,
+    pub(crate) stage: Stage,
 }
 
-/// A write that this process has. Dropped without a word, it counts as abandoned.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
+pub(crate) enum Stage {
+    MaySend,
+    ReadsBack {
+        settled: bool,
+        /// What is true if it is not sent again.
+        back: Box<Record>,
+    },
+}
+
+/// A write that this process has. Dropped without a word, it was not done if it never was allowed to be
+/// sent, and is unclear otherwise.
 pub struct Intent {
     held: Arc<Held>,
-    /// What is sent later has no time left for its answer.
-    until: Instant,
+    plan: Plan,
+    /// Whether it was told that it may be sent.
+    allowed: AtomicBool,
+    times: Times,
+    /// Both until the last word.
+    claim: Option<Claim>,
+    beat: Option<JoinHandle<()>>,
+}
+
+/// What a write says of its times.
+struct Times {
     timeout: Duration,
-    _claim: Claim,
+    settles_after: Duration,
+    replayed: bool,
+    /// The store is away, and the process decides alone.
+    alone: bool,
 }
 
-struct Held {
-    inner: Arc<Inner>,
-    store: Arc<dyn FactStore>,
-    name: String,
-    /// Locked while it is changed, so that no word of being at work comes after the last.
-    current: Mutex<Current>,
-    overtaken: AtomicBool,
-    /// Nobody is at work on it any more.
-    over: Notify,
-    kept: Duration,
-}
-
-struct Current {
-    version: u64,
-    record: Record,
-    over: bool,
-}
-
-impl std::fmt::Debug for Held {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Held").finish_non_exhaustive()
-    }
-}
+/// Whoever waits for the end of a write that is not replayed asks again within this.
+const FOR_JOINERS: Duration = Duration::from_mins(1);
 
 impl Intent {
-    /// Whether the request may leave now: to be asked right before. Nobody else has the write, and
-    /// there is time left for the answer.
-    pub fn may_send(&self) -> bool {
-        let now = Instant::now();
-        !self.held.overtaken.load(Ordering::Acquire) && now + self.timeout <= self.until
-    }
-
-    /// Begins it anew, after reading back found nothing and the first request cannot arrive any
-    /// more. `false` if somebody else was faster.
-    pub async fn renew(&mut self) -> bool {
-        self.until = Instant::now() + BEFORE_SENDING + self.timeout;
-        let mut current = self.held.current.lock().await;
-        current.record.at = millis_now();
-        let record = current.record.clone();
-        self.held
-            .change(&mut current, &record, self.held.kept)
-            .await
-    }
-
-    /// It was done, and answered so.
-    pub async fn done(self, answer: Option<&str>) {
-        let window = self.held.inner.config.window;
-        let mut current = self.held.current.lock().await;
-        current.over = true;
-        let record = current.record.done(answer);
-        if !self.held.change(&mut current, &record, window).await {
-            self.held.keep_here(&record, window).await;
+    pub(crate) fn new(
+        inner: &Arc<Inner>,
+        (first, name, version): (&str, &str, Option<u64>),
+        claim: Claim,
+        plan: Plan,
+        write: &Write<'_>,
+        alone: bool,
+    ) -> Self {
+        let timeout = write.timeout();
+        let held = Arc::new(Held {
+            inner: Arc::clone(inner),
+            first: first.to_owned(),
+            name: name.to_owned(),
+            current: Mutex::new(Current {
+                version,
+                record: plan.record.clone(),
+                until: plan.since + BEFORE_SENDING + timeout,
+            }),
+            overtaken: AtomicBool::new(false),
+            keep: inner.keep(write),
+        });
+        Self {
+            beat: Some(tokio::spawn(beat(Arc::clone(&held)))),
+            held,
+            plan,
+            allowed: AtomicBool::new(false),
+            times: Times {
+                timeout,
+                settles_after: inner.settles_after(write),
+                replayed: write.is_replayed(),
+                alone,
+            },
+            claim: Some(claim),
         }
+    }
+
+    /// Remembers it in this process, before anything is sent.
+    pub(crate) async fn noted(&self) -> Result<(), mcp_session::StoreError> {
+        let current = self.held.current.lock().await;
+        let (record, keep) = (&self.plan.record, self.held.keep);
+        let noted = self.held.note(&current, record, self.times.alone, keep);
+        match noted.await {
+            Err(error) if self.times.alone => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the request may leave now: to be asked right before. Nobody else has the write, there is
+    /// time left for the answer, and what was read back does not stand against it.
+    pub fn may_send(&self) -> bool {
+        let late = Instant::now() > self.plan.since + BEFORE_SENDING
+            // The runtime's clock stands still while a machine is suspended.
+            || self.held.inner.now() > self.plan.record.at.saturating_add(millis(BEFORE_SENDING));
+        let may = !late
+            && matches!(self.plan.stage, Stage::MaySend)
+            && !self.held.overtaken.load(Ordering::Acquire);
+        self.allowed.fetch_or(may, Ordering::AcqRel);
+        may
+    }
+
+    /// Begins it anew, after reading back found nothing. `false` if the first request can still arrive,
+    /// or if somebody else was faster.
+    pub async fn send_again(&mut self) -> bool {
+        if !matches!(self.plan.stage, Stage::ReadsBack { settled: true, .. }) {
+            return false;
+        }
+        let (since, at) = (Instant::now(), self.held.inner.now());
+        let record = Record {
+            at,
+            settles_at: at.saturating_add(millis(self.times.settles_after)),
+            from: self.plan.record.by.clone(),
+            ..self.plan.record.clone()
+        };
+        let mut current = self.held.current.lock().await;
+        let said = self.held.say(&mut current, &record, self.held.keep).await;
+        let only_here = self.times.alone && said.is_err();
+        if !matches!(said, Ok(true)) && !only_here {
+            return false;
+        }
+        let noted = self
+            .held
+            .note(&current, &record, only_here, self.held.keep)
+            .await;
+        if only_here && noted.is_err() {
+            return false;
+        }
+        current.record = record.clone();
+        current.until = since + BEFORE_SENDING + self.times.timeout;
+        drop(current);
+        self.plan = Plan {
+            record,
+            since,
+            stage: Stage::MaySend,
+        };
+        if self.beat.as_ref().is_none_or(JoinHandle::is_finished) {
+            self.beat = Some(tokio::spawn(beat(Arc::clone(&self.held))));
+        }
+        true
+    }
+
+    /// It was done. `kept` is told to whoever asks for the same again; `answered`: the client was
+    /// there to hear of it.
+    pub async fn done(mut self, kept: Option<&str>, answered: bool) {
+        let window = self.held.inner.config.window;
+        let window = if self.times.replayed || !answered {
+            window
+        } else {
+            window.min(FOR_JOINERS)
+        };
+        let record = self.plan.record.done(kept, answered);
+        self.ran();
+        self.end(Last::Keep(record, window)).await;
     }
 
     /// It was found to be done by reading back.
-    pub async fn resolved(self, answer: Option<&str>) {
+    pub async fn resolved(self, kept: Option<&str>, answered: bool) {
         count(&self.held.inner.stats.resolved);
-        self.done(answer).await;
+        self.done(kept, answered).await;
     }
 
     /// It may have been sent, and nobody knows what came of it.
-    pub async fn unclear(self) {
+    pub async fn unclear(mut self) {
         count(&self.held.inner.stats.unknown);
-        let mut current = self.held.current.lock().await;
-        current.over = true;
-        let record = current.record.now(State::Unclear);
-        self.held
-            .change(&mut current, &record, self.held.kept)
-            .await;
+        self.ran();
+        let last = self.unsaid();
+        self.end(last).await;
     }
 
-    /// It was surely not done: the same may be tried again at once.
-    pub async fn release(self) {
-        let mut current = self.held.current.lock().await;
-        current.over = true;
-        let gone = self
-            .held
-            .store
-            .compare_and_delete(&self.held.name, current.version);
-        if let Err(error) = gone.await {
-            tracing::debug!(%error, "a write that was refused stays in the journal for a while");
+    /// This time it was surely not done: the same may be tried again at once, unless an earlier request
+    /// may have done it.
+    pub async fn release(mut self) {
+        let last = match self.plan.stage {
+            Stage::MaySend => Last::Gone,
+            Stage::ReadsBack { .. } => self.unsaid(),
+        };
+        self.ran();
+        self.end(last).await;
+    }
+
+    fn unsaid(&self) -> Last {
+        let record = match &self.plan.stage {
+            Stage::MaySend => self.plan.record.now(State::Unclear),
+            Stage::ReadsBack { back, .. } => Record::clone(back),
+        };
+        Last::Keep(record, self.held.keep)
+    }
+
+    /// Who waited, waited for this.
+    fn ran(&self) {
+        if let Some(claim) = &self.claim {
+            claim.ended();
         }
+    }
+
+    async fn end(&mut self, last: Last) {
+        if let Some(ending) = self.ending(last) {
+            drop(ending.await);
+        }
+    }
+
+    /// Goes on also if nobody waits for it.
+    fn ending(&mut self, last: Last) -> Option<JoinHandle<()>> {
+        let (claim, beat) = (self.claim.take()?, self.beat.take()?);
+        let runtime = Handle::try_current().ok()?;
+        Some(runtime.spawn(Arc::clone(&self.held).end(last, claim, beat)))
     }
 }
 
 impl Drop for Intent {
     fn drop(&mut self) {
-        self.held.over.notify_one();
-    }
-}
-
-impl Held {
-    /// Whether this record is there now.
-    async fn change(&self, current: &mut Current, record: &Record, kept: Duration) -> bool {
-        let Ok(sealed) = self.inner.sealed(record, &self.name) else {
-            return false;
+        let allowed = self.allowed.load(Ordering::Acquire);
+        let last = match self.plan.stage {
+            Stage::MaySend if !allowed => Last::Gone,
+            _ => self.unsaid(),
         };
-        loop {
-            let (name, version) = (&self.name, current.version);
-            let swap = self
-                .store
-                .compare_and_set(name, version, sealed.clone(), kept);
-            match swap.await {
-                Ok(Swap::Done) => {
-                    current.version += 1;
-                    return true;
-                }
-                // A change of ours whose answer was lost.
-                Ok(Swap::Lost(Some(fact))) if fact.version > version && self.is_ours(&fact) => {
-                    current.version = fact.version;
-                }
-                Ok(Swap::Lost(_)) => {
-                    self.overtaken.store(true, Ordering::Release);
-                    return false;
-                }
-                Err(_) => return false,
-            }
+        if allowed {
+            self.ran();
         }
-    }
-
-    fn is_ours(&self, fact: &Fact) -> bool {
-        let record = Record::opened(&self.inner.keyring, &self.name, &fact.value);
-        record.is_some_and(|record| record.by == self.inner.instance)
-    }
-
-    /// The store is away: at least this instance knows.
-    async fn keep_here(&self, record: &Record, window: Duration) {
-        if let Ok(sealed) = self.inner.sealed(record, &self.name) {
-            let kept = self.inner.own.put_if_absent(&self.name, sealed, window);
-            if let Err(error) = kept.await {
-                tracing::warn!(%error, "what came of a write is kept nowhere");
-            }
-        }
+        drop(self.ending(last));
     }
 }
 
-/// Says now and then that somebody is at work on it.
-async fn beat(held: Arc<Held>) {
-    loop {
-        // A change that was begun is never dropped: its version would not be known.
-        tokio::select! {
-            () = sleep(held.inner.config.beat) => {}
-            () = held.over.notified() => return,
-        }
-        let mut current = held.current.lock().await;
-        if current.over || held.overtaken.load(Ordering::Acquire) {
-            return;
-        }
-        let record = current.record.clone();
-        held.change(&mut current, &record, held.kept).await;
+impl std::fmt::Debug for Intent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Intent").finish_non_exhaustive()
     }
 }

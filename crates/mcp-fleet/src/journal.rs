@@ -6,22 +6,21 @@
 //! nothing, may the same write be sent again.
 
 use std::{
-    sync::{Arc, Mutex},
-    time::{Duration, SystemTime},
+    fmt,
+    sync::{Arc, atomic::AtomicU64},
+    time::SystemTime,
 };
 
-use mcp_outbound::Backoff;
-use mcp_session::{FactStore, Keyring};
-use tokio::{
-    sync::Notify,
-    time::{Instant, sleep},
-};
+use mcp_session::{FactStore, Keyring, MemoryFacts};
+use tokio::time::timeout;
 
 use crate::{
+    begin::Begin,
     intent::Intent,
-    place::{Inner, count},
-    record::{Record, State},
-    write::{JournalAway, JournalConfig, JournalStats, Write},
+    own::Own,
+    place::{BEFORE_SENDING, Inner},
+    record::Record,
+    write::{JournalAway, JournalConfig, JournalStats, Why, WithoutStore, Write, count},
 };
 
 /// What is known of a write that is about to begin.
@@ -38,15 +37,27 @@ pub enum Begun {
 }
 
 /// What came of a write when it was done.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Replay {
     /// When it was begun.
     pub at: SystemTime,
-    /// What it was answered; nothing if that was too long to keep.
-    pub answer: Option<String>,
+    /// What was kept of it; nothing if that was too long.
+    pub kept: Option<String>,
     /// Whether it was still running when it was asked for again.
     pub joined: bool,
+    /// For [`Journal::forget`].
+    pub version: u64,
+}
+
+/// Does not show what was kept.
+impl fmt::Debug for Replay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replay")
+            .field("at", &self.at)
+            .field("joined", &self.joined)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A write that may have been sent.
@@ -70,28 +81,33 @@ pub struct Journal {
 impl Journal {
     /// A journal of this process alone.
     pub fn in_process(keyring: Arc<Keyring>, config: JournalConfig) -> Self {
-        Self::over(None, keyring, config)
+        Self::over(Arc::new(MemoryFacts::default()), None, keyring, config)
     }
 
     /// A journal of all instances that have this store.
     pub fn shared(store: Arc<dyn FactStore>, keyring: Arc<Keyring>, config: JournalConfig) -> Self {
-        Self::over(Some(store), keyring, config)
+        let own = match config.without_store {
+            WithoutStore::PerInstance => Some(Own::default()),
+            WithoutStore::Refuse => None,
+        };
+        Self::over(store, own, keyring, config)
     }
 
     fn over(
-        shared: Option<Arc<dyn FactStore>>,
+        shared: Arc<dyn FactStore>,
+        own: Option<Own>,
         keyring: Arc<Keyring>,
         config: JournalConfig,
     ) -> Self {
         let instance = mcp_session::random_key();
         let inner = Inner {
             shared,
-            own: Arc::default(),
+            own,
             keyring,
-            config,
+            config: config.within_bounds(),
             instance: hex::encode(instance.split_at(8).0),
-            running: Mutex::default(),
-            released: Notify::new(),
+            begins: AtomicU64::new(0),
+            claims: Arc::default(),
             stats: JournalStats::default(),
         };
         Self {
@@ -105,89 +121,64 @@ impl Journal {
     }
 
     /// Notes that a write begins, unless it was begun before: then waits for whoever is at work on
-    /// it, and says what came of it. Dropping the future stops the waiting and nothing else.
+    /// it, and says what came of it. If the future is dropped, nothing was begun.
     ///
     /// # Errors
-    /// When the store is away and [`WithoutStore::Refuse`](crate::WithoutStore::Refuse) is configured.
+    /// When it cannot be told whether the write was begun before: the store is away, and
+    /// [`WithoutStore::Refuse`] is configured or the write was seen in it; the store has no room; or
+    /// somebody is at work on it for longer than a write takes.
     pub async fn begin(&self, write: &Write<'_>) -> Result<Begun, JournalAway> {
-        let inner = &self.inner;
-        let digests = inner.digests(write);
-        let names = inner.names(write);
-        let (claim, mut waited) = inner.claim(names.first().map_or("", String::as_str)).await;
-        let mut claim = Some(claim);
-        let mut pauses = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
-        // The version that was seen last, and since when.
-        let mut seen: Option<(u64, Instant)> = None;
-        loop {
-            let record = inner.fresh(&digests);
-            let place = inner.place(&names, &record, write).await?;
-            let Some((version, found)) = place.found.clone() else {
-                if let Some(claim) = claim.take() {
-                    let version = place.created;
-                    let intent = inner.intent(claim, place, record, version, write);
-                    return Ok(Begun::Send(intent));
-                }
-                continue;
-            };
-            // Taken over by nobody else, it begins anew: what does not open, or a change that was made.
-            let again = match &found {
-                None => {
-                    tracing::warn!("a record of the write journal did not open and is replaced");
-                    true
-                }
-                Some(found) if !digests.contains(&found.of) => return Ok(Begun::KeyReused),
-                Some(found) => match &found.state {
-                    State::Done(_) if !write.replays && write.key.is_none() && !waited => true,
-                    State::Done(answer) => return Ok(inner.replay(found, answer.as_ref(), waited)),
-                    State::Running if inner.is_alive(found, version, &mut seen) => {
-                        waited = true;
-                        sleep(pauses.next().unwrap_or_default()).await;
-                        continue;
-                    }
-                    State::Running | State::Unclear => false,
-                },
-            };
-            let at = found.filter(|_| !again).map_or(record.at, |found| found.at);
-            let record = Record { at, ..record };
-            let begun_at = record.begun_at();
-            let taken = inner
-                .take_over(&mut claim, place, record, version, write)
-                .await;
-            match taken {
-                Some(intent) if again => return Ok(Begun::Send(intent)),
-                Some(intent) => {
-                    let settled = begun_at + inner.settles_after(write) <= SystemTime::now();
-                    return Ok(Begun::ReadBack(ReadBack {
-                        at: begun_at,
-                        settled,
-                        intent,
-                    }));
-                }
-                None => {}
+        // One that runs to its end, one that is silent then, and one that reads back.
+        let patience = BEFORE_SENDING * 2 + write.timeout() + self.inner.config.beat * 4;
+        let begun = timeout(patience, Begin::new(&self.inner, write).run()).await;
+        begun.unwrap_or(Err(Why::StillRunning.into()))
+    }
+
+    /// Forgets a write that was done, if its record still has this version: what it made is gone, and
+    /// the same again makes it anew.
+    pub async fn forget(&self, write: &Write<'_>, version: u64) {
+        let names = self.inner.names(write);
+        for name in &names {
+            let removed = self.inner.shared.compare_and_delete(name, version).await;
+            if let Err(error) = removed {
+                tracing::debug!(%error, "a write that was undone stays in the journal");
             }
+        }
+        if let (Some(own), Some(name)) = (&self.inner.own, names.first())
+            && let Some((note, own_version)) = own.read(name).await
+            && (own_version == version || note.shared.is_some_and(|(_, it)| it == version))
+        {
+            own.remove(name).await;
         }
     }
 }
 
 impl Inner {
-    fn replay(&self, record: &Record, answer: Option<&String>, joined: bool) -> Begun {
+    pub(crate) fn replay(
+        &self,
+        record: &Record,
+        kept: Option<&String>,
+        joined: bool,
+        version: u64,
+    ) -> Replay {
         count(&self.stats.replayed);
         if joined {
             count(&self.stats.joined);
         }
-        Begun::Replay(Replay {
+        Replay {
             at: record.begun_at(),
-            answer: answer.cloned(),
+            kept: kept.cloned(),
             joined,
-        })
+            version,
+        }
     }
 }
 
-impl std::fmt::Debug for Journal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Journal")
             .field("config", &self.inner.config)
-            .field("shared", &self.inner.shared.is_some())
+            .field("per_instance", &self.inner.own.is_some())
             .finish_non_exhaustive()
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`Journal`] remembers writes: that one was begun, before its request leaves, and what came of it.
 //! A write that is sent again, by a client that lost the answer or to an instance that took the place
-//! of a dead one, gets the first answer and is not done twice.
+//! of a dead one, is told what came of the first and is not done twice.
 //!
 //! ```
 //! use std::{sync::Arc, time::Duration};
@@ -17,19 +17,24 @@
 //! let Begun::Send(intent) = journal.begin(&write).await? else {
 //!     panic!("nobody wrote this before");
 //! };
-//! // … the request leaves here …
-//! intent.done(Some("note 7")).await;
+//! assert!(intent.may_send(), "asked right before the request leaves");
+//! intent.done(Some("note 7"), true).await;
 //!
 //! // The same again is not done again.
 //! let Begun::Replay(replay) = journal.begin(&write).await? else {
 //!     panic!("it was done");
 //! };
-//! assert_eq!(replay.answer.as_deref(), Some("note 7"));
+//! assert_eq!(replay.kept.as_deref(), Some("note 7"));
 //! # Ok::<(), mcp_fleet::JournalAway>(()) }).unwrap();
 //! ```
 
+mod begin;
+mod claim;
+mod decide;
+mod held;
 mod intent;
 mod journal;
+mod own;
 mod place;
 mod record;
 mod write;

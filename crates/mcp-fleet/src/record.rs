@@ -5,13 +5,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use mcp_session::Keyring;
 use serde::{Deserialize, Serialize};
 
-/// A write that was begun.
+/// A write that was begun. Times are milliseconds since 1970, by the clock of who wrote them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
-    /// When, in milliseconds since 1970, by the clock of the instance that began it.
+    /// When its request could leave first.
     pub(crate) at: u64,
-    /// The process that has it.
+    /// From then on that request cannot arrive any more.
+    pub(crate) settles_at: u64,
+    /// Which begin has it, of all of all instances.
     pub(crate) by: String,
+    /// Which begin could send the request.
+    pub(crate) from: String,
     /// A digest of tool and arguments: what a client's own key stands for.
     pub(crate) of: String,
     pub(crate) state: State,
@@ -23,17 +27,25 @@ pub(crate) enum State {
     Running,
     /// It may have been sent, and nobody knows what came of it.
     Unclear,
-    /// It was done; what it was answered, unless that was too long to keep.
-    Done(Option<String>),
+    /// It was done.
+    Done {
+        /// What came of it, unless that was too long to keep.
+        kept: Option<String>,
+        /// Whether the client was there to hear of it.
+        answered: bool,
+    },
 }
 
-/// Longest answer that is kept, in bytes; beyond, it is only known that it was done.
-const MAX_ANSWER: usize = 32 * 1024;
+/// Longest thing that is kept of what was done, in bytes of JSON; beyond, it is only known that it was.
+const MAX_KEPT: usize = 8 * 1024;
 
 impl Record {
-    pub(crate) fn done(&self, answer: Option<&str>) -> Self {
-        let kept = answer.filter(|answer| answer.len() <= MAX_ANSWER);
-        self.now(State::Done(kept.map(str::to_owned)))
+    pub(crate) fn done(&self, kept: Option<&str>, answered: bool) -> Self {
+        let fits = |kept: &&str| serde_json::to_string(kept).is_ok_and(|it| it.len() <= MAX_KEPT);
+        self.now(State::Done {
+            kept: kept.filter(fits).map(str::to_owned),
+            answered,
+        })
     }
 
     /// The same write in another state.
@@ -44,8 +56,32 @@ impl Record {
         }
     }
 
+    pub(crate) fn is_done(&self) -> bool {
+        matches!(self.state, State::Done { .. })
+    }
+
+    /// The same, without what was kept of it: shorter.
+    pub(crate) fn bare(&self) -> Option<Self> {
+        match self.state {
+            State::Done {
+                kept: Some(_),
+                answered,
+            } => Some(self.done(None, answered)),
+            _ => None,
+        }
+    }
+
     pub(crate) fn begun_at(&self) -> SystemTime {
         UNIX_EPOCH + Duration::from_millis(self.at)
+    }
+
+    /// The same, as if it had begun now if it claims to begin later: by a clock that was put back it
+    /// would never settle.
+    pub(crate) fn begun_by(mut self, now: u64) -> Self {
+        let ahead = self.at.saturating_sub(now);
+        self.at -= ahead;
+        self.settles_at = self.settles_at.saturating_sub(ahead);
+        self
     }
 
     pub(crate) fn sealed(&self, keyring: &Keyring, name: &str) -> Option<Vec<u8>> {
@@ -60,7 +96,6 @@ impl Record {
     }
 }
 
-pub(crate) fn millis_now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,0 +1,15 @@
+//! The write journal between instances: over one store in memory that can fail, on paused time, and
+//! over Redis.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test should stop where its world is not as expected"
+)]
+
+mod abandoned;
+mod away;
+mod lost;
+mod rotation;
+mod running;
+mod same;
+mod world;

@@ -4,6 +4,9 @@
 //! A write that is sent again, by a client that lost the answer or to an instance that took the place
 //! of a dead one, is told what came of the first and is not done twice.
 //!
+//! What that is worth depends on the store: [`WithoutStore`] says what holds while it is away, and a
+//! store that loses what it acknowledged (a failover of Redis) may let a write through twice.
+//!
 //! ```
 //! use std::{sync::Arc, time::Duration};
 //!

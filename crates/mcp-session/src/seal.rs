@@ -27,8 +27,8 @@ pub(crate) const OVERHEAD: usize = 1 + ID_LEN + NONCE_LEN + TAG_LEN;
 /// The encryption keys of a deployment. The current key seals; it and all previous keys open.
 ///
 /// Rotation in two deploys, without a logout: first give every instance the new key as a previous
-/// one, then make it the current key and the old one previous. Drop the old key after the longest
-/// session lifetime.
+/// one, then make it the current key and the old one previous. Drop the old key when nothing lives any
+/// more that it names or seals: sessions, and facts.
 pub struct Keyring {
     current: Key,
     previous: Vec<Key>,

@@ -55,6 +55,7 @@ async fn who_waits_for_one_that_waits_is_told_nothing_from_before_it_came() {
 #[tokio::test(start_paused = true)]
 async fn a_task_that_hangs_is_waited_for_no_longer_than_a_write_takes() {
     let (one, other) = two();
+    let begun = time::Instant::now();
     let hangs = send(&one, &idea()).await;
     let elsewhere = begins(&other, idea()).await;
     let here = one.begin(&idea()).await;
@@ -66,6 +67,7 @@ async fn a_task_that_hangs_is_waited_for_no_longer_than_a_write_takes() {
         panic!("it says no more that it runs")
     };
     assert!(!found.settled);
+    assert!(begun.elapsed() < Duration::from_mins(2));
     drop(hangs);
 }
 
@@ -137,7 +139,10 @@ async fn an_answer_of_the_store_that_comes_late_leaves_no_time_to_send() {
     let (one, way) = fleet.instance();
     let told = Arc::new(Notify::new());
     way.next([Some(Fault::Late(Arc::clone(&told)))]);
+    // The wall clock is put back meanwhile: it does not tell.
+    wall_clock_ahead(Duration::from_mins(1));
     let begun = begins(&one, idea()).await;
+    wall_clock_ahead(Duration::ZERO);
     time::advance(Duration::from_secs(40)).await;
     told.notify_one();
     let Ok(Begun::Send(intent)) = begun.await.unwrap() else {

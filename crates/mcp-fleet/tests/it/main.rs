@@ -7,6 +7,7 @@
 )]
 
 mod abandoned;
+mod any;
 mod away;
 mod lost;
 mod rotation;

@@ -171,7 +171,7 @@ fn clock() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_hours(400_000) + gone + AHEAD.get()
 }
 
-pub(crate) fn config(without_store: WithoutStore) -> JournalConfig {
+fn config(without_store: WithoutStore) -> JournalConfig {
     let mut config = JournalConfig::default();
     config.without_store = without_store;
     config.clock = clock;
@@ -180,7 +180,7 @@ pub(crate) fn config(without_store: WithoutStore) -> JournalConfig {
 
 pub(crate) struct Fleet {
     pub(crate) store: Arc<MemoryFacts>,
-    without_store: WithoutStore,
+    pub(crate) config: JournalConfig,
     keyring: Arc<Keyring>,
 }
 
@@ -188,7 +188,7 @@ impl Fleet {
     pub(crate) fn new(without_store: WithoutStore) -> Self {
         Self {
             store: Arc::default(),
-            without_store,
+            config: config(without_store),
             keyring: Arc::new(Keyring::random()),
         }
     }
@@ -205,7 +205,7 @@ impl Fleet {
             commands: AtomicUsize::new(0),
             name: Mutex::default(),
         });
-        let journal = Journal::shared(way.clone(), keyring, config(self.without_store));
+        let journal = Journal::shared(way.clone(), keyring, self.config.clone());
         (journal, way)
     }
 }

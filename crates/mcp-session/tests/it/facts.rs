@@ -319,7 +319,7 @@ async fn redis_without_room_refuses_new_facts_and_keeps_those_it_has() {
 async fn put(store: &RedisStore, key: &str) -> u64 {
     match store.put_if_absent(key, vec![1], HOUR).await.unwrap() {
         Put::Created(version) => version,
-        Put::Exists(fact) => panic!("{fact:?} is there"),
+        Put::Exists(fact) => unreachable!("{fact:?} is there"),
     }
 }
 

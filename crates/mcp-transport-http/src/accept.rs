@@ -79,31 +79,64 @@ impl Accept {
         headers.insert(ACCEPT, HeaderValue::from_static(BOTH));
     }
 
-    /// The answer in a form that the client takes. Errors of the protocol stay what they are.
+    /// Whether the client takes the answer as it is. Errors of the protocol stay what they are.
+    pub(crate) fn takes(self, response: &Response<BoxedBody>) -> bool {
+        self.json == self.stream
+            || response.status() != StatusCode::OK
+            || is_event_stream(response) == self.stream
+    }
+
+    /// The answer in a form that the client takes.
     pub(crate) async fn give(self, response: Response<BoxedBody>) -> Response<BoxedBody> {
-        if self.json == self.stream || response.status() != StatusCode::OK {
+        if self.takes(&response) {
             return response;
         }
+        self.form().put(response).await
+    }
+
+    /// The form of an answer that is begun before it is known: events, if the client takes them.
+    pub(crate) fn form(self) -> Form {
+        if self.stream {
+            Form::Events
+        } else {
+            Form::Document
+        }
+    }
+}
+
+/// What an answer may be written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    Document,
+    Events,
+}
+
+impl Form {
+    pub(crate) fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Document => "application/json",
+            Self::Events => "text/event-stream",
+        })
+    }
+
+    /// The answer in this form.
+    pub(crate) async fn put(self, response: Response<BoxedBody>) -> Response<BoxedBody> {
         let is_stream = is_event_stream(&response);
-        if is_stream == self.stream {
+        if is_stream == (self == Self::Events) {
             return response;
         }
         let (mut parts, body) = response.into_parts();
         // Our own bodies cannot fail.
         let Ok(collected) = body.collect().await;
         let bytes = collected.to_bytes();
-        let (kind, bytes) = if is_stream {
+        let bytes = match self {
             // What was told of the progress has no place in a document.
-            ("application/json", last_event(&bytes).to_vec())
-        } else {
-            (
-                "text/event-stream",
-                [b"event: message\ndata: ".as_slice(), &*bytes, b"\n\n"].concat(),
-            )
+            Self::Document => last_event(&bytes).to_vec(),
+            // Where nobody is owed an answer.
+            Self::Events if bytes.is_empty() => Vec::new(),
+            Self::Events => [b"event: message\ndata: ".as_slice(), &*bytes, b"\n\n"].concat(),
         };
-        parts
-            .headers
-            .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        parts.headers.insert(CONTENT_TYPE, self.content_type());
         Response::from_parts(parts, body::full(bytes))
     }
 }

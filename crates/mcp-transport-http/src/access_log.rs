@@ -17,7 +17,7 @@ use rmcp::model::ProtocolVersion;
 use crate::{
     client_address::ClientAddress,
     connections::Place,
-    observe::{AnsweredRequest, Rejection},
+    observe::{AnsweredRequest, Rejection, RequestObserver},
     preview::RequestPreview,
     request_id,
     trace::{self, Trace},
@@ -65,6 +65,8 @@ pub(crate) struct AccessLine {
     pub(crate) contradicted: Option<&'static str>,
     refused: bool,
     finished: bool,
+    /// Whether another line has taken its place.
+    handed_over: bool,
 }
 
 impl AccessLine {
@@ -82,13 +84,24 @@ impl AccessLine {
             Some(path) => Trace::begin(head, http_method, path, text(&request_id), headers),
             None => Trace::none(),
         };
+        let client_request_id = headers.get("x-request-id");
+        let mut line = Self::new(http_method, route, trace, request_id);
+        line.client_request_id = client_request_id.filter(|id| is_plain(id)).cloned();
+        // Probes come every few seconds and say nothing new.
+        line.finished = matches!(route, "health" | "ready");
+        line
+    }
+
+    fn new(
+        http_method: &'static str,
+        route: &'static str,
+        trace: Trace,
+        request_id: HeaderValue,
+    ) -> Self {
         Self {
             started: Instant::now(),
             request_id,
-            client_request_id: headers
-                .get("x-request-id")
-                .filter(|id| is_plain(id))
-                .cloned(),
+            client_request_id: None,
             address: None,
             http_method,
             route,
@@ -108,9 +121,23 @@ impl AccessLine {
             session: None,
             contradicted: None,
             refused: false,
-            // Probes come every few seconds and say nothing new.
-            finished: matches!(route, "health" | "ready"),
+            finished: false,
+            handed_over: false,
         }
+    }
+
+    /// The line, for an answer that ends later than its head is sent. What stays in its place has the
+    /// request id, and says nothing.
+    pub(crate) fn hand_over(&mut self) -> Self {
+        let mut rest = Self::new(
+            self.http_method,
+            self.route,
+            Trace::none(),
+            self.request_id.clone(),
+        );
+        rest.finished = true;
+        rest.handed_over = true;
+        std::mem::replace(self, rest)
     }
 
     pub(crate) fn request_id(&self) -> &str {
@@ -177,6 +204,15 @@ impl AccessLine {
         self.trace.attach(parts);
     }
 
+    /// What is said of an answer that was not refused before the message was read.
+    pub(crate) fn outcome_by(&mut self, status: StatusCode) {
+        self.outcome = match status {
+            status if status.is_client_error() => "protocol_error",
+            status if status.is_server_error() => "internal_error",
+            _ => "ok",
+        };
+    }
+
     /// The handler has answered after so long.
     pub(crate) fn handled(&mut self, duration: Duration) {
         self.handler = Some(duration);
@@ -189,7 +225,7 @@ impl AccessLine {
     }
 
     /// What an observer is told.
-    pub(crate) fn answered(&self, status: StatusCode) -> AnsweredRequest<'_> {
+    fn answered(&self, status: StatusCode) -> AnsweredRequest<'_> {
         let rejection = || Rejection {
             reason: self.outcome,
             issuer: self.issuer.as_deref(),
@@ -212,10 +248,16 @@ impl AccessLine {
         }
     }
 
-    /// Writes the line and ends the span. For a streamed answer the duration is that until its
-    /// head.
-    pub(crate) fn finish(&mut self, status: StatusCode) {
+    /// Writes the line, ends the span and tells the observer. Of an answer that tells of a call's
+    /// progress the duration is that until its head.
+    pub(crate) fn finish(&mut self, status: StatusCode, observer: Option<&RequestObserver>) {
+        if self.handed_over {
+            return;
+        }
         self.close(status.as_u16());
+        if let Some(observer) = observer {
+            observer(&self.answered(status));
+        }
     }
 
     fn close(&mut self, status: u16) {

@@ -1,13 +1,19 @@
 //! JSON-RPC batches, which clients of 2025-03-26 and before may send and later ones may not.
 
+use std::sync::Arc;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header::CONTENT_TYPE, request::Parts};
 use http_body_util::BodyExt;
+use mcp_session::Session;
 use rmcp::ServerHandler;
 use serde_json::value::RawValue;
+use tracing::Instrument as _;
 
 use crate::{
+    accept::Accept,
     body::{self, BoxedBody, is_event_stream},
+    late::{Work, within},
     memory::{Half, MemoryBudget, MemoryCharge, MemoryUser},
     preview::{PreviewError, RequestPreview},
     protocol, refusal,
@@ -103,9 +109,32 @@ pub(crate) fn last_event(stream: &[u8]) -> &[u8] {
 }
 
 impl<H: ServerHandler + Send + 'static> Inner<H> {
+    /// The answers to a batch, in a form that the client takes; `Err` is the rest of the work, where it
+    /// takes longer than anybody should wait without a sign of life.
+    ///
+    /// Batches are few, so here the work may be moved to the heap at once.
+    pub(crate) async fn batch_in_time(
+        self: &Arc<Self>,
+        parts: Parts,
+        bytes: Bytes,
+        session: Arc<Session>,
+        user: MemoryUser,
+        accept: Accept,
+        request_id: String,
+    ) -> Result<Response<BoxedBody>, Work> {
+        let inner = Arc::clone(self);
+        let answering = async move {
+            let granted = session.principal().scopes();
+            let answers = inner.batch(parts, &bytes, granted, user, &request_id);
+            accept.give(answers.await).await
+        };
+        let work: Work = Box::pin(answering.in_current_span());
+        within(work, self.config.quiet_before_stream).await
+    }
+
     /// The messages of a batch, one after the other. A missing scope refuses the whole batch.
-    pub(crate) async fn batch(
-        &self,
+    async fn batch(
+        self: &Arc<Self>,
         parts: Parts,
         bytes: &Bytes,
         granted: &[String],

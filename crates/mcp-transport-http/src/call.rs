@@ -6,12 +6,9 @@ use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
     header::{ALLOW, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE},
-    request::Parts,
 };
 use http_body::Body;
-use http_body_util::Full;
 use mcp_auth::{AccessToken, Asker, AuthError, InvalidReason};
-use mcp_outbound::run_to_end;
 use mcp_session::Resolved;
 use rmcp::ServerHandler;
 
@@ -24,10 +21,11 @@ use crate::{
     challenge::unavailable,
     client_address::ClientAddress,
     drain::InFlight,
+    late::Late,
     origin::{Refused, is_preflight, preflight},
-    preview::{PreviewError, RequestPreview, Strange},
+    preview::{PreviewError, RequestPreview},
     protocol,
-    refusal::{self, method_not_allowed, refusal},
+    refusal::{method_not_allowed, refusal},
     sent,
     server::Inner,
     stop::{Phase, unless_over},
@@ -43,7 +41,7 @@ struct Admitted {
 impl<H: ServerHandler + Send + 'static> Inner<H> {
     /// The steps of one call, in request order.
     pub(crate) async fn call<B>(
-        &self,
+        self: &Arc<Self>,
         request: Request<B>,
         line: &mut AccessLine,
     ) -> Response<BoxedBody>
@@ -79,7 +77,7 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         let place = line.place.as_ref();
         let waiting = place.map(|place| place.activity.reading());
         let reading = body::read(body, limit, time, Some((memory, user)));
-        let (bytes, _charge) = match unless_over(reading, self.no_more_begins()).await {
+        let (bytes, charge) = match unless_over(reading, self.no_more_begins()).await {
             Some(Ok(read)) => read,
             Some(Err(reason)) => {
                 if reason == BodyError::NoRoom {
@@ -95,11 +93,7 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
             }
         };
         drop(waiting);
-        // Some editors and shells of Windows begin every text with a mark (RFC 8259 section 8.1).
-        let bytes = match bytes.strip_prefix("\u{feff}".as_bytes()) {
-            Some(text) => bytes.slice_ref(text),
-            None => bytes,
-        };
+        let bytes = without_mark(bytes);
         // 7. May it, and then the work. The token ends here: nothing behind this line sees it.
         parts.headers.remove(AUTHORIZATION);
         let accept = Accept::of(&parts.headers);
@@ -108,34 +102,44 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         parts.headers.insert(CONTENT_TYPE, json);
         (self.attach_caller)(&resolved.session, &token, &mut parts.extensions);
         line.attach(&mut parts);
-        let granted = principal.scopes();
-        let response = match RequestPreview::parse(&bytes) {
+        let begun = Instant::now();
+        let answer = match RequestPreview::parse(&bytes) {
             Ok(preview) => {
                 line.message(&preview, &parts.headers, |name| self.tool_name(name));
                 if let Some(header) = line.contradicted {
-                    protocol::contradiction(header, preview.id)
+                    Ok(protocol::contradiction(header, preview.id))
                 } else if preview.is_request && accept.is_nothing() {
-                    protocol::not_acceptable(preview.id)
+                    Ok(protocol::not_acceptable(preview.id))
                 } else {
-                    let begun = Instant::now();
-                    let id = line.request_id();
-                    let mut response = self.message(parts, &bytes, &preview, granted, id).await;
-                    // Before it takes another form.
-                    refusal::finish(&mut response, id);
-                    let response = accept.give(response).await;
+                    let (granted, id) = (principal.scopes(), line.request_id());
+                    let answer = self
+                        .in_time(parts, &bytes, &preview, granted, accept, id)
+                        .await;
                     line.handled(begun.elapsed());
-                    response
+                    answer
                 }
             }
             Err(PreviewError::Batch) if batch::is_offered(&parts.headers) => {
-                let answers = self
-                    .batch(parts, &bytes, granted, user, line.request_id())
-                    .await;
-                accept.give(answers).await
+                let session = Arc::clone(&resolved.session);
+                let id = line.request_id().to_owned();
+                self.batch_in_time(parts, bytes, session, user, accept, id)
+                    .await
             }
-            Err(reason) => protocol::no_message(reason, &bytes),
+            Err(reason) => Ok(protocol::no_message(reason, &bytes)),
         };
-        line.outcome = outcome_of(response.status());
+        let response = answer.unwrap_or_else(|work| {
+            Late {
+                work,
+                form: accept.form(),
+                keep_alive: self.config.keep_alive,
+                begun,
+                line: line.hand_over(),
+                observer: self.observer.clone(),
+                charge,
+            }
+            .begin()
+        });
+        line.outcome_by(response.status());
         if response.status() == StatusCode::FORBIDDEN {
             line.refuse("insufficient_scope");
             line.issuer = self
@@ -237,55 +241,9 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         })
     }
 
-    /// One message: its scopes, judged by the body and not by headers that older revisions do not
-    /// compare with it, then the SDK.
-    pub(crate) async fn message(
-        &self,
-        parts: Parts,
-        bytes: &Bytes,
-        preview: &RequestPreview<'_>,
-        granted: &[String],
-        request_id: &str,
-    ) -> Response<BoxedBody> {
-        if let Err(required) = (self.scope_rule)(preview, granted) {
-            return self.challenger.insufficient_scope(&required);
-        }
-        if preview.is_request && preview.strange == Some(Strange::Cursor) {
-            return protocol::strange_cursor(preview.id);
-        }
-        let direct = self.direct.as_ref();
-        let call = direct.and_then(|direct| direct.take(&parts.headers, preview));
-        let work = pin!(async {
-            match (direct, call) {
-                (Some(direct), Some(call)) => direct.answer(call, parts, request_id).await,
-                _ => {
-                    let legacy = preview.protocol_version.is_none();
-                    let request = Request::from_parts(parts, Full::new(bytes.clone()));
-                    refusal::identify(self.run(request, legacy).await, request_id).await
-                }
-            }
-        });
-        match unless_over(work, self.drain.overdue()).await {
-            Some(answer) => protocol::rewrite_sdk_error(answer, preview, self.methods),
-            None => protocol::unfinished(preview.id),
-        }
-    }
-
     /// Completes when a stopping server has no time left for what has not come to its handler.
     async fn no_more_begins(&self) {
         self.drain.reached(Phase::Answering).await;
-    }
-
-    /// Hands the request to the SDK. A client of the modern revision cancels by hanging up; with
-    /// an older one a lost connection must not cancel anything, so its call is finished then, too.
-    async fn run(&self, request: Request<Full<Bytes>>, legacy: bool) -> Response<BoxedBody> {
-        if !legacy {
-            return self.sdk.handle(request).await;
-        }
-        let sdk = self.sdk.clone();
-        let work = async move { sdk.handle(request).await };
-        let answer = run_to_end(work, || {}).await;
-        answer.unwrap_or_else(|| body::empty(StatusCode::INTERNAL_SERVER_ERROR))
     }
 
     fn check_origin(&self, head: &Request<()>) -> Result<(), Refused> {
@@ -294,12 +252,11 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
     }
 }
 
-/// What the access line says of an answer that was not refused before the message was read.
-fn outcome_of(status: StatusCode) -> &'static str {
-    match status {
-        status if status.is_client_error() => "protocol_error",
-        status if status.is_server_error() => "internal_error",
-        _ => "ok",
+/// Some editors and shells of Windows begin every text with a mark (RFC 8259 section 8.1).
+fn without_mark(bytes: Bytes) -> Bytes {
+    match bytes.strip_prefix("\u{feff}".as_bytes()) {
+        Some(text) => bytes.slice_ref(text),
+        None => bytes,
     }
 }
 

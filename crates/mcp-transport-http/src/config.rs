@@ -47,6 +47,13 @@ pub struct HttpConfig {
     pub body_timeout: Duration,
     /// Time a client has to read an answer. 1 min by default.
     pub answer_timeout: Duration,
+    /// Time a request may go without an answer before a stream of events, or for clients that take none
+    /// a JSON body with blanks in front, is begun for it. 5 s by default: clients and proxies give up
+    /// what is silent for a minute.
+    pub quiet_before_stream: Duration,
+    /// Longest time between two signs of life on such a stream, and on one that tells of a call's
+    /// progress. 10 s by default.
+    pub keep_alive: Duration,
     /// Time a stop takes as a whole, see [`crate::Phase::times`]. 8 s by default: shorter than the
     /// shortest grace that platforms give.
     pub drain_timeout: Duration,
@@ -105,6 +112,8 @@ impl HttpConfig {
             idle_timeout: Duration::from_mins(2),
             body_timeout: Duration::from_secs(30),
             answer_timeout: Duration::from_mins(1),
+            quiet_before_stream: Duration::from_secs(5),
+            keep_alive: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(8),
             public_url: url,
         })

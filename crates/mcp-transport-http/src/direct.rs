@@ -12,6 +12,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use futures::FutureExt as _;
 use http::{
     HeaderMap, Response, StatusCode,
     header::{ACCEPT, AsHeaderName},
@@ -19,11 +20,11 @@ use http::{
 };
 use mcp_outbound::run_to_end;
 use rmcp::{
-    Peer, RoleServer, ServerHandler, Service,
+    ErrorData, Peer, RoleServer, ServerHandler, Service,
     model::{
         CallToolRequest, CallToolRequestParams, ClientCapabilities, ClientRequest, ErrorCode,
         Implementation, InitializeRequestParams, ListToolsRequest, PaginatedRequestParams,
-        ProtocolVersion, RequestMetaObject, ServerJsonRpcMessage,
+        ProtocolVersion, RequestId, RequestMetaObject, ServerJsonRpcMessage, ServerResult,
     },
     service::{RequestContext, RxJsonRpcMessage, TxJsonRpcMessage, serve_directly},
     transport::Transport,
@@ -62,6 +63,13 @@ pub(crate) struct DirectCall {
     request: ClientRequest,
     context: RequestContext<RoleServer>,
     modern: bool,
+}
+
+/// What the handler made of a call: nothing, if it panicked.
+pub(crate) struct Handled {
+    id: RequestId,
+    modern: bool,
+    result: Option<Result<ServerResult, ErrorData>>,
 }
 
 impl<H: ServerHandler> Direct<H> {
@@ -131,12 +139,11 @@ impl<H: ServerHandler> Direct<H> {
     /// When nobody waits any more, the handler goes on in a task of its own: told that it is not
     /// wanted, where a client cancels by hanging up (2026-07-28), else not, for with an older
     /// revision a lost connection cancels nothing.
-    pub(crate) async fn answer(
+    pub(crate) fn begin(
         &self,
         mut call: Box<DirectCall>,
         parts: Parts,
-        request_id: &str,
-    ) -> Response<BoxedBody> {
+    ) -> impl Future<Output = Handled> + Send + Unpin + use<H> {
         call.context.extensions.insert(parts);
         let (id, modern) = (call.context.id.clone(), call.modern);
         let cancelled = call.context.ct.clone();
@@ -147,22 +154,7 @@ impl<H: ServerHandler> Direct<H> {
                 cancelled.cancel();
             }
         };
-        match run_to_end(work, left).await {
-            Some(Ok(result)) => {
-                let message = ServerJsonRpcMessage::response(result, id);
-                body::json(StatusCode::OK, &message)
-            }
-            Some(Err(error)) => {
-                let status = if modern {
-                    status_of(error.code)
-                } else {
-                    StatusCode::OK
-                };
-                let message = ServerJsonRpcMessage::error(error, Some(id));
-                refusal::identify(body::json(status, &message), request_id).await
-            }
-            None => body::empty(StatusCode::INTERNAL_SERVER_ERROR),
-        }
+        run_to_end(work, left).map(move |result| Handled { id, modern, result })
     }
 
     fn peers(&self) -> &[Peer<RoleServer>] {
@@ -172,6 +164,27 @@ impl<H: ServerHandler> Direct<H> {
                 .map(|version| peer_of(&self.handler, version))
                 .collect()
         })
+    }
+}
+
+impl Handled {
+    pub(crate) async fn answer(self, request_id: &str) -> Response<BoxedBody> {
+        match self.result {
+            Some(Ok(result)) => {
+                let message = ServerJsonRpcMessage::response(result, self.id);
+                body::json(StatusCode::OK, &message)
+            }
+            Some(Err(error)) => {
+                let status = if self.modern {
+                    status_of(error.code)
+                } else {
+                    StatusCode::OK
+                };
+                let message = ServerJsonRpcMessage::error(error, Some(self.id));
+                refusal::identify(body::json(status, &message), request_id).await
+            }
+            None => body::empty(StatusCode::INTERNAL_SERVER_ERROR),
+        }
     }
 }
 

@@ -17,7 +17,7 @@ pub struct AnsweredRequest<'a> {
     pub route: &'static str,
     /// The HTTP status.
     pub status: u16,
-    /// Until the answer's head was ready.
+    /// Until the answer's head was ready; of one that was begun before it was known, until its end.
     pub duration: Duration,
     /// Why it was rejected, if it was.
     pub rejection: Option<Rejection<'a>>,

@@ -206,7 +206,11 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
     }
 
     /// Everything that CORS-relevant answers share goes around the call itself.
-    async fn endpoint<B>(&self, request: Request<B>, line: &mut AccessLine) -> Response<BoxedBody>
+    async fn endpoint<B>(
+        self: &Arc<Self>,
+        request: Request<B>,
+        line: &mut AccessLine,
+    ) -> Response<BoxedBody>
     where
         B: Body<Data: Send> + Send + 'static,
         B::Error: Display + Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -234,10 +238,7 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         if self.drain.is_draining() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        line.finish(response.status());
-        if let Some(observer) = &self.observer {
-            observer(&line.answered(response.status()));
-        }
+        line.finish(response.status(), self.observer.as_ref());
         response
     }
 }

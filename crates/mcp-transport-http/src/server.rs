@@ -201,6 +201,7 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
             // No protocol sessions: any instance answers any request of any revision.
             .with_legacy_session_mode(false)
             .with_json_response(true)
+            .with_sse_keep_alive(Some(config.keep_alive))
             .with_allowed_hosts(config.hosts())
             .with_allowed_origins(config.origins())
             .enforce_origin_validation()

@@ -1,0 +1,375 @@
+//! An answer that takes long is begun before it is known: signs of life, then what would have come.
+#![cfg(test)]
+
+use std::{
+    error::Error,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use mcp_auth::{IssuerConfig, TokenVerifier, VerifierConfig};
+use mcp_session::{Keyring, MemoryStore, SessionTiers};
+use mcp_test_support::{
+    Issuer,
+    client::{Generation, RawHttp, RawRequest},
+};
+use mcp_transport_http::{HttpConfig, HttpServer, Phase, ServerStatus};
+use rmcp::{ErrorData, RoleServer, ServerHandler, model, service::RequestContext};
+use serde_json::{Value, json};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, watch},
+};
+
+const LIMIT: Duration = Duration::from_secs(20);
+const TOOLS: [&str; 4] = ["wait", "refuse", "lack", "panic"];
+const BOTH: &str = "application/json, text/event-stream";
+
+#[derive(Clone, Default)]
+struct Tools(Arc<State>);
+
+#[derive(Default)]
+struct State {
+    go_on: Notify,
+    ended: Notify,
+    was_cancelled: AtomicBool,
+}
+
+impl ServerHandler for Tools {
+    fn get_info(&self) -> model::ServerConfig {
+        let tools = model::ServerCapabilities::builder().enable_tools().build();
+        model::ServerConfig::new(tools)
+    }
+
+    fn get_tool(&self, name: &str) -> Option<model::Tool> {
+        let known = TOOLS.into_iter().find(|known| *known == name)?;
+        Some(model::Tool::new(known, known, Arc::default()))
+    }
+
+    /// Whatever comes of it, it takes until it is told to go on.
+    async fn call_tool(
+        &self,
+        params: model::CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<model::CallToolResponse, ErrorData> {
+        let cancelled = tokio::select! {
+            () = context.ct.cancelled() => true,
+            () = self.0.go_on.notified() => false,
+        };
+        self.0.was_cancelled.store(cancelled, Ordering::SeqCst);
+        self.0.ended.notify_one();
+        match &*params.name {
+            "refuse" => return Err(ErrorData::invalid_params("no", None)),
+            "lack" => {
+                let wanted = model::ClientCapabilities::default();
+                return Err(ErrorData::missing_required_client_capability(wanted));
+            }
+            "panic" => panic!("as asked"),
+            _ => {}
+        }
+        if let Some(token) = context.meta.get_progress_token() {
+            let progress = model::ProgressNotificationParam::new(token, 0.5);
+            context.peer.notify_progress(progress).await.unwrap();
+        }
+        Ok(model::CallToolResult::success(vec![model::ContentBlock::text("waited")]).into())
+    }
+}
+
+/// A server that gives a sign of life at once and often, and a token for it.
+struct World {
+    http: RawHttp,
+    url: String,
+    token: String,
+    state: Arc<State>,
+    status: ServerStatus,
+    /// The statuses that the observer was told.
+    observed: Arc<Mutex<Vec<u16>>>,
+    phase: watch::Sender<Phase>,
+    _issuer: Issuer,
+}
+
+impl World {
+    async fn start(direct: bool) -> Result<Self, Box<dyn Error>> {
+        let issuer = Issuer::start().await?;
+        issuer.set_audience(["https://one.test/mcp"]);
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let mut config = HttpConfig::new(&url, [issuer.url()])?;
+        config.quiet_before_stream = Duration::ZERO;
+        config.keep_alive = Duration::from_millis(5);
+        let mut trusted = IssuerConfig::new(issuer.url(), ["https://one.test/mcp"]);
+        trusted.organization_required = false;
+        let client = mcp_auth::http_client()?;
+        let verifier = TokenVerifier::new(vec![trusted], client, VerifierConfig::default())?;
+        let store = Arc::new(MemoryStore::default());
+        let sessions = SessionTiers::builder(verifier, Keyring::random(), store).build();
+        let tools = Tools::default();
+        let state = Arc::clone(&tools.0);
+        let observed = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&observed);
+        let mut server = HttpServer::new(config, sessions, tools, |_, _| ()).with_observer(
+            Arc::new(move |request| told.lock().unwrap().push(request.status)),
+        );
+        if direct {
+            server = server.with_direct_tools(TOOLS);
+        }
+        let status = server.status();
+        let (phase, phases) = watch::channel(Phase::Serving);
+        tokio::spawn(server.serve_in_phases(listener, phases));
+        Ok(Self {
+            http: RawHttp::new(format!("{url}/mcp")),
+            url,
+            token: issuer.token().subject("ada").without("org_id").mint(),
+            state,
+            status,
+            observed,
+            phase,
+            _issuer: issuer,
+        })
+    }
+
+    fn call(&self, generation: Generation, tool: &str) -> RawRequest {
+        let call = self.http.call(generation, tool, &json!({}));
+        call.bearer(&self.token)
+    }
+
+    async fn nothing_in_flight(&self) {
+        let none = async {
+            while self.status.in_flight() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(LIMIT, none).await.unwrap();
+    }
+}
+
+/// An answer that has begun.
+struct Begun {
+    response: reqwest::Response,
+    text: String,
+}
+
+impl Begun {
+    async fn of(request: RawRequest) -> Self {
+        let response = tokio::time::timeout(LIMIT, request.open()).await.unwrap();
+        Self {
+            response: response.unwrap(),
+            text: String::new(),
+        }
+    }
+
+    fn header(&self, name: &str) -> &str {
+        let value = self.response.headers().get(name);
+        value.map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Reads on, until this was said so often.
+    async fn until(&mut self, text: &str, times: usize) {
+        while self.text.matches(text).count() < times {
+            let part = tokio::time::timeout(LIMIT, self.response.chunk()).await;
+            let part = part.unwrap().unwrap().expect("more is to come");
+            self.text += std::str::from_utf8(&part).unwrap();
+        }
+    }
+
+    async fn end(mut self) -> String {
+        self.text += &self.response.text().await.unwrap();
+        self.text
+    }
+
+    /// The only message in a stream, which is its last event.
+    async fn message(self) -> Value {
+        let text = self.end().await;
+        let (comments, event) = text.split_once("event: message\ndata: ").unwrap();
+        assert_eq!(comments.replace(": waiting\n\n", ""), "");
+        serde_json::from_str(event.strip_suffix("\n\n").unwrap()).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_late_answer_is_an_event_after_signs_of_life() {
+    for direct in [true, false] {
+        let world = World::start(direct).await.unwrap();
+        for generation in Generation::BOTH {
+            for accept in [BOTH, "text/event-stream", "*/*"] {
+                let call = world.call(generation, "wait").header("accept", accept);
+                let mut begun = Begun::of(call).await;
+                assert_eq!(begun.response.status(), 200);
+                assert_eq!(begun.header("content-type"), "text/event-stream");
+                assert_eq!(begun.header("cache-control"), "no-cache, no-transform");
+                assert_eq!(begun.header("x-accel-buffering"), "no");
+                assert_eq!(begun.header("x-request-id").len(), 36);
+                begun.until(": waiting\n\n", 3).await;
+                assert_eq!(world.status.in_flight(), 1);
+                assert!(world.observed.lock().unwrap().is_empty());
+                world.state.go_on.notify_one();
+                let message = begun.message().await;
+                assert_eq!(message["id"], 1);
+                assert_eq!(message["result"]["content"][0]["text"], "waited");
+                world.nothing_in_flight().await;
+                let observed = std::mem::take(&mut *world.observed.lock().unwrap());
+                assert_eq!(observed, [200]);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_without_events_gets_blanks_before_its_json() {
+    for direct in [true, false] {
+        let world = World::start(direct).await.unwrap();
+        for generation in Generation::BOTH {
+            for progress in [false, true] {
+                let mut message =
+                    generation.message(1, "tools/call", json!({"name": "wait", "arguments": {}}));
+                if progress {
+                    message["params"]["_meta"]["progressToken"] = "p".into();
+                }
+                let call = world.call(generation, "wait").body(message.to_string());
+                let mut begun = Begun::of(call.header("accept", "application/json")).await;
+                assert_eq!(begun.response.status(), 200);
+                assert_eq!(begun.header("content-type"), "application/json");
+                begun.until("\n", 3).await;
+                world.state.go_on.notify_one();
+                let answer: Value = serde_json::from_str(&begun.end().await).unwrap();
+                assert_eq!(answer["result"]["content"][0]["text"], "waited");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn progress_that_begins_late_is_told_on_the_same_stream() {
+    let world = World::start(true).await.unwrap();
+    for generation in Generation::BOTH {
+        let params = json!({"name": "wait", "arguments": {}, "_meta": {"progressToken": "p"}});
+        let call = world.http.request(generation, "tools/call", params);
+        let mut begun = Begun::of(call.bearer(&world.token)).await;
+        begun.until(": waiting\n\n", 2).await;
+        world.state.go_on.notify_one();
+        let text = begun.end().await;
+        let messages: Vec<Value> = text
+            .lines()
+            .filter_map(|line| serde_json::from_str(line.strip_prefix("data:")?.trim()).ok())
+            .collect();
+        assert_eq!(messages.len(), 2, "{text}");
+        assert_eq!(messages[0]["method"], "notifications/progress");
+        assert_eq!(messages[1]["id"], 1);
+    }
+}
+
+#[tokio::test]
+async fn what_fails_late_is_an_error_in_the_stream_with_the_id_of_its_request() {
+    for direct in [true, false] {
+        let world = World::start(direct).await.unwrap();
+        for generation in Generation::BOTH {
+            for (tool, code) in [("refuse", -32602), ("lack", -32021), ("panic", -32603)] {
+                // The SDK never answers a call whose handler panics.
+                if tool == "panic" && !direct {
+                    continue;
+                }
+                let mut begun = Begun::of(world.call(generation, tool)).await;
+                begun.until(": waiting\n\n", 1).await;
+                assert_eq!(begun.response.status(), 200);
+                let id = begun.header("x-request-id").to_owned();
+                world.state.go_on.notify_one();
+                let message = begun.message().await;
+                assert_eq!(message["error"]["code"], code, "{message:#}");
+                assert_eq!(message["error"]["data"]["request_id"], id, "{message:#}");
+                assert_eq!(message["id"], 1);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn hanging_up_a_begun_answer_cancels_in_the_modern_revision_and_in_no_older_one() {
+    for direct in [true, false] {
+        let world = World::start(direct).await.unwrap();
+        for generation in Generation::BOTH {
+            let mut begun = Begun::of(world.call(generation, "wait")).await;
+            begun.until(": waiting\n\n", 1).await;
+            drop(begun);
+            world.nothing_in_flight().await;
+            if generation == Generation::Legacy {
+                world.state.go_on.notify_one();
+            }
+            world.state.ended.notified().await;
+            let cancelled = world.state.was_cancelled.load(Ordering::SeqCst);
+            assert_eq!(cancelled, generation == Generation::Modern);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stopping_server_ends_begun_answers_with_what_is_known() {
+    for direct in [true, false] {
+        let world = World::start(direct).await.unwrap();
+        let mut calls = Vec::new();
+        for generation in Generation::BOTH {
+            let mut begun = Begun::of(world.call(generation, "wait")).await;
+            begun.until(": waiting\n\n", 1).await;
+            calls.push(begun);
+        }
+        world.phase.send(Phase::Answering).unwrap();
+        for call in calls {
+            let message = call.message().await;
+            let text = message["error"]["message"].as_str().unwrap();
+            assert!(text.starts_with("outcome unknown"), "{text}");
+            assert_eq!(message["id"], 1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_begun_answer_is_finished_over_http_2_too() {
+    let world = World::start(true).await.unwrap();
+    // With prior knowledge: HTTP/2 without TLS.
+    let client = reqwest::Client::builder().http2_prior_knowledge();
+    let url = format!("{}/mcp", world.url);
+    let http = RawHttp::with_client(client.build().unwrap(), url);
+    for generation in Generation::BOTH {
+        let call = http.call(generation, "wait", &json!({}));
+        let mut begun = Begun::of(call.bearer(&world.token)).await;
+        assert_eq!(begun.response.version(), http::Version::HTTP_2);
+        begun.until(": waiting\n\n", 2).await;
+        world.state.go_on.notify_one();
+        assert_eq!(begun.message().await["id"], 1);
+        let mut left = Begun::of(
+            http.call(generation, "wait", &json!({}))
+                .bearer(&world.token),
+        )
+        .await;
+        left.until(": waiting\n\n", 1).await;
+        drop(left);
+        world.nothing_in_flight().await;
+        // A handler of an older revision still waits.
+        world.state.go_on.notify_one();
+        world.state.ended.notified().await;
+    }
+}
+
+#[tokio::test]
+async fn a_late_batch_is_one_event_with_all_its_answers() {
+    let world = World::start(true).await.unwrap();
+    let call = |id: u64| {
+        let params = json!({"name": "wait", "arguments": {}});
+        json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params})
+    };
+    let batch = world.call(Generation::Legacy, "wait");
+    let batch = batch.header("mcp-protocol-version", "2025-03-26");
+    let batch = batch.body(json!([call(1), call(2)]).to_string());
+    let mut begun = Begun::of(batch).await;
+    for _ in 0..2 {
+        let seen = begun.text.matches(": waiting\n\n").count();
+        begun.until(": waiting\n\n", seen + 1).await;
+        world.state.go_on.notify_one();
+        world.state.ended.notified().await;
+    }
+    let answers = begun.message().await;
+    assert_eq!(answers[0]["id"], 1);
+    assert_eq!(answers[1]["result"]["content"][0]["text"], "waited");
+}

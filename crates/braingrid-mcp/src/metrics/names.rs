@@ -84,7 +84,7 @@ metric!(
     "http.server.request.duration",
     "s",
     [HTTP_METHOD, HTTP_ROUTE, HTTP_STATUS],
-    "HTTP requests, until the head of the answer"
+    "HTTP requests, until the head of the answer; of calls that take longer than 5 s, until its end"
 );
 metric!(
     API_REQUESTS,

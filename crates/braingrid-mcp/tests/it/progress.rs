@@ -155,3 +155,40 @@ async fn nothing_is_reported_to_who_did_not_ask() {
         assert!(answer.structured().is_some(), "{}", answer.body);
     }
 }
+
+/// The only test that waits as long as a server does before it begins an answer (5 s).
+#[tokio::test]
+async fn a_slow_call_gives_a_sign_of_life_to_who_asked_for_nothing() {
+    let (world, token, gate) = slow_world("org_ada").await;
+    let server = world.server().await;
+    let mut begun = tokio::task::JoinSet::new();
+    for generation in Generation::BOTH {
+        for (accepted, kind, sign) in [
+            (
+                "application/json, text/event-stream",
+                "text/event-stream",
+                ": waiting\n\n",
+            ),
+            ("application/json", "application/json", "\n"),
+        ] {
+            let params = params("create_requirement", false);
+            let request = client_of(&server).request(generation, "tools/call", params);
+            let request = request.header("accept", accepted).bearer(&token);
+            begun.spawn(async move {
+                let mut answer = request.open().await.unwrap();
+                assert_eq!(answer.status(), 200);
+                assert_eq!(answer.headers()["content-type"], kind);
+                assert_eq!(answer.chunk().await.unwrap().unwrap(), sign);
+                answer
+            });
+        }
+    }
+    let begun = begun.join_all().await;
+    gate.open();
+    for answer in begun {
+        let rest = answer.text().await.unwrap().replace(": waiting\n\n", "");
+        let message = rest.trim_start_matches("event: message\ndata: ");
+        let message: Value = serde_json::from_str(message).unwrap();
+        assert_eq!(message["result"]["isError"], false, "{message:#}");
+    }
+}

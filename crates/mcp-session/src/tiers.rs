@@ -134,7 +134,9 @@ impl SessionTiers {
                 tier: Tier::Memory,
             },
             ended => {
-                let established = inner.establish_once(key, token, asker, now).await;
+                // Boxed: large, and few tokens are new.
+                let establishing = Box::pin(inner.establish_once(key, token, asker, now));
+                let established = establishing.await;
                 if let Err(error) = &established {
                     let held = matches!(ended, Remembered::Ended);
                     inner.count_refusal(key, token, error, held).await;

@@ -176,7 +176,8 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
                 let response = if matches!(charge, Some(None)) {
                     unavailable("too many requests are waiting: try again", RETRY_AFTER)
                 } else {
-                    server.handle_on(request, Some(&place)).await
+                    // Boxed: it would be moved into the connection, which keeps room for it for good.
+                    Box::pin(server.handle_on(request, Some(&place))).await
                 };
                 drop(charge);
                 Ok::<_, Infallible>(sent::counted(memory, busy, version, response))

@@ -6,6 +6,10 @@
 //! compare-and-set on its version, so that of any number of instances one wins and the others see what
 //! is there. [`MemoryFacts`] serves a single instance, [`RedisStore`](crate::RedisStore) all of them.
 
+mod file;
+
+pub use self::file::FileFacts;
+
 use std::{
     collections::{HashMap, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},

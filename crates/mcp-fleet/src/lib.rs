@@ -40,8 +40,10 @@ mod journal;
 mod own;
 mod place;
 mod record;
+mod tasks;
 mod write;
 
 pub use intent::Intent;
 pub use journal::{Begun, Journal, ReadBack, Replay};
+pub use tasks::{FoundTask, RunningTask, TaskError, TaskRecord, TaskState, Tasks, TasksConfig};
 pub use write::{JournalAway, JournalConfig, JournalStats, WithoutStore, Write};

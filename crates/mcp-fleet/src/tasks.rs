@@ -1,0 +1,518 @@
+//! [`Tasks`]: calls that go on while nobody waits for them, and whose answers any instance has.
+//!
+//! A task is durable before anybody is told its id, belongs to who began it, and is worked on by one
+//! instance at a time, under a lease that it renews. When it is not renewed, another instance takes
+//! it over.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, MutexGuard, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use mcp_session::{Fact, FactStore, Keyring, MemoryFacts, Put, StoreError, Swap};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep},
+};
+
+use crate::record::millis;
+
+/// How long tasks live, and how many one owner may have.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct TasksConfig {
+    /// How long a task is kept, from when it began. 1 h by default.
+    pub ttl: Duration,
+    /// How often whoever works on it says so; three times as long without a word, and another
+    /// instance takes it over. 5 s by default.
+    pub beat: Duration,
+    /// How often whoever works on it looks whether it was cancelled elsewhere. 500 ms by default.
+    pub look: Duration,
+    /// How many one owner may have under way. 16 by default.
+    pub max_working: usize,
+}
+
+impl Default for TasksConfig {
+    fn default() -> Self {
+        Self {
+            ttl: Duration::from_hours(1),
+            beat: Duration::from_secs(5),
+            look: Duration::from_millis(500),
+            max_working: 16,
+        }
+    }
+}
+
+/// Why there is no task.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TaskError {
+    /// The store is away, or has no room.
+    #[error("tasks cannot be kept: {0}")]
+    Store(#[from] StoreError),
+    /// The owner has as many as may be under way.
+    #[error("too many tasks are under way")]
+    TooMany,
+}
+
+/// What a task is: kept as it is, sealed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TaskRecord {
+    /// What is done, in the words of who began it.
+    pub request: String,
+    /// Where it is.
+    pub state: TaskState,
+    owner: String,
+    created: u64,
+    updated: u64,
+    /// The instance that works on it; nothing when it was given up.
+    by: Option<String>,
+}
+
+/// Where a task is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TaskState {
+    /// It is worked on, or waits for somebody to take it over.
+    Working,
+    /// It is not worked on any more, because that was asked for.
+    Cancelled,
+    /// It is done, and this came of it.
+    Done(String),
+}
+
+impl TaskRecord {
+    /// When it began, by the clock of the instance where it did.
+    pub fn created_at(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_millis(self.created)
+    }
+
+    /// When it changed last, its renewed lease included.
+    pub fn updated_at(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_millis(self.updated)
+    }
+}
+
+/// A task that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FoundTask {
+    /// What it is.
+    pub record: TaskRecord,
+    /// Whether nobody works on it any more, although it is not over: [`Tasks::take_over`].
+    pub is_orphaned: bool,
+    name: String,
+    version: u64,
+}
+
+/// The tasks of one instance or of all. Cheap to clone.
+#[derive(Clone)]
+pub struct Tasks {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Arc<dyn FactStore>,
+    keyring: Arc<Keyring>,
+    config: TasksConfig,
+    instance: String,
+    /// What this instance works on.
+    running: std::sync::Mutex<HashSet<String>>,
+    /// When which version was seen first, of tasks that others work on.
+    seen: std::sync::Mutex<HashMap<String, (u64, Instant)>>,
+}
+
+impl std::fmt::Debug for Tasks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tasks")
+            .field("config", &self.inner.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Tasks {
+    /// Tasks of this process alone.
+    pub fn in_process(keyring: Arc<Keyring>, config: TasksConfig) -> Self {
+        Self::shared(Arc::new(MemoryFacts::default()), keyring, config)
+    }
+
+    /// Tasks of all instances that have this store.
+    pub fn shared(store: Arc<dyn FactStore>, keyring: Arc<Keyring>, config: TasksConfig) -> Self {
+        let instance = mcp_session::random_key();
+        Self {
+            inner: Arc::new(Inner {
+                store,
+                keyring,
+                config,
+                instance: hex::encode(instance.split_at(8).0),
+                running: std::sync::Mutex::default(),
+                seen: std::sync::Mutex::default(),
+            }),
+        }
+    }
+
+    /// How long a task is kept.
+    pub fn ttl(&self) -> Duration {
+        self.inner.config.ttl
+    }
+
+    /// Begins a task, which is durable when this completes. `owner` is who may ask for it, `request`
+    /// what is to be done, for whoever takes it over.
+    ///
+    /// # Errors
+    /// When it cannot be kept, or the owner has too many under way.
+    pub async fn begin(
+        &self,
+        owner: &[&str],
+        request: String,
+    ) -> Result<(String, RunningTask), TaskError> {
+        let inner = &self.inner;
+        let working = inner.working(owner);
+        let under_way = inner.store.members(&working).await?.len();
+        if under_way >= inner.config.max_working {
+            return Err(TaskError::TooMany);
+        }
+        // 128 bits that nobody can guess.
+        let id = hex::encode(mcp_session::random_key().split_at(16).0);
+        let now = millis_now();
+        let record = TaskRecord {
+            request,
+            state: TaskState::Working,
+            owner: inner.owner(owner),
+            created: now,
+            updated: now,
+            by: Some(inner.instance.clone()),
+        };
+        let name = inner.names(&id).swap_remove(0);
+        let sealed = inner.sealed(&name, &record)?;
+        let put = inner.store.put_if_absent(&name, sealed, inner.config.ttl);
+        let Put::Created(version) = put.await? else {
+            return Err(StoreError::Unreachable("its name was taken").into());
+        };
+        let member = id.clone().into_bytes();
+        inner
+            .store
+            .insert(&working, member, inner.config.ttl)
+            .await?;
+        let running = inner.running(&id, name, working, record, version);
+        Ok((id, running))
+    }
+
+    /// A task of this owner; another's is as if it were not there.
+    ///
+    /// # Errors
+    /// When the store is away.
+    pub async fn find(&self, owner: &[&str], id: &str) -> Result<Option<FoundTask>, StoreError> {
+        let inner = &self.inner;
+        for name in inner.names(id) {
+            let Some(fact) = inner.store.read(&name).await? else {
+                continue;
+            };
+            let version = fact.version;
+            let owners = inner.owners(owner);
+            let record = inner.opened(&name, &fact);
+            return Ok(record
+                .filter(|record| owners.contains(&record.owner))
+                .map(|record| FoundTask {
+                    is_orphaned: record.state == TaskState::Working
+                        && inner.is_orphaned(&name, version, record.by.as_deref()),
+                    record,
+                    name,
+                    version,
+                }));
+        }
+        Ok(None)
+    }
+
+    /// Takes a task over; nothing if somebody was faster.
+    ///
+    /// # Errors
+    /// When the store is away.
+    pub async fn take_over(
+        &self,
+        owner: &[&str],
+        id: &str,
+        found: &FoundTask,
+    ) -> Result<Option<RunningTask>, StoreError> {
+        let inner = &self.inner;
+        let record = TaskRecord {
+            by: Some(inner.instance.clone()),
+            updated: millis_now(),
+            ..found.record.clone()
+        };
+        let working = inner.working(owner);
+        let name = found.name.clone();
+        let running = inner.running(id, name, working, record.clone(), found.version);
+        let taken = running.change(|_| record.clone()).await?;
+        Ok(taken.then_some(running))
+    }
+
+    /// Cancels a task: whoever works on it stops. Whether there is such a task of this owner.
+    ///
+    /// # Errors
+    /// When the store is away.
+    pub async fn cancel(&self, owner: &[&str], id: &str) -> Result<bool, StoreError> {
+        let inner = &self.inner;
+        for _ in 0..TRIES {
+            let Some(found) = self.find(owner, id).await? else {
+                return Ok(false);
+            };
+            if found.record.state != TaskState::Working {
+                return Ok(true);
+            }
+            let record = TaskRecord {
+                state: TaskState::Cancelled,
+                updated: millis_now(),
+                ..found.record
+            };
+            let sealed = inner.sealed(&found.name, &record)?;
+            let left = inner.left(&record);
+            let swap = inner
+                .store
+                .compare_and_set(&found.name, found.version, sealed, left);
+            if swap.await? == Swap::Done {
+                inner.over(&inner.working(owner), id).await;
+                return Ok(true);
+            }
+        }
+        Err(StoreError::Unreachable("the task changes all the time"))
+    }
+}
+
+/// How often a change is tried that others are faster than.
+const TRIES: usize = 5;
+
+impl Inner {
+    /// The names of a task under every key of the ring, the current first.
+    fn names(&self, id: &str) -> Vec<String> {
+        self.keyring.names("task", &[id.as_bytes()])
+    }
+
+    fn working(&self, owner: &[&str]) -> String {
+        format!("mcp:tasks:v1:{}", self.owner(owner))
+    }
+
+    fn owner(&self, owner: &[&str]) -> String {
+        self.owners(owner).into_iter().next().unwrap_or_default()
+    }
+
+    /// Who it belongs to, under every key of the ring.
+    fn owners(&self, owner: &[&str]) -> Vec<String> {
+        let parts: Vec<_> = owner.iter().map(|part| part.as_bytes()).collect();
+        let names = self.keyring.names("task-owner", &parts).into_iter();
+        names
+            .map(|name| name.rsplit(':').next().unwrap_or_default().to_owned())
+            .collect()
+    }
+
+    fn sealed(&self, name: &str, record: &TaskRecord) -> Result<Vec<u8>, StoreError> {
+        let json = serde_json::to_vec(record).ok();
+        let sealed = json.and_then(|json| self.keyring.seal(name, &json).ok());
+        sealed.ok_or(StoreError::Unreachable("it could not be sealed"))
+    }
+
+    fn opened(&self, name: &str, fact: &Fact) -> Option<TaskRecord> {
+        let opened = self.keyring.open(name, &fact.value).ok()?;
+        serde_json::from_slice(&opened.plaintext).ok()
+    }
+
+    /// What is left of its time.
+    fn left(&self, record: &TaskRecord) -> Duration {
+        let age = record.created_at().elapsed().unwrap_or_default();
+        let left = self.config.ttl.saturating_sub(age);
+        left.max(Duration::from_secs(1))
+    }
+
+    /// Whether nobody renews its lease, as far as was seen here.
+    fn is_orphaned(&self, name: &str, version: u64, by: Option<&str>) -> bool {
+        let Some(by) = by else { return true };
+        if by == self.instance {
+            return !self.running_here().contains(name);
+        }
+        let now = Instant::now();
+        let lease = self.config.beat * 3;
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() >= 10_000 {
+            seen.retain(|_, (_, since)| now < *since + lease * 4);
+        }
+        let (last, since) = *seen.entry(name.to_owned()).or_insert((version, now));
+        if last != version {
+            seen.insert(name.to_owned(), (version, now));
+            return false;
+        }
+        now >= since + lease
+    }
+
+    fn running_here(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn running(
+        self: &Arc<Self>,
+        id: &str,
+        name: String,
+        working: String,
+        record: TaskRecord,
+        version: u64,
+    ) -> RunningTask {
+        self.running_here().insert(name.clone());
+        RunningTask {
+            held: Arc::new(Held {
+                inner: Arc::clone(self),
+                id: id.to_owned(),
+                name,
+                working,
+                current: Mutex::new((version, record)),
+            }),
+        }
+    }
+
+    /// It is not under way any more.
+    async fn over(&self, working: &str, id: &str) {
+        if let Err(error) = self.store.remove(working, id.as_bytes()).await {
+            tracing::debug!(%error, "a task that is over counts for a while");
+        }
+    }
+}
+
+/// A task that this instance works on, under a lease that is renewed while [`RunningTask::watch`]
+/// is polled.
+pub struct RunningTask {
+    held: Arc<Held>,
+}
+
+struct Held {
+    inner: Arc<Inner>,
+    id: String,
+    name: String,
+    working: String,
+    current: Mutex<(u64, TaskRecord)>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.inner.running_here().remove(&self.name);
+    }
+}
+
+impl std::fmt::Debug for RunningTask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RunningTask").finish_non_exhaustive()
+    }
+}
+
+impl RunningTask {
+    /// When it began.
+    pub async fn created_at(&self) -> SystemTime {
+        self.held.current.lock().await.1.created_at()
+    }
+
+    /// Renews the lease, and completes when the task is not to go on: it was cancelled, or somebody
+    /// else works on it.
+    pub async fn watch(&self) {
+        let config = &self.held.inner.config;
+        let mut renewed = Instant::now();
+        loop {
+            sleep(config.look).await;
+            match self.held.inner.store.read(&self.held.name).await {
+                Ok(Some(fact)) if self.is_ours(&fact).await => {}
+                // What cannot be asked goes on.
+                Err(_) => continue,
+                Ok(_) => return,
+            }
+            if renewed.elapsed() >= config.beat {
+                renewed = Instant::now();
+                let beat = |record: &TaskRecord| TaskRecord {
+                    updated: millis_now(),
+                    ..record.clone()
+                };
+                if self.change(beat).await == Ok(false) {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Says what came of it.
+    pub async fn finish(self, result: String) {
+        let done = |record: &TaskRecord| TaskRecord {
+            state: TaskState::Done(result.clone()),
+            updated: millis_now(),
+            ..record.clone()
+        };
+        for _ in 0..TRIES {
+            match self.change(done).await {
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::debug!(%error, "what came of a task is told again");
+                    sleep(self.held.inner.config.look).await;
+                }
+            }
+        }
+        self.held
+            .inner
+            .over(&self.held.working, &self.held.id)
+            .await;
+    }
+
+    /// Gives it up: another instance may take it over at once.
+    pub async fn give_up(self) {
+        let nobody = |record: &TaskRecord| TaskRecord {
+            by: None,
+            ..record.clone()
+        };
+        if let Err(error) = self.change(nobody).await {
+            tracing::debug!(%error, "a task that was given up is taken over later");
+        }
+    }
+
+    async fn is_ours(&self, fact: &Fact) -> bool {
+        let current = self.held.current.lock().await;
+        if fact.version == current.0 {
+            return true;
+        }
+        let record = self.held.inner.opened(&self.held.name, fact);
+        record.is_some_and(|it| it.state == TaskState::Working && it.by == current.1.by)
+    }
+
+    /// Whether it was changed; not if it is over, or somebody else's.
+    async fn change(&self, to: impl Fn(&TaskRecord) -> TaskRecord) -> Result<bool, StoreError> {
+        let Held { inner, name, .. } = &*self.held;
+        let mut current = self.held.current.lock().await;
+        for _ in 0..TRIES {
+            let (version, record) = &mut *current;
+            let next = to(record);
+            let sealed = inner.sealed(name, &next)?;
+            let left = inner.left(&next);
+            let swap = inner.store.compare_and_set(name, *version, sealed, left);
+            match swap.await? {
+                Swap::Done => {
+                    *current = (*version + 1, next);
+                    return Ok(true);
+                }
+                Swap::Lost(Some(fact)) => {
+                    // A change of ours whose answer was lost.
+                    let there = inner.opened(name, &fact);
+                    let ours =
+                        there.filter(|it| it.state == TaskState::Working && it.by == record.by);
+                    match ours {
+                        Some(there) => *current = (fact.version, there),
+                        None => return Ok(false),
+                    }
+                }
+                Swap::Lost(None) => return Ok(false),
+            }
+        }
+        Ok(false)
+    }
+}
+
+fn millis_now() -> u64 {
+    millis(
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default(),
+    )
+}

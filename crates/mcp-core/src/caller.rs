@@ -50,6 +50,7 @@ impl CredentialError {
 pub struct Caller(Arc<Inner>);
 
 struct Inner {
+    issuer: Option<String>,
     subject: Option<String>,
     organization: Organization,
     scopes: Vec<String>,
@@ -68,6 +69,7 @@ impl Caller {
         credential: Arc<dyn Credential>,
     ) -> Self {
         Self(Arc::new(Inner {
+            issuer: None,
             subject,
             organization,
             scopes,
@@ -85,6 +87,20 @@ impl Caller {
             inner.memory = Some(memory);
         }
         self
+    }
+
+    /// The same caller, new as it is, whose subject is this issuer's word.
+    #[must_use]
+    pub fn of_issuer(mut self, issuer: impl Into<String>) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.issuer = Some(issuer.into());
+        }
+        self
+    }
+
+    /// Who says who the caller is, where that is known.
+    pub fn issuer(&self) -> Option<&str> {
+        self.0.issuer.as_deref()
     }
 
     /// Who the caller is, where that is known.

@@ -56,6 +56,11 @@ pub enum ApiError {
         "This server has too many calls to BrainGrid under way; nothing was done. Try again in a moment."
     )]
     Busy,
+    /// Preparing it took so long that there was no time left for the answer: nothing was done.
+    #[error(
+        "Preparing this call took too long, so it was not sent; nothing was done. Repeat the call."
+    )]
+    TooLate,
     /// A read failed on BrainGrid's side.
     #[error("BrainGrid could not answer ({why}). Nothing was changed; {again}.", why = .0, again = again(*.0))]
     Failed(Unclear),
@@ -90,6 +95,9 @@ pub enum Unclear {
         "a page came in place of an answer: something in front of BrainGrid, such as a proxy, a firewall or a login page, may have sent it, or the configured API address (BRAINGRID_API_URL) is wrong"
     )]
     Page,
+    /// It was sent by the same call before, whose answer was lost.
+    #[error("its answer was lost: the same call was made before")]
+    Earlier,
     /// The body is larger than the limit.
     #[error("the answer was too large")]
     TooLarge,
@@ -102,7 +110,7 @@ impl Unclear {
         match self {
             Self::Status(status) => matches!(status, 501 | 505 | 511 | 525 | 526 | 530),
             Self::Unreadable | Self::Page => true,
-            Self::Timeout | Self::Broken | Self::TooLarge => false,
+            Self::Timeout | Self::Broken | Self::TooLarge | Self::Earlier => false,
         }
     }
 }
@@ -127,6 +135,7 @@ impl ApiError {
             Self::RateLimited(_) => "rate_limited",
             Self::Unavailable(_) => "unavailable",
             Self::Busy => "busy",
+            Self::TooLate => "too_late",
             Self::Failed(_) => "failed",
             Self::OutcomeUnknown(_) | Self::Contradiction(_) => "outcome_unknown",
         }

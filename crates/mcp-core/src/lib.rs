@@ -41,6 +41,8 @@ pub use ids::{InvalidId, OrganizationId, ProjectRef, RequirementRef, TaskRef};
 pub use revisions::protocol_revisions;
 pub use spans::REQUEST_SPAN;
 pub use tools::{
-    AuditedCall, Auditor, CallAudit, FinishedOperation, METHODS, OperationObserver, ScopePolicy,
-    ToolOptions, ToolSet, canonical_name, initialize,
+    AuditedCall, Auditor, Begun, CallAudit, FinishedOperation, FoundState, FoundTask,
+    IDEMPOTENCY_KEY, JournalUnavailable, JournalledWrite, METHODS, OperationObserver, ScopePolicy,
+    TaskOwner, TaskStore, TaskStoreUnavailable, TaskWork, ToolOptions, ToolSet, WriteIntent,
+    WriteJournal, WriteOutcome, canonical_name, initialize,
 };

@@ -73,6 +73,7 @@ mod tests {
     fn prefix_follows_the_path_of_the_base() {
         let uri = |base: &str, query| {
             let request = Request {
+                gate: None,
                 route: super::super::routes::profile(),
                 query,
                 body: None,

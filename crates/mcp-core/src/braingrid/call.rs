@@ -44,18 +44,16 @@ impl BrainGridClient {
         query: Vec<(&'static str, String)>,
         body: Option<Value>,
     ) -> Result<ApiResponse, ApiError> {
-        let organization = caller
-            .organization()
-            .resolve(async || self.profile_organization(caller).await)
-            .await?;
+        let organization = self.organization_of(caller).await?;
         let request = Request {
             route,
             query,
             body,
             organization,
+            gate: self.gate.clone(),
         };
         if !short_ids::are_in(&request.route.path) {
-            return self.0.sender.send(caller, &request).await;
+            return self.inner.sender.send(caller, &request).await;
         }
         self.send_with_short_ids(caller, request).await
     }
@@ -66,10 +64,10 @@ impl BrainGridClient {
         caller: &Caller,
         mut request: Request,
     ) -> Result<ApiResponse, ApiError> {
-        let known = &self.0.short_ids;
+        let known = &self.inner.short_ids;
         let mut refused = None;
         if !known.are_refused() {
-            match self.0.sender.send(caller, &request).await {
+            match self.inner.sender.send(caller, &request).await {
                 // Refused: nothing was done, so that also a write may go again.
                 Err(error) if known.explain(&error) => refused = Some(error),
                 answer => {
@@ -81,7 +79,7 @@ impl BrainGridClient {
             }
         }
         let lists = ListsOf {
-            sender: &self.0.sender,
+            sender: &self.inner.sender,
             caller,
             organization: request.organization.as_ref(),
         };
@@ -91,13 +89,24 @@ impl BrainGridClient {
             (None, None) => Err(ApiError::NotFound(None)),
             (Some(path), refused) => {
                 request.route.path = path;
-                let answer = self.0.sender.send(caller, &request).await;
+                let answer = self.inner.sender.send(caller, &request).await;
                 if answer.is_ok() && refused.is_some() {
                     known.refused();
                 }
                 answer
             }
         }
+    }
+
+    /// The organization this caller works in, asked for where it is not known yet.
+    pub(crate) async fn organization_of(
+        &self,
+        caller: &Caller,
+    ) -> Result<Option<OrganizationId>, ApiError> {
+        let organization = caller.organization();
+        organization
+            .resolve(async || self.profile_organization(caller).await)
+            .await
     }
 
     /// The organization the profile names; none when there is no profile to be had here.
@@ -138,6 +147,7 @@ impl Lists for ListsOf<'_> {
             query: paged(paging),
             body: None,
             organization: self.organization.cloned(),
+            gate: None,
         };
         let answer = self.sender.send(self.caller, &request).await.ok()?;
         listed(&answer, nouns, Ids::decode).ok()

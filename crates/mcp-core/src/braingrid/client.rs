@@ -1,6 +1,6 @@
 //! One method per operation of the API, each for a [`Caller`].
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use super::{
     call::{json, listed, paged, shown, written},
     decode,
     model::{Profile, Project, Requirement, Task},
-    routes,
+    routes::{self, Class},
     send::{Request, Sender},
     short_ids::ShortIds,
 };
@@ -21,7 +21,13 @@ use crate::{
 
 /// BrainGrid's HTTP API. A cheap clone; connections, limits and the circuit breaker are shared.
 #[derive(Clone)]
-pub struct BrainGridClient(pub(super) Arc<Inner>);
+pub struct BrainGridClient {
+    pub(super) inner: Arc<Inner>,
+    pub(super) gate: Option<SendGate>,
+}
+
+/// Whether a write may leave: asked right before each attempt.
+pub(crate) type SendGate = Arc<dyn Fn() -> Result<(), ApiError> + Send + Sync>;
 
 pub(super) struct Inner {
     pub(super) sender: Sender,
@@ -50,15 +56,33 @@ impl BrainGridClient {
     /// # Errors
     /// When the base URL is not one that can be called.
     pub fn new(config: BrainGridConfig) -> Result<Self, ConfigError> {
-        Ok(Self(Arc::new(Inner {
+        let inner = Inner {
             sender: Sender::new(config)?,
             short_ids: ShortIds::default(),
-        })))
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+            gate: None,
+        })
+    }
+
+    /// The same client, whose writes leave only when `gate` lets them.
+    pub(crate) fn gated(&self, gate: SendGate) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            gate: Some(gate),
+        }
+    }
+
+    /// Within this a write is answered or given up, once it was sent.
+    pub(crate) fn write_timeout(&self, slow: bool) -> Duration {
+        let class = if slow { Class::Slow } else { Class::Write };
+        self.inner.sender.timeout(class)
     }
 
     /// Whether the circuit is open: BrainGrid failed again and again, and is not asked for a while.
     pub fn is_circuit_open(&self) -> bool {
-        self.0.sender.is_circuit_open()
+        self.inner.sender.is_circuit_open()
     }
 
     /// Who the credential belongs to.
@@ -72,8 +96,9 @@ impl BrainGridClient {
             body: None,
             // Not resolved: this is the call by which it is.
             organization: caller.organization().id().cloned(),
+            gate: None,
         };
-        let answer = self.0.sender.send(caller, &request).await?;
+        let answer = self.inner.sender.send(caller, &request).await?;
         shown(&answer, "profile", Profile::decode)
     }
 

@@ -24,7 +24,10 @@ use url::Url;
 
 use self::routes::Class;
 pub use self::{client::BrainGridClient, model::Profile};
-pub(crate) use self::{client::Paging, decode::Page};
+pub(crate) use self::{
+    client::{Paging, SendGate},
+    decode::Page,
+};
 
 /// Adds headers to every request to BrainGrid, for example the trace context.
 pub type HeaderHook = Arc<dyn Fn(&mut HeaderMap) + Send + Sync>;

@@ -17,6 +17,7 @@ use tracing::Instrument as _;
 use super::{
     ApiRequestObserver, BrainGridConfig, ConfigError, FinishedApiRequest, HeaderHook, Timeouts,
     base_url::Base,
+    client::SendGate,
     policy::retry_wait,
     reply::{
         ApiResponse, Failure, Reply, is_event_stream, is_foreign, is_outage, judge, retry_after,
@@ -39,6 +40,8 @@ pub(crate) struct Request {
     pub(crate) query: Vec<(&'static str, String)>,
     pub(crate) body: Option<Value>,
     pub(crate) organization: Option<OrganizationId>,
+    /// Of a write: whether it may leave.
+    pub(crate) gate: Option<SendGate>,
 }
 
 pub(crate) struct Sender {
@@ -87,6 +90,10 @@ impl Sender {
             headers: config.headers,
             observer: config.observer,
         })
+    }
+
+    pub(crate) fn timeout(&self, class: Class) -> Duration {
+        self.timeouts.total(class)
     }
 
     /// Whether the circuit is open: nothing is sent to BrainGrid at the moment.
@@ -210,6 +217,11 @@ impl Sender {
         let left = deadline.saturating_duration_since(started);
         if left.is_zero() {
             return Err(Failure::not_sent(None));
+        }
+        if request.route.class != Class::Read
+            && let Some(gate) = &request.gate
+        {
+            gate().map_err(|error| Failure { fault: None, error })?;
         }
         let admitted = self.breaker.admit(started);
         admitted.map_err(|wait| Failure::not_sent(Some(wait)))?;

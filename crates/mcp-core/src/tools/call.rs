@@ -12,6 +12,7 @@ use std::{
 };
 
 use futures::FutureExt;
+use jiff::Timestamp;
 use mcp_outbound::run_to_end;
 use rmcp::{
     ErrorData, RoleServer,
@@ -20,11 +21,15 @@ use rmcp::{
     service::RequestContext,
 };
 
+use tokio_util::sync::CancellationToken;
+
 use super::{
-    Shared, ToolSet,
+    Arguments, Shared, ToolSet,
     audit::{Audited, request_id},
-    definition::Effect,
+    definition::{BuiltIn, Effect, Outcome},
     error::ToolError,
+    journal::{self, Place, WriteJournal},
+    readback::Confirmed,
     registry::{Entry, Run},
     response::{Done, Notes, done_with, failed_with, response},
     stopped::stopped,
@@ -35,7 +40,10 @@ use crate::{BrainGridClient, Caller, ProjectRef};
 #[derive(Clone)]
 pub(crate) struct Call {
     shared: Arc<Shared>,
+    /// Whose writes leave only as the journal lets them.
+    client: BrainGridClient,
     caller: Caller,
+    place: Place,
     left: Arc<AtomicBool>,
     audited: Audited,
     /// Whether a write may have left.
@@ -47,7 +55,15 @@ pub(crate) struct Call {
 
 impl Call {
     pub(super) fn client(&self) -> &BrainGridClient {
-        &self.shared.client
+        &self.client
+    }
+
+    pub(super) fn journal(&self) -> Option<&dyn WriteJournal> {
+        self.shared.journal.as_deref()
+    }
+
+    pub(super) fn place(&self) -> &Place {
+        &self.place
     }
 
     pub(super) fn caller(&self) -> &Caller {
@@ -107,34 +123,50 @@ impl Call {
         self.shared.registry.names()
     }
 
-    /// The last moment to stop: right before a write is sent, which is then on record.
+    /// The last moment to stop: right before a write is sent, which is then on record. Since when to
+    /// look for what it makes, should its answer be lost.
     ///
     /// # Errors
     /// When the client has left meanwhile.
-    pub(super) async fn before_write(&self) -> Result<(), ToolError> {
+    pub(super) async fn before_write(&self) -> Result<Timestamp, ToolError> {
         self.still_wanted()?;
-        self.audited.intend().await;
-        self.still_wanted()?;
+        if !self.place.is_looked_for() {
+            self.audited.intend().await;
+            self.still_wanted()?;
+        }
         self.sent.store(true, Ordering::Release);
-        Ok(())
+        Ok(self.place.begun())
+    }
+
+    /// Whether the client waits for the answer.
+    pub(super) fn is_wanted(&self) -> bool {
+        !self.left.load(Ordering::Acquire)
     }
 
     fn still_wanted(&self) -> Result<(), ToolError> {
-        if self.left.load(Ordering::Acquire) {
-            Err(ToolError::Left)
-        } else {
+        if self.is_wanted() {
             Ok(())
+        } else {
+            Err(ToolError::Left)
         }
+    }
+
+    /// What was written is there, although its answer was lost.
+    pub(super) fn read_back(&self) -> Confirmed {
+        self.place.found_by_reading_back();
+        Confirmed::ByReadingBack
     }
 }
 
 impl ToolSet {
-    /// Runs the tool for whoever asks, if they may: to its end, or as far as anybody wants it.
+    /// Runs the tool for whoever asks, if they may: to its end, or as far as anybody wants it. `cancel`
+    /// ends it wherever it is.
     pub(super) async fn run(
         &self,
         entry: &Arc<Entry>,
         params: CallToolRequestParams,
         context: RequestContext<RoleServer>,
+        cancel: CancellationToken,
     ) -> Done {
         let caller = match self.caller(&context) {
             Ok(caller) => caller,
@@ -160,9 +192,16 @@ impl ToolSet {
         let cancelled = context.ct.clone();
         let cut = self.shared.cut.clone();
         let left = Leave(Arc::new(AtomicBool::new(false)));
+        let place = Place::default();
+        let client = match self.shared.journal {
+            Some(_) if changes => self.shared.client.gated(place.gate()),
+            _ => self.shared.client.clone(),
+        };
         let call = Call {
             shared: self.shared.clone(),
+            client,
             caller,
+            place: place.clone(),
             left: left.0.clone(),
             audited: audited.clone(),
             sent: Arc::default(),
@@ -186,7 +225,17 @@ impl ToolSet {
                 let done = tokio::select! {
                     biased;
                     done = work => done,
-                    () = cut.over() => done_with(&stopped(&tool, sent.load(Ordering::Acquire))),
+                    () = cut.over() => {
+                        let sent = sent.load(Ordering::Acquire);
+                        let told = place.abandon(sent);
+                        let _ = tokio::time::timeout(TO_TELL_THE_JOURNAL, told).await;
+                        done_with(&stopped(&tool, sent))
+                    }
+                    () = cancel.cancelled() => {
+                        let sent = sent.load(Ordering::Acquire);
+                        place.abandon(sent).await;
+                        done_with(&cancelled_after(sent))
+                    }
                 };
                 audited.end(done.1);
                 done
@@ -242,6 +291,16 @@ impl ToolSet {
     }
 }
 
+/// What is said of a call that was cancelled, to those who keep record.
+fn cancelled_after(sent: bool) -> ToolError {
+    if sent {
+        let text = "Cancelled after it was sent: it may have been done.".to_owned();
+        ToolError::Stopped { sent, text }
+    } else {
+        ToolError::Left
+    }
+}
+
 /// Tells the running tool, when it goes, that nobody waits any more.
 struct Leave(Arc<AtomicBool>);
 
@@ -261,13 +320,19 @@ async fn guarded(
 ) -> Done {
     let name = entry.tool.name.clone();
     let request = request_id(&context).cloned();
+    let (place, sent) = (call.place.clone(), call.sent.clone());
     let work = async {
         match &entry.run {
-            Run::BuiltIn(run) => {
+            Run::BuiltIn(tool) => {
                 let arguments = params.arguments.unwrap_or_default();
-                let asked = call.clone();
-                let outcome = run(call, arguments).await;
-                let kind = outcome.as_ref().map_or_else(ToolError::kind, |_| "ok");
+                let outcome = built_in(&entry, tool, &call, arguments, &context).await;
+                let done = if call.place.is_replayed() {
+                    "replayed"
+                } else {
+                    "ok"
+                };
+                let kind = outcome.as_ref().map_or_else(ToolError::kind, |_| done);
+                let asked = call;
                 if outcome.is_ok() && entry.effect.changes_something() {
                     asked.note_all(asked.remark_on_project());
                 }
@@ -286,15 +351,40 @@ async fn guarded(
             }
         }
     };
-    let done = AssertUnwindSafe(work).catch_unwind().await;
-    done.unwrap_or_else(|panic: Box<dyn Any + Send>| {
-        // The payload may itself panic when dropped; forgetting it is the safe way out.
-        std::mem::forget(panic);
-        tracing::error!(tool = &*name, "tool panicked");
-        let answer = failed_with(&ToolError::Internal, "", request.as_ref());
-        (Ok(answer), "panic")
-    })
+    match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(done) => done,
+        Err(panic) => {
+            let panic: Box<dyn Any + Send> = panic;
+            // The payload may itself panic when dropped; forgetting it is the safe way out.
+            std::mem::forget(panic);
+            tracing::error!(tool = &*name, "tool panicked");
+            place.abandon(sent.load(Ordering::Acquire)).await;
+            let answer = failed_with(&ToolError::Internal, "", request.as_ref());
+            (Ok(answer), "panic")
+        }
+    }
 }
+
+/// A built-in tool, with arguments as they came.
+async fn built_in(
+    entry: &Entry,
+    tool: &BuiltIn,
+    call: &Call,
+    arguments: Arguments,
+    context: &RequestContext<RoleServer>,
+) -> Outcome {
+    let arguments = tool.read(arguments, call)?;
+    if entry.effect.changes_something() {
+        let key = journal::idempotency_key(&context.meta)?;
+        // Boxed: the future of a write is large, and that of a read need not be.
+        Box::pin(journal::run(entry, tool, call, arguments, key)).await
+    } else {
+        (tool.run)(call.clone(), arguments).await
+    }
+}
+
+/// How long a call that is cut off may take to tell the journal what is known of it.
+const TO_TELL_THE_JOURNAL: Duration = Duration::from_millis(500);
 
 /// The outcome of a tool that is not built in.
 fn kind_of(answer: &Result<CallToolResponse, ErrorData>) -> &'static str {

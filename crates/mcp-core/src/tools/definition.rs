@@ -16,6 +16,7 @@ use super::{
     args::{self, filter::filter_unknown, read::Fields},
     call::Call,
     error::ToolError,
+    journal::{ALLOW_DUPLICATE, ShowAgain},
 };
 
 /// What a tool does to BrainGrid; it decides how the call is run.
@@ -45,15 +46,38 @@ pub(crate) struct ToolOutput {
 /// What a built-in tool gives back.
 pub(crate) type Outcome = Result<ToolOutput, ToolError>;
 
-/// Runs a tool with arguments that were not looked at yet.
+/// Runs a tool with arguments that it has.
 pub(crate) type RunTool = Arc<dyn Fn(Call, Arguments) -> BoxFuture<'static, Outcome> + Send + Sync>;
+
+/// What runs a built-in tool.
+pub(crate) struct BuiltIn {
+    pub(crate) fields: Fields,
+    pub(crate) run: RunTool,
+    /// Whether it makes something: the same call twice would make two.
+    pub(crate) creates: bool,
+    /// Shows what a call did before, in place of doing it again.
+    pub(crate) show_again: Option<ShowAgain>,
+}
+
+impl BuiltIn {
+    /// What the arguments of a call mean; what became of the rest is noted.
+    ///
+    /// # Errors
+    /// With the first that means nothing.
+    pub(crate) fn read(&self, arguments: Arguments, call: &Call) -> Result<Arguments, ToolError> {
+        let mut notes = Vec::new();
+        let read = filter_unknown(arguments, &self.fields, &mut notes);
+        call.note_all(notes);
+        read
+    }
+}
 
 /// A built-in tool.
 pub(crate) struct Definition {
     pub(crate) name: &'static str,
     pub(crate) effect: Effect,
     pub(crate) experimental: bool,
-    pub(crate) run: RunTool,
+    pub(crate) built_in: BuiltIn,
     description: &'static str,
     hints: ToolAnnotations,
     input: JsonObject,
@@ -75,7 +99,36 @@ impl Definition {
         definition
     }
 
-    /// A tool that adds something.
+    /// A tool that makes something; a second one only where the call says so.
+    pub(crate) fn create<A, O, F, Fut>(
+        name: &'static str,
+        description: &'static str,
+        run: F,
+        show_again: ShowAgain,
+    ) -> Self
+    where
+        A: DeserializeOwned + JsonSchema,
+        O: Serialize + JsonSchema,
+        F: Fn(Call, A) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(String, O), ToolError>> + Send + 'static,
+    {
+        let mut schema = derived::<A>(Contract::Deserialize);
+        let properties = schema.get_mut("properties");
+        if let Some(properties) = properties.and_then(Value::as_object_mut) {
+            let allow = json!({
+                "type": "boolean",
+                "description": "Once more",
+            });
+            properties.insert(ALLOW_DUPLICATE.to_owned(), allow);
+        }
+        let mut definition = Self::write(name, description, run).show_again(show_again);
+        definition.built_in.creates = true;
+        definition.built_in.fields = Fields::of(&schema);
+        definition.input = compacted(schema);
+        definition
+    }
+
+    /// A tool that changes something.
     pub(crate) fn write<A, O, F, Fut>(name: &'static str, description: &'static str, run: F) -> Self
     where
         A: DeserializeOwned + JsonSchema,
@@ -97,16 +150,22 @@ impl Definition {
                 .open_world(false),
             input: compacted(derived),
             output: output::<O>(),
-            run: Arc::new(move |call, arguments| {
-                let mut notes = Vec::new();
-                let known = filter_unknown(arguments, &fields, &mut notes);
-                call.note_all(notes);
-                match known.and_then(args::parse::<A>) {
+            built_in: BuiltIn {
+                fields,
+                creates: false,
+                show_again: None,
+                run: Arc::new(move |call, arguments| match args::parse::<A>(arguments) {
                     Ok(arguments) => run(call, arguments).map(|done| answer(done?)).boxed(),
                     Err(error) => std::future::ready(Err(error)).boxed(),
-                }
-            }),
+                }),
+            },
         }
+    }
+
+    /// What shows, in place of doing it again, what a call did before.
+    pub(crate) fn show_again(mut self, show: ShowAgain) -> Self {
+        self.built_in.show_again = Some(show);
+        self
     }
 
     /// Doing it twice is doing it once.
@@ -155,7 +214,7 @@ fn title(name: &str) -> String {
     initial.into_iter().chain(letters).collect()
 }
 
-fn answer<O: Serialize>((text, shown): (String, O)) -> Outcome {
+pub(super) fn answer<O: Serialize>((text, shown): (String, O)) -> Outcome {
     let structured = serde_json::to_value(shown).map_err(|_| ToolError::internal())?;
     Ok(ToolOutput { text, structured })
 }

@@ -11,6 +11,15 @@ pub(crate) enum ToolError {
     Api(ApiError),
     /// BrainGrid did not do it; the text tells more than the error knows.
     Explained(ApiError, String),
+    /// Nobody knows whether BrainGrid did it; the text tells how to find out. `absent` is whether it
+    /// was looked for where it would be, and is not there.
+    Unknown {
+        error: ApiError,
+        text: String,
+        absent: bool,
+    },
+    /// Writes are refused, for they cannot be remembered.
+    JournalAway,
     /// The client left before anything was changed.
     Left,
     /// The server stops; `sent` is whether a write may have reached BrainGrid.
@@ -26,9 +35,11 @@ impl ToolError {
 
     pub(super) fn text(&self) -> String {
         match self {
-            Self::Refused(text) | Self::Explained(_, text) | Self::Stopped { text, .. } => {
-                text.clone()
-            }
+            Self::Refused(text)
+            | Self::Explained(_, text)
+            | Self::Unknown { text, .. }
+            | Self::Stopped { text, .. } => text.clone(),
+            Self::JournalAway => JOURNAL_AWAY.into(),
             Self::Api(error) => sentence(&error.to_string()),
             Self::Left => "Cancelled; nothing was changed.".into(),
             Self::Internal => INTERNAL.into(),
@@ -40,11 +51,23 @@ impl ToolError {
         !matches!(self, Self::Refused(_) | Self::Left)
     }
 
+    /// Whether a write may have been done although this is an error.
+    pub(super) fn is_unclear(&self) -> bool {
+        match self {
+            Self::Api(error) | Self::Explained(error, _) => error.is_unclear(),
+            Self::Unknown { .. } | Self::Stopped { sent: true, .. } => true,
+            _ => false,
+        }
+    }
+
     /// A name for spans and metrics.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Refused(_) => "refused",
-            Self::Api(error) | Self::Explained(error, _) => error.kind(),
+            Self::Api(error) | Self::Explained(error, _) | Self::Unknown { error, .. } => {
+                error.kind()
+            }
+            Self::JournalAway => "journal_away",
             Self::Left => "cancelled",
             Self::Stopped { sent: true, .. } => "outcome_unknown",
             Self::Stopped { sent: false, .. } => "stopped",
@@ -64,6 +87,9 @@ impl From<CredentialError> for ToolError {
         Self::Api(error.into())
     }
 }
+
+const JOURNAL_AWAY: &str = "This server cannot remember writes right now, and refuses them \
+    meanwhile; nothing was done. Try again in a moment.";
 
 const INTERNAL: &str =
     "Internal error in the BrainGrid MCP server. This was recorded; trying again may help.";

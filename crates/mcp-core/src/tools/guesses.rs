@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use futures::FutureExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -9,8 +10,9 @@ use serde_json::{Map, Value};
 use super::{
     args::Text,
     call::Call,
-    definition::Definition,
+    definition::{Definition, ToolOutput, answer},
     error::ToolError,
+    journal::Made,
     projects::choose,
     readback::unknown,
     render,
@@ -37,6 +39,7 @@ pub(super) fn tools() -> Vec<Definition> {
             "Experimental, guessed API: review a pull request against a requirement. Takes minutes.",
             review,
         )
+        .show_again(|_, made| std::future::ready(show_again(made)).boxed())
         .slow()
         .experimental(),
         Definition::write(
@@ -44,6 +47,7 @@ pub(super) fn tools() -> Vec<Definition> {
             "Experimental, guessed API: create a git branch for a requirement.",
             branch,
         )
+        .show_again(|_, made| std::future::ready(show_again(made)).boxed())
         .open_world()
         .experimental(),
         Definition::write(
@@ -51,6 +55,7 @@ pub(super) fn tools() -> Vec<Definition> {
             "Experimental, guessed API: add a tag to a requirement.",
             tag,
         )
+        .show_again(|_, made| std::future::ready(show_again(made)).boxed())
         .idempotent()
         .experimental(),
     ]
@@ -187,6 +192,24 @@ async fn tag(call: Call, wanted: Tag) -> Result<(String, Raw), ToolError> {
     raw(sent, "Tagged", &project, id)
 }
 
+/// What a call was answered before, as far as that was kept.
+fn show_again(made: Made) -> Result<Option<ToolOutput>, ToolError> {
+    let id = made.requirement.as_deref().unwrap_or("the requirement");
+    let answered = match made.answer {
+        Some(shown) => (format!("Done ({id}).\n{shown:#}"), Raw { answer: shown }),
+        None => {
+            let text = format!("Done ({id}); what BrainGrid answered was not kept.");
+            (
+                text,
+                Raw {
+                    answer: Value::Null,
+                },
+            )
+        }
+    };
+    answer(answered).map(Some)
+}
+
 /// The answer as it came: nothing is known about its shape.
 fn raw(
     sent: Result<Option<Value>, ApiError>,
@@ -202,6 +225,7 @@ fn raw(
         Err(error) if error.is_unclear() => Err(unknown(
             error,
             &format!("Check {id} in BrainGrid before trying again."),
+            false,
         )),
         Err(error) => Err(no_requirement(error, project, id)),
     }

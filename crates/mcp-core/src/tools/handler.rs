@@ -5,14 +5,17 @@ use std::pin::pin;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult,
-        CustomRequest, CustomResult, DiscoverResult, ErrorCode, GetPromptRequestParams,
-        GetPromptResponse, InitializeRequestParams, InitializeResult, ListPromptsResult,
-        ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
-        ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ServerConfig, Tool,
+        CacheScope, CallToolRequestParams, CallToolResponse, CancelTaskParams,
+        CompleteRequestParams, CompleteResult, CustomRequest, CustomResult, DiscoverResult,
+        ErrorCode, GetPromptRequestParams, GetPromptResponse, GetTaskParams, GetTaskResult,
+        InitializeRequestParams, InitializeResult, ListPromptsResult, ListResourceTemplatesResult,
+        ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProtocolVersion,
+        ReadResourceRequestParams, ReadResourceResponse, ServerConfig, Tool, UpdateTaskParams,
     },
     service::{NotificationContext, RequestContext},
 };
+
+use tokio_util::sync::CancellationToken;
 
 use super::{ToolSet, lenient, observe::Operation};
 use crate::spans::Failed;
@@ -37,7 +40,11 @@ pub const METHODS: &[&str] = &[
     "prompts/get",
     "completion/complete",
     "logging/setLevel",
+    "tasks/get",
+    "tasks/update",
+    "tasks/cancel",
 ];
+
 impl ServerHandler for ToolSet {
     fn get_info(&self) -> ServerConfig {
         self.shared.info.clone()
@@ -105,7 +112,15 @@ impl ServerHandler for ToolSet {
         let (mut answer, outcome) = match entry {
             Some(entry) => {
                 // Pinned: it is large, and would be moved with what is around it.
-                let work = pin!(self.run(entry, params, context));
+                let work = pin!(async {
+                    if self.may_be_task(entry, &context)
+                        && let Some(task) = self.as_task(entry, &params, &context).await
+                    {
+                        return task;
+                    }
+                    self.run(entry, params, context, CancellationToken::new())
+                        .await
+                });
                 operation.run(work).await
             }
             None => (Err(self.unknown_tool(&params.name)), "invalid_params"),
@@ -118,6 +133,39 @@ impl ServerHandler for ToolSet {
                 .extend(self.shared.stamp.clone());
         }
         answer
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        let operation = self.operation("tasks/get", None, &context);
+        let task = self.task(request, context).await;
+        operation.end(outcome_of(&task), Failed::other(&task));
+        task
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let operation = self.operation("tasks/update", None, &context);
+        let updated = self.update(request, context).await;
+        operation.end(outcome_of(&updated), Failed::other(&updated));
+        updated
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let operation = self.operation("tasks/cancel", None, &context);
+        let cancelled = self.cancel(request, context).await;
+        operation.end(outcome_of(&cancelled), Failed::other(&cancelled));
+        cancelled
     }
 
     // Clients ask for these whether they are declared or not, and some take an error for a failed
@@ -249,10 +297,11 @@ impl ServerHandler for ToolSet {
         if method == "tools/call"
             && let Some(params) = lenient::call(&request)
         {
-            let CallToolResponse::Complete(result) = self.call_tool(params, context).await? else {
-                return Err(ErrorData::internal_error("the call asks back", None));
+            return match self.call_tool(params, context).await? {
+                CallToolResponse::Complete(result) => custom(&result),
+                CallToolResponse::Task(task) => custom(&task),
+                _ => Err(ErrorData::internal_error("the call asks back", None)),
             };
-            return custom(&result);
         }
         let text = format!("wrong params for {method}: {fix}");
         let error = ErrorData::invalid_params(text, None);

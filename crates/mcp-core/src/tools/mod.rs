@@ -8,12 +8,14 @@
 mod account;
 mod args;
 mod audit;
+mod background;
 mod call;
 mod definition;
 mod error;
 mod guesses;
 mod handler;
 mod in_flight;
+mod journal;
 mod lenient;
 mod names;
 mod observe;
@@ -42,7 +44,12 @@ use rmcp::{
 
 pub use self::{
     audit::{AuditedCall, Auditor, CallAudit},
+    background::{FoundState, FoundTask, TaskOwner, TaskStore, TaskStoreUnavailable, TaskWork},
     handler::METHODS,
+    journal::{
+        Begun, IDEMPOTENCY_KEY, JournalUnavailable, JournalledWrite, WriteIntent, WriteJournal,
+        WriteOutcome,
+    },
     lenient::initialize,
     names::canonical_name,
     observe::{FinishedOperation, OperationObserver},
@@ -73,6 +80,8 @@ struct Shared {
     stamp: MetaObject,
     in_flight: InFlight,
     cut: Cut,
+    journal: Option<Arc<dyn WriteJournal>>,
+    tasks: Option<Arc<dyn TaskStore>>,
     /// Whether somebody was told that the default project was changed.
     project_told: AtomicBool,
 }
@@ -125,18 +134,38 @@ impl ToolSet {
         self
     }
 
-    /// The same tools and one more. Its `readOnlyHint` decides whether a client that leaves stops
-    /// it; its name and its arguments are its own affair.
+    /// The same tools; the journal remembers what the built-in ones write, so that a write that is
+    /// sent again is not done twice.
     #[must_use]
-    pub fn with_route(mut self, route: ToolRoute<Self>) -> Self {
-        let shared = Shared::new(
-            self.shared.client.clone(),
-            self.shared.options.clone(),
-            self.shared.registry.with(route),
-        );
+    pub fn with_journal(self, journal: Arc<dyn WriteJournal>) -> Self {
+        let registry = self.shared.registry.clone();
+        let tasks = self.shared.tasks.clone();
+        self.with(registry, Some(journal), tasks)
+    }
+
+    /// The same tools and one more. Its `readOnlyHint` decides whether a client that leaves stops
+    /// it; its name, its arguments and what is done when it is called again are its own affair.
+    #[must_use]
+    pub fn with_route(self, route: ToolRoute<Self>) -> Self {
+        let registry = self.shared.registry.with(route);
+        let (journal, tasks) = (self.shared.journal.clone(), self.shared.tasks.clone());
+        self.with(registry, journal, tasks)
+    }
+
+    fn with(
+        mut self,
+        registry: Registry,
+        journal: Option<Arc<dyn WriteJournal>>,
+        tasks: Option<Arc<dyn TaskStore>>,
+    ) -> Self {
+        let (client, options) = (self.shared.client.clone(), self.shared.options.clone());
+        let shared = Shared::new(client, options, registry);
         self.shared = Arc::new(Shared {
             in_flight: self.shared.in_flight.clone(),
             cut: self.shared.cut.clone(),
+            info: server_info::server_config(&shared.options, tasks.is_some()),
+            journal,
+            tasks,
             ..shared
         });
         self
@@ -170,11 +199,13 @@ impl Shared {
         Self {
             client,
             registry,
-            info: server_info::server_config(&options),
+            info: server_info::server_config(&options, false),
             stamp: server_info::stamp(),
             options,
             in_flight: InFlight::default(),
             cut: Cut::default(),
+            journal: None,
+            tasks: None,
             project_told: AtomicBool::new(false),
         }
     }

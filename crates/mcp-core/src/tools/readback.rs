@@ -4,8 +4,14 @@ use std::fmt;
 
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 
-use super::error::{ToolError, sentence};
-use crate::ApiError;
+use super::{
+    error::{ToolError, sentence},
+    render,
+};
+use crate::{
+    ApiError,
+    braingrid::{Page, Paging},
+};
 
 /// How it is known that a write was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +57,40 @@ pub(super) fn created_since(created_at: Option<&str>, begun: Timestamp) -> bool 
         .is_some_and(|made| made >= begun.round(floor).unwrap_or(begun))
 }
 
+/// A list that was read to find what may have been made.
+pub(super) struct Listed<T> {
+    pub(super) items: Vec<T>,
+    /// Whether that is all there is: what is not in it is not there.
+    whole: bool,
+}
+
+impl<T> Listed<T> {
+    pub(super) fn of(page: Result<Page<T>, ApiError>) -> Self {
+        let whole = |page: &Page<T>| render::more(page, ALL) == Some(false);
+        match page {
+            Ok(page) => Self {
+                whole: whole(&page),
+                items: page.items,
+            },
+            Err(_) => Self {
+                whole: false,
+                items: Vec::new(),
+            },
+        }
+    }
+
+    /// Whether there is surely no such thing.
+    pub(super) fn has_none(&self, is: impl Fn(&T) -> bool) -> bool {
+        self.whole && !self.items.iter().any(is)
+    }
+}
+
+/// As many as are read to find one.
+pub(super) const ALL: Paging = Paging {
+    page: 1,
+    limit: 100,
+};
+
 /// What is there under the name of something whose making may or may not have worked.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Lookalike<T> {
@@ -84,10 +124,15 @@ pub(super) fn perhaps(hint: &str, candidates: &str) -> String {
     }
 }
 
-/// The outcome is unknown, and this is how to find out.
-pub(super) fn unknown(error: ApiError, hint: &str) -> ToolError {
+/// The outcome is unknown, and this is how to find out. `absent` is whether it was looked for where
+/// it would be, and is not there.
+pub(super) fn unknown(error: ApiError, hint: &str, absent: bool) -> ToolError {
     let text = format!("{} {hint}", sentence(&error.to_string()));
-    ToolError::Explained(error, text)
+    ToolError::Unknown {
+        error,
+        text,
+        absent,
+    }
 }
 
 #[cfg(test)]

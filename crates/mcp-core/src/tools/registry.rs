@@ -11,7 +11,7 @@ use rmcp::{
 
 use super::{
     ToolOptions, ToolSet, account, canonical_name,
-    definition::{Definition, Effect, RunTool},
+    definition::{BuiltIn, Definition, Effect},
     guesses,
     handler::{FRESH_MS, is_modern},
     projects, requirements, tasks,
@@ -33,6 +33,7 @@ pub(super) fn all() -> Vec<Definition> {
 }
 
 /// The tools of one server.
+#[derive(Clone)]
 pub(super) struct Registry {
     /// In the order in which they are listed.
     entries: Vec<Arc<Entry>>,
@@ -47,7 +48,7 @@ pub(super) struct Entry {
 }
 
 pub(super) enum Run {
-    BuiltIn(RunTool),
+    BuiltIn(BuiltIn),
     Added(Arc<DynCallToolHandler<ToolSet>>),
 }
 
@@ -167,7 +168,7 @@ impl From<Definition> for Entry {
         Self {
             effect: definition.effect,
             tool: definition.tool(),
-            run: Run::BuiltIn(definition.run),
+            run: Run::BuiltIn(definition.built_in),
         }
     }
 }

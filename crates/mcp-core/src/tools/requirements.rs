@@ -2,7 +2,10 @@
 
 mod write;
 
-use futures::stream::{self, StreamExt};
+use futures::{
+    FutureExt,
+    stream::{self, StreamExt},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -10,8 +13,9 @@ use serde_json::{Map, Value};
 use super::{
     args::{DEFAULT_LIMIT, MAX_LIMIT, RequirementStatus, paging},
     call::Call,
-    definition::Definition,
+    definition::{Definition, ToolOutput, answer},
     error::ToolError,
+    journal::Made,
     projects::choose,
     readback::shows,
     render,
@@ -30,23 +34,26 @@ pub(super) fn tools() -> Vec<Definition> {
             "Show a requirement: its spec in Markdown, status, tasks.",
             get,
         ),
-        Definition::write(
+        Definition::create(
             "create_requirement",
             "Let BrainGrid refine a rough idea into a requirement. Takes minutes, costs credits. \
              Also called create_project_requirement.",
             write::create,
+            |call, made| show_again(call, made).boxed(),
         )
         .slow(),
-        Definition::write(
+        Definition::create(
             "capture_project_requirement",
             "Save a finished spec as a requirement, word for word.",
             write::capture,
+            |call, made| show_again(call, made).boxed(),
         ),
         Definition::write(
             "update_project_requirement",
             "Set status, title, spec or assignee of a requirement; what is left out stays.",
             write::update,
         )
+        .show_again(|call, made| show_again(call, made).boxed())
         .idempotent()
         .destructive(),
     ]
@@ -169,6 +176,26 @@ async fn get(call: Call, wanted: Get) -> Result<(String, OneRequirement), ToolEr
         render::requirement(&requirement),
         one(&project, requirement),
     ))
+}
+
+/// The requirement that a call made or changed before; nothing if it is gone.
+async fn show_again(call: Call, made: Made) -> Result<Option<ToolOutput>, ToolError> {
+    let project = Made::id(made.project.as_ref());
+    let Some((project, id)) = project.zip(Made::id(made.requirement.as_ref())) else {
+        return Err(made.cannot_be_shown("list_project_requirements"));
+    };
+    match call
+        .client()
+        .requirement(call.caller(), &project, &id)
+        .await
+    {
+        Ok(found) => {
+            let text = render::requirement(&found);
+            answer((text, one(&project, found.just_made()))).map(Some)
+        }
+        Err(ApiError::NotFound(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn read_back(call: &Call, project: &ProjectRef, id: &RequirementRef) -> Option<Requirement> {

@@ -16,7 +16,7 @@ fn implementation() -> Implementation {
 }
 
 /// What the server says of itself.
-pub(super) fn server_config(options: &ToolOptions) -> ServerConfig {
+pub(super) fn server_config(options: &ToolOptions, has_tasks: bool) -> ServerConfig {
     let mut instructions = INSTRUCTIONS.to_owned();
     if let Some(project) = &options.default_project {
         let _ = write!(instructions, " Calls without project_id mean {project}.");
@@ -25,8 +25,12 @@ pub(super) fn server_config(options: &ToolOptions) -> ServerConfig {
     let capabilities = ServerCapabilities::builder()
         .enable_tools()
         .enable_resources()
-        .enable_prompts()
-        .build();
+        .enable_prompts();
+    let capabilities = if has_tasks {
+        capabilities.enable_tasks().build()
+    } else {
+        capabilities.build()
+    };
     ServerConfig::new(capabilities)
         .with_server_info(implementation())
         .with_instructions(instructions)

@@ -2,31 +2,34 @@
 
 mod write;
 
+use futures::FutureExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
     args::{DEFAULT_LIMIT, MAX_LIMIT, TaskStatus, paging},
     call::Call,
-    definition::Definition,
+    definition::{Definition, ToolOutput, answer},
     error::ToolError,
+    journal::Made,
     projects::choose,
-    readback::shows,
+    readback::{ALL, shows},
     render,
     requirements::no_requirement,
 };
 use crate::{
     ApiError, ProjectRef, RequirementRef, TaskRef,
-    braingrid::{Page, Paging, model::Task},
+    braingrid::{Page, model::Task},
 };
 
 pub(super) fn tools() -> Vec<Definition> {
     vec![
-        Definition::write(
+        Definition::create(
             "breakdown_project_requirement",
             "Let BrainGrid break a requirement without tasks down into tasks. Takes minutes, costs \
              credits.",
             write::breakdown,
+            |call, made| show_all(call, made).boxed(),
         )
         .slow(),
         Definition::read("list_project_tasks", "The steps of a requirement: id, title, status of each. Use it to find a task_id.", list),
@@ -35,12 +38,14 @@ pub(super) fn tools() -> Vec<Definition> {
             "Show a task with its full prompt; without task_id the next one to do.",
             get,
         ),
-        Definition::write(
+        Definition::create(
             "create_project_task",
             "Add one step to a requirement; content is the prompt that a coding agent gets.",
             write::create,
+            |call, made| show_one(call, made).boxed(),
         ),
         Definition::write("update_project_task", "Set status, title or prompt of a task: IN_PROGRESS when you begin, COMPLETED when it is done.", write::update)
+            .show_again(|call, made| show_one(call, made).boxed())
             .idempotent()
             .destructive(),
         Definition::write(
@@ -48,6 +53,7 @@ pub(super) fn tools() -> Vec<Definition> {
             "Delete a task for good, once the user has agreed; CANCELLED as its status keeps it.",
             write::delete,
         )
+        .show_again(|_, made| std::future::ready(write::show_deleted(made)).boxed())
         .idempotent()
         .destructive(),
     ]
@@ -71,13 +77,17 @@ impl Place {
         })
     }
 
+    /// Where a call did something before.
+    fn of(made: &Made) -> Option<Self> {
+        Some(Self {
+            project: Made::id(made.project.as_ref())?,
+            requirement: Made::id(made.requirement.as_ref())?,
+        })
+    }
+
     async fn all(&self, call: &Call) -> Result<Page<Task>, ApiError> {
-        let all = Paging {
-            page: 1,
-            limit: 100,
-        };
         call.client()
-            .tasks(call.caller(), &self.project, &self.requirement, all, None)
+            .tasks(call.caller(), &self.project, &self.requirement, ALL, None)
             .await
     }
 
@@ -219,6 +229,36 @@ async fn get(call: Call, wanted: Get) -> Result<(String, OneTask), ToolError> {
         .await
         .map_err(|error| place.no_task(error, &id))?;
     Ok((render::task(&task), place.one(task)))
+}
+
+/// The task that a call made or changed before; nothing if it is gone.
+async fn show_one(call: Call, made: Made) -> Result<Option<ToolOutput>, ToolError> {
+    let Some((place, id)) = Place::of(&made).zip(Made::id(made.task.as_ref())) else {
+        return Err(made.cannot_be_shown("list_project_tasks"));
+    };
+    match place.task(&call, &id).await {
+        Ok(task) => answer((render::task(&task), place.one(task))).map(Some),
+        Err(ApiError::NotFound(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The tasks of the requirement that a call broke down before; nothing if there are none.
+async fn show_all(call: Call, made: Made) -> Result<Option<ToolOutput>, ToolError> {
+    let Some(place) = Place::of(&made) else {
+        return Err(made.cannot_be_shown("list_project_tasks"));
+    };
+    match place.all(&call).await {
+        Ok(page) if page.items.is_empty() => Ok(None),
+        Ok(page) => {
+            let tasks: Vec<_> = page.items.into_iter().map(Task::without_content).collect();
+            let (requirement, count) = (&place.requirement, tasks.len());
+            let text = format!("{requirement} has {count} tasks:\n{}", write::lines(&tasks));
+            answer((text, place.many(tasks))).map(Some)
+        }
+        Err(ApiError::NotFound(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The task to work on: the first in progress, else the first planned.

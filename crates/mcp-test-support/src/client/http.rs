@@ -72,7 +72,7 @@ impl RawHttp {
         }
         if generation == Generation::Modern {
             request = request.header("mcp-method", method);
-            let named = ["name", "uri"]
+            let named = ["name", "uri", "taskId"]
                 .iter()
                 .find_map(|name| message.get("params")?.get(*name)?.as_str());
             if let Some(name) = named {

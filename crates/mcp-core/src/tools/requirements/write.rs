@@ -1,6 +1,5 @@
 //! Tools that make and change requirements.
 
-use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, json};
@@ -11,15 +10,14 @@ use super::{
         call::Call,
         error::ToolError,
         projects::{choose, choose_for},
-        readback::{Confirmed, Lookalike, accepted, created_since, perhaps, shows, unknown},
+        readback::{
+            ALL, Confirmed, Listed, Lookalike, accepted, created_since, perhaps, shows, unknown,
+        },
         render,
     },
     OneRequirement, insert, no_project, no_requirement, one, read_back,
 };
-use crate::{
-    ProjectRef, RequirementRef,
-    braingrid::{Paging, model::Requirement},
-};
+use crate::{ProjectRef, RequirementRef, braingrid::model::Requirement};
 
 /// The limits BrainGrid has for a rough idea.
 const PROMPT: std::ops::RangeInclusive<usize> = 10..=5000;
@@ -56,8 +54,7 @@ pub(super) async fn create(
     }
     let mut body = Map::from_iter([("prompt".to_owned(), json!(prompt))]);
     insert(&mut body, "tags", wanted.tags);
-    call.before_write().await?;
-    let begun = Timestamp::now();
+    let begun = call.before_write().await?;
     let sent = call
         .client()
         .specify_requirement(call.caller(), &project, body.into())
@@ -76,8 +73,10 @@ pub(super) async fn create(
         }
         Err(error) if error.is_unclear() => {
             // Its name is BrainGrid's choice, so that it can be pointed at but not recognized.
-            let mut made = all(&call, &project).await;
-            made.retain(|item| created_since(item.created_at.as_deref(), begun));
+            let all = all(&call, &project).await;
+            let is_new = |item: &Requirement| created_since(item.created_at.as_deref(), begun);
+            let absent = all.has_none(is_new);
+            let made: Vec<_> = all.items.into_iter().filter(is_new).collect();
             let hint = match made.as_slice() {
                 [] => format!(
                     "BrainGrid may still be working: look at list_project_requirements of {project} \
@@ -88,7 +87,7 @@ pub(super) async fn create(
                     lines(made)
                 ),
             };
-            Err(unknown(error, &hint))
+            Err(unknown(error, &hint, absent))
         }
         Err(error) => Err(no_project(error, &project)),
     }
@@ -132,8 +131,7 @@ pub(super) async fn capture(
     insert(&mut body, "content", Some(wanted.content));
     insert(&mut body, "tags", wanted.tags);
     insert(&mut body, "assigned_to", wanted.assignee_id);
-    call.before_write().await?;
-    let begun = Timestamp::now();
+    let begun = call.before_write().await?;
     let sent = call
         .client()
         .create_requirement(call.caller(), &project, body.into())
@@ -146,14 +144,16 @@ pub(super) async fn capture(
             return Ok((text, one(&project, named(&name))));
         }
         Err(error) if error.is_unclear() => {
-            let mut same = all(&call, &project).await;
-            same.retain(|item| item.name.as_deref() == Some(&name));
+            let all = all(&call, &project).await;
+            let is_same = |item: &Requirement| item.name.as_deref() == Some(&name);
+            let absent = all.has_none(is_same);
+            let same = all.items.into_iter().filter(is_same).collect();
             match Lookalike::of(same, begun, |item| item.created_at.as_deref()) {
-                Lookalike::Surely(found) => (found, Confirmed::ByReadingBack),
+                Lookalike::Surely(found) => (found, call.read_back()),
                 Lookalike::Perhaps(same) => {
                     let hint =
                         format!("Look for \"{name}\" in list_project_requirements of {project}");
-                    return Err(unknown(error, &perhaps(&hint, &lines(&same))));
+                    return Err(unknown(error, &perhaps(&hint, &lines(&same)), absent));
                 }
             }
         }
@@ -220,11 +220,12 @@ pub(super) async fn update(
             Confirmed::ByAnswer,
         ),
         Err(error) if error.is_unclear() => match read_back(&call, &project, id).await {
-            Some(found) if is_changed(&wanted, &found) => (found, Confirmed::ByReadingBack),
-            _ => {
+            Some(found) if is_changed(&wanted, &found) => (found, call.read_back()),
+            found => {
                 return Err(unknown(
                     error,
                     &format!("Check with get_project_requirement {id} before trying again."),
+                    found.is_some(),
                 ));
             }
         },
@@ -252,16 +253,12 @@ fn is_changed(wanted: &Update, found: &Requirement) -> bool {
 }
 
 /// The requirements of a project, as far as they fit one page; none when they cannot be had.
-async fn all(call: &Call, project: &ProjectRef) -> Vec<Requirement> {
-    let all = Paging {
-        page: 1,
-        limit: 100,
-    };
+async fn all(call: &Call, project: &ProjectRef) -> Listed<Requirement> {
     let found = call
         .client()
-        .requirements(call.caller(), project, all, None)
+        .requirements(call.caller(), project, ALL, None)
         .await;
-    found.map(|page| page.items).unwrap_or_default()
+    Listed::of(found)
 }
 
 fn lines(requirements: &[Requirement]) -> String {

@@ -1,6 +1,5 @@
 //! Tools that change tasks.
 
-use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
@@ -9,8 +8,10 @@ use super::{
     super::{
         args::{TaskStatus, Text},
         call::Call,
+        definition::{ToolOutput, answer},
         error::ToolError,
-        readback::{Confirmed, Lookalike, accepted, perhaps, shows, unknown},
+        journal::Made,
+        readback::{Confirmed, Listed, Lookalike, accepted, perhaps, shows, unknown},
         render,
         requirements::insert,
     },
@@ -40,7 +41,8 @@ pub(super) async fn breakdown(
         project,
         requirement,
     } = &place;
-    if !before.items.is_empty() {
+    // Unless they may be what the same call made before.
+    if !before.items.is_empty() && !call.place().is_looked_for() {
         return Err(ToolError::Refused(format!(
             "{requirement} already has {} tasks. list_project_tasks shows them; add more with create_project_task.",
             before.items.len()
@@ -62,20 +64,17 @@ pub(super) async fn breakdown(
             (tasks, Confirmed::ByAnswer)
         }
         Err(error) if error.is_unclear() => {
-            let tasks = place
-                .all(&call)
-                .await
-                .map(|page| page.items)
-                .unwrap_or_default();
-            if tasks.is_empty() {
+            let all = Listed::of(place.all(&call).await);
+            if all.items.is_empty() {
                 return Err(unknown(
                     error,
                     &format!(
                         "BrainGrid may still be working: look at list_project_tasks of {requirement} in a minute, before trying again."
                     ),
+                    all.has_none(|_| true),
                 ));
             }
-            (tasks, Confirmed::ByReadingBack)
+            (all.items, call.read_back())
         }
         Err(error) => return Err(place.no_requirement(error)),
     };
@@ -115,8 +114,7 @@ pub(super) async fn create(call: Call, wanted: Create) -> Result<(String, OneTas
     insert(&mut body, "title", Some(&title));
     insert(&mut body, "content", wanted.content);
     insert(&mut body, "external_id", wanted.external_id);
-    call.before_write().await?;
-    let begun = Timestamp::now();
+    let begun = call.before_write().await?;
     let Place {
         project,
         requirement,
@@ -133,18 +131,16 @@ pub(super) async fn create(call: Call, wanted: Create) -> Result<(String, OneTas
             return Ok((text, place.one(titled(&title))));
         }
         Err(error) if error.is_unclear() => {
-            let mut same = place
-                .all(&call)
-                .await
-                .map(|page| page.items)
-                .unwrap_or_default();
-            same.retain(|task| task.title.as_deref() == Some(&title));
+            let all = Listed::of(place.all(&call).await);
+            let is_same = |task: &Task| task.title.as_deref() == Some(&title);
+            let absent = all.has_none(is_same);
+            let same = all.items.into_iter().filter(is_same).collect();
             match Lookalike::of(same, begun, |task| task.created_at.as_deref()) {
-                Lookalike::Surely(task) => (task, Confirmed::ByReadingBack),
+                Lookalike::Surely(task) => (task, call.read_back()),
                 Lookalike::Perhaps(same) => {
                     let hint =
                         format!("Look for \"{title}\" in list_project_tasks of {requirement}");
-                    return Err(unknown(error, &perhaps(&hint, &lines(&same))));
+                    return Err(unknown(error, &perhaps(&hint, &lines(&same)), absent));
                 }
             }
         }
@@ -209,13 +205,14 @@ pub(super) async fn update(call: Call, wanted: Update) -> Result<(String, OneTas
             (task, Confirmed::ByAnswer)
         }
         Err(error) if error.is_unclear() => match place.task(&call, id).await {
-            Ok(task) if is_changed(&wanted, &task) => (task, Confirmed::ByReadingBack),
-            _ => {
+            Ok(task) if is_changed(&wanted, &task) => (task, call.read_back()),
+            found => {
                 return Err(unknown(
                     error,
                     &format!(
                         "Check with get_project_task {id} of {requirement} before trying again."
                     ),
+                    found.is_ok(),
                 ));
             }
         },
@@ -282,13 +279,14 @@ pub(super) async fn delete(call: Call, wanted: Delete) -> Result<(String, Delete
     {
         Ok(()) => Confirmed::ByAnswer,
         Err(error) if error.is_unclear() => match place.task(&call, id).await {
-            Err(ApiError::NotFound(_)) => Confirmed::ByReadingBack,
-            _ => {
+            Err(ApiError::NotFound(_)) => call.read_back(),
+            found => {
                 return Err(unknown(
                     error,
                     &format!(
                         "Check with get_project_task {id} of {requirement} before trying again."
                     ),
+                    found.is_ok(),
                 ));
             }
         },
@@ -305,7 +303,21 @@ pub(super) async fn delete(call: Call, wanted: Delete) -> Result<(String, Delete
     ))
 }
 
-fn lines(tasks: &[Task]) -> String {
+/// What a call deleted before.
+pub(super) fn show_deleted(made: Made) -> Result<Option<ToolOutput>, ToolError> {
+    let id = made.task.unwrap_or_default();
+    let text = format!("Deleted {id}.");
+    answer((
+        text,
+        Deleted {
+            deleted: true,
+            task_id: id,
+        },
+    ))
+    .map(Some)
+}
+
+pub(super) fn lines(tasks: &[Task]) -> String {
     let lines: Vec<_> = tasks
         .iter()
         .map(|task| format!("- {}", render::task_line(task)))

@@ -1,6 +1,6 @@
 //! Configuration to object graph, in order, without logic.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use mcp_auth::{AccessToken, TokenVerifier, UpstreamCredentials};
@@ -8,9 +8,10 @@ use mcp_core::{
     ApiRequestObserver, BrainGridClient, BrainGridConfig, Caller, FinishedApiRequest, Organization,
     ScopePolicy, ToolOptions, ToolSet, own_token,
 };
+use mcp_fleet::{Journal, JournalConfig, Tasks, TasksConfig};
 use mcp_outbound::{Proxies, SystemRoots};
 use mcp_session::{
-    Keyring, MemoryStore, RedisConfig, RedisStore, Session, SessionTiers, SharedStore,
+    FileFacts, Keyring, MemoryStore, RedisConfig, RedisStore, Session, SessionTiers, SharedStore,
 };
 use mcp_transport_http::{AdminServer, HttpConfig, HttpServer, Phase};
 use mcp_transport_stdio::StaticToken;
@@ -24,6 +25,7 @@ use crate::config::{
     AdminSettings, ApiSettings, AuthSettings, HttpSettings, SealingKeys, SessionSettings,
     StdioSettings,
 };
+use crate::journal;
 use crate::limits;
 #[cfg(feature = "login")]
 pub(crate) use crate::login::callers as local_callers;
@@ -44,10 +46,15 @@ pub(crate) async fn run_stdio(
     stdio: StdioSettings,
     api: ApiSettings,
     mut options: ToolOptions,
+    writes: Option<JournalConfig>,
     telemetry: &Telemetry,
     audit: Option<Audit>,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
+    let journal = match writes {
+        Some(config) => Some(local_journal(stdio.login.directory.clone(), config).await),
+        None => None,
+    };
     let callers = local_callers(stdio)?;
     let folder = std::env::current_dir().ok();
     if let Some(named) = folder.and_then(|folder| default_project(&folder)) {
@@ -61,6 +68,9 @@ pub(crate) async fn run_stdio(
     let (_, tools) = tool_set(api, options, telemetry)?;
     let tools = tools.with_callers(move || callers());
     let tools = audited(tools, audit.as_ref(), None);
+    let tools = journalled(tools, journal, false, telemetry);
+    let tasks = Tasks::in_process(Arc::new(Keyring::random()), TasksConfig::default());
+    let tools = tools.with_tasks(journal::tasks_of_tools(tasks));
     tracing::debug!("serving one client over standard input and output");
     tokio::spawn(cut_calls(tools.clone(), shutdown.clone()));
     let serving = mcp_transport_stdio::serve(tools, shutdown.reached(Phase::Draining));
@@ -73,6 +83,7 @@ pub(crate) async fn run_http(
     http: HttpSettings,
     api: ApiSettings,
     mut options: ToolOptions,
+    writes: Option<JournalConfig>,
     telemetry: &Telemetry,
     audit: Option<Audit>,
     shutdown: Shutdown,
@@ -100,6 +111,9 @@ pub(crate) async fn run_http(
     api.tls = Some(tls);
     let (client, tools) = tool_set(api, options, telemetry)?;
     let tools = audited(tools, audit.as_ref(), http.session.keys.as_ref());
+    let journal = writes.map(|config| journal(&http.session, redis.clone(), config));
+    let tools = journalled(tools, journal, true, telemetry);
+    let tools = tools.with_tasks(journal::tasks_of_tools(tasks(&http.session, redis.clone())));
     let scopes = tools.clone();
     let callers = sessions.clone();
     let memory = config.memory.clone();
@@ -200,6 +214,20 @@ fn audited(tools: ToolSet, audit: Option<&Audit>, keys: Option<&SealingKeys>) ->
         None => Digest::new(&mcp_session::random_key()),
     };
     tools.with_auditor(audit.of_calls(digest))
+}
+
+/// The same tools, whose writes are remembered.
+fn journalled(
+    tools: ToolSet,
+    journal: Option<Journal>,
+    keeps_answers: bool,
+    telemetry: &Telemetry,
+) -> ToolSet {
+    let Some(journal) = journal else { return tools };
+    if let Some(metrics) = telemetry.metrics() {
+        metrics.observer().journal(&journal);
+    }
+    tools.with_journal(journal::of_tools(journal, keeps_answers))
 }
 
 /// The way to the BrainGrid API.
@@ -345,6 +373,53 @@ fn redis(settings: &SessionSettings) -> anyhow::Result<Option<RedisStore>> {
     Ok(Some(RedisStore::new(config)?))
 }
 
+/// What all instances remember of writes.
+fn journal(
+    settings: &SessionSettings,
+    redis: Option<RedisStore>,
+    config: JournalConfig,
+) -> Journal {
+    let keyring = Arc::new(keyring(settings));
+    match redis {
+        Some(redis) => Journal::shared(Arc::new(redis), keyring, config),
+        None => Journal::in_process(keyring, config),
+    }
+}
+
+/// What a user's local servers remember of writes, also when one is started anew: in the folder of their
+/// login. Ids only, no texts.
+async fn local_journal(folder: Option<PathBuf>, config: JournalConfig) -> Journal {
+    let in_process = |config| Journal::in_process(Arc::new(Keyring::random()), config);
+    let Some(folder) = folder else {
+        return in_process(config);
+    };
+    let facts = FileFacts::new(folder);
+    match facts.keyring().await {
+        Ok(keyring) => Journal::shared(Arc::new(facts), Arc::new(keyring), config),
+        Err(error) => {
+            tracing::warn!(%error, "writes are remembered while this process lives, and no longer");
+            in_process(config)
+        }
+    }
+}
+
+/// The calls that go on while nobody waits for them.
+fn tasks(settings: &SessionSettings, redis: Option<RedisStore>) -> Tasks {
+    let (keyring, config) = (Arc::new(keyring(settings)), TasksConfig::default());
+    match redis {
+        Some(redis) => Tasks::shared(Arc::new(redis), keyring, config),
+        None => Tasks::in_process(keyring, config),
+    }
+}
+
+fn keyring(settings: &SessionSettings) -> Keyring {
+    match &settings.keys {
+        Some(keys) => Keyring::new(&keys.current, &keys.previous),
+        // Nobody else has to open these records.
+        None => Keyring::random(),
+    }
+}
+
 fn sessions(
     settings: &SessionSettings,
     auth: &AuthSettings,
@@ -352,11 +427,7 @@ fn sessions(
     verifier: TokenVerifier,
     redis: Option<RedisStore>,
 ) -> SessionTiers {
-    let keyring = match &settings.keys {
-        Some(keys) => Keyring::new(&keys.current, &keys.previous),
-        // Nobody else has to open these records.
-        None => Keyring::random(),
-    };
+    let keyring = keyring(settings);
     let store: Arc<dyn SharedStore> = match redis {
         Some(redis) => Arc::new(redis),
         None => Arc::new(MemoryStore::default()),

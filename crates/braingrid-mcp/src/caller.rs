@@ -52,6 +52,7 @@ fn caller(
         principal.scopes().to_vec(),
         credential,
     )
+    .of_issuer(principal.issuer())
 }
 
 /// A caller that can do nothing: its organization has a name that BrainGrid cannot have given.

@@ -10,6 +10,7 @@ mod config;
 mod doctor;
 mod healthcheck;
 mod install;
+mod journal;
 mod limits;
 #[cfg(feature = "login")]
 mod login;
@@ -108,12 +109,15 @@ async fn run(config: Config) -> Result<(), u8> {
         audit.observed_by(&metrics.observer());
     }
     let (audited, api, tools) = (audit.clone(), config.api, config.tools);
+    let writes = config.writes;
     let stop = shutdown.clone();
     let outcome = match config.serve {
         Serve::Stdio(stdio) => {
-            assemble::run_stdio(stdio, api, tools, &telemetry, audited, stop).await
+            assemble::run_stdio(stdio, api, tools, writes, &telemetry, audited, stop).await
         }
-        Serve::Http(http) => assemble::run_http(*http, api, tools, &telemetry, audited, stop).await,
+        Serve::Http(http) => {
+            assemble::run_http(*http, api, tools, writes, &telemetry, audited, stop).await
+        }
     };
     if let Err(error) = &outcome {
         tracing::error!(error = format!("{error:#}"), "the server failed");

@@ -7,8 +7,10 @@ mod logs;
 mod session;
 mod telemetry;
 mod tools;
+mod writes;
 
 use mcp_core::ToolOptions;
+use mcp_fleet::JournalConfig;
 use url::Url;
 
 use super::parse::words::Transport;
@@ -35,6 +37,8 @@ pub(crate) struct Config {
     pub(crate) api: ApiSettings,
     /// Which tools to offer.
     pub(crate) tools: ToolOptions,
+    /// How writes are remembered, if they are.
+    pub(crate) writes: Option<JournalConfig>,
     /// What to log, and how.
     pub(crate) log: LogSettings,
     /// Where traces go.
@@ -77,6 +81,7 @@ pub(super) fn read_config(
         stdio.login.organization.clone_from(&stdio.organization);
     }
     let tools = tools::read_tools(reader);
+    let writes = writes::read_writes(reader, transport);
     let log = logs::read_log(reader);
     let (mut telemetry, log_records) = telemetry::read_telemetry(reader);
     let audit = logs::read_audit(reader, transport, log_records);
@@ -94,6 +99,7 @@ pub(super) fn read_config(
             base_url: base_url?,
         },
         tools,
+        writes,
         log,
         telemetry,
         audit,

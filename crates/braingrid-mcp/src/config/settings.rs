@@ -22,6 +22,7 @@ mod logs;
 mod server;
 mod sessions;
 mod tools;
+mod writes;
 
 use std::fmt;
 use std::ops::Deref;
@@ -35,6 +36,7 @@ pub(crate) use logs::*;
 pub(crate) use server::*;
 pub(crate) use sessions::*;
 pub(crate) use tools::*;
+pub(crate) use writes::*;
 
 use super::parse::Parsed;
 
@@ -124,6 +126,7 @@ pub(crate) enum Group {
     BrainGrid,
     Login,
     Tools,
+    Writes,
     Logs,
 }
 
@@ -138,6 +141,7 @@ impl Group {
             Self::BrainGrid => "BrainGrid API",
             Self::Login => "Local login",
             Self::Tools => "Tools",
+            Self::Writes => "Writes",
             Self::Logs => "Logs and traces",
         }
     }
@@ -292,6 +296,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Spec> + Clone {
         braingrid::ALL,
         login::ALL,
         tools::ALL,
+        writes::ALL,
         logs::ALL,
     ];
     groups.into_iter().flatten().copied()
@@ -311,6 +316,7 @@ mod tests {
             braingrid::DEFAULTS,
             login::DEFAULTS,
             tools::DEFAULTS,
+            writes::DEFAULTS,
             logs::DEFAULTS,
         ];
         let defaults = groups.into_iter().flatten();

@@ -343,6 +343,22 @@ metric!(
     "Writes given up because too many waited"
 );
 metric!(
+    JOURNAL,
+    Counter,
+    "mcp.server.journal.writes",
+    "{write}",
+    [OUTCOME],
+    "Writes that were made before, by what became of them: `replayed`, `joined` (the same was under way), `resolved` (by reading back), `unknown`"
+);
+metric!(
+    JOURNAL_AWAY,
+    Counter,
+    "mcp.server.journal.writes.away",
+    "{write}",
+    [],
+    "Writes begun while the shared store was away: remembered by this instance only"
+);
+metric!(
     LOG_LINES_DROPPED,
     Counter,
     "mcp.server.log.lines.dropped",
@@ -468,6 +484,8 @@ pub(crate) static METRICS: &[&Metric] = &[
     &WRITES,
     &WRITES_FAILED,
     &WRITES_DROPPED,
+    &JOURNAL,
+    &JOURNAL_AWAY,
     &LOG_LINES_DROPPED,
     &AUDIT_RECORDS,
     &AUDIT_LOST,

@@ -1,9 +1,10 @@
 //! What is read when somebody asks: counters and states that the parts keep anyway.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use mcp_auth::{IssuerStatus, TokenVerifier};
 use mcp_core::{BrainGridClient, ToolSet};
+use mcp_fleet::{Journal, JournalStats};
 use mcp_session::{RedisStore, SessionTiers, Tier, TierStats};
 use mcp_transport_http::ServerStatus;
 use opentelemetry::{KeyValue, metrics::Meter};
@@ -15,6 +16,9 @@ type Read = fn(&TierStats) -> u64;
 
 /// Reads a number of the HTTP server.
 type Seen<T> = fn(&ServerStatus) -> T;
+
+/// Reads one counter of the write journal.
+type Kept = fn(&JournalStats) -> u64;
 
 /// The counters of the session tiers.
 static TIERS: &[(&Metric, Read)] = &[
@@ -32,6 +36,17 @@ static TIERS: &[(&Metric, Read)] = &[
     (&names::WRITES, |stats| stats.writes.get()),
     (&names::WRITES_FAILED, |stats| stats.writes_failed.get()),
     (&names::WRITES_DROPPED, |stats| stats.writes_dropped.get()),
+];
+
+/// What became of writes that were made before.
+static JOURNAL: &[(&str, Kept)] = &[
+    ("replayed", |stats| {
+        let (all, joined) = (&stats.replayed, &stats.joined);
+        all.load(Relaxed).saturating_sub(joined.load(Relaxed))
+    }),
+    ("joined", |stats| stats.joined.load(Relaxed)),
+    ("resolved", |stats| stats.resolved.load(Relaxed)),
+    ("unknown", |stats| stats.unknown.load(Relaxed)),
 ];
 
 /// Lets readers see parts of the running server.
@@ -134,6 +149,22 @@ impl Observer {
             u64::from(client.is_circuit_open())
         });
         self.number(&names::WRITES_IN_FLIGHT, move || count(tools.in_flight()));
+    }
+
+    /// The write journal.
+    pub(crate) fn journal(&self, journal: &Journal) {
+        let seen = journal.clone();
+        self.counter(&names::JOURNAL, move || {
+            let count = |(outcome, read): &(&'static str, Kept)| {
+                let labels = vec![KeyValue::new(names::OUTCOME, *outcome)];
+                (read(seen.stats()), labels)
+            };
+            JOURNAL.iter().map(count).collect()
+        });
+        let seen = journal.clone();
+        self.count(&names::JOURNAL_AWAY, move || {
+            seen.stats().without_store.load(Relaxed)
+        });
     }
 
     /// The HTTP server.

@@ -70,6 +70,8 @@ async fn writes_and_refusals_are_appended_to_a_file() {
         let command = world
             .command()
             .env("AUDIT_LOG", &path)
+            // Both instances do the same, and both are to do it.
+            .env("WRITE_JOURNAL_WINDOW", "0")
             .env("TOOL_SCOPES", "write=w");
         let mut server = world.start(&command).await;
         traffic(&world, &server).await;

@@ -25,7 +25,9 @@ async fn traffic(world: &World, server: &ServerProcess) -> Vec<String> {
         let call = |tool: &str, arguments| client.call(generation, tool, &arguments).bearer(&token);
         let list = call("list_projects", json!({}));
         assert_eq!(list.send().await.unwrap().status, 200);
-        let write = call("create_project_requirement", idea("Log in with a passkey"));
+        let mut wanted = idea("Log in with a passkey");
+        wanted["allow_duplicate"] = true.into();
+        let write = call("create_project_requirement", wanted);
         assert_eq!(write.send().await.unwrap().status, 200);
         let missing = call("get_project", json!({"project_id": "PROJ-99"}));
         assert_eq!(missing.send().await.unwrap().status, 200);

@@ -22,8 +22,8 @@ async fn sigterm_finishes_calls_in_flight_and_exits_0() {
     );
     let mut calls = Vec::new();
     for generation in Generation::BOTH {
-        let request =
-            client_of(&server).call(generation, "create_requirement", &idea("a late idea"));
+        let late = idea(&format!("a late idea of {generation:?}"));
+        let request = client_of(&server).call(generation, "create_requirement", &late);
         calls.push(tokio::spawn(request.bearer(&token).send()));
     }
     let arrived = |seen: &[mcp_test_support::api::Recorded]| {

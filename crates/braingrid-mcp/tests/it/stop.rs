@@ -62,9 +62,13 @@ async fn what_is_still_running_is_answered_before_the_server_ends() {
     let client = client_of(&server);
     let mut calls = Vec::new();
     for generation in Generation::BOTH {
-        let create = json!({"name": "create_requirement", "arguments": idea("a rough idea")});
-        let mut watched = create.clone();
+        let create = |name: &str| {
+            let rough = idea(&format!("a rough idea of {generation:?}, {name}"));
+            json!({"name": "create_requirement", "arguments": rough})
+        };
+        let mut watched = create("watched");
         watched["_meta"] = json!({"progressToken": "p"});
+        let create = create("alone");
         let list = json!({"name": "list_projects", "arguments": {}});
         for (params, text) in [(create, UNKNOWN), (watched, UNKNOWN), (list, NOT_FINISHED)] {
             let request = client.request(generation, "tools/call", params);

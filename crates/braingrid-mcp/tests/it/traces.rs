@@ -99,7 +99,11 @@ async fn a_call_is_one_trace_from_the_client_to_braingrid() {
     let token = world.token("user_ada", "org_ada");
     let (cold, warm) = (Named::new(0xa1), Named::new(0xb2));
     for (named, generation) in [(&cold, Generation::Modern), (&warm, Generation::Legacy)] {
-        let call = client_of(&server).call(generation, "create_requirement", &idea("a rough idea"));
+        let call = client_of(&server).call(
+            generation,
+            "create_requirement",
+            &idea(&format!("a rough idea of {generation:?}")),
+        );
         let call = call.bearer(&token).header("traceparent", &named.header());
         let answer = call.header("tracestate", "vendor=1").send().await.unwrap();
         assert_eq!(answer.status, 200, "{}", answer.body);
@@ -473,18 +477,20 @@ async fn a_request_that_is_not_traced_has_no_span_and_its_trace_travels_on() {
     for (at, generation) in Generation::BOTH.into_iter().enumerate() {
         // New to the server: finding out who it is has no span either, nor has fetching the key.
         let token = world.token("user_ada", ["org_ada", "org_bob"][at]);
-        let call = || {
-            let name = "create_requirement";
-            let call = client_of(&server).call(generation, name, &idea("a rough idea"));
+        let call = |idea: &Value| {
+            let call = client_of(&server).call(generation, "create_requirement", idea);
             call.bearer(&token)
         };
-        assert_eq!(call().send().await.unwrap().status, 200);
+        assert_eq!(
+            call(&idea("a rough idea")).send().await.unwrap().status,
+            200
+        );
         let (trace, _, flags) = passed_on_with_flags(&world, Operation::SpecifyRequirement);
         assert_eq!(flags, "00");
         let lines = server.wait_access_log(2 * at + 1, LIMIT).await;
         assert_eq!(lines[2 * at]["trace_id"], trace.as_str());
 
-        let call = call().header("traceparent", &client.untraced());
+        let call = call(&idea("another idea")).header("traceparent", &client.untraced());
         assert_eq!(call.send().await.unwrap().status, 200);
         let (trace, _, flags) = passed_on_with_flags(&world, Operation::SpecifyRequirement);
         assert_eq!((&trace, &*flags), (&client.trace, "00"));

@@ -45,7 +45,11 @@ impl World {
                 self.issuer_comes_back().await?;
             }
             Event::DeployWhileIssuerDown => {
-                self.log_in_everywhere().await?;
+                // Writes of tools are remembered in Redis, too: sessions alone are counted.
+                self.rest().await;
+                let logged_in = self.log_in_everywhere().await;
+                self.go_on();
+                logged_in?;
                 self.issuer_goes_down().await;
                 self.fleet.roll(Signal::Term).await?;
                 // No instance has a key now: everybody is served from what Redis holds.

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use mcp_fleet::WithoutStore;
+
 use super::{Parsed, quoted, refuse};
 
 /// A name of our own or of the issuer: anything visible.
@@ -28,6 +30,18 @@ pub(crate) fn switch(value: &str) -> Parsed<bool> {
         _ => refuse(
             format!("{} is neither on nor off", quoted(value)),
             "use true or false",
+        ),
+    }
+}
+
+/// What happens to writes while the shared store is away.
+pub(crate) fn without_store(value: &str) -> Parsed<WithoutStore> {
+    match value.to_ascii_lowercase().as_str() {
+        "per-instance" => Ok(WithoutStore::PerInstance),
+        "refuse" => Ok(WithoutStore::Refuse),
+        _ => refuse(
+            format!("{} says nothing about writes", quoted(value)),
+            "use per-instance or refuse",
         ),
     }
 }

@@ -1,0 +1,196 @@
+//! What all instances know of calls, as the tools know it: the write journal, and the tasks.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use mcp_core::{
+    Begun, Caller, FoundState, FoundTask, JournalUnavailable, JournalledWrite, OrganizationId,
+    TaskOwner, TaskStore, TaskStoreUnavailable, TaskWork, WriteIntent, WriteJournal, WriteOutcome,
+};
+use mcp_fleet::{Intent, Journal, JournalAway, RunningTask, TaskState, Tasks, Write};
+
+/// For [`mcp_core::ToolSet::with_journal`]; whether answers are kept, or ids only.
+pub(crate) fn of_tools(journal: Journal, keeps_answers: bool) -> Arc<dyn WriteJournal> {
+    Arc::new(ToolJournal {
+        journal,
+        keeps_answers,
+    })
+}
+
+struct ToolJournal {
+    journal: Journal,
+    keeps_answers: bool,
+}
+
+/// A write of a tool, as the journal names it.
+struct Named<'a> {
+    caller: [&'a str; 3],
+    arguments: Vec<u8>,
+    write: &'a JournalledWrite<'a>,
+}
+
+/// Who it is, to journal and tasks alike.
+fn owner<'a>(caller: &'a Caller, organization: Option<&'a OrganizationId>) -> [&'a str; 3] {
+    [
+        caller.issuer().unwrap_or_default(),
+        caller.subject().unwrap_or_default(),
+        organization.map_or("", OrganizationId::as_str),
+    ]
+}
+
+impl<'a> Named<'a> {
+    fn of(write: &'a JournalledWrite<'a>) -> Self {
+        Self {
+            caller: owner(write.caller, write.organization),
+            // Keys come sorted out of this map. Writing to memory cannot fail.
+            arguments: serde_json::to_vec(write.arguments).unwrap_or_default(),
+            write,
+        }
+    }
+
+    fn write(&self) -> Write<'_> {
+        Write {
+            key: self.write.key,
+            replays: self.write.replays,
+            timeout: self.write.timeout,
+            ..Write::new(&self.caller, self.write.tool, &self.arguments)
+        }
+    }
+}
+
+#[async_trait]
+impl WriteJournal for ToolJournal {
+    async fn begin(&self, write: &JournalledWrite<'_>) -> Result<Begun, JournalUnavailable> {
+        let begun = self.journal.begin(&Named::of(write).write()).await;
+        let begun = begun.map_err(|error: JournalAway| {
+            tracing::warn!(%error, "a write was refused");
+            JournalUnavailable
+        })?;
+        Ok(match begun {
+            mcp_fleet::Begun::Send(intent) => Begun::Send(Box::new(ToolIntent(intent))),
+            mcp_fleet::Begun::ReadBack(found) => {
+                let intent = Box::new(ToolIntent(found.intent));
+                Begun::read_back(found.at, found.settled, intent)
+            }
+            mcp_fleet::Begun::Replay(replay) => {
+                Begun::replay(replay.at, replay.kept, replay.joined, replay.version)
+            }
+            mcp_fleet::Begun::KeyReused => Begun::KeyReused,
+        })
+    }
+
+    async fn forget(&self, write: &JournalledWrite<'_>, version: u64) {
+        self.journal
+            .forget(&Named::of(write).write(), version)
+            .await;
+    }
+
+    fn keeps_answers(&self) -> bool {
+        self.keeps_answers
+    }
+}
+
+struct ToolIntent(Intent);
+
+#[async_trait]
+impl WriteIntent for ToolIntent {
+    fn may_send(&self) -> bool {
+        self.0.may_send()
+    }
+
+    async fn send_again(&mut self) -> bool {
+        self.0.send_again().await
+    }
+
+    async fn end(self: Box<Self>, outcome: WriteOutcome) {
+        let intent = self.0;
+        match outcome {
+            WriteOutcome::Done {
+                kept,
+                answered,
+                read_back: true,
+            } => intent.resolved(kept.as_deref(), answered).await,
+            WriteOutcome::Done { kept, answered, .. } => {
+                intent.done(kept.as_deref(), answered).await;
+            }
+            WriteOutcome::Unknown => intent.unclear().await,
+            WriteOutcome::NotDone => intent.release().await,
+        }
+    }
+}
+
+/// For [`mcp_core::ToolSet::with_tasks`].
+pub(crate) fn tasks_of_tools(tasks: Tasks) -> Arc<dyn TaskStore> {
+    Arc::new(ToolTasks(tasks))
+}
+
+struct ToolTasks(Tasks);
+
+#[async_trait]
+impl TaskStore for ToolTasks {
+    async fn begin(
+        &self,
+        whose: &TaskOwner<'_>,
+        request: String,
+    ) -> Result<(String, Box<dyn TaskWork>), TaskStoreUnavailable> {
+        let owner = owner(whose.caller, whose.organization);
+        let (id, work) = self.0.begin(&owner, request).await.map_err(away)?;
+        Ok((id, Box::new(ToolTask(work))))
+    }
+
+    async fn find(
+        &self,
+        whose: &TaskOwner<'_>,
+        id: &str,
+    ) -> Result<Option<FoundTask>, TaskStoreUnavailable> {
+        let owner = owner(whose.caller, whose.organization);
+        let Some(found) = self.0.find(&owner, id).await.map_err(away)? else {
+            return Ok(None);
+        };
+        let taken = if found.is_orphaned {
+            self.0.take_over(&owner, id, &found).await.map_err(away)?
+        } else {
+            None
+        };
+        let record = found.record;
+        let times = (record.created_at(), record.updated_at());
+        let state = match (record.state, taken) {
+            (TaskState::Working, Some(work)) => FoundState::TakenOver(Box::new(ToolTask(work))),
+            (TaskState::Working, None) => FoundState::Working,
+            (TaskState::Cancelled, _) => FoundState::Cancelled,
+            (TaskState::Done(result), _) => FoundState::Done(result),
+        };
+        Ok(Some(FoundTask::new(record.request, times, state)))
+    }
+
+    async fn cancel(&self, whose: &TaskOwner<'_>, id: &str) -> Result<bool, TaskStoreUnavailable> {
+        let owner = owner(whose.caller, whose.organization);
+        self.0.cancel(&owner, id).await.map_err(away)
+    }
+
+    fn ttl(&self) -> Duration {
+        self.0.ttl()
+    }
+}
+
+fn away(error: impl std::fmt::Display) -> TaskStoreUnavailable {
+    tracing::warn!(%error, "tasks are not kept");
+    TaskStoreUnavailable
+}
+
+struct ToolTask(RunningTask);
+
+#[async_trait]
+impl TaskWork for ToolTask {
+    async fn watch(&self) {
+        self.0.watch().await;
+    }
+
+    async fn finish(self: Box<Self>, result: String) {
+        self.0.finish(result).await;
+    }
+
+    async fn give_up(self: Box<Self>) {
+        self.0.give_up().await;
+    }
+}

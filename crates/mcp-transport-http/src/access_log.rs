@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, request::Parts};
 use mcp_outbound::HeadSampler;
 use mcp_session::{Resolved, Session};
 use opentelemetry::trace::TraceId;
@@ -17,6 +17,7 @@ use rmcp::model::ProtocolVersion;
 use crate::{
     client_address::ClientAddress,
     connections::Place,
+    headers::{PROTOCOL_VERSION, REQUEST_ID},
     observe::{AnsweredRequest, Rejection, RequestObserver},
     preview::RequestPreview,
     request_id,
@@ -27,7 +28,7 @@ use crate::{
 const MAX_ID: usize = 64;
 
 /// What the handler finds the client's own request id under.
-const CLIENT_REQUEST_ID: &str = "x-client-request-id";
+const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-client-request-id");
 
 /// In place of a name that a client made up.
 const UNKNOWN: &str = "-";
@@ -84,7 +85,7 @@ impl AccessLine {
             Some(path) => Trace::begin(head, http_method, path, text(&request_id), headers),
             None => Trace::none(),
         };
-        let client_request_id = headers.get("x-request-id");
+        let client_request_id = headers.get(REQUEST_ID);
         let mut line = Self::new(http_method, route, trace, request_id);
         line.client_request_id = client_request_id.filter(|id| is_plain(id)).cloned();
         // Probes come every few seconds and say nothing new.
@@ -177,7 +178,7 @@ impl AccessLine {
             .tool
             .as_deref()
             .map(|name| tool(name).unwrap_or(Cow::Borrowed(UNKNOWN)));
-        let in_header = || headers.get("mcp-protocol-version")?.to_str().ok();
+        let in_header = || headers.get(PROTOCOL_VERSION)?.to_str().ok();
         let version = preview.protocol_version.as_deref().or_else(in_header);
         self.protocol_version = version.map(version_of);
         self.trace_id = preview.traceparent.as_deref().and_then(trace::trace_id);
@@ -193,7 +194,7 @@ impl AccessLine {
     /// client's own; the client's address, as an [`IpAddr`](std::net::IpAddr); and the trace.
     pub(crate) fn attach(&self, parts: &mut Parts) {
         let headers = &mut parts.headers;
-        headers.insert("x-request-id", self.request_id.clone());
+        headers.insert(REQUEST_ID, self.request_id.clone());
         match &self.client_request_id {
             Some(id) => drop(headers.insert(CLIENT_REQUEST_ID, id.clone())),
             None => drop(headers.remove(CLIENT_REQUEST_ID)),

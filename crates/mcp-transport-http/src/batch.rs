@@ -13,6 +13,7 @@ use tracing::Instrument as _;
 use crate::{
     accept::Accept,
     body::{self, BoxedBody, is_event_stream},
+    headers::PROTOCOL_VERSION,
     late::{Work, within},
     memory::{Half, MemoryBudget, MemoryCharge, MemoryUser},
     preview::{PreviewError, RequestPreview},
@@ -27,7 +28,7 @@ const MAX_MESSAGES: usize = 50;
 /// too, and 2024-11-05. Revision names are dates, so they sort by age.
 pub(crate) fn is_offered(headers: &HeaderMap) -> bool {
     headers
-        .get("mcp-protocol-version")
+        .get(PROTOCOL_VERSION)
         .is_none_or(|version| version.as_bytes() <= b"2025-03-26".as_slice())
 }
 

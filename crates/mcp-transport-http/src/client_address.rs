@@ -10,13 +10,12 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use http::{Extensions, HeaderMap, HeaderValue};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, header::FORWARDED};
 use mcp_auth::Asker;
 
 use crate::trusted_proxies::TrustedProxies;
 
-const FORWARDED: &str = "forwarded";
-const X_FORWARDED_FOR: &str = "x-forwarded-for";
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The peer of a connection. [`crate::HttpServer::serve`] puts it into the extensions of every
 /// request; who calls [`crate::HttpServer::handle`] from a server of their own does the same, or

@@ -33,6 +33,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     body::{self, BoxedBody},
+    headers::{MCP_METHOD, MCP_NAME, PROTOCOL_VERSION},
     preview::RequestPreview,
     refusal,
 };
@@ -227,7 +228,7 @@ fn revision(
     preview: &RequestPreview<'_>,
     meta: &RequestMetaObject,
 ) -> Option<usize> {
-    let named = one(headers, "mcp-protocol-version")?;
+    let named = one(headers, PROTOCOL_VERSION)?;
     // What an absent header means.
     let version = named.unwrap_or(ProtocolVersion::V_2025_03_26.as_str());
     let place = |known: &ProtocolVersion| known.as_str() == version;
@@ -239,11 +240,9 @@ fn revision(
         Some(said) => {
             said.as_str() == version
                 && meta.missing_required_keys(&said).is_empty()
-                && one(headers, "mcp-method")? == Some(&*preview.method)
+                && one(headers, MCP_METHOD)? == Some(&*preview.method)
                 && match preview.tool.as_deref() {
-                    Some(tool) => {
-                        !tool.starts_with("=?") && one(headers, "mcp-name")? == Some(tool)
-                    }
+                    Some(tool) => !tool.starts_with("=?") && one(headers, MCP_NAME)? == Some(tool),
                     None => true,
                 }
         }

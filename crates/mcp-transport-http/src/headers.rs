@@ -9,6 +9,13 @@ use http::{
     header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN},
 };
 
+// Names, and not texts: a text is read as a name for each look-up.
+pub(crate) const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+pub(crate) const MCP_METHOD: HeaderName = HeaderName::from_static("mcp-method");
+pub(crate) const MCP_NAME: HeaderName = HeaderName::from_static("mcp-name");
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
 /// What the message is about: a contradiction refuses it.
 const OF_THE_MESSAGE: [&str; 3] = ["mcp-protocol-version", "mcp-method", "mcp-name"];
 /// What only observers read: a contradiction says nothing.

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt::Display, sync::Arc};
 
 use http::{
     HeaderValue, Method, Request, Response, StatusCode,
-    header::{CONNECTION, ORIGIN, USER_AGENT},
+    header::{CONNECTION, ORIGIN, USER_AGENT, X_CONTENT_TYPE_OPTIONS},
 };
 use http_body::Body;
 use rmcp::ServerHandler;
@@ -17,7 +17,7 @@ use crate::{
     challenge::unavailable,
     client_address::PeerAddress,
     connections::{Kind, Place},
-    headers,
+    headers::{self, REQUEST_ID},
     memory::RETRY_AFTER,
     metadata,
     origin::preflight,
@@ -228,11 +228,8 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         mut line: AccessLine,
     ) -> Response<BoxedBody> {
         let headers = response.headers_mut();
-        headers.insert(
-            "x-content-type-options",
-            HeaderValue::from_static("nosniff"),
-        );
-        headers.insert("x-request-id", line.request_id_header());
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(REQUEST_ID, line.request_id_header());
         refusal::finish(&mut response, line.request_id());
         let headers = response.headers_mut();
         if self.drain.is_draining() {

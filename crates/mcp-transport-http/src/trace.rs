@@ -21,6 +21,8 @@ use opentelemetry_semantic_conventions::attribute::{
 use tracing::{Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
+use crate::headers::TRACEPARENT;
+
 /// OpenTelemetry, generative AI: the tool.
 pub(crate) const TOOL: &str = "gen_ai.tool.name";
 /// OpenTelemetry, MCP: the method of the message.
@@ -161,7 +163,12 @@ struct Headers<'a>(&'a HeaderMap);
 
 impl Extractor for Headers<'_> {
     fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key)?.to_str().ok()
+        let value = match key {
+            // Asked for with each request.
+            "traceparent" => self.0.get(TRACEPARENT),
+            other => self.0.get(other),
+        };
+        value?.to_str().ok()
     }
 
     fn keys(&self) -> Vec<&str> {

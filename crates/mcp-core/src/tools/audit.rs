@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use rmcp::{RoleServer, model::JsonObject, service::RequestContext};
 
 use crate::Caller;
@@ -47,10 +47,12 @@ pub struct AuditedCall<'a> {
     pub client_address: Option<IpAddr>,
 }
 
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 /// The id of the HTTP request that a call came with, if it came with one.
 pub(super) fn request_id(context: &RequestContext<RoleServer>) -> Option<&HeaderValue> {
     let parts = context.extensions.get::<http::request::Parts>()?;
-    parts.headers.get("x-request-id")
+    parts.headers.get(REQUEST_ID)
 }
 
 /// A call that is under way. However it ends, the auditor hears of it. A cheap handle.

@@ -25,7 +25,7 @@ const OF_OBSERVERS: [&str; 2] = ["x-request-id", "traceparent"];
 /// values; `Authorization`, `Origin` and `Content-Type` that have two are refused where they are read.
 pub(crate) fn fold(headers: &mut HeaderMap) -> Option<&'static str> {
     let is_odd = |(name, value): (&HeaderName, &HeaderValue)| {
-        (value.is_empty() || value.as_bytes().contains(&b',')) && is_folded(name)
+        (value.is_empty() || has_comma(value)) && is_folded(name)
     };
     // Most requests say everything once: one walk without a look-up.
     if headers.len() == headers.keys_len() && !headers.iter().any(is_odd) {
@@ -46,6 +46,13 @@ pub(crate) fn fold(headers: &mut HeaderMap) -> Option<&'static str> {
         }
     }
     contradicted
+}
+
+fn has_comma(value: &HeaderValue) -> bool {
+    // To the end, whatever is found: without a branch, many bytes are looked at in one step.
+    let is_comma = |byte: &u8| *byte == b',';
+    let bytes = value.as_bytes().iter();
+    bytes.fold(false, |found, byte| found | is_comma(byte))
 }
 
 fn is_folded(name: &HeaderName) -> bool {

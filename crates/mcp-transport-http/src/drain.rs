@@ -55,7 +55,7 @@ impl Drain {
 
     /// Completes in this phase or a later one.
     pub(crate) async fn reached(&self, phase: Phase) {
-        phase.reached(&self.phase.subscribe()).await;
+        phase.reached(self.phase.subscribe()).await;
     }
 
     /// Completes when a handler has had its time to answer for itself.

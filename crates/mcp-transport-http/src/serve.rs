@@ -112,7 +112,7 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
         tokio::select! {
             _ = closed.recv() => {}
             () = sleep(CLOSE_TIMEOUT) => {}
-            () = Phase::Closing.reached(&phases) => {}
+            () = Phase::Closing.reached(phases.clone()) => {}
         }
         self.inner.drain.enter_phase(Phase::Closing);
         // Last: it would end calls that the SDK is still running.
@@ -123,12 +123,12 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
     /// From the begin of the stop to the last answer.
     async fn drained(&self, phases: &watch::Receiver<Phase>) {
         let drain = &self.inner.drain;
-        Phase::Draining.reached(phases).await;
+        Phase::Draining.reached(phases.clone()).await;
         drain.enter_phase(Phase::Draining);
         tracing::info!(in_flight = drain.in_flight(), "draining");
         tokio::select! {
             () = drain.drained() => return,
-            () = Phase::Answering.reached(phases) => {}
+            () = Phase::Answering.reached(phases.clone()) => {}
         }
         tracing::warn!(
             in_flight = drain.in_flight(),
@@ -137,7 +137,7 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
         drain.enter_phase(Phase::Answering);
         tokio::select! {
             () = drain.drained() => {}
-            () = Phase::Closing.reached(phases) => tracing::warn!(
+            () = Phase::Closing.reached(phases.clone()) => tracing::warn!(
                 in_flight = drain.in_flight(),
                 "calls in flight are cut"
             ),

@@ -54,8 +54,7 @@ impl Phase {
     }
 
     /// Completes in this phase or a later one. A sender that is gone says nothing any more.
-    pub(crate) async fn reached(self, phases: &watch::Receiver<Self>) {
-        let mut phases = phases.clone();
+    pub(crate) async fn reached(self, mut phases: watch::Receiver<Self>) {
         if phases.wait_for(|phase| *phase >= self).await.is_err() {
             std::future::pending::<()>().await;
         }

@@ -161,11 +161,15 @@ pub(crate) fn empty(status: StatusCode) -> Response<BoxedBody> {
     response
 }
 
+/// Most answers are shorter, in bytes.
+const USUAL: usize = 2 * 1024;
+
 /// A JSON answer; 500 without a body if the value is none of JSON's.
 pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response<BoxedBody> {
-    let Ok(bytes) = serde_json::to_vec(value) else {
+    let mut bytes = Vec::with_capacity(USUAL);
+    if serde_json::to_writer(&mut bytes, value).is_err() {
         return empty(StatusCode::INTERNAL_SERVER_ERROR);
-    };
+    }
     let mut response = Response::new(full(bytes));
     *response.status_mut() = status;
     response

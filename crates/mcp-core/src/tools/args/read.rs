@@ -382,10 +382,7 @@ fn mangled(text: &str) -> Option<&'static str> {
     if text.starts_with("[object ") && text.ends_with(']') {
         return Some("\"[object …]\" is what a program makes of an object; send its text");
     }
-    if text
-        .chars()
-        .any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
-    {
+    if has_controls(text) {
         return Some("it holds control characters");
     }
     if !text.starts_with(['[', '{']) {
@@ -395,6 +392,19 @@ fn mangled(text: &str) -> Option<&'static str> {
         || (text.starts_with("{'") && text.ends_with('}'));
     let json = || serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
     (python || json()).then_some("it is the text of a list or an object, where words are meant")
+}
+
+/// Whether a text holds control characters that are no white space.
+fn has_controls(text: &str) -> bool {
+    let is_white = |c| matches!(c, '\n' | '\r' | '\t');
+    // To the end, whatever is found: without a branch, many bytes are looked at in one step. Those
+    // beyond ASCII begin with 0xC2, as other characters do.
+    let begins_one =
+        |byte: u8| (byte.is_ascii_control() && !is_white(char::from(byte))) || byte == 0xC2;
+    let may_hold = text
+        .bytes()
+        .fold(false, |found, byte| found | begins_one(byte));
+    may_hold && text.chars().any(|c| c.is_control() && !is_white(c))
 }
 
 /// The items of a list written as JSON or as Python does.

@@ -309,6 +309,12 @@ async fn what_cannot_be_meant_is_refused_with_field_value_and_example() {
         ),
         (
             "create_project_task",
+            "title",
+            json!("caf\u{e9} \u{9b}31m"),
+            "control characters",
+        ),
+        (
+            "create_project_task",
             "content",
             json!("{\"a\": 1}"),
             "code block",

@@ -15,7 +15,7 @@ use mcp_session::{
 };
 use mcp_transport_http::{AdminServer, HttpConfig, HttpServer, Phase};
 use mcp_transport_stdio::StaticToken;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 
 use crate::admin::Admin;
@@ -100,6 +100,7 @@ pub(crate) async fn run_http(
     let with_tls = roots::needed(peers(&http.auth).chain([api.base_url.as_str()]));
     let verifier = verifier(&http.auth, &resource, tls.clone())?;
     let redis = redis(&http.session)?;
+    let facts = facts(&http.session, redis.as_ref())?;
     let sessions = sessions(
         &http.session,
         &http.auth,
@@ -111,9 +112,9 @@ pub(crate) async fn run_http(
     api.tls = Some(tls);
     let (client, tools) = tool_set(api, options, telemetry)?;
     let tools = audited(tools, audit.as_ref(), http.session.keys.as_ref());
-    let journal = writes.map(|config| journal(&http.session, redis.clone(), config));
+    let journal = writes.map(|config| journal(&http.session, facts.clone(), config));
     let tools = journalled(tools, journal, true, telemetry);
-    let tools = tools.with_tasks(journal::tasks_of_tools(tasks(&http.session, redis.clone())));
+    let tools = tools.with_tasks(journal::tasks_of_tools(tasks(&http.session, facts)));
     let scopes = tools.clone();
     let callers = sessions.clone();
     let memory = config.memory.clone();
@@ -366,11 +367,38 @@ fn redis(settings: &SessionSettings) -> anyhow::Result<Option<RedisStore>> {
         tracing::info!("no REDIS_URL: sessions live in this process, for one instance only");
         return Ok(None);
     };
+    Ok(Some(redis_at(url, settings)?))
+}
+
+fn redis_at(url: &SecretString, settings: &SessionSettings) -> anyhow::Result<RedisStore> {
     let mut config = RedisConfig::parse(url.expose_secret())?;
     if let Some(pem) = &settings.redis_ca {
         config = config.ca_pem(pem.as_slice());
     }
-    Ok(Some(RedisStore::new(config)?))
+    Ok(RedisStore::new(config)?)
+}
+
+/// Where what must not be evicted is kept: the shared store, unless another one is named.
+fn facts(
+    settings: &SessionSettings,
+    redis: Option<&RedisStore>,
+) -> anyhow::Result<Option<RedisStore>> {
+    let facts = match (&settings.facts_url, redis) {
+        (Some(url), _) => redis_at(url, settings)?,
+        (None, Some(redis)) => redis.clone(),
+        (None, None) => return Ok(None),
+    };
+    let asked = facts.clone();
+    tokio::spawn(async move {
+        if let Ok(Some(policy)) = asked.eviction().await {
+            tracing::warn!(
+                policy,
+                "this Redis may evict what is remembered of writes and tasks: set its maxmemory-policy to \
+                 noeviction, or name another one by FACTS_REDIS_URL"
+            );
+        }
+    });
+    Ok(Some(facts))
 }
 
 /// What all instances remember of writes.

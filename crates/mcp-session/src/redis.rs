@@ -75,6 +75,20 @@ impl RedisStore {
         self.shared.breaker.is_open()
     }
 
+    /// The rule by which this Redis evicts when its memory is full, if it evicts: what facts must not
+    /// meet. Nothing where its memory has no limit.
+    ///
+    /// # Errors
+    /// When it cannot be asked; managed ones may not tell.
+    pub async fn eviction(&self) -> Result<Option<String>, StoreError> {
+        let mut command = cmd("INFO");
+        command.arg("memory");
+        let info: redis::InfoDict = self.run("INFO", &command).await?;
+        let limit: Option<u64> = info.get("maxmemory");
+        let policy: Option<String> = info.get("maxmemory_policy");
+        Ok(policy.filter(|policy| limit != Some(0) && policy != "noeviction"))
+    }
+
     /// Runs a command that may be sent twice.
     async fn run<T: FromRedisValue>(
         &self,

@@ -38,7 +38,7 @@ pub(crate) fn name_is_secret(name: &str) -> bool {
     if name.ends_with("_FILE") || name.ends_with("_NAME") {
         return false;
     }
-    name == "REDIS_URL" || name.split(['_', '-']).any(|word| WORDS.contains(&word))
+    name.ends_with("REDIS_URL") || name.split(['_', '-']).any(|word| WORDS.contains(&word))
 }
 
 /// Why this value looks like a secret, whatever it is called.

@@ -3,8 +3,10 @@
 use std::time::{Duration, Instant};
 
 use mcp_auth::AccessToken;
-use mcp_session::{Keyring, RedisConfig, RedisStore, SharedStore as _, StoreError};
-use secrecy::ExposeSecret as _;
+use mcp_session::{
+    Keyring, RedisConfig, RedisConfigError, RedisStore, SharedStore as _, StoreError,
+};
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::check;
 use super::finding::Finding;
@@ -26,26 +28,54 @@ pub(super) async fn redis_and_keys(settings: &SessionSettings) -> [Finding; 2] {
             ),
         ];
     };
-    let store = RedisConfig::parse(url.expose_secret()).and_then(|config| {
-        RedisStore::new(match &settings.redis_ca {
-            Some(pem) => config.ca_pem(pem.as_slice()),
-            None => config,
-        })
-    });
-    let redis = match store {
+    let redis = match store_at(url, settings) {
         Ok(store) => match trial(&store, &Keyring::new(&keys.current, &keys.previous)).await {
             Ok(took) => {
                 let took = took.as_secs_f64() * 1000.0;
-                Finding::good(
-                    check::REDIS,
-                    format!("kept a sealed record, in {took:.1} ms"),
-                )
+                let kept = format!("kept a sealed record, in {took:.1} ms");
+                match evicts(&store, settings).await {
+                    Err(error) if settings.facts_url.is_some() => Finding::problem(
+                        check::REDIS,
+                        format!("{kept}; that of FACTS_REDIS_URL: {error}"),
+                        "correct FACTS_REDIS_URL, or unset it",
+                    ),
+                    Ok(Some(policy)) => Finding::warning(
+                        check::REDIS,
+                        format!("{kept}; it may evict what is remembered of writes ({policy})"),
+                        "set its maxmemory-policy to noeviction, or name another Redis by FACTS_REDIS_URL",
+                    ),
+                    // Managed ones may not tell.
+                    Ok(None) | Err(_) => Finding::good(check::REDIS, kept),
+                }
             }
             Err(error) => Finding::problem(check::REDIS, error.to_string(), fix(&error)),
         },
         Err(error) => Finding::problem(check::REDIS, error.to_string(), "correct REDIS_URL"),
     };
     [redis, about_keys(keys)]
+}
+
+/// The rule by which the Redis of facts evicts, if it does.
+async fn evicts(
+    sessions: &RedisStore,
+    settings: &SessionSettings,
+) -> Result<Option<String>, String> {
+    let facts = match &settings.facts_url {
+        None => sessions.clone(),
+        Some(url) => store_at(url, settings).map_err(|error| error.to_string())?,
+    };
+    facts.eviction().await.map_err(|error| error.to_string())
+}
+
+fn store_at(
+    url: &SecretString,
+    settings: &SessionSettings,
+) -> Result<RedisStore, RedisConfigError> {
+    let config = RedisConfig::parse(url.expose_secret())?;
+    RedisStore::new(match &settings.redis_ca {
+        Some(pem) => config.ca_pem(pem.as_slice()),
+        None => config,
+    })
 }
 
 async fn trial(store: &RedisStore, keyring: &Keyring) -> Result<Duration, StoreError> {
@@ -69,10 +99,10 @@ fn fix(error: &StoreError) -> &'static str {
             "correct user and password in REDIS_URL"
         }
         StoreError::Refused(code) if code.contains("NOPERM") => {
-            "let the user of REDIS_URL run GET, SET, DEL, PING, PUBLISH and SUBSCRIBE on mcp:*"
+            "let the user of REDIS_URL run GET, SET, DEL, PING, PUBLISH, SUBSCRIBE and EVAL on mcp:*"
         }
         StoreError::Refused(code) if code.contains("OOM") => {
-            "give Redis more memory, or a maxmemory-policy that evicts"
+            "give Redis more memory: sessions and writes are both kept there"
         }
         StoreError::Refused(_) => "see Redis's own log; until then sessions stay in this process",
         _ => {

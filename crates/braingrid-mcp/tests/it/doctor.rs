@@ -3,7 +3,7 @@
 use std::{fs, path::Path, sync::Arc};
 
 use mcp_test_support::{
-    IssuerMode, ServerCommand,
+    IssuerMode, RedisServer, ServerCommand,
     api::{Fault, Operation, Times},
 };
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use tokio::{
     net::TcpListener,
 };
 
-use crate::world::{BINARY, World};
+use crate::world::{BINARY, LIMIT, World};
 
 /// Whether this build can log in.
 const LOGIN: bool = cfg!(feature = "login");
@@ -396,6 +396,38 @@ async fn a_redis_that_wants_a_password_or_grants_too_little() {
         let report = doctor(&world.command().env("REDIS_URL", url)).await;
         report.needs_fix("Redis", &[words]);
     }
+}
+
+#[tokio::test]
+async fn a_redis_that_may_evict_what_must_stay() {
+    let world = World::shared().await;
+    let set = async |name, value| {
+        let set = ["CONFIG", "SET", name, value];
+        world.redis().command(&set).await.unwrap();
+    };
+    set("maxmemory", "64mb").await;
+    doctor(&world.command())
+        .await
+        .is("Redis", "good", "sealed record");
+    set("maxmemory-policy", "allkeys-lru").await;
+    let report = doctor(&world.command()).await;
+    report.is("Redis", "warning", "allkeys-lru");
+    let server = world.server().await;
+    assert!(
+        server.said("FACTS_REDIS_URL", LIMIT).await,
+        "{}",
+        server.text()
+    );
+    // Another one for the facts, which keeps them.
+    let other = RedisServer::start().await.unwrap();
+    let apart = world.command().env("FACTS_REDIS_URL", other.url());
+    doctor(&apart).await.is("Redis", "good", "sealed record");
+    let nowhere = world
+        .command()
+        .env("FACTS_REDIS_URL", "redis://127.0.0.1:1");
+    doctor(&nowhere)
+        .await
+        .needs_fix("Redis", &["FACTS_REDIS_URL"]);
 }
 
 #[tokio::test]

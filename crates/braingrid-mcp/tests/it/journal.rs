@@ -2,7 +2,7 @@
 //! another instance. What was made is made once; a change that was answered is a change.
 
 use mcp_test_support::{
-    Gate,
+    Gate, RedisServer,
     api::{Fault, Operation, Recorded, Times},
     client::{Generation, RawHttp, RawStdio},
 };
@@ -321,4 +321,52 @@ async fn without_redis_an_instance_remembers_its_own_writes_or_sends_none() {
     );
     at_strict.call("list_projects", json!({})).await.shown();
     assert_eq!(world.api.writes().entries(), [Operation::CreateRequirement]);
+}
+
+#[tokio::test]
+async fn writes_are_remembered_in_a_redis_of_their_own_where_there_is_one() {
+    let world = World::shared().await;
+    let facts = RedisServer::start().await.unwrap();
+    let command = world.command().env("FACTS_REDIS_URL", facts.url());
+    let server = world.start(&command).await;
+    let user = User {
+        http: client_of(&server),
+        token: world.token("user_ada", "org_ada"),
+    };
+    user.call("capture_project_requirement", spec())
+        .await
+        .shown();
+    let is_write = |(key, _): &(String, Vec<u8>)| key.starts_with("mcp:write:");
+    let kept = facts.keys_and_values().await.unwrap();
+    assert_eq!(kept.iter().filter(|it| is_write(it)).count(), 1);
+    let secret = kept.iter().any(|(_, value)| {
+        let text = String::from_utf8_lossy(value);
+        text.contains("Invoices") || text.contains("REQ-") || text.contains("ada")
+    });
+    assert!(!secret, "{kept:?}");
+    let sessions = world.redis().keys_and_values().await.unwrap();
+    assert!(!sessions.iter().any(is_write));
+}
+
+#[tokio::test]
+async fn a_write_costs_two_commands_of_redis_and_a_read_none() {
+    let fleet = Fleet::start().await;
+    let user = fleet.user(0, "user_ada");
+    user.call("list_projects", json!({})).await.shown();
+    let redis = fleet.world.redis();
+    let scripts = async || {
+        let stats = redis.commandstats().await.unwrap();
+        stats.get("eval").copied().unwrap_or_default()
+    };
+    let before = scripts().await;
+    user.call("capture_project_requirement", spec())
+        .await
+        .shown();
+    assert_eq!(scripts().await - before, 2);
+    user.call("update_project_requirement", change("B"))
+        .await
+        .shown();
+    assert_eq!(scripts().await - before, 4);
+    user.call("list_projects", json!({})).await.shown();
+    assert_eq!(scripts().await - before, 4);
 }

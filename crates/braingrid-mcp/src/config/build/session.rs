@@ -15,6 +15,8 @@ use crate::config::settings;
 pub(crate) struct SessionSettings {
     /// The shared store; memory of this process without it.
     pub(crate) redis_url: Option<SecretString>,
+    /// Where facts are kept, if not there.
+    pub(crate) facts_url: Option<SecretString>,
     /// Certificates to trust for it, as PEM; the system's without them.
     pub(crate) redis_ca: Option<Vec<u8>>,
     /// The keys that seal sessions; always there when `redis_url` is.
@@ -59,8 +61,17 @@ pub(super) fn read_session(reader: &mut Reader) -> SessionSettings {
             "set ENCRYPTION_KEY to the current key",
         );
     }
+    let facts_url = reader.secret(&settings::FACTS_REDIS_URL);
+    if facts_url.is_some() && redis_url.is_none() {
+        reader.report(
+            &settings::FACTS_REDIS_URL,
+            "there is no REDIS_URL, so that nothing is shared",
+            "set REDIS_URL; both may name the same Redis",
+        );
+    }
     SessionSettings {
         redis_url,
+        facts_url,
         redis_ca: reader.optional(&settings::REDIS_CA),
         keys: current.map(|current| SealingKeys { current, previous }),
         max_lifetime: reader.value(&settings::SESSION_CACHE_TTL),

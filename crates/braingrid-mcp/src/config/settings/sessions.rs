@@ -18,6 +18,17 @@ settings! {
              instance.",
         );
 
+    FACTS_REDIS_URL: Setting<SecretString> = Setting::new(
+        Group::Sessions, UsedBy::Http, "facts_redis_url", &["FACTS_REDIS_URL"],
+        redis::address,
+    )
+        .secret()
+        .says(
+            "Another Redis for what must not be evicted",
+            "Where writes and tasks are remembered, if not in the Redis of the sessions: that one may then evict. \
+             Its `maxmemory-policy` is to be `noeviction`.",
+        );
+
     REDIS_CA: Setting<Vec<u8>> = Setting::new(
         Group::Sessions, UsedBy::Http, "redis_ca_file", &["REDIS_CA_FILE"],
         secrets::certificates,

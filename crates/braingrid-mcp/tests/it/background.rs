@@ -3,7 +3,7 @@
 use mcp_test_support::{
     Gate, ServerProcess,
     api::{Fault, Operation, Recorded, Times},
-    client::{Generation, RawAnswer, RawHttp},
+    client::{Generation, RawAnswer, RawHttp, RawStdio},
 };
 use serde_json::{Value, json};
 
@@ -143,6 +143,32 @@ async fn only_who_declares_it_gets_a_task() {
     let undeclared = undeclared.bearer(&token);
     let undeclared = undeclared.send().await.unwrap();
     assert_eq!(undeclared.error_code(), Some(-32021), "{}", undeclared.body);
+}
+
+/// The extension: a task only where the request itself declares it, whatever was said before.
+#[tokio::test]
+async fn a_handshake_that_declares_it_gets_no_task() {
+    let world = World::small().await;
+    let token = world.token("user_ada", "org_ada");
+    let command = world.stdio_command().env("BRAINGRID_API_TOKEN", token);
+    let mut stdio = RawStdio::start(&command).unwrap();
+    let hello = json!({
+        "protocolVersion": Generation::Legacy.version(),
+        "capabilities": {"extensions": {"io.modelcontextprotocol/tasks": {}}},
+        "clientInfo": {"name": "test", "version": "1"},
+    });
+    let hello = stdio.request(Generation::Legacy, "initialize", hello).await;
+    assert!(hello.unwrap()["result"].is_object());
+    let opened = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+    stdio.send_line(opened).await.unwrap();
+    let call = json!({
+        "name": "create_requirement", "arguments": idea("Let shoppers pay by invoice."),
+    });
+    let answer = stdio.request(Generation::Legacy, "tools/call", call).await;
+    let answer = answer.unwrap();
+    let made = &answer["result"]["structuredContent"]["requirement"];
+    assert_eq!(made["short_id"], "REQ-2", "{answer}");
+    assert!(stdio.close(LIMIT).await.unwrap().success());
 }
 
 #[tokio::test]

@@ -158,9 +158,10 @@ impl ToolSet {
         self.with(registry, journal, Some(tasks))
     }
 
-    /// Whether a call may become a task.
+    /// Whether a call may become a task. The request itself must say that its client knows them: the
+    /// handshake of an older revision, which has no tasks of this kind, does not count.
     pub(super) fn may_be_task(&self, entry: &Entry, context: &RequestContext<RoleServer>) -> bool {
-        let declared = || context.client_capabilities();
+        let declared = || context.meta.client_capabilities();
         self.shared.tasks.is_some()
             && entry.effect == Effect::Slow
             && declared().is_some_and(|it| it.supports_tasks())

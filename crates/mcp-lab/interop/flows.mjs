@@ -5,6 +5,7 @@ import { FIRST_LIFETIME, organizationOf } from './provider.mjs';
 import { runInspector } from './inspector.mjs';
 import { runLogin } from './login.mjs';
 import { callStatus, deviceFlow, revoke } from './raw.mjs';
+import { runTasks } from './tasks.mjs';
 import { INTROSPECTION_CACHE, NAMED_SCOPES, until } from './world.mjs';
 
 const ALGORITHMS = ['RS256', 'ES256', 'PS256', 'EdDSA'];
@@ -29,6 +30,9 @@ export function allFlows() {
       add({ client: `Inspector, ${transport}`, protocol, format: 'RS256', identity: 'device', transport });
     }
   }
+  for (const protocol of Object.values(PROTOCOLS)) {
+    add({ client: 'TypeScript, tasks', protocol, format: 'RS256', identity: 'device', tasks: true });
+  }
   for (const client of ['login in the browser', 'login on a device']) {
     add({ client, protocol: '–', format: 'RS256', identity: 'registration', login: true });
   }
@@ -39,6 +43,7 @@ export function allFlows() {
 /** Runs one and gives its steps; throws what is wrong. */
 export function run(flow, world, options) {
   if (flow.transport) return runWithInspector(flow, world, options);
+  if (flow.tasks) return runWithTasks(flow, world);
   if (flow.login) return runOwnLogin(flow, world, options);
   return flow.identity === 'device' ? runDevice(flow, world) : runClient(flow, world, options);
 }
@@ -164,6 +169,13 @@ async function runWithInspector(flow, world, options) {
   const steps = await runInspector({
     ...flow, era: flow.protocol === PROTOCOLS.modern ? 'modern' : 'legacy',
   }, world, options);
+  checkLedger(flow, world);
+  await checkApi(flow, world);
+  return { steps };
+}
+
+async function runWithTasks(flow, world) {
+  const steps = await runTasks({ ...flow, legacy: flow.protocol === PROTOCOLS.legacy }, world);
   checkLedger(flow, world);
   await checkApi(flow, world);
   return { steps };

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { browse } from './browser.mjs';
 import { startDocuments } from './documents.mjs';
+import { startHanging } from './hanging.mjs';
 import { DEFAULT_SCOPE, startProvider } from './provider.mjs';
 
 /** What the server for JWTs lets clients ask for, at an issuer without a preset. */
@@ -67,9 +68,11 @@ export class World {
     const { issuer } = this.provider;
     this.browserUrl = await this.#startBrowser();
     this.api = await this.#startApi();
-    [this.jwtServer, this.opaqueServer] = await Promise.all([
+    this.hanging = await startHanging(this.api);
+    [this.jwtServer, this.opaqueServer, this.tasksServer] = await Promise.all([
       this.#startServer('server', { OAUTH_ISSUER: issuer, OAUTH_SCOPES: NAMED_SCOPES.join(' ') }),
       this.#startServer('server-introspection', { MCP_CONFIG: this.#introspectionFile(issuer) }),
+      this.#startServer('server-tasks', { OAUTH_ISSUER: issuer, BRAINGRID_API_URL: this.hanging.url }),
     ]);
   }
 
@@ -185,6 +188,7 @@ introspection_cache = "${INTROSPECTION_CACHE}s"
     await Promise.all(this.#children.map((child) => child.exitCode ?? child.signalCode
       ?? new Promise((resolve) => { child.on('close', resolve); })));
     this.#browsers?.close();
+    this.hanging?.close();
     this.documents?.close();
     this.provider?.close();
     rmSync(this.#directory, { recursive: true, force: true });

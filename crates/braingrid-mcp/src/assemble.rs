@@ -55,6 +55,11 @@ pub(crate) async fn run_stdio(
         Some(config) => Some(local_journal(stdio.login.directory.clone(), config).await),
         None => None,
     };
+    let token = stdio
+        .token
+        .as_ref()
+        .map(|token| token.expose_secret().to_owned());
+    let place = vec![api.base_url.to_string(), token.unwrap_or_default()];
     let callers = local_callers(stdio)?;
     let folder = std::env::current_dir().ok();
     if let Some(named) = folder.and_then(|folder| default_project(&folder)) {
@@ -68,7 +73,13 @@ pub(crate) async fn run_stdio(
     let (_, tools) = tool_set(api, options, telemetry)?;
     let tools = tools.with_callers(move || callers());
     let tools = audited(tools, audit.as_ref(), None);
-    let tools = journalled(tools, journal, false, telemetry);
+    let tools = match journal {
+        Some(journal) => {
+            let observed = observed(journal, telemetry);
+            tools.with_journal(journal::of_local_tools(observed, place))
+        }
+        None => tools,
+    };
     let tasks = Tasks::in_process(Arc::new(Keyring::random()), TasksConfig::default());
     let tools = tools.with_tasks(journal::tasks_of_tools(tasks));
     tracing::debug!("serving one client over standard input and output");
@@ -113,7 +124,10 @@ pub(crate) async fn run_http(
     let (client, tools) = tool_set(api, options, telemetry)?;
     let tools = audited(tools, audit.as_ref(), http.session.keys.as_ref());
     let journal = writes.map(|config| journal(&http.session, facts.clone(), config));
-    let tools = journalled(tools, journal, true, telemetry);
+    let tools = match journal {
+        Some(journal) => tools.with_journal(journal::of_tools(observed(journal, telemetry))),
+        None => tools,
+    };
     let tools = tools.with_tasks(journal::tasks_of_tools(tasks(&http.session, facts)));
     let scopes = tools.clone();
     let callers = sessions.clone();
@@ -217,18 +231,12 @@ fn audited(tools: ToolSet, audit: Option<&Audit>, keys: Option<&SealingKeys>) ->
     tools.with_auditor(audit.of_calls(digest))
 }
 
-/// The same tools, whose writes are remembered.
-fn journalled(
-    tools: ToolSet,
-    journal: Option<Journal>,
-    keeps_answers: bool,
-    telemetry: &Telemetry,
-) -> ToolSet {
-    let Some(journal) = journal else { return tools };
+/// The same journal, watched where metrics are on.
+fn observed(journal: Journal, telemetry: &Telemetry) -> Journal {
     if let Some(metrics) = telemetry.metrics() {
         metrics.observer().journal(&journal);
     }
-    tools.with_journal(journal::of_tools(journal, keeps_answers))
+    journal
 }
 
 /// The way to the BrainGrid API.

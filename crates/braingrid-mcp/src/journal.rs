@@ -5,26 +5,39 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use mcp_core::{
     Begun, Caller, FoundState, FoundTask, JournalUnavailable, JournalledWrite, OrganizationId,
-    TaskOwner, TaskStore, TaskStoreUnavailable, TaskWork, WriteIntent, WriteJournal, WriteOutcome,
+    OrphanedTask, TaskOwner, TaskStore, TaskStoreUnavailable, TaskWork, WriteIntent, WriteJournal,
+    WriteOutcome,
 };
 use mcp_fleet::{Intent, Journal, JournalAway, RunningTask, TaskState, Tasks, Write};
 
-/// For [`mcp_core::ToolSet::with_journal`]; whether answers are kept, or ids only.
-pub(crate) fn of_tools(journal: Journal, keeps_answers: bool) -> Arc<dyn WriteJournal> {
+/// For [`mcp_core::ToolSet::with_journal`].
+pub(crate) fn of_tools(journal: Journal) -> Arc<dyn WriteJournal> {
     Arc::new(ToolJournal {
         journal,
-        keeps_answers,
+        keeps_answers: true,
+        place: Vec::new(),
+    })
+}
+
+/// The same for local servers, which keep ids only. `place` tells one BrainGrid, and one user, from
+/// another; it is kept nowhere but in keyed hashes.
+pub(crate) fn of_local_tools(journal: Journal, place: Vec<String>) -> Arc<dyn WriteJournal> {
+    Arc::new(ToolJournal {
+        journal,
+        keeps_answers: false,
+        place,
     })
 }
 
 struct ToolJournal {
     journal: Journal,
     keeps_answers: bool,
+    place: Vec<String>,
 }
 
 /// A write of a tool, as the journal names it.
 struct Named<'a> {
-    caller: [&'a str; 3],
+    caller: Vec<&'a str>,
     arguments: Vec<u8>,
     write: &'a JournalledWrite<'a>,
 }
@@ -39,9 +52,10 @@ fn owner<'a>(caller: &'a Caller, organization: Option<&'a OrganizationId>) -> [&
 }
 
 impl<'a> Named<'a> {
-    fn of(write: &'a JournalledWrite<'a>) -> Self {
+    fn of(write: &'a JournalledWrite<'a>, place: &'a [String]) -> Self {
+        let caller = owner(write.caller, write.organization).into_iter();
         Self {
-            caller: owner(write.caller, write.organization),
+            caller: caller.chain(place.iter().map(String::as_str)).collect(),
             // Keys come sorted out of this map. Writing to memory cannot fail.
             arguments: serde_json::to_vec(write.arguments).unwrap_or_default(),
             write,
@@ -61,7 +75,10 @@ impl<'a> Named<'a> {
 #[async_trait]
 impl WriteJournal for ToolJournal {
     async fn begin(&self, write: &JournalledWrite<'_>) -> Result<Begun, JournalUnavailable> {
-        let begun = self.journal.begin(&Named::of(write).write()).await;
+        let begun = self
+            .journal
+            .begin(&Named::of(write, &self.place).write())
+            .await;
         let begun = begun.map_err(|error: JournalAway| {
             tracing::warn!(%error, "a write was refused");
             JournalUnavailable
@@ -81,8 +98,12 @@ impl WriteJournal for ToolJournal {
 
     async fn forget(&self, write: &JournalledWrite<'_>, version: u64) {
         self.journal
-            .forget(&Named::of(write).write(), version)
+            .forget(&Named::of(write, &self.place).write(), version)
             .await;
+    }
+
+    fn window(&self) -> Duration {
+        self.journal.window()
     }
 
     fn keeps_answers(&self) -> bool {
@@ -131,10 +152,11 @@ impl TaskStore for ToolTasks {
     async fn begin(
         &self,
         whose: &TaskOwner<'_>,
+        about: String,
         request: String,
     ) -> Result<(String, Box<dyn TaskWork>), TaskStoreUnavailable> {
         let owner = owner(whose.caller, whose.organization);
-        let (id, work) = self.0.begin(&owner, request).await.map_err(away)?;
+        let (id, work) = self.0.begin(&owner, about, request).await.map_err(away)?;
         Ok((id, Box::new(ToolTask(work))))
     }
 
@@ -147,20 +169,21 @@ impl TaskStore for ToolTasks {
         let Some(found) = self.0.find(&owner, id).await.map_err(away)? else {
             return Ok(None);
         };
-        let taken = if found.is_orphaned {
-            self.0.take_over(&owner, id, &found).await.map_err(away)?
-        } else {
-            None
-        };
-        let record = found.record;
+        let record = found.record.clone();
         let times = (record.created_at(), record.updated_at());
-        let state = match (record.state, taken) {
-            (TaskState::Working, Some(work)) => FoundState::TakenOver(Box::new(ToolTask(work))),
-            (TaskState::Working, None) => FoundState::Working,
-            (TaskState::Cancelled, _) => FoundState::Cancelled,
-            (TaskState::Done(result), _) => FoundState::Done(result),
+        let state = match record.state {
+            TaskState::Working if found.is_orphaned => FoundState::Orphaned(Box::new(Orphan {
+                tasks: self.0.clone(),
+                owner: owner.map(str::to_owned),
+                id: id.to_owned(),
+                found,
+            })),
+            TaskState::Working => FoundState::Working,
+            TaskState::Cancelled => FoundState::Cancelled,
+            TaskState::Done(result) => FoundState::Done(result),
         };
-        Ok(Some(FoundTask::new(record.request, times, state)))
+        let task = FoundTask::new((record.about, record.request), times, state);
+        Ok(Some(task))
     }
 
     async fn cancel(&self, whose: &TaskOwner<'_>, id: &str) -> Result<bool, TaskStoreUnavailable> {
@@ -176,6 +199,28 @@ impl TaskStore for ToolTasks {
 fn away(error: impl std::fmt::Display) -> TaskStoreUnavailable {
     tracing::warn!(%error, "tasks are not kept");
     TaskStoreUnavailable
+}
+
+struct Orphan {
+    tasks: Tasks,
+    owner: [String; 3],
+    id: String,
+    found: mcp_fleet::FoundTask,
+}
+
+#[async_trait]
+impl OrphanedTask for Orphan {
+    async fn take_over(self: Box<Self>) -> Option<Box<dyn TaskWork>> {
+        let owner = self.owner.each_ref().map(String::as_str);
+        let taken = self.tasks.take_over(&owner, &self.id, &self.found).await;
+        match taken {
+            Ok(work) => Some(Box::new(ToolTask(work?))),
+            Err(error) => {
+                tracing::warn!(%error, "a task is not taken over");
+                None
+            }
+        }
+    }
 }
 
 struct ToolTask(RunningTask);

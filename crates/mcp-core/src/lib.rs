@@ -42,7 +42,7 @@ pub use revisions::protocol_revisions;
 pub use spans::REQUEST_SPAN;
 pub use tools::{
     AuditedCall, Auditor, Begun, CallAudit, FinishedOperation, FoundState, FoundTask,
-    IDEMPOTENCY_KEY, JournalUnavailable, JournalledWrite, METHODS, OperationObserver, ScopePolicy,
-    TaskOwner, TaskStore, TaskStoreUnavailable, TaskWork, ToolOptions, ToolSet, WriteIntent,
-    WriteJournal, WriteOutcome, canonical_name, initialize,
+    IDEMPOTENCY_KEY, JournalUnavailable, JournalledWrite, METHODS, OperationObserver, OrphanedTask,
+    ScopePolicy, TaskOwner, TaskStore, TaskStoreUnavailable, TaskWork, ToolOptions, ToolSet,
+    WriteIntent, WriteJournal, WriteOutcome, canonical_name, initialize,
 };

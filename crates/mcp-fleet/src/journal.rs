@@ -115,6 +115,11 @@ impl Journal {
         }
     }
 
+    /// How long a write that was done is replayed.
+    pub fn window(&self) -> std::time::Duration {
+        self.inner.config.window
+    }
+
     /// How often a write met itself so far.
     pub fn stats(&self) -> &JournalStats {
         &self.inner.stats

@@ -6,7 +6,10 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, MutexGuard, PoisonError},
+    sync::{
+        Arc, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -32,6 +35,8 @@ pub struct TasksConfig {
     pub look: Duration,
     /// How many one owner may have under way. 16 by default.
     pub max_working: usize,
+    /// How many one owner may have, those included that are over. 256 by default.
+    pub max_kept: usize,
 }
 
 impl Default for TasksConfig {
@@ -41,6 +46,7 @@ impl Default for TasksConfig {
             beat: Duration::from_secs(5),
             look: Duration::from_millis(500),
             max_working: 16,
+            max_kept: 256,
         }
     }
 }
@@ -61,14 +67,16 @@ pub enum TaskError {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TaskRecord {
-    /// What is done, in the words of who began it.
+    /// What it is about, in the words of who began it.
+    pub about: String,
+    /// What is to be done, for whoever takes it over; empty when it is over.
     pub request: String,
     /// Where it is.
     pub state: TaskState,
     owner: String,
     created: u64,
     updated: u64,
-    /// The instance that works on it; nothing when it was given up.
+    /// Who works on it: instance and number; nothing when it was given up.
     by: Option<String>,
 }
 
@@ -118,7 +126,8 @@ struct Inner {
     keyring: Arc<Keyring>,
     config: TasksConfig,
     instance: String,
-    /// What this instance works on.
+    number: AtomicU64,
+    /// Who works on something here.
     running: std::sync::Mutex<HashSet<String>>,
     /// When which version was seen first, of tasks that others work on.
     seen: std::sync::Mutex<HashMap<String, (u64, Instant)>>,
@@ -147,6 +156,7 @@ impl Tasks {
                 keyring,
                 config,
                 instance: hex::encode(instance.split_at(8).0),
+                number: AtomicU64::new(0),
                 running: std::sync::Mutex::default(),
                 seen: std::sync::Mutex::default(),
             }),
@@ -158,32 +168,39 @@ impl Tasks {
         self.inner.config.ttl
     }
 
-    /// Begins a task, which is durable when this completes. `owner` is who may ask for it, `request`
-    /// what is to be done, for whoever takes it over.
+    /// Begins a task, which is durable when this completes. `owner` is who may ask for it, `about`
+    /// says what it is, `request` what is to be done, for whoever takes it over.
     ///
     /// # Errors
     /// When it cannot be kept, or the owner has too many under way.
     pub async fn begin(
         &self,
         owner: &[&str],
+        about: String,
         request: String,
     ) -> Result<(String, RunningTask), TaskError> {
         let inner = &self.inner;
-        let working = inner.working(owner);
-        let under_way = inner.store.members(&working).await?.len();
-        if under_way >= inner.config.max_working {
-            return Err(TaskError::TooMany);
+        let (working, kept) = (inner.set("working", owner), inner.set("kept", owner));
+        for (set, most) in [
+            (&working, inner.config.max_working),
+            (&kept, inner.config.max_kept),
+        ] {
+            if inner.store.members(set).await?.len() >= most {
+                return Err(TaskError::TooMany);
+            }
         }
         // 128 bits that nobody can guess.
         let id = hex::encode(mcp_session::random_key().split_at(16).0);
         let now = millis_now();
+        let by = inner.by();
         let record = TaskRecord {
+            about,
             request,
             state: TaskState::Working,
             owner: inner.owner(owner),
             created: now,
             updated: now,
-            by: Some(inner.instance.clone()),
+            by: Some(by.clone()),
         };
         let name = inner.names(&id).swap_remove(0);
         let sealed = inner.sealed(&name, &record)?;
@@ -191,12 +208,11 @@ impl Tasks {
         let Put::Created(version) = put.await? else {
             return Err(StoreError::Unreachable("its name was taken").into());
         };
-        let member = id.clone().into_bytes();
-        inner
-            .store
-            .insert(&working, member, inner.config.ttl)
-            .await?;
-        let running = inner.running(&id, name, working, record, version);
+        let running = inner.running(&id, name, by, working.clone(), record, version);
+        for set in [working, kept] {
+            let member = id.clone().into_bytes();
+            inner.store.insert(&set, member, inner.config.ttl).await?;
+        }
         Ok((id, running))
     }
 
@@ -237,16 +253,21 @@ impl Tasks {
         found: &FoundTask,
     ) -> Result<Option<RunningTask>, StoreError> {
         let inner = &self.inner;
+        let by = inner.by();
         let record = TaskRecord {
-            by: Some(inner.instance.clone()),
+            by: Some(by.clone()),
             updated: millis_now(),
             ..found.record.clone()
         };
-        let working = inner.working(owner);
-        let name = found.name.clone();
-        let running = inner.running(id, name, working, record.clone(), found.version);
-        let taken = running.change(|_| record.clone()).await?;
-        Ok(taken.then_some(running))
+        let (name, version) = (found.name.clone(), found.version);
+        let (sealed, left) = (inner.sealed(&name, &record)?, inner.left(&record));
+        let swap = inner.store.compare_and_set(&name, version, sealed, left);
+        if swap.await? != Swap::Done {
+            return Ok(None);
+        }
+        let working = inner.set("working", owner);
+        let running = inner.running(id, name, by, working, record, version + 1);
+        Ok(Some(running))
     }
 
     /// Cancels a task: whoever works on it stops. Whether there is such a task of this owner.
@@ -264,6 +285,7 @@ impl Tasks {
             }
             let record = TaskRecord {
                 state: TaskState::Cancelled,
+                request: String::new(),
                 updated: millis_now(),
                 ..found.record
             };
@@ -273,7 +295,7 @@ impl Tasks {
                 .store
                 .compare_and_set(&found.name, found.version, sealed, left);
             if swap.await? == Swap::Done {
-                inner.over(&inner.working(owner), id).await;
+                inner.over(&inner.set("working", owner), id).await;
                 return Ok(true);
             }
         }
@@ -284,14 +306,24 @@ impl Tasks {
 /// How often a change is tried that others are faster than.
 const TRIES: usize = 5;
 
+/// How often what came of a task is told to a store that is away.
+const TRIES_TO_FINISH: usize = 120;
+
 impl Inner {
     /// The names of a task under every key of the ring, the current first.
     fn names(&self, id: &str) -> Vec<String> {
         self.keyring.names("task", &[id.as_bytes()])
     }
 
-    fn working(&self, owner: &[&str]) -> String {
-        format!("mcp:tasks:v1:{}", self.owner(owner))
+    /// The name of a set of an owner's tasks.
+    fn set(&self, kind: &str, owner: &[&str]) -> String {
+        format!("mcp:tasks-{kind}:v1:{}", self.owner(owner))
+    }
+
+    /// A new name for who works on something.
+    fn by(&self) -> String {
+        let number = self.number.fetch_add(1, Ordering::Relaxed);
+        format!("{}.{number}", self.instance)
     }
 
     fn owner(&self, owner: &[&str]) -> String {
@@ -328,8 +360,8 @@ impl Inner {
     /// Whether nobody renews its lease, as far as was seen here.
     fn is_orphaned(&self, name: &str, version: u64, by: Option<&str>) -> bool {
         let Some(by) = by else { return true };
-        if by == self.instance {
-            return !self.running_here().contains(name);
+        if by.starts_with(&self.instance) {
+            return !self.running_here().contains(by);
         }
         let now = Instant::now();
         let lease = self.config.beat * 3;
@@ -353,16 +385,18 @@ impl Inner {
         self: &Arc<Self>,
         id: &str,
         name: String,
+        by: String,
         working: String,
         record: TaskRecord,
         version: u64,
     ) -> RunningTask {
-        self.running_here().insert(name.clone());
+        self.running_here().insert(by.clone());
         RunningTask {
             held: Arc::new(Held {
                 inner: Arc::clone(self),
                 id: id.to_owned(),
                 name,
+                by,
                 working,
                 current: Mutex::new((version, record)),
             }),
@@ -387,13 +421,14 @@ struct Held {
     inner: Arc<Inner>,
     id: String,
     name: String,
+    by: String,
     working: String,
     current: Mutex<(u64, TaskRecord)>,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.inner.running_here().remove(&self.name);
+        self.inner.running_here().remove(&self.by);
     }
 }
 
@@ -418,9 +453,9 @@ impl RunningTask {
             sleep(config.look).await;
             match self.held.inner.store.read(&self.held.name).await {
                 Ok(Some(fact)) if self.is_ours(&fact).await => {}
-                // What cannot be asked goes on.
-                Err(_) => continue,
-                Ok(_) => return,
+                // What cannot be asked goes on, and so does what the store lost.
+                Err(_) | Ok(None) => continue,
+                Ok(Some(_)) => return,
             }
             if renewed.elapsed() >= config.beat {
                 renewed = Instant::now();
@@ -439,10 +474,11 @@ impl RunningTask {
     pub async fn finish(self, result: String) {
         let done = |record: &TaskRecord| TaskRecord {
             state: TaskState::Done(result.clone()),
+            request: String::new(),
             updated: millis_now(),
             ..record.clone()
         };
-        for _ in 0..TRIES {
+        for _ in 0..TRIES_TO_FINISH {
             match self.change(done).await {
                 Ok(_) => break,
                 Err(error) => {

@@ -2,7 +2,7 @@
 //! another instance. What was made is made once; a change that was answered is a change.
 
 use mcp_test_support::{
-    Gate, RedisServer,
+    Api, Gate, RedisServer,
     api::{Fault, Operation, Recorded, Times},
     client::{Generation, RawHttp, RawStdio},
 };
@@ -195,7 +195,9 @@ async fn a_key_of_the_client_names_one_write() {
     assert!(!one.call_as(tool, change("B"), key()).await.is_replayed());
     one.call(tool, change("C")).await.shown();
     // A change that is named is replayed, whatever was changed since.
-    let again = other.call_as(tool, change("B"), key()).await;
+    let mut respelled = change("B");
+    respelled["requirement_id"] = 1.into();
+    let again = other.call_as(tool, respelled, key()).await;
     assert!(again.is_replayed(), "{}", again.0);
     assert_eq!(again.shown()["requirement"]["name"], "C");
     let refused = other.call_as(tool, change("D"), key()).await;
@@ -283,6 +285,15 @@ async fn a_local_server_that_is_started_anew_remembers_and_writes_down_no_text()
         client.close(LIMIT).await.unwrap();
     }
     assert_eq!(ids[0], ids[1]);
+    // What was made at one BrainGrid says nothing of another.
+    let other = Api::start().await.unwrap();
+    let mut client = RawStdio::start(&command.env("BRAINGRID_API_URL", other.url())).unwrap();
+    let params = json!({"name": "capture_project_requirement", "arguments": spec()});
+    let answer = client.request(Generation::Modern, "tools/call", params);
+    let answer = Answer(answer.await.unwrap()["result"].clone());
+    assert!(!answer.is_replayed(), "{}", answer.0);
+    assert_eq!(other.writes().entries().len(), 1);
+    client.close(LIMIT).await.unwrap();
     let folder = world.home.path().join("login");
     for file in std::fs::read_dir(folder).unwrap() {
         let text = std::fs::read(file.unwrap().path()).unwrap();
@@ -315,7 +326,7 @@ async fn without_redis_an_instance_remembers_its_own_writes_or_sends_none() {
     let refused = at_strict.call(tool, spec()).await;
     assert!(refused.is_error(), "{}", refused.0);
     assert!(
-        refused.text().contains("nothing was done"),
+        refused.text().contains("Nothing was done"),
         "{}",
         refused.text()
     );
@@ -369,4 +380,24 @@ async fn a_write_costs_two_commands_of_redis_and_a_read_none() {
     assert_eq!(scripts().await - before, 4);
     user.call("list_projects", json!({})).await.shown();
     assert_eq!(scripts().await - before, 4);
+}
+
+#[tokio::test]
+async fn a_breakdown_that_showed_no_task_yet_is_not_paid_for_twice() {
+    let fleet = Fleet::start().await;
+    let user = fleet.user(0, "user_ada");
+    user.call("capture_project_requirement", spec())
+        .await
+        .shown();
+    // BrainGrid took it, and what it made cannot be seen yet.
+    let accepted = Fault::StatusWithBody(202, json!({"status": "queued"}));
+    let breakdown = Operation::BreakdownRequirement;
+    fleet.world.api.inject(breakdown, accepted, Times::Next(1));
+    let bare = json!({"project_id": "PROJ-1", "requirement_id": "REQ-2"});
+    let tool = "breakdown_project_requirement";
+    let first = user.call(tool, bare.clone()).await;
+    assert!(!first.is_error(), "{}", first.0);
+    let again = user.call(tool, bare).await;
+    assert!(again.text().contains("not done twice"), "{}", again.text());
+    assert_eq!(fleet.world.api.count(breakdown), 1);
 }

@@ -27,25 +27,32 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::{
-    ToolSet, definition::Effect, journal::IDEMPOTENCY_KEY, registry::Entry, response::Done,
+    ToolSet,
+    args::filter::filter_unknown,
+    definition::Effect,
+    journal::IDEMPOTENCY_KEY,
+    registry::{Entry, Run},
+    response::{Done, done_with},
+    stopped::{check_of, stopped},
 };
 use crate::{Caller, OrganizationId};
 
 /// Keeps tasks, for one instance or for all.
 #[async_trait]
 pub trait TaskStore: Send + Sync {
-    /// Begins a task, which is durable when this completes; its id and who works on it. `request` is
-    /// for whoever takes it over.
+    /// Begins a task, which is durable when this completes; its id and who works on it. `about` is kept
+    /// as long as the task, `request` for whoever takes it over.
     ///
     /// # Errors
     /// When it cannot be kept, or its owner has too many under way: the call is made without one then.
     async fn begin(
         &self,
         owner: &TaskOwner<'_>,
+        about: String,
         request: String,
     ) -> Result<(String, Box<dyn TaskWork>), TaskStoreUnavailable>;
 
-    /// A task of this owner. One on which nobody works any more is taken over.
+    /// A task of this owner.
     ///
     /// # Errors
     /// When the store is away.
@@ -83,6 +90,8 @@ pub struct TaskOwner<'a> {
 /// A task, as it was found.
 #[non_exhaustive]
 pub struct FoundTask {
+    /// What it is about.
+    pub about: String,
     /// What was kept for whoever takes it over.
     pub request: String,
     /// When it began.
@@ -96,11 +105,12 @@ pub struct FoundTask {
 impl FoundTask {
     /// A task that was found.
     pub fn new(
-        request: String,
+        (about, request): (String, String),
         (created_at, updated_at): (SystemTime, SystemTime),
         state: FoundState,
     ) -> Self {
         Self {
+            about,
             request,
             created_at,
             updated_at,
@@ -113,12 +123,19 @@ impl FoundTask {
 pub enum FoundState {
     /// Somebody works on it.
     Working,
-    /// Nobody works on it any more: it was taken over just now.
-    TakenOver(Box<dyn TaskWork>),
+    /// Nobody works on it any more, although it is not over.
+    Orphaned(Box<dyn OrphanedTask>),
     /// It was cancelled.
     Cancelled,
     /// This came of it.
     Done(String),
+}
+
+/// A task on which nobody works any more.
+#[async_trait]
+pub trait OrphanedTask: Send + Sync {
+    /// Takes it over; nothing if somebody was faster.
+    async fn take_over(self: Box<Self>) -> Option<Box<dyn TaskWork>>;
 }
 
 /// The right to work on a task.
@@ -137,7 +154,6 @@ pub trait TaskWork: Send + Sync {
 /// What is kept for whoever takes a task over.
 #[derive(Serialize, Deserialize)]
 struct Request {
-    tool: String,
     arguments: JsonObject,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<Value>,
@@ -146,8 +162,12 @@ struct Request {
 /// How often a client is to ask, in milliseconds.
 const POLL_MS: u64 = 2_000;
 
-/// Longest result that is kept, in bytes.
-const MAX_RESULT: usize = 40 * 1024;
+/// Longest result that is kept, and longest request, in bytes of a text in JSON.
+const MAX_RESULT: usize = 52 * 1024;
+const MAX_REQUEST: usize = 32 * 1024;
+
+/// What is in the journal is trusted to be there for so much less than it is kept.
+const MARGIN: Duration = Duration::from_mins(1);
 
 impl ToolSet {
     /// The same tools; calls that take minutes become tasks, for clients that declare the extension.
@@ -162,7 +182,9 @@ impl ToolSet {
     /// handshake of an older revision, which has no tasks of this kind, does not count.
     pub(super) fn may_be_task(&self, entry: &Entry, context: &RequestContext<RoleServer>) -> bool {
         let declared = || context.meta.client_capabilities();
+        // Without the journal whoever takes a task over would do it again.
         self.shared.tasks.is_some()
+            && self.shared.journal.is_some()
             && entry.effect == Effect::Slow
             && declared().is_some_and(|it| it.supports_tasks())
     }
@@ -188,18 +210,27 @@ impl ToolSet {
         if self.missing_scopes(entry, &caller).is_some() || self.shared.cut.is_over() {
             return None;
         }
+        let Run::BuiltIn(tool) = &entry.run else {
+            return None;
+        };
+        // What is wrong with them is said at once.
+        let arguments = params.arguments.clone().unwrap_or_default();
+        let arguments = filter_unknown(arguments, &tool.fields, &mut Vec::new()).ok()?;
         let request = Request {
-            tool: entry.tool.name.to_string(),
-            arguments: params.arguments.clone().unwrap_or_default(),
+            arguments,
             key: context.meta.get(IDEMPOTENCY_KEY).cloned(),
         };
         let request = serde_json::to_string(&request).ok()?;
+        if request.len() > MAX_REQUEST {
+            return None;
+        }
+        let about = entry.tool.name.to_string();
         let organization = self.shared.client.organization_of(&caller).await.ok()?;
         let owner = TaskOwner {
             caller: &caller,
             organization: organization.as_ref(),
         };
-        let (id, work) = match tasks.begin(&owner, request).await {
+        let (id, work) = match tasks.begin(&owner, about, request).await {
             Ok(begun) => begun,
             Err(error) => {
                 tracing::debug!(%error, "a slow call is made without a task");
@@ -208,7 +239,13 @@ impl ToolSet {
         };
         let now = SystemTime::now();
         let task = described(&id, (now, now), tasks.ttl());
-        self.work_on(Arc::clone(entry), params.clone(), context.clone(), work);
+        self.work_on(
+            &id,
+            Arc::clone(entry),
+            params.clone(),
+            context.clone(),
+            work,
+        );
         let mut created = CreateTaskResult::new(task);
         created.meta = Some(self.shared.stamp.clone());
         Some((Ok(CallToolResponse::Task(created)), "task"))
@@ -217,6 +254,7 @@ impl ToolSet {
     /// Makes the call of a task, in a task of its own.
     fn work_on(
         &self,
+        id: &str,
         entry: Arc<Entry>,
         params: CallToolRequestParams,
         mut context: RequestContext<RoleServer>,
@@ -226,6 +264,11 @@ impl ToolSet {
         // The request is over before the work is: what ends with it is no word about the task.
         context.ct = CancellationToken::new();
         context.meta.remove("progressToken");
+        // What is not made but done again when it comes again is this task's alone, whoever works on it.
+        if !entry.creates() && !context.meta.contains_key(IDEMPOTENCY_KEY) {
+            let key = format!("task {id}").into();
+            context.meta.insert(IDEMPOTENCY_KEY.to_owned(), key);
+        }
         let begun = self.shared.in_flight.begin();
         let run = async move {
             let _begun = begun;
@@ -245,7 +288,9 @@ impl ToolSet {
             };
             match done {
                 // Another instance goes on.
-                Some(_) if tools.shared.cut.is_over() => work.give_up().await,
+                Some((_, "stopped" | "outcome_unknown")) if tools.shared.cut.is_over() => {
+                    work.give_up().await;
+                }
                 Some((answer, _)) => work.finish(kept(&entry, answer)).await,
                 None => {}
             }
@@ -268,14 +313,19 @@ impl ToolSet {
         };
         let found = tasks.find(&owner, &params.task_id).await;
         let found = found.map_err(unavailable)?.ok_or_else(not_found)?;
+        let entry = self.entry_for(&found.about, &caller)?;
         let times = (found.created_at, found.updated_at);
         let task = described(&params.task_id, times, tasks.ttl());
         let payload = match found.state {
             FoundState::Working => TaskPayload::Working,
             FoundState::Cancelled => TaskPayload::Cancelled,
             FoundState::Done(kept) => done(&kept),
-            FoundState::TakenOver(work) => {
-                self.go_on(&found.request, &caller, context, work).await?;
+            FoundState::Orphaned(orphan) => {
+                if let Some(work) = orphan.take_over().await {
+                    let (id, updated_at) = (&params.task_id, found.updated_at);
+                    let request = (&*found.request, updated_at);
+                    self.go_on(id, entry, request, context, work).await;
+                }
                 TaskPayload::Working
             }
         };
@@ -284,35 +334,40 @@ impl ToolSet {
         Ok(result)
     }
 
-    /// Takes over what another instance began, for the caller who asked.
+    /// The tool of a task, which the caller may use.
+    fn entry_for(&self, tool: &str, caller: &Caller) -> Result<Arc<Entry>, ErrorData> {
+        let entry = self.shared.registry.entry(tool).ok_or_else(not_found)?;
+        match self.missing_scopes(entry, caller) {
+            Some(error) => Err(ErrorData::invalid_request(error.text(), None)),
+            None => Ok(Arc::clone(entry)),
+        }
+    }
+
+    /// Goes on with what another instance began, for the caller who asked.
     async fn go_on(
         &self,
-        request: &str,
-        caller: &Caller,
+        id: &str,
+        entry: Arc<Entry>,
+        (request, updated_at): (&str, SystemTime),
         mut context: RequestContext<RoleServer>,
         work: Box<dyn TaskWork>,
-    ) -> Result<(), ErrorData> {
+    ) {
+        let known = self.shared.journal.as_ref().map(|journal| journal.window());
+        let known = known.unwrap_or_default().saturating_sub(MARGIN);
+        let is_known = updated_at.elapsed().is_ok_and(|since| since < known);
         let request: Option<Request> = serde_json::from_str(request).ok();
-        let found = request.and_then(|request| {
-            let entry = self.shared.registry.entry(&request.tool)?;
-            Some((Arc::clone(entry), request))
-        });
-        let Some((entry, request)) = found else {
-            work.give_up().await;
-            return Err(not_found());
+        let Some(request) = request.filter(|_| is_known) else {
+            // What was sent is not remembered any more.
+            let (answer, _) = done_with(&stopped(&entry.tool.name, true));
+            return work.finish(kept(&entry, answer)).await;
         };
-        if let Some(error) = self.missing_scopes(&entry, caller) {
-            work.give_up().await;
-            return Err(ErrorData::invalid_request(error.text(), None));
-        }
         let mut params = CallToolRequestParams::new(entry.tool.name.clone());
         params.arguments = Some(request.arguments);
         match request.key {
             Some(key) => context.meta.insert(IDEMPOTENCY_KEY.to_owned(), key),
             None => context.meta.remove(IDEMPOTENCY_KEY),
         };
-        self.work_on(entry, params, context, work);
-        Ok(())
+        self.work_on(id, entry, params, context, work);
     }
 
     /// The answer to `tasks/cancel`.
@@ -328,6 +383,9 @@ impl ToolSet {
             caller: &caller,
             organization: organization.as_ref(),
         };
+        let found = tasks.find(&owner, &params.task_id).await;
+        let found = found.map_err(unavailable)?.ok_or_else(not_found)?;
+        self.entry_for(&found.about, &caller)?;
         let there = tasks.cancel(&owner, &params.task_id).await;
         if there.map_err(unavailable)? {
             Ok(())
@@ -395,13 +453,14 @@ fn kept(entry: &Entry, answer: Result<CallToolResponse, ErrorData>) -> String {
         Err(error) => Kept::Error(object(error)),
     };
     let text = serde_json::to_string(&kept).unwrap_or_default();
-    if text.len() <= MAX_RESULT {
+    // As it stands in a record, a text within JSON.
+    if serde_json::to_string(&text).is_ok_and(|text| text.len() <= MAX_RESULT) {
         return text;
     }
     let tool = &entry.tool.name;
+    let check = check_of(tool).unwrap_or("BrainGrid");
     let result = CallToolResult::error(vec![ContentBlock::text(format!(
-        "{tool} is done, but its answer is too long to be kept. Call it again with the same \
-         arguments: it is shown, and not done twice."
+        "{tool} is done, but its answer is too long to be kept with the task. Look at it with {check}."
     ))]);
     serde_json::to_string(&Kept::Result(object(result))).unwrap_or_default()
 }

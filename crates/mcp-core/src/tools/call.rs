@@ -44,6 +44,7 @@ pub(crate) struct Call {
     client: BrainGridClient,
     caller: Caller,
     place: Place,
+    gone: CancellationToken,
     left: Arc<AtomicBool>,
     audited: Audited,
     /// Whether a write may have left.
@@ -138,6 +139,16 @@ impl Call {
         Ok(self.place.begun())
     }
 
+    /// Completes when the call was cancelled.
+    pub(super) async fn gone(&self) {
+        self.gone.cancelled().await;
+    }
+
+    /// Whether a write may have left.
+    pub(super) fn was_sent(&self) -> bool {
+        self.sent.load(Ordering::Acquire)
+    }
+
     /// Whether the client waits for the answer.
     pub(super) fn is_wanted(&self) -> bool {
         !self.left.load(Ordering::Acquire)
@@ -202,6 +213,7 @@ impl ToolSet {
             client,
             caller,
             place: place.clone(),
+            gone: context.ct.clone(),
             left: left.0.clone(),
             audited: audited.clone(),
             sent: Arc::default(),

@@ -88,8 +88,8 @@ impl From<CredentialError> for ToolError {
     }
 }
 
-const JOURNAL_AWAY: &str = "This server cannot remember writes right now, and refuses them \
-    meanwhile; nothing was done. Try again in a moment.";
+const JOURNAL_AWAY: &str = "This server cannot tell right now whether this write was made \
+    before, so it was not sent by this call. Nothing was done by it. Try again in a moment.";
 
 const INTERNAL: &str =
     "Internal error in the BrainGrid MCP server. This was recorded; trying again may help.";

@@ -7,6 +7,7 @@
 //! is looked for before it is sent once more.
 
 use std::{
+    str::FromStr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -22,10 +23,13 @@ use super::{
     Arguments,
     call::Call,
     definition::{BuiltIn, Effect, Outcome, ToolOutput},
-    error::ToolError,
+    error::{ToolError, sentence},
     registry::Entry,
 };
-use crate::{ApiError, Caller, OrganizationId, braingrid::SendGate, error::Unclear};
+use crate::{
+    ApiError, Caller, OrganizationId, ProjectRef, RequirementRef, TaskRef, braingrid::SendGate,
+    error::Unclear,
+};
 
 /// Where a client names a write: an idempotency key of its own, 1 to 200 characters.
 pub const IDEMPOTENCY_KEY: &str = "com.braingrid/idempotency-key";
@@ -45,6 +49,9 @@ pub trait WriteJournal: Send + Sync {
 
     /// Forgets a write that was done: what it made is gone.
     async fn forget(&self, write: &JournalledWrite<'_>, version: u64);
+
+    /// How long a write is remembered.
+    fn window(&self) -> Duration;
 
     /// Whether it may keep what a tool answered, sealed; else ids only.
     fn keeps_answers(&self) -> bool;
@@ -169,6 +176,9 @@ pub(super) struct Made {
     pub(super) requirement: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) task: Option<String>,
+    /// How many tasks it was answered with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tasks: Option<usize>,
     /// What cannot be asked for again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) answer: Option<Value>,
@@ -192,6 +202,7 @@ impl Made {
             project: project.or_else(|| text(arguments.get("project_id")?)),
             requirement: id("requirement"),
             task: id("task"),
+            tasks: shown.get("tasks").and_then(Value::as_array).map(Vec::len),
             answer: answer
                 .filter(|answer| answer.to_string().len() <= MAX_ANSWER)
                 .cloned(),
@@ -209,7 +220,7 @@ impl Made {
     }
 
     /// An id that was kept, as what it is.
-    pub(super) fn id<T: std::str::FromStr>(id: Option<&String>) -> Option<T> {
+    pub(super) fn id<T: FromStr>(id: Option<&String>) -> Option<T> {
         id?.parse().ok()
     }
 }
@@ -340,7 +351,7 @@ pub(super) async fn run(
     let Some(journal) = call.journal() else {
         return (tool.run)(call.clone(), arguments).await;
     };
-    let mut canonical = arguments.clone();
+    let mut canonical = canonical_ids(arguments.clone());
     if let Some(project) = call.default_project()
         && tool.fields.has("project_id")
     {
@@ -362,7 +373,12 @@ pub(super) async fn run(
     };
     let place = call.place();
     let settled = loop {
-        match journal.begin(&write).await {
+        let begun = tokio::select! {
+            biased;
+            begun = journal.begin(&write) => begun,
+            () = call.gone() => return Err(ToolError::Left),
+        };
+        match begun {
             Err(JournalUnavailable) => return Err(ToolError::JournalAway),
             Ok(Begun::KeyReused) => return Err(key_reused()),
             Ok(Begun::Send(intent)) => {
@@ -384,7 +400,8 @@ pub(super) async fn run(
                 version,
             }) => {
                 let made = kept.and_then(|kept| serde_json::from_str(&kept).ok());
-                if let Some(shown) = show_again(tool, call, made.unwrap_or_default()).await? {
+                let shown = show_again(tool, call, made.unwrap_or_default()).await;
+                if let Some(shown) = shown.map_err(done_but_not_shown)? {
                     place.state().replayed = true;
                     call.note(headline(at, joined, tool.creates));
                     return Ok(shown);
@@ -420,7 +437,8 @@ pub(super) async fn run(
                      anything else.",
                 );
             }
-            place.abandon(error.is_unclear()).await;
+            let broke_off = *error == ToolError::Internal && call.was_sent();
+            place.abandon(error.is_unclear() || broke_off).await;
         }
     }
     outcome
@@ -437,6 +455,42 @@ async fn show_again(
         ));
     };
     show(call.clone(), made).await
+}
+
+/// The same ids are the same text, however they are written.
+fn canonical_ids(mut arguments: Arguments) -> Arguments {
+    fn spelled<T: FromStr + ToString>(text: &str) -> Option<String> {
+        text.parse::<T>().ok().map(|id| id.to_string())
+    }
+    for (name, value) in &mut arguments {
+        let text = match value {
+            Value::String(text) => text.clone(),
+            Value::Number(number) => number.to_string(),
+            _ => continue,
+        };
+        let id = match name.as_str() {
+            "project_id" => spelled::<ProjectRef>(&text),
+            "requirement_id" => spelled::<RequirementRef>(&text),
+            "task_id" => spelled::<TaskRef>(&text),
+            _ => None,
+        };
+        if let Some(id) = id {
+            *value = id.into();
+        }
+    }
+    arguments
+}
+
+/// It was done before, and what BrainGrid says now is only about showing it.
+fn done_but_not_shown(error: ToolError) -> ToolError {
+    let (ToolError::Api(api) | ToolError::Explained(api, _)) = error else {
+        return error;
+    };
+    let text = format!(
+        "The same call was made before and done, and it was not done twice; it cannot be shown now. {}",
+        sentence(&api.to_string())
+    );
+    ToolError::Explained(api, text)
 }
 
 fn key_reused() -> ToolError {

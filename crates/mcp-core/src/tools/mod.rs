@@ -44,7 +44,9 @@ use rmcp::{
 
 pub use self::{
     audit::{AuditedCall, Auditor, CallAudit},
-    background::{FoundState, FoundTask, TaskOwner, TaskStore, TaskStoreUnavailable, TaskWork},
+    background::{
+        FoundState, FoundTask, OrphanedTask, TaskOwner, TaskStore, TaskStoreUnavailable, TaskWork,
+    },
     handler::METHODS,
     journal::{
         Begun, IDEMPOTENCY_KEY, JournalUnavailable, JournalledWrite, WriteIntent, WriteJournal,

@@ -2,12 +2,9 @@
 
 use std::fmt;
 
-use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
+use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 
-use super::{
-    error::{ToolError, sentence},
-    render,
-};
+use super::error::{ToolError, sentence};
 use crate::{
     ApiError,
     braingrid::{Page, Paging},
@@ -35,7 +32,16 @@ pub(super) fn accepted(list: &str, place: &impl fmt::Display) -> String {
     format!("BrainGrid accepted it but did not show it: {list} of {place} does, when it is there.")
 }
 
-/// Whether what was wanted is what is there; `unsaid` when the thing does not tell.
+/// Whether the text that was wanted is there.
+pub(super) fn reads(wanted: Option<&str>, found: Option<&str>) -> bool {
+    match (wanted, found) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(wanted), Some(found)) => wanted.trim() == found.trim(),
+    }
+}
+
+/// Whether the status that was wanted is there, in any case; `unsaid` when the thing does not tell.
 pub(super) fn shows(wanted: Option<&str>, found: Option<&str>, unsaid: bool) -> bool {
     match (wanted, found) {
         (None, _) => true,
@@ -66,7 +72,11 @@ pub(super) struct Listed<T> {
 
 impl<T> Listed<T> {
     pub(super) fn of(page: Result<Page<T>, ApiError>) -> Self {
-        let whole = |page: &Page<T>| render::more(page, ALL) == Some(false);
+        // As it says itself: a page may be shorter than it was asked for.
+        let whole = |page: &Page<T>| {
+            let shown = u64::try_from(page.items.len()).unwrap_or(u64::MAX);
+            page.has_more == Some(false) || page.total.is_some_and(|total| total <= shown)
+        };
         match page {
             Ok(page) => Self {
                 whole: whole(&page),
@@ -79,11 +89,29 @@ impl<T> Listed<T> {
         }
     }
 
-    /// Whether there is surely no such thing.
-    pub(super) fn has_none(&self, is: impl Fn(&T) -> bool) -> bool {
-        self.whole && !self.items.iter().any(is)
+    /// Whether nothing in it can have been made since then: all that there is says that it is older, by
+    /// more than clocks disagree.
+    pub(super) fn has_none_since(
+        &self,
+        begun: Timestamp,
+        created_at: impl Fn(&T) -> Option<&str>,
+    ) -> bool {
+        let begun = begun.checked_sub(SKEW).unwrap_or(begun);
+        let is_older = |item: &T| {
+            let made = created_at(item).and_then(|text| text.parse::<Timestamp>().ok());
+            made.is_some_and(|made| made < begun)
+        };
+        self.whole && self.items.iter().all(is_older)
+    }
+
+    /// Whether there is surely nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.whole && self.items.is_empty()
     }
 }
+
+/// How far our clock and BrainGrid's may disagree.
+const SKEW: SignedDuration = SignedDuration::from_mins(1);
 
 /// As many as are read to find one.
 pub(super) const ALL: Paging = Paging {

@@ -47,6 +47,13 @@ pub(super) struct Entry {
     pub(super) run: Run,
 }
 
+impl Entry {
+    /// Whether it makes something: the same call twice would make two.
+    pub(super) fn creates(&self) -> bool {
+        matches!(&self.run, Run::BuiltIn(tool) if tool.creates)
+    }
+}
+
 pub(super) enum Run {
     BuiltIn(BuiltIn),
     Added(Arc<DynCallToolHandler<ToolSet>>),

@@ -54,7 +54,7 @@ pub(super) fn stopped(tool: &str, sent: bool) -> ToolError {
 }
 
 /// The tool that shows whether this one did its work.
-fn check_of(tool: &str) -> Option<&'static str> {
+pub(super) fn check_of(tool: &str) -> Option<&'static str> {
     Some(match tool {
         "create_requirement" | "capture_project_requirement" => "list_project_requirements",
         "update_project_requirement" | "add_requirement_tag" => "get_project_requirement",

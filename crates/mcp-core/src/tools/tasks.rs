@@ -249,6 +249,10 @@ async fn show_all(call: Call, made: Made) -> Result<Option<ToolOutput>, ToolErro
         return Err(made.cannot_be_shown("list_project_tasks"));
     };
     match place.all(&call).await {
+        // None were ever shown: BrainGrid may still be working.
+        Ok(page) if page.items.is_empty() && made.tasks.unwrap_or_default() == 0 => {
+            Err(made.cannot_be_shown("list_project_tasks"))
+        }
         Ok(page) if page.items.is_empty() => Ok(None),
         Ok(page) => {
             let tasks: Vec<_> = page.items.into_iter().map(Task::without_content).collect();

@@ -13,4 +13,5 @@ mod lost;
 mod rotation;
 mod running;
 mod same;
+mod tasks;
 mod world;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     future::Future,
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
@@ -76,7 +76,7 @@ impl FileFacts {
         let work = tokio::task::spawn_blocking(move || {
             make_folder(&folder)?;
             let lock = private().open(folder.join("writes.lock"))?;
-            lock.lock()?;
+            take(&lock)?;
             work(&folder)
         });
         match tokio::time::timeout(PATIENCE, work).await {
@@ -197,9 +197,29 @@ fn read(path: &Path) -> io::Result<Snapshot> {
 /// Puts this into a file, whole or not at all. The lock is held: there is one writer.
 fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("new");
-    let mut file = private().truncate(true).open(&beside)?;
+    // Not through a link, nor into a file that somebody else may read.
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = private().create_new(true).open(&beside)?;
     file.write_all(content)?;
     fs::rename(&beside, path)
+}
+
+/// Takes a lock, and waits no longer than anybody waits for this.
+fn take(lock: &File) -> io::Result<()> {
+    let until = std::time::Instant::now() + PATIENCE;
+    loop {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) if std::time::Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::TimedOut.into()),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Ok(()) => return Ok(()),
+        }
+    }
 }
 
 /// For files that only this user reads.

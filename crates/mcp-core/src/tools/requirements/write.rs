@@ -11,7 +11,8 @@ use super::{
         error::ToolError,
         projects::{choose, choose_for},
         readback::{
-            ALL, Confirmed, Listed, Lookalike, accepted, created_since, perhaps, shows, unknown,
+            ALL, Confirmed, Listed, Lookalike, accepted, created_since, perhaps, reads, shows,
+            unknown,
         },
         render,
     },
@@ -75,7 +76,7 @@ pub(super) async fn create(
             // Its name is BrainGrid's choice, so that it can be pointed at but not recognized.
             let all = all(&call, &project).await;
             let is_new = |item: &Requirement| created_since(item.created_at.as_deref(), begun);
-            let absent = all.has_none(is_new);
+            let absent = all.has_none_since(begun, |item| item.created_at.as_deref());
             let made: Vec<_> = all.items.into_iter().filter(is_new).collect();
             let hint = match made.as_slice() {
                 [] => format!(
@@ -145,8 +146,8 @@ pub(super) async fn capture(
         }
         Err(error) if error.is_unclear() => {
             let all = all(&call, &project).await;
-            let is_same = |item: &Requirement| item.name.as_deref() == Some(&name);
-            let absent = all.has_none(is_same);
+            let is_same = |item: &Requirement| reads(Some(&name), item.name.as_deref());
+            let absent = all.has_none_since(begun, |item| item.created_at.as_deref());
             let same = all.items.into_iter().filter(is_same).collect();
             match Lookalike::of(same, begun, |item| item.created_at.as_deref()) {
                 Lookalike::Surely(found) => (found, call.read_back()),
@@ -243,13 +244,9 @@ fn is_changed(wanted: &Update, found: &Requirement) -> bool {
         wanted.status.map(RequirementStatus::as_str),
         found.status.as_deref(),
         false,
-    ) && shows(wanted.name.as_deref(), found.name.as_deref(), false)
-        && shows(wanted.content.as_deref(), found.content.as_deref(), false)
-        && shows(
-            wanted.assignee_id.as_deref(),
-            found.assigned_to.as_deref(),
-            false,
-        )
+    ) && reads(wanted.name.as_deref(), found.name.as_deref())
+        && reads(wanted.content.as_deref(), found.content.as_deref())
+        && reads(wanted.assignee_id.as_deref(), found.assigned_to.as_deref())
 }
 
 /// The requirements of a project, as far as they fit one page; none when they cannot be had.

@@ -11,7 +11,7 @@ use super::{
         definition::{ToolOutput, answer},
         error::ToolError,
         journal::Made,
-        readback::{Confirmed, Listed, Lookalike, accepted, perhaps, shows, unknown},
+        readback::{Confirmed, Listed, Lookalike, accepted, perhaps, reads, shows, unknown},
         render,
         requirements::insert,
     },
@@ -71,7 +71,7 @@ pub(super) async fn breakdown(
                     &format!(
                         "BrainGrid may still be working: look at list_project_tasks of {requirement} in a minute, before trying again."
                     ),
-                    all.has_none(|_| true),
+                    all.is_empty(),
                 ));
             }
             (all.items, call.read_back())
@@ -132,8 +132,8 @@ pub(super) async fn create(call: Call, wanted: Create) -> Result<(String, OneTas
         }
         Err(error) if error.is_unclear() => {
             let all = Listed::of(place.all(&call).await);
-            let is_same = |task: &Task| task.title.as_deref() == Some(&title);
-            let absent = all.has_none(is_same);
+            let is_same = |task: &Task| reads(Some(&title), task.title.as_deref());
+            let absent = all.has_none_since(begun, |task| task.created_at.as_deref());
             let same = all.items.into_iter().filter(is_same).collect();
             match Lookalike::of(same, begun, |task| task.created_at.as_deref()) {
                 Lookalike::Surely(task) => (task, call.read_back()),
@@ -230,13 +230,9 @@ fn is_changed(wanted: &Update, found: &Task) -> bool {
         wanted.status.map(TaskStatus::as_str),
         found.status.as_deref(),
         false,
-    ) && shows(wanted.title.as_deref(), found.title.as_deref(), false)
-        && shows(wanted.content.as_deref(), found.content.as_deref(), false)
-        && shows(
-            wanted.external_id.as_deref(),
-            found.external_id.as_deref(),
-            false,
-        )
+    ) && reads(wanted.title.as_deref(), found.title.as_deref())
+        && reads(wanted.content.as_deref(), found.content.as_deref())
+        && reads(wanted.external_id.as_deref(), found.external_id.as_deref())
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -1,0 +1,110 @@
+//! Tasks: whose they are, who works on them, and what is left of them.
+
+use std::sync::Arc;
+
+use mcp_fleet::{TaskError, TaskState, Tasks, TasksConfig};
+use mcp_session::{Keyring, MemoryFacts};
+
+const ADA: &[&str] = &["issuer", "ada", "org"];
+const BOB: &[&str] = &["issuer", "bob", "org"];
+
+/// Two instances with one store.
+fn instances() -> [Tasks; 2] {
+    let (store, keyring) = (
+        Arc::new(MemoryFacts::default()),
+        Arc::new(Keyring::random()),
+    );
+    [(); 2].map(|()| Tasks::shared(store.clone(), Arc::clone(&keyring), TasksConfig::default()))
+}
+
+async fn begin(tasks: &Tasks) -> (String, mcp_fleet::RunningTask) {
+    let begun = tasks.begin(ADA, "create".to_owned(), "{}".to_owned());
+    begun.await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_there_for_its_owner_at_any_instance() {
+    let [one, other] = instances();
+    let (id, running) = begin(&one).await;
+    let found = other.find(ADA, &id).await.unwrap().unwrap();
+    assert_eq!(found.record.state, TaskState::Working);
+    assert!(!found.is_orphaned);
+    for nobodys in [other.find(BOB, &id).await, other.find(ADA, "x").await] {
+        assert_eq!(nobodys, Ok(None));
+    }
+    assert_eq!(other.cancel(BOB, &id).await, Ok(false));
+    running.finish("done".to_owned()).await;
+    let found = other.find(ADA, &id).await.unwrap().unwrap();
+    assert_eq!(found.record.state, TaskState::Done("done".to_owned()));
+    assert_eq!(
+        (&*found.record.about, &*found.record.request),
+        ("create", "")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_many_who_take_it_over_one_does() {
+    let [one, other] = instances();
+    let (id, running) = begin(&one).await;
+    running.give_up().await;
+    let found = other.find(ADA, &id).await.unwrap().unwrap();
+    assert!(found.is_orphaned);
+    let taken = tokio::join!(
+        other.take_over(ADA, &id, &found),
+        other.take_over(ADA, &id, &found),
+        one.take_over(ADA, &id, &found),
+    );
+    let taken = [taken.0, taken.1, taken.2].map(Result::unwrap);
+    let taken: Vec<_> = taken.into_iter().flatten().collect();
+    assert_eq!(taken.len(), 1);
+    for tasks in [&one, &other] {
+        let found = tasks.find(ADA, &id).await.unwrap().unwrap();
+        assert!(!found.is_orphaned, "the others did not take it from here");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_works_on_it_keeps_it_and_who_is_silent_loses_it() {
+    let [one, other] = instances();
+    let (id, running) = begin(&one).await;
+    let orphaned = async || other.find(ADA, &id).await.unwrap().unwrap().is_orphaned;
+    assert!(!orphaned().await);
+    let minute = tokio::time::sleep(std::time::Duration::from_mins(1));
+    tokio::select! {
+        () = running.watch() => panic!("nobody stopped it"),
+        () = minute => {}
+    }
+    assert!(!orphaned().await);
+    tokio::time::advance(std::time::Duration::from_secs(16)).await;
+    assert!(orphaned().await);
+    drop(running);
+    assert!(one.find(ADA, &id).await.unwrap().unwrap().is_orphaned);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_elsewhere_stops_who_works_on_it() {
+    let [one, other] = instances();
+    let (id, running) = begin(&one).await;
+    let cancel = async { assert_eq!(other.cancel(ADA, &id).await, Ok(true)) };
+    tokio::join!(running.watch(), cancel);
+    running.finish("too late".to_owned()).await;
+    let found = one.find(ADA, &id).await.unwrap().unwrap();
+    assert_eq!(found.record.state, TaskState::Cancelled);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_owner_has_no_more_than_so_many() {
+    let [one, other] = instances();
+    let mut working = Vec::new();
+    for _ in 0..TasksConfig::default().max_working {
+        working.push(begin(&one).await.1);
+    }
+    let more = other.begin(ADA, String::new(), String::new());
+    assert_eq!(more.await.map(drop), Err(TaskError::TooMany));
+    other
+        .begin(BOB, String::new(), String::new())
+        .await
+        .unwrap();
+    working.pop().unwrap().finish(String::new()).await;
+    begin(&other).await;
+}

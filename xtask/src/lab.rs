@@ -1,6 +1,6 @@
-//! The commands that the program `lab` does: `dev`, `load-test`, `chaos`, `conformance`. It is built, told
-//! where the other programs are, and gets the flags as they were given: it alone knows them, and
-//! their help.
+//! The commands that the program `lab` does: `dev`, `load-test`, `chaos`, `storm`, `conformance`. It is
+//! built, told where the other programs are, and gets the flags as they were given: it alone knows
+//! them, and their help.
 
 use std::{ffi::OsString, path::Path, process::Command};
 
@@ -30,12 +30,21 @@ pub(crate) fn dev(flags: &[OsString]) -> anyhow::Result<()> {
 }
 
 pub(crate) fn chaos(flags: &[OsString]) -> anyhow::Result<()> {
+    with_redis("chaos", flags)
+}
+
+pub(crate) fn storm(flags: &[OsString]) -> anyhow::Result<()> {
+    with_redis("storm", flags)
+}
+
+/// One of the commands that take the server and a Redis, and nothing else.
+fn with_redis(command: &str, flags: &[OsString]) -> anyhow::Result<()> {
     if asks_for_help(flags) {
-        return help("chaos", flags);
+        return help(command, flags);
     }
     let redis = redis::find_or_install()?;
     build()?;
-    let mut lab = lab("chaos", "ci")?;
+    let mut lab = lab(command, "ci")?;
     redis.tell(&mut lab);
     shell::become_program(lab.args(flags))
 }

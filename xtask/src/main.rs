@@ -48,6 +48,7 @@ Work on it
   test         run all tests, with a real Redis
   interop      real clients, a certified authorization server, the real server
   chaos        everything around a fleet of servers fails, and nobody notices
+  storm        writes are sent again while that happens, and none is done twice
   load-test    how fast it is, beside the bare SDK, with every answer checked
   conformance  the official suite of the protocol against the real server
 
@@ -89,6 +90,7 @@ fn dispatch() -> anyhow::Result<()> {
             "package" => package::run(flags)?,
             "load-test" => lab::load_test(&words(flags)?)?,
             "chaos" => lab::chaos(&words(flags)?)?,
+            "storm" => lab::storm(&words(flags)?)?,
             "deploy" => deploy::run(flags)?,
             "check" => check::run(flags)?,
             "help" => print!("{HELP}"),

@@ -21,9 +21,9 @@
 
 mod bars;
 mod call;
-mod door;
+pub(crate) mod door;
 mod events;
-mod fleet;
+pub(crate) mod fleet;
 mod record;
 mod redis;
 mod report;

@@ -2,10 +2,12 @@
 //! Development only.
 //!
 //! The program `lab` is what `cargo xtask` starts. Here is what its tests want too: [`chaos`], a
-//! fleet of servers and a schedule of outages, and [`load_test`], many tenants and a report.
+//! fleet of servers and a schedule of outages, [`storm`], writes that are sent again and again while
+//! that fleet fails, and [`load_test`], many tenants and a report.
 //!
 //! Apart from `mcp-test-support`, with which every crate is tested: a change here builds none of
 //! those tests again.
 
 pub mod chaos;
 pub mod load_test;
+pub mod storm;

@@ -1,5 +1,5 @@
 //! What `cargo xtask` starts: the stand-ins alone, the demonstration, the load test, the chaos suite,
-//! the conformance suite.
+//! the storm of writes, the conformance suite.
 //!
 //! Both stand-ins say so wherever they are seen. The one for the BrainGrid API encodes this
 //! project's assumptions about an API whose specification is not public.
@@ -14,6 +14,7 @@ mod conformance;
 mod dev;
 mod instructions_command;
 mod load_test_command;
+mod storm_command;
 
 use std::process::ExitCode;
 
@@ -48,6 +49,15 @@ enum What {
     /// form of it.
     #[command(override_usage = "cargo xtask chaos [OPTIONS]")]
     Chaos(chaos_command::Options),
+    /// Send writes again and again while a fleet fails, and count what was done twice or lost
+    ///
+    /// Three instances, one Redis, and 20 clients who send each write until somebody answers for it.
+    /// Instances and Redis are killed, Redis hangs, connections break, the API does the work and loses
+    /// the answer, in an order that the seed decides. Fails when the API did a write twice, when one was
+    /// answered as done and is not there, or when one was done and its client not told that it may be.
+    /// `cargo xtask test` runs a short form of it.
+    #[command(override_usage = "cargo xtask storm [OPTIONS]")]
+    Storm(storm_command::Options),
     /// Measure the server under the load of many tenants, beside the bare SDK
     ///
     /// Starts a stand-in issuer, an API that answers at once, a real Redis and the servers, and sends
@@ -120,6 +130,7 @@ async fn run(what: What, core: Option<ServerCore>) -> anyhow::Result<()> {
         What::LoadTest(options) => load_test_command::run(&options, core).await,
         What::Dev(options) => dev::run(&options).await,
         What::Chaos(options) => chaos_command::run(&options).await,
+        What::Storm(options) => storm_command::run(&options).await,
         What::Conformance(options) => conformance::run(&options).await,
         What::Issuer { port, audience } => {
             let issuer = Issuer::start_on(port).await?;

@@ -22,7 +22,7 @@ mod tls;
 
 pub use faults::{Fault, Times};
 pub use operation::Operation;
-pub use record::Recorded;
+pub use record::{Performed, Recorded};
 pub use server::Api;
 pub use state::SEEDED_REPOSITORY;
 pub use tls::TlsDoor;

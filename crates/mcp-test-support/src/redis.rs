@@ -1,5 +1,5 @@
-//! A real Redis (or Valkey) server as a child process: without persistence, on a free port, with
-//! the ways it can go away, and with a look at everything it holds.
+//! A real Redis (or Valkey) server as a child process: without persistence unless that is asked for,
+//! on a free port, with the ways it can go away, and with a look at everything it holds.
 
 use std::{
     collections::BTreeMap,
@@ -26,7 +26,16 @@ pub struct RedisServer {
     binary: PathBuf,
     port: u16,
     directory: tempfile::TempDir,
+    keeps: Keeps,
     child: Child,
+}
+
+/// What is left after it was killed.
+#[derive(Clone, Copy, Debug)]
+enum Keeps {
+    Nothing,
+    /// `appendfsync always`.
+    WhatItAcknowledged,
 }
 
 impl RedisServer {
@@ -60,17 +69,29 @@ impl RedisServer {
         Self::start_binary(&binary).await
     }
 
+    /// The same, with a file to which it appends what it is about to acknowledge: a restart loses
+    /// nothing of that.
+    pub async fn start_durable() -> anyhow::Result<Self> {
+        let binary = Self::find_binary().context("no redis-server found")?;
+        Self::start_keeping(&binary, Keeps::WhatItAcknowledged).await
+    }
+
     /// Starts this binary.
     pub async fn start_binary(binary: &Path) -> anyhow::Result<Self> {
+        Self::start_keeping(binary, Keeps::Nothing).await
+    }
+
+    async fn start_keeping(binary: &Path, keeps: Keeps) -> anyhow::Result<Self> {
         // Another process may take the free port first; then the child ends and we try another.
         for _ in 0..5 {
             let port = free_port()?;
             let directory = tempfile::tempdir()?;
-            let child = launch(binary, port, directory.path())?;
+            let child = launch(binary, port, directory.path(), keeps)?;
             let mut server = Self {
                 binary: binary.to_owned(),
                 port,
                 directory,
+                keeps,
                 child,
             };
             if server.wait_ready().await? {
@@ -98,7 +119,7 @@ impl RedisServer {
         self.child.id()
     }
 
-    /// SIGKILL: connections break, new ones are refused, the data is gone.
+    /// SIGKILL: connections break, new ones are refused; the data is gone, unless it is kept.
     pub fn kill(&mut self) {
         // It may have ended before; then there is nothing to do.
         let _ = self.child.kill();
@@ -115,12 +136,12 @@ impl RedisServer {
         signal(self.child.id(), Signal::SIGCONT)
     }
 
-    /// Kills it if it runs, and starts an empty one on the same port.
+    /// Kills it if it runs, and starts it on the same port: empty, or with what it kept.
     pub async fn restart(&mut self) -> anyhow::Result<()> {
         self.kill();
         let deadline = Instant::now() + START_LIMIT;
         while Instant::now() < deadline {
-            self.child = launch(&self.binary, self.port, self.directory.path())?;
+            self.child = launch(&self.binary, self.port, self.directory.path(), self.keeps)?;
             if self.wait_ready().await? {
                 return Ok(());
             }
@@ -244,14 +265,20 @@ async fn ping(port: u16) -> io::Result<Reply> {
     Resp::connect(port).await?.command(&[b"PING"]).await
 }
 
-fn launch(binary: &Path, port: u16, directory: &Path) -> anyhow::Result<Child> {
+fn launch(binary: &Path, port: u16, directory: &Path, keeps: Keeps) -> anyhow::Result<Child> {
+    let appends = match keeps {
+        Keeps::Nothing => "no",
+        Keeps::WhatItAcknowledged => "yes",
+    };
     Command::new(binary)
         .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
         .args([
             "--save",
             "",
             "--appendonly",
-            "no",
+            appends,
+            "--appendfsync",
+            "always",
             "--daemonize",
             "no",
             "--dir",

@@ -1,5 +1,5 @@
-//! A fixed address in front of an instance: it outlives the instance, and can reset every
-//! connection.
+//! A fixed address in front of an instance, or of what it asks: it outlives what is behind it, and
+//! can reset every connection.
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,7 @@ use tokio::{
 };
 
 /// A TCP relay; closed on drop.
-pub(super) struct Door {
+pub(crate) struct Door {
     port: u16,
     resets: watch::Sender<()>,
     task: JoinHandle<()>,
@@ -19,7 +19,7 @@ pub(super) struct Door {
 
 impl Door {
     /// Opens on a free port, to `inside`.
-    pub(super) async fn open(inside: SocketAddr) -> std::io::Result<Self> {
+    pub(crate) async fn open(inside: SocketAddr) -> std::io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let port = listener.local_addr()?.port();
         let resets = watch::Sender::new(());
@@ -27,12 +27,16 @@ impl Door {
         Ok(Self { port, resets, task })
     }
 
-    pub(super) fn mcp_url(&self) -> String {
-        format!("http://127.0.0.1:{}/mcp", self.port)
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn mcp_url(&self) -> String {
+        format!("{}/mcp", self.url())
     }
 
     /// Resets every connection (RST), those with calls under way included.
-    pub(super) fn reset(&self) {
+    pub(crate) fn reset(&self) {
         self.resets.send_replace(());
     }
 }

@@ -15,7 +15,7 @@ use super::door::Door;
 use mcp_test_support::{ServerCommand, ServerProcess, client::RawHttp, free_port, random_hex};
 
 /// How many instances there are.
-pub(super) const INSTANCES: usize = 3;
+pub(crate) const INSTANCES: usize = 3;
 
 const START_LIMIT: Duration = Duration::from_secs(20);
 /// How long an instance has to be ready before the next one is replaced. Without it, a call that
@@ -24,7 +24,7 @@ const READY: Duration = Duration::from_millis(500);
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 
 /// Three instances that share a public URL and everything behind it.
-pub(super) struct Fleet {
+pub(crate) struct Fleet {
     instances: Vec<Instance>,
     keys: Keys,
     cuts: Arc<Cuts>,
@@ -32,10 +32,10 @@ pub(super) struct Fleet {
 
 /// How often the calls under way on each instance were cut off, by a kill or a reset.
 #[derive(Default)]
-pub(super) struct Cuts([AtomicU64; INSTANCES]);
+pub(crate) struct Cuts([AtomicU64; INSTANCES]);
 
 impl Cuts {
-    pub(super) fn of(&self, instance: usize) -> u64 {
+    pub(crate) fn of(&self, instance: usize) -> u64 {
         self.0[instance].load(Ordering::SeqCst)
     }
 
@@ -58,14 +58,14 @@ struct Keys {
 
 /// How an instance is stopped.
 #[derive(Clone, Copy)]
-pub(super) enum Signal {
+pub(crate) enum Signal {
     Term,
     Kill,
 }
 
 impl Fleet {
     /// Starts all; `settings` adds what they share.
-    pub(super) async fn start(
+    pub(crate) async fn start(
         server: &Path,
         settings: impl Fn(ServerCommand) -> ServerCommand,
     ) -> anyhow::Result<Self> {
@@ -97,19 +97,19 @@ impl Fleet {
     }
 
     /// A client of each instance.
-    pub(super) fn clients(&self) -> Vec<RawHttp> {
+    pub(crate) fn clients(&self) -> Vec<RawHttp> {
         let clients = self.instances.iter();
         clients
             .map(|instance| RawHttp::new(instance.door.mcp_url()))
             .collect()
     }
 
-    pub(super) fn cuts(&self) -> Arc<Cuts> {
+    pub(crate) fn cuts(&self) -> Arc<Cuts> {
         Arc::clone(&self.cuts)
     }
 
     /// Stops one and starts it again, with the keys of now.
-    pub(super) async fn restart(&mut self, number: usize, signal: Signal) -> anyhow::Result<()> {
+    pub(crate) async fn restart(&mut self, number: usize, signal: Signal) -> anyhow::Result<()> {
         let command = self.keys.given_to(&self.instances[number].command);
         let instance = &mut self.instances[number];
         match signal {
@@ -132,7 +132,7 @@ impl Fleet {
     }
 
     /// Replaces one after the other.
-    pub(super) async fn roll(&mut self, signal: Signal) -> anyhow::Result<()> {
+    pub(crate) async fn roll(&mut self, signal: Signal) -> anyhow::Result<()> {
         for number in 0..INSTANCES {
             self.restart(number, signal).await?;
             tokio::time::sleep(READY).await;
@@ -142,7 +142,7 @@ impl Fleet {
 
     /// A new encryption key, in two deploys: every instance can open what the next one seals
     /// before any instance seals with it.
-    pub(super) async fn rotate_encryption_key(&mut self) -> anyhow::Result<()> {
+    pub(crate) async fn rotate_encryption_key(&mut self) -> anyhow::Result<()> {
         let new = random_hex(32);
         self.keys.previous = vec![new.clone()];
         self.roll(Signal::Term).await?;
@@ -151,18 +151,18 @@ impl Fleet {
         self.roll(Signal::Term).await
     }
 
-    pub(super) fn reset_connections(&self, number: usize) {
+    pub(crate) fn reset_connections(&self, number: usize) {
         self.cuts.add(number);
         self.instances[number].door.reset();
     }
 
     /// The URL of one instance, past its door.
-    pub(super) fn direct(&self, number: usize) -> RawHttp {
+    pub(crate) fn direct(&self, number: usize) -> RawHttp {
         RawHttp::new(self.instances[number].process.mcp_url())
     }
 
     /// Panics in what the instances wrote since they were started.
-    pub(super) fn panics(&self) -> Vec<String> {
+    pub(crate) fn panics(&self) -> Vec<String> {
         let lines = self
             .instances
             .iter()
@@ -173,7 +173,7 @@ impl Fleet {
             .collect()
     }
 
-    pub(super) async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         for instance in &mut self.instances {
             // The report is made; whatever is left is killed on drop.
             let _ = instance.process.stop(STOP_LIMIT).await;

@@ -129,6 +129,7 @@ impl World {
         }
         // Nobody asks for these.
         self.api.writes().clear();
+        self.api.performed().clear();
     }
 
     /// Stops the tenants' work and waits until no call is under way.

@@ -9,6 +9,15 @@ use serde_json::{Map, Value};
 
 use super::{caller, operation::Operation};
 
+/// A write that was carried out, whether or not its answer was delivered.
+#[derive(Clone, Debug)]
+pub struct Performed {
+    /// Which.
+    pub operation: Operation,
+    /// The body of its request; null when there is none.
+    pub body: Value,
+}
+
 /// One request, as it arrived. `Debug` leaves the token out; [`Recorded::token`] has it.
 #[derive(Clone)]
 pub struct Recorded {

@@ -21,7 +21,7 @@ use super::{
     ids::Query,
     introspection::Introspection,
     operation::{Operation, Target},
-    record::Recorded,
+    record::{Performed, Recorded},
     state::{Asked, ErrorResponse, Payload, State},
     tls::TlsDoor,
 };
@@ -45,6 +45,7 @@ pub(super) struct Inner {
     faults: Mutex<Faults>,
     requests: Journal<Recorded>,
     writes: Journal<Operation>,
+    performed: Journal<Performed>,
     abandoned: Journal<Operation>,
     only_uuids: AtomicBool,
     introspection: OnceLock<Introspection>,
@@ -65,6 +66,7 @@ impl Api {
             faults: Mutex::new(Faults::default()),
             requests: Journal::new(),
             writes: Journal::new(),
+            performed: Journal::new(),
             abandoned: Journal::new(),
             only_uuids: AtomicBool::new(false),
             introspection: OnceLock::new(),
@@ -161,6 +163,12 @@ impl Api {
     #[must_use]
     pub fn writes(&self) -> &Journal<Operation> {
         &self.inner.writes
+    }
+
+    /// The same, with what each of them said.
+    #[must_use]
+    pub fn performed(&self) -> &Journal<Performed> {
+        &self.inner.performed
     }
 
     /// Every request whose connection was closed by the client before it was answered.
@@ -267,6 +275,8 @@ impl Inner {
             Ok(payload) => {
                 if operation.is_write() {
                     self.writes.push(operation);
+                    let body = serde_json::from_slice(request.body()).unwrap_or_default();
+                    self.performed.push(Performed { operation, body });
                 }
                 paid(payload)
             }

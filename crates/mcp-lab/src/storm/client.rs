@@ -1,0 +1,128 @@
+//! A client: sends each of its writes until somebody answers for it.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::watch;
+
+use super::{
+    call::{How, Said, send},
+    world::Without,
+    write::Write,
+};
+use crate::chaos::fleet::INSTANCES;
+use mcp_test_support::{Api, Issuer, api::Times, client::RawHttp, lock};
+
+/// After so many answers in a row that the outcome is unknown, it is.
+const NAMED: usize = 3;
+/// More than any outage of a storm takes.
+const ATTEMPTS: usize = 400;
+const PAUSE: Duration = Duration::from_millis(150);
+/// Writes of one user: what one page of a list shows, so that reading back sees all.
+const PER_USER: usize = 40;
+
+/// What all clients share.
+pub(super) struct Shared {
+    pub(super) seed: u64,
+    pub(super) without: Without,
+    pub(super) writes: usize,
+    pub(super) next: AtomicUsize,
+    pub(super) over: watch::Sender<usize>,
+    pub(super) instances: Vec<RawHttp>,
+    pub(super) issuer: Issuer,
+    pub(super) api: Api,
+    pub(super) fates: Mutex<Vec<Fate>>,
+}
+
+/// What a client knows of one of its writes in the end.
+pub(super) struct Fate {
+    pub(super) write: Write,
+    pub(super) end: End,
+    /// Calls that it took.
+    pub(super) calls: usize,
+    /// What was said last, and before.
+    pub(super) history: Vec<Said>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Done(How),
+    NamedUnknown,
+    Unanswered,
+}
+
+/// Writes until there are no more writes.
+pub(super) async fn work(client: usize, shared: Arc<Shared>) {
+    for done in 0.. {
+        let number = shared.next.fetch_add(1, Ordering::SeqCst);
+        if number >= shared.writes {
+            return;
+        }
+        let user = format!("{client:02}-{:04}", done / PER_USER);
+        let token = shared.issuer.token().subject(&format!("user-{user}"));
+        let token = token.organization(&format!("org-{user}")).mint();
+        let fate = shared.see_through(Write::of(shared.seed, number), &token);
+        let fate = fate.await;
+        lock(&shared.fates).push(fate);
+        shared.over.send_modify(|over| *over += 1);
+    }
+}
+
+impl Shared {
+    /// Sends a write until its client knows what came of it, or that nobody does.
+    async fn see_through(&self, write: Write, token: &str) -> Fate {
+        if let Some(fault) = &write.fault {
+            self.api
+                .inject(write.operation(), fault.clone(), Times::Next(1));
+        }
+        let (mut calls, mut unknown, mut history) = (0, 0, Vec::new());
+        let end = loop {
+            if calls >= ATTEMPTS {
+                break End::Unanswered;
+            }
+            let said = self.attempt(&write, token, calls).await;
+            calls += 1;
+            unknown = if said == Said::Unknown {
+                unknown + 1
+            } else {
+                0
+            };
+            if history.last() != Some(&said) {
+                history.push(said.clone());
+            }
+            match said {
+                Said::Done(how) => break End::Done(how),
+                Said::Unknown if unknown == NAMED => break End::NamedUnknown,
+                _ => tokio::time::sleep(PAUSE).await,
+            }
+        };
+        Fate {
+            write,
+            end,
+            calls,
+            history,
+        }
+    }
+
+    async fn attempt(&self, write: &Write, token: &str, earlier: usize) -> Said {
+        let hangs_up = write.hangs_up_after.filter(|_| earlier == 0);
+        let send_to = |instance: usize| {
+            let instance = &self.instances[instance % INSTANCES];
+            send(instance, token, write, hangs_up)
+        };
+        let (one, other) = match self.without {
+            Without::Refuse => (write.number + earlier, write.number + earlier + 1),
+            Without::PerInstance => (write.number, write.number),
+        };
+        if write.twice && earlier == 0 {
+            let (one, other) = tokio::join!(send_to(one), send_to(other));
+            return one.or(other);
+        }
+        send_to(one).await
+    }
+}

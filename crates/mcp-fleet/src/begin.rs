@@ -4,10 +4,7 @@ use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
 
 use mcp_outbound::Backoff;
 use mcp_session::{StoreError, Swap};
-use tokio::{
-    runtime::Handle,
-    time::{Instant, sleep},
-};
+use tokio::{runtime::Handle, time::sleep};
 
 use crate::{
     claim::Claim,
@@ -29,8 +26,6 @@ pub(crate) struct Begin<'a> {
     pub(crate) claim: Option<Claim>,
     /// Somebody else's ended while this one waited.
     pub(crate) joined: bool,
-    /// The version that was seen last, and since when.
-    pub(crate) seen: Option<(u64, Instant)>,
     /// What the store said is there, so that it need not be asked.
     pub(crate) found: Option<Place>,
     /// Somebody else's was there: it is looked at before anything is put.
@@ -55,7 +50,6 @@ impl<'a> Begin<'a> {
             by: format!("{}.{number}", inner.instance),
             claim: None,
             joined: false,
-            seen: None,
             found: None,
             reads: false,
             is_shared: false,

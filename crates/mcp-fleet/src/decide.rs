@@ -23,7 +23,7 @@ impl Begin<'_> {
     /// same request counts for more.
     pub(crate) fn next(&mut self, place: &Place, only_here: Option<&(Note, u64)>) -> Next {
         let Some(record) = &place.record else {
-            if !self.is_silent(place.version) {
+            if !self.inner.is_silent(place) {
                 return Next::Wait;
             }
             tracing::warn!("a record of the write journal did not open");
@@ -34,7 +34,7 @@ impl Begin<'_> {
         }
         // Whoever asks has the claim and did not begin it: in this process, who did is gone.
         let is_ours = record.by.split('.').next() == Some(&self.inner.instance);
-        let runs = record.state == State::Running && !is_ours && !self.is_silent(place.version);
+        let runs = record.state == State::Running && !is_ours && !self.inner.is_silent(place);
         if runs && self.digests.contains(&record.of) {
             self.joined = true;
             return Next::Wait;
@@ -95,18 +95,6 @@ impl Begin<'_> {
             record,
             since,
             stage: Stage::ReadsBack { settled, back },
-        }
-    }
-
-    /// Whether nobody has changed it for so long that nobody is at work on it.
-    fn is_silent(&mut self, version: u64) -> bool {
-        let now = Instant::now();
-        match self.seen {
-            Some((last, since)) if last == version => now >= since + self.inner.config.beat * 3,
-            _ => {
-                self.seen = Some((version, now));
-                false
-            }
         }
     }
 }

@@ -7,7 +7,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{Arc, Mutex, atomic::AtomicU64},
     time::SystemTime,
 };
 
@@ -109,6 +109,7 @@ impl Journal {
             begins: AtomicU64::new(0),
             claims: Arc::default(),
             stats: JournalStats::default(),
+            seen: Mutex::default(),
         };
         Self {
             inner: Arc::new(inner),

@@ -1,8 +1,13 @@
 //! Where a write stands in the shared store.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use mcp_session::{Fact, FactStore, Keyring, Put, StoreError};
+use tokio::time::Instant;
 
 use crate::{
     claim::Claims,
@@ -23,6 +28,8 @@ pub(crate) struct Inner {
     pub(crate) begins: std::sync::atomic::AtomicU64,
     pub(crate) claims: Arc<Claims>,
     pub(crate) stats: JournalStats,
+    /// When which version was seen first, of writes that others are at work on.
+    pub(crate) seen: Mutex<HashMap<String, (u64, Instant)>>,
 }
 
 /// A place in the store, and what is there.
@@ -52,7 +59,27 @@ pub(crate) enum Placed {
 /// How long the reads before a write may take.
 pub(crate) const BEFORE_SENDING: Duration = Duration::from_secs(30);
 
+/// From so many on, those that were seen long ago are forgotten.
+const MOST_SEEN: usize = 10_000;
+
 impl Inner {
+    /// Whether nobody has changed it for so long that nobody is at work on it, as far as was seen here:
+    /// by any begin, for a client may never wait that long.
+    pub(crate) fn is_silent(&self, place: &Place) -> bool {
+        let (now, silence) = (Instant::now(), self.config.beat * 3);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() >= MOST_SEEN {
+            seen.retain(|_, (_, since)| now < *since + silence * 4);
+        }
+        match seen.get(&place.name) {
+            Some((last, since)) if *last == place.version => now >= *since + silence,
+            _ => {
+                seen.insert(place.name.clone(), (place.version, now));
+                false
+            }
+        }
+    }
+
     /// What the client's key must stand for, under every key of the ring.
     pub(crate) fn digests(&self, write: &Write<'_>) -> Vec<String> {
         let parts = [write.tool.as_bytes(), write.arguments];

@@ -7,7 +7,7 @@ use mcp_session::FactStore as _;
 use tokio::time;
 
 use crate::world::{
-    Fleet, change, get, idea, kept, read_back, send, settle, two, wall_clock_ahead,
+    BOTH, Fleet, change, get, idea, kept, read_back, send, settle, two, wall_clock_ahead,
 };
 
 /// When the request of [`idea`] cannot arrive any more: 30 s to begin, twice its timeout, the skew.
@@ -33,6 +33,22 @@ async fn a_write_that_nobody_is_at_work_on_is_read_back() {
     assert_eq!(kept(&other, &idea()).await, "REQ-1");
     let unknown = get(&other.stats().unknown);
     assert_eq!((unknown, get(&one.stats().resolved)), (1, 1));
+}
+
+/// Each call gives up before a silent instance counts as gone, and the next one goes on watching.
+#[tokio::test(start_paused = true)]
+async fn who_never_waits_long_is_answered_all_the_same() {
+    for without_store in BOTH {
+        let fleet = Fleet::new(without_store);
+        let ((one, way), (other, _)) = (fleet.instance(), fleet.instance());
+        let _dies = send(&one, &idea()).await;
+        way.cut();
+        let patience = Duration::from_secs(10);
+        let begun = time::timeout(patience, other.begin(&idea())).await;
+        assert!(begun.is_err(), "it may live");
+        let found = time::timeout(patience, read_back(&other, &idea())).await;
+        assert!(!found.unwrap().settled);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::watch;
@@ -22,6 +22,8 @@ use mcp_test_support::{Api, Issuer, api::Times, client::RawHttp, lock};
 const NAMED: usize = 3;
 /// More than any outage of a storm takes.
 const ATTEMPTS: usize = 400;
+/// A write that has no end by then has none: the storm fails, and does not hang.
+const LONGEST: Duration = Duration::from_mins(3);
 const PAUSE: Duration = Duration::from_millis(150);
 /// Writes of one user: what one page of a list shows, so that reading back sees all.
 const PER_USER: usize = 40;
@@ -80,9 +82,10 @@ impl Shared {
             self.api
                 .inject(write.operation(), fault.clone(), Times::Next(1));
         }
+        let begun = Instant::now();
         let (mut calls, mut unknown, mut history) = (0, 0, Vec::new());
         let end = loop {
-            if calls >= ATTEMPTS {
+            if calls >= ATTEMPTS || begun.elapsed() > LONGEST {
                 break End::Unanswered;
             }
             let said = self.attempt(&write, token, calls).await;

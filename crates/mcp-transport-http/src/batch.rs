@@ -8,7 +8,6 @@ use http_body_util::BodyExt;
 use mcp_session::Session;
 use rmcp::ServerHandler;
 use serde_json::value::RawValue;
-use tracing::Instrument as _;
 
 use crate::{
     accept::Accept,
@@ -129,7 +128,7 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
             let answers = inner.batch(parts, &bytes, granted, user, &request_id);
             accept.give(answers.await).await
         };
-        let work: Work = Box::pin(answering.in_current_span());
+        let work: Work = Box::pin(answering);
         within(work, self.config.quiet_before_stream).await
     }
 

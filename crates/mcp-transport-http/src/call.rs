@@ -9,7 +9,7 @@ use http::{
 };
 use http_body::Body;
 use mcp_auth::{AccessToken, Asker, AuthError, InvalidReason};
-use mcp_session::Resolved;
+use mcp_session::{Resolved, Session};
 use rmcp::ServerHandler;
 
 use crate::{
@@ -136,17 +136,14 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
                 line: line.hand_over(),
                 observer: self.observer.clone(),
                 charge,
+                memory: memory.clone(),
+                user,
             }
             .begin()
         });
         line.outcome_by(response.status());
         if response.status() == StatusCode::FORBIDDEN {
-            line.refuse("insufficient_scope");
-            line.issuer = self
-                .observer
-                .is_some()
-                .then(|| principal.issuer().to_owned());
-            line.session = Some(Arc::clone(&resolved.session));
+            self.lacks_scope(line, &resolved.session);
         }
         in_flight.until_sent(sent::owed_to(user, version, response))
     }
@@ -239,6 +236,14 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
             resolved,
             token,
         })
+    }
+
+    /// Who may not do this, for the observer.
+    fn lacks_scope(&self, line: &mut AccessLine, session: &Arc<Session>) {
+        line.refuse("insufficient_scope");
+        let issuer = || session.principal().issuer().to_owned();
+        line.issuer = self.observer.is_some().then(issuer);
+        line.session = Some(Arc::clone(session));
     }
 
     /// Completes when a stopping server has no time left for what has not come to its handler.

@@ -2,13 +2,14 @@
 //! proxies cut it (Streamable HTTP: the answer to a request is JSON or a stream of events).
 //!
 //! The head is sent, then a sign of life at once and every few seconds, then the answer. Who takes no
-//! events gets blanks, which mean nothing in front of JSON (RFC 8259 section 2). The work is done by
-//! whoever reads the body: dropping that ends it, as hanging up does before the head is sent.
+//! events gets blanks, which mean nothing in front of JSON (RFC 8259 section 2). The work goes on in a
+//! task of its own, for a client that does not read must not hold what the work holds; dropping the body
+//! ends it, as hanging up does before the head is sent.
 
 use std::{
     convert::Infallible,
+    panic::resume_unwind,
     pin::Pin,
-    sync::{Mutex, PoisonError},
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
@@ -21,10 +22,16 @@ use http::{
 use http_body::{Body, Frame};
 use http_body_util::BodyExt as _;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 
 use crate::{
-    accept::Form, access_log::AccessLine, body::BoxedBody, memory::MemoryCharge,
+    accept::Form,
+    access_log::AccessLine,
+    body::BoxedBody,
+    memory::{Half, MemoryBudget, MemoryCharge, MemoryUser},
     observe::RequestObserver,
+    sent::size_of,
 };
 
 /// What is still to be done for an answer.
@@ -50,62 +57,88 @@ pub(crate) struct Late {
     /// It ends with the answer.
     pub(crate) line: AccessLine,
     pub(crate) observer: Option<RequestObserver>,
-    /// What the body of the request is charged for.
+    /// What the body of the request is charged for, as long as it is worked on.
     pub(crate) charge: Option<MemoryCharge>,
+    /// What the answer is counted to until it is read, and whose it is.
+    pub(crate) memory: MemoryBudget,
+    pub(crate) user: MemoryUser,
 }
 
 impl Late {
-    /// The answer, whose body does the rest of the work.
+    /// The answer, whose body waits for the rest of the work.
     pub(crate) fn begin(self) -> Response<BoxedBody> {
         let form = self.form;
-        let work = async move { form.put(self.work.await).await };
+        let work = async move {
+            let answer = form.put(self.work.await).await;
+            drop(self.charge);
+            let size = size_of(&answer).unwrap_or_default();
+            Finished {
+                answer,
+                took: self.begun.elapsed(),
+                charge: self.memory.count(Half::Work, Some(self.user), size),
+            }
+        };
+        let work = tokio::spawn(work.in_current_span());
         // There is no interval of 0.
         let mut signs = interval(self.keep_alive.max(Duration::from_millis(1)));
         signs.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let body = LateBody {
-            stage: Stage::Working(Mutex::new(Box::pin(work))),
+            stage: Stage::Working(AbortOnDropHandle::new(work)),
             form,
             signs,
-            begun: self.begun,
             line: Some(self.line),
             observer: self.observer,
-            _charge: self.charge,
         };
-        let mut response = Response::new(body.boxed());
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, form.content_type());
-        // Nobody on the way may hold it back.
-        let untouched = HeaderValue::from_static("no-cache, no-transform");
-        headers.insert(CACHE_CONTROL, untouched);
-        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-        response
+        head(form, body.boxed())
     }
+}
+
+fn head(form: Form, body: BoxedBody) -> Response<BoxedBody> {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, form.content_type());
+    // Nobody on the way may hold it back.
+    let untouched = HeaderValue::from_static("no-cache, no-transform");
+    headers.insert(CACHE_CONTROL, untouched);
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
 }
 
 struct LateBody {
     stage: Stage,
     form: Form,
     signs: Interval,
-    begun: Instant,
     line: Option<AccessLine>,
     observer: Option<RequestObserver>,
-    _charge: Option<MemoryCharge>,
 }
 
 enum Stage {
-    /// Never locked: bodies must be `Sync`, and futures are not.
-    Working(Mutex<Work>),
-    Answering(BoxedBody),
+    Working(AbortOnDropHandle<Finished>),
+    Answering {
+        body: BoxedBody,
+        /// Until its first part is handed on, which is counted by itself.
+        unread: Option<MemoryCharge>,
+    },
+}
+
+/// What came of the work.
+struct Finished {
+    answer: Response<BoxedBody>,
+    took: Duration,
+    charge: MemoryCharge,
 }
 
 impl LateBody {
     /// The answer is there. Its status came too late for the head, and says what came of the call.
-    fn answered(&mut self, answer: Response<BoxedBody>) {
+    fn answered(&mut self, finished: Finished) {
         if let Some(line) = &mut self.line {
-            line.handled(self.begun.elapsed());
-            line.outcome_by(answer.status());
+            line.handled(finished.took);
+            line.outcome_by(finished.answer.status());
         }
-        self.stage = Stage::Answering(answer.into_body());
+        self.stage = Stage::Answering {
+            body: finished.answer.into_body(),
+            unread: Some(finished.charge),
+        };
     }
 
     fn ended(&mut self) {
@@ -124,9 +157,14 @@ impl Body for LateBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         if let Stage::Working(work) = &mut self.stage {
-            let work = work.get_mut().unwrap_or_else(PoisonError::into_inner);
-            match work.as_mut().poll(context) {
-                Poll::Ready(answer) => self.answered(answer),
+            match Pin::new(work).poll(context) {
+                Poll::Ready(Ok(finished)) => self.answered(finished),
+                Poll::Ready(Err(error)) => match error.try_into_panic() {
+                    // The connection breaks off: whatever else came would look like an answer.
+                    Ok(panic) => resume_unwind(panic),
+                    // The runtime ends, and all of this with it.
+                    Err(_) => return Poll::Pending,
+                },
                 Poll::Pending => {
                     ready!(self.signs.poll_tick(context));
                     let sign = Bytes::from_static(sign_of_life(self.form));
@@ -134,10 +172,11 @@ impl Body for LateBody {
                 }
             }
         }
-        let Stage::Answering(body) = &mut self.stage else {
+        let Stage::Answering { body, unread } = &mut self.stage else {
             return Poll::Pending;
         };
         let frame = ready!(Pin::new(body).poll_frame(context));
+        drop(unread.take());
         if frame.is_none() {
             self.ended();
         }
@@ -155,7 +194,7 @@ fn sign_of_life(form: Form) -> &'static [u8] {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::sync::{Arc, Mutex};
 
     use http::{HeaderMap, Method};
     use tokio::sync::oneshot;
@@ -168,6 +207,7 @@ mod tests {
     fn late(
         form: Form,
         observer: RequestObserver,
+        memory: &MemoryBudget,
     ) -> (oneshot::Sender<Response<BoxedBody>>, BoxedBody) {
         let (answer, answered) = oneshot::channel();
         let late = Late {
@@ -178,6 +218,8 @@ mod tests {
             line: AccessLine::start(None, &Method::POST, "mcp", None, &HeaderMap::new()),
             observer: Some(observer),
             charge: None,
+            memory: memory.clone(),
+            user: memory.user("https://issuer", "ada"),
         };
         (answer, late.begin().into_body())
     }
@@ -202,6 +244,7 @@ mod tests {
             let (answer, mut body) = late(
                 form,
                 Arc::new(move |request| observed.lock().unwrap().push(request.status)),
+                &MemoryBudget::new(1 << 20),
             );
             let begun = tokio::time::Instant::now();
             for signs in 0..3 {
@@ -231,10 +274,30 @@ mod tests {
 
     #[tokio::test]
     async fn dropping_the_body_drops_the_work() {
-        let (answer, mut body) = late(Form::Events, Arc::new(|_| ()));
+        let memory = MemoryBudget::new(1 << 20);
+        let (mut answer, mut body) = late(Form::Events, Arc::new(|_| ()), &memory);
         next(&mut body).await.unwrap();
         assert!(!answer.is_closed());
         drop(body);
-        assert!(answer.is_closed());
+        answer.closed().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_nobody_reads_is_finished_and_counted() {
+        for is_read in [true, false] {
+            let memory = MemoryBudget::new(1 << 20);
+            let (answer, mut body) = late(Form::Document, Arc::new(|_| ()), &memory);
+            answer.send(Response::new(body::full("{}"))).unwrap();
+            // Time passes when there is nothing else to do.
+            sleep(PERIOD).await;
+            assert_eq!(memory.usage().used, 2);
+            if is_read {
+                assert_eq!(next(&mut body).await.unwrap(), "{}");
+            } else {
+                drop(body);
+                sleep(PERIOD).await;
+            }
+            assert_eq!(memory.usage().used, 0);
+        }
     }
 }

@@ -8,7 +8,6 @@ use http::{Request, Response, StatusCode, request::Parts};
 use http_body_util::Full;
 use mcp_outbound::run_to_end;
 use rmcp::ServerHandler;
-use tracing::Instrument as _;
 
 use crate::{
     accept::Accept,
@@ -135,7 +134,7 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
             refusal::finish(&mut answer, &request_id);
             answer
         };
-        Box::pin(rest.in_current_span())
+        Box::pin(rest)
     }
 
     /// Hands the request to the SDK. A client of the modern revision cancels by hanging up; with

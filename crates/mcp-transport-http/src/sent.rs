@@ -36,7 +36,8 @@ pub(crate) fn owed_to(
     response
 }
 
-fn size_of(response: &Response<BoxedBody>) -> Option<usize> {
+/// Its length, where that is known.
+pub(crate) fn size_of(response: &Response<BoxedBody>) -> Option<usize> {
     let size = response.body().size_hint().exact();
     size.map(|size| usize::try_from(size).unwrap_or(usize::MAX))
 }

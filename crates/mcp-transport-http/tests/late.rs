@@ -22,6 +22,8 @@ use serde_json::{Value, json};
 use tokio::{
     net::TcpListener,
     sync::{Notify, watch},
+    task::JoinHandle,
+    time::timeout,
 };
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -88,6 +90,7 @@ struct World {
     /// The statuses that the observer was told.
     observed: Arc<Mutex<Vec<u16>>>,
     phase: watch::Sender<Phase>,
+    serving: JoinHandle<std::io::Result<()>>,
     _issuer: Issuer,
 }
 
@@ -118,7 +121,7 @@ impl World {
         }
         let status = server.status();
         let (phase, phases) = watch::channel(Phase::Serving);
-        tokio::spawn(server.serve_in_phases(listener, phases));
+        let serving = tokio::spawn(server.serve_in_phases(listener, phases));
         Ok(Self {
             http: RawHttp::new(format!("{url}/mcp")),
             url,
@@ -127,6 +130,7 @@ impl World {
             status,
             observed,
             phase,
+            serving,
             _issuer: issuer,
         })
     }
@@ -142,7 +146,7 @@ impl World {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(LIMIT, none).await.unwrap();
+        timeout(LIMIT, none).await.unwrap();
     }
 }
 
@@ -154,7 +158,7 @@ struct Begun {
 
 impl Begun {
     async fn of(request: RawRequest) -> Self {
-        let response = tokio::time::timeout(LIMIT, request.open()).await.unwrap();
+        let response = timeout(LIMIT, request.open()).await.unwrap();
         Self {
             response: response.unwrap(),
             text: String::new(),
@@ -169,7 +173,7 @@ impl Begun {
     /// Reads on, until this was said so often.
     async fn until(&mut self, text: &str, times: usize) {
         while self.text.matches(text).count() < times {
-            let part = tokio::time::timeout(LIMIT, self.response.chunk()).await;
+            let part = timeout(LIMIT, self.response.chunk()).await;
             let part = part.unwrap().unwrap().expect("more is to come");
             self.text += std::str::from_utf8(&part).unwrap();
         }
@@ -349,6 +353,31 @@ async fn a_begun_answer_is_finished_over_http_2_too() {
         // A handler of an older revision still waits.
         world.state.go_on.notify_one();
         world.state.ended.notified().await;
+    }
+}
+
+#[tokio::test]
+async fn a_call_ends_although_its_client_reads_nothing_and_the_server_stops() {
+    for direct in [true, false] {
+        for generation in Generation::BOTH {
+            let world = World::start(direct).await.unwrap();
+            let client = reqwest::Client::builder().http2_prior_knowledge();
+            // Not one byte of a body may be sent to it.
+            let client = client.http2_initial_stream_window_size(0).build().unwrap();
+            let http = RawHttp::with_client(client, format!("{}/mcp", world.url));
+            let call = http.call(generation, "wait", &json!({}));
+            let unread = Begun::of(call.bearer(&world.token)).await;
+            world.state.go_on.notify_one();
+            timeout(LIMIT, world.state.ended.notified()).await.unwrap();
+            assert!(!world.state.was_cancelled.load(Ordering::SeqCst));
+            assert_eq!(world.status.in_flight(), 1);
+            for phase in [Phase::Draining, Phase::Answering, Phase::Closing] {
+                world.phase.send(phase).unwrap();
+            }
+            let served = timeout(LIMIT, world.serving).await.unwrap();
+            served.unwrap().unwrap();
+            drop(unread);
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     accept::Accept,
-    body::{self, BoxedBody, is_event_stream},
+    body::{self, BoxedBody},
     headers::PROTOCOL_VERSION,
     late::{Work, within},
     memory::{Half, MemoryBudget, MemoryCharge, MemoryUser},
@@ -63,24 +63,18 @@ impl Joined {
         self.text.len()
     }
 
-    /// Adds the answer to one message.
+    /// Adds the answer to one message, a document.
     pub(crate) async fn add(&mut self, answer: Response<BoxedBody>) {
-        let is_stream = is_event_stream(&answer);
         // Our own bodies cannot fail.
         let Ok(collected) = answer.into_body().collect().await;
-        let bytes = collected.to_bytes();
-        let message = if is_stream {
-            last_event(&bytes)
-        } else {
-            &bytes
-        };
+        let message = collected.to_bytes();
         if message.is_empty() {
             return;
         }
         if self.text.len() > 1 {
             self.text.put_u8(b',');
         }
-        self.text.extend_from_slice(message);
+        self.text.extend_from_slice(&message);
         self.charge.count_to(self.text.capacity());
     }
 
@@ -205,16 +199,20 @@ mod tests {
         assert_eq!(super::split(&Bytes::from(long)), None);
     }
 
+    #[test]
+    fn the_last_event_of_a_stream_is_the_answer() {
+        let stream = b"data: {\"progress\":1}\n\ndata: {\"id\":2}\n\n";
+        assert_eq!(last_event(stream), br#"{"id":2}"#);
+        assert_eq!(last_event(b": nothing\n\n"), b"");
+    }
+
     #[tokio::test]
     async fn answers_are_joined_and_notifications_leave_none() {
         let answer = |text: &'static str| Response::new(body::full(text));
-        let mut stream = answer("data: {\"progress\":1}\n\ndata: {\"id\":2}\n\n");
-        let kind = HeaderValue::from_static("text/event-stream");
-        stream.headers_mut().insert(CONTENT_TYPE, kind);
         let memory = MemoryBudget::new(1 << 20);
         let user = memory.user("https://issuer", "ada");
         let mut joined = Joined::new(&memory, user);
-        for answer in [answer(r#"{"id":1}"#), answer(""), stream] {
+        for answer in [answer(r#"{"id":1}"#), answer(""), answer(r#"{"id":2}"#)] {
             joined.add(answer).await;
         }
         assert!(memory.usage().used >= joined.len());

@@ -10,7 +10,7 @@ use mcp_outbound::run_to_end;
 use rmcp::ServerHandler;
 
 use crate::{
-    accept::Accept,
+    accept::{Accept, Form},
     body::{self, BoxedBody},
     direct::Handled,
     late::{Work, within},
@@ -48,28 +48,25 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         } else {
             Duration::MAX
         };
-        let mut answer = if let Some(refusal) = self.refused(preview, granted) {
-            refusal
+        let answer = if let Some(refusal) = self.refused(preview, granted) {
+            finished(refusal, request_id)
         } else {
             let work = within(self.begin(parts, bytes, preview), quiet);
-            let done = match unless_over(work, self.drain.overdue()).await {
-                Some(Err(work)) => return Err(self.rest(work, bytes.clone(), request_id)),
-                Some(Ok(done)) => Some(done),
-                None => None,
-            };
-            answered(done, preview, self.methods, request_id).await
+            match unless_over(work, self.drain.overdue()).await {
+                Some(Ok(done)) => answered(done, preview, self.methods, request_id).await,
+                Some(Err(work)) => return Err(self.rest(work, bytes.clone(), accept, request_id)),
+                None => unfinished(preview, request_id),
+            }
         };
-        // Before it takes another form.
-        refusal::finish(&mut answer, request_id);
         if accept.takes(&answer) {
             return Ok(answer);
         }
         // Of a call that tells of its progress only the end may be wanted.
-        let giving: Work = Box::pin(accept.give(answer));
+        let giving = self.unless_stopped(accept.give(answer), bytes.clone(), request_id.to_owned());
         within(giving, quiet).await
     }
 
-    /// The answer to one message, however long it takes.
+    /// The answer to one message as a document, however long it takes.
     pub(crate) async fn message(
         self: &Arc<Self>,
         parts: Parts,
@@ -82,8 +79,12 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
             return refusal;
         }
         let work = self.begin(parts, bytes, preview);
-        let done = unless_over(work, self.drain.overdue()).await;
-        answered(done, preview, self.methods, request_id).await
+        let work = async move {
+            let answer = answered(work.await, preview, self.methods, request_id).await;
+            Form::Document.put(answer).await
+        };
+        let answer = unless_over(work, self.drain.overdue()).await;
+        answer.unwrap_or_else(|| unfinished(preview, request_id))
     }
 
     /// Whether a message may be worked on. Its scopes are judged by the body and not by headers that
@@ -118,23 +119,40 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         Either::Right(work.boxed())
     }
 
-    /// The rest of the work on a message, up to its answer.
+    /// The rest of the work on a message, up to its answer in a form that the client takes.
     fn rest(
         self: &Arc<Self>,
         work: impl Future<Output = Done> + Send + 'static,
         bytes: Bytes,
+        accept: Accept,
         request_id: &str,
     ) -> Work {
-        let (inner, request_id) = (Arc::clone(self), request_id.to_owned());
+        let (methods, id, message) = (self.methods, request_id.to_owned(), bytes.clone());
         let rest = async move {
-            let done = unless_over(work, inner.drain.overdue()).await;
+            let done = work.await;
             // It could be read when it came.
-            let preview = RequestPreview::parse(&bytes).unwrap_or_default();
-            let mut answer = answered(done, &preview, inner.methods, &request_id).await;
-            refusal::finish(&mut answer, &request_id);
-            answer
+            let preview = RequestPreview::parse(&message).unwrap_or_default();
+            let answer = answered(done, &preview, methods, &id).await;
+            accept.give(answer).await
         };
-        Box::pin(rest)
+        self.unless_stopped(rest, bytes, request_id.to_owned())
+    }
+
+    /// The work on a message, or an answer without it where a stopping server could not wait for it.
+    fn unless_stopped(
+        self: &Arc<Self>,
+        work: impl Future<Output = Response<BoxedBody>> + Send + 'static,
+        bytes: Bytes,
+        request_id: String,
+    ) -> Work {
+        let drain = Arc::clone(&self.drain);
+        Box::pin(async move {
+            let answer = unless_over(work, drain.overdue()).await;
+            answer.unwrap_or_else(|| {
+                let preview = RequestPreview::parse(&bytes).unwrap_or_default();
+                unfinished(&preview, &request_id)
+            })
+        })
     }
 
     /// Hands the request to the SDK. A client of the modern revision cancels by hanging up; with
@@ -153,17 +171,27 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
     }
 }
 
-/// The answer by what came of the work: nothing, where a stopping server could not wait for it.
+/// The answer by what came of the work, before it takes another form.
 async fn answered(
-    done: Option<Done>,
+    done: Done,
     preview: &RequestPreview<'_>,
     methods: Option<&[&str]>,
     request_id: &str,
 ) -> Response<BoxedBody> {
     let answer = match done {
-        Some(Done::ByHandler(handled)) => handled.answer(request_id).await,
-        Some(Done::BySdk(answer)) => refusal::identify(answer, request_id).await,
-        None => return protocol::unfinished(preview.id),
+        Done::ByHandler(handled) => handled.answer(request_id).await,
+        Done::BySdk(answer) => refusal::identify(answer, request_id).await,
     };
-    protocol::rewrite_sdk_error(answer, preview, methods)
+    let answer = protocol::rewrite_sdk_error(answer, preview, methods);
+    finished(answer, request_id)
+}
+
+/// The answer where a stopping server could not wait for it.
+fn unfinished(preview: &RequestPreview<'_>, request_id: &str) -> Response<BoxedBody> {
+    finished(protocol::unfinished(preview.id), request_id)
+}
+
+fn finished(mut answer: Response<BoxedBody>, request_id: &str) -> Response<BoxedBody> {
+    refusal::finish(&mut answer, request_id);
+    answer
 }

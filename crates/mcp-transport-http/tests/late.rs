@@ -27,7 +27,7 @@ use tokio::{
 };
 
 const LIMIT: Duration = Duration::from_secs(20);
-const TOOLS: [&str; 4] = ["wait", "refuse", "lack", "panic"];
+const TOOLS: [&str; 5] = ["wait", "tell", "refuse", "lack", "panic"];
 const BOTH: &str = "application/json, text/event-stream";
 
 #[derive(Clone, Default)]
@@ -35,9 +35,21 @@ struct Tools(Arc<State>);
 
 #[derive(Default)]
 struct State {
+    told: Notify,
     go_on: Notify,
     ended: Notify,
     was_cancelled: AtomicBool,
+}
+
+impl State {
+    /// Tells a client of the progress that asked for it.
+    async fn tell(&self, context: &RequestContext<RoleServer>) {
+        if let Some(token) = context.meta.get_progress_token() {
+            let progress = model::ProgressNotificationParam::new(token, 0.5);
+            context.peer.notify_progress(progress).await.unwrap();
+            self.told.notify_one();
+        }
+    }
 }
 
 impl ServerHandler for Tools {
@@ -57,6 +69,9 @@ impl ServerHandler for Tools {
         params: model::CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<model::CallToolResponse, ErrorData> {
+        if params.name == "tell" {
+            self.0.tell(&context).await;
+        }
         let cancelled = tokio::select! {
             () = context.ct.cancelled() => true,
             () = self.0.go_on.notified() => false,
@@ -72,10 +87,7 @@ impl ServerHandler for Tools {
             "panic" => panic!("as asked"),
             _ => {}
         }
-        if let Some(token) = context.meta.get_progress_token() {
-            let progress = model::ProgressNotificationParam::new(token, 0.5);
-            context.peer.notify_progress(progress).await.unwrap();
-        }
+        self.0.tell(&context).await;
         Ok(model::CallToolResult::success(vec![model::ContentBlock::text("waited")]).into())
     }
 }
@@ -96,12 +108,16 @@ struct World {
 
 impl World {
     async fn start(direct: bool) -> Result<Self, Box<dyn Error>> {
+        Self::quiet_for(Duration::ZERO, direct).await
+    }
+
+    async fn quiet_for(quiet: Duration, direct: bool) -> Result<Self, Box<dyn Error>> {
         let issuer = Issuer::start().await?;
         issuer.set_audience(["https://one.test/mcp"]);
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
         let mut config = HttpConfig::new(&url, [issuer.url()])?;
-        config.quiet_before_stream = Duration::ZERO;
+        config.quiet_before_stream = quiet;
         config.keep_alive = Duration::from_millis(5);
         let mut trusted = IssuerConfig::new(issuer.url(), ["https://one.test/mcp"]);
         trusted.organization_required = false;
@@ -324,6 +340,33 @@ async fn a_stopping_server_ends_begun_answers_with_what_is_known() {
             let text = message["error"]["message"].as_str().unwrap();
             assert!(text.starts_with("outcome unknown"), "{text}");
             assert_eq!(message["id"], 1);
+        }
+    }
+}
+
+/// Whose client wants the end alone is waiting for a stream to end.
+#[tokio::test]
+async fn a_stopping_server_ends_calls_that_have_told_of_their_progress() {
+    let params = json!({"name": "tell", "arguments": {}, "_meta": {"progressToken": "p"}});
+    for quiet in [Duration::ZERO, Duration::from_millis(200)] {
+        let world = World::quiet_for(quiet, true).await.unwrap();
+        let mut calls = Vec::new();
+        for (version, is_batch) in [("2025-11-25", false), ("2025-03-26", true)] {
+            let message = Generation::Legacy.message(1, "tools/call", params.clone());
+            let body = if is_batch { json!([message]) } else { message };
+            let call = world.call(Generation::Legacy, "tell");
+            let call = call.header("mcp-protocol-version", version);
+            let call = call.header("accept", "application/json");
+            calls.push(Begun::of(call.body(body.to_string())).await);
+            timeout(LIMIT, world.state.told.notified()).await.unwrap();
+        }
+        world.phase.send(Phase::Answering).unwrap();
+        for call in calls {
+            let answer: Value = serde_json::from_str(&call.end().await).unwrap();
+            let answer = answer.get(0).unwrap_or(&answer);
+            let text = answer["error"]["message"].as_str().unwrap();
+            assert!(text.starts_with("outcome unknown"), "{text}");
+            assert_eq!(answer["id"], 1);
         }
     }
 }

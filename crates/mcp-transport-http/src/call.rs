@@ -102,6 +102,7 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         parts.headers.insert(CONTENT_TYPE, json);
         (self.attach_caller)(&resolved.session, &token, &mut parts.extensions);
         line.attach(&mut parts);
+        let charge = charge.map(|charge| charge.kept_in(&mut parts.extensions));
         let begun = Instant::now();
         let answer = match RequestPreview::parse(&bytes) {
             Ok(preview) => {

@@ -10,6 +10,7 @@ use std::{
     convert::Infallible,
     panic::resume_unwind,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
@@ -58,7 +59,7 @@ pub(crate) struct Late {
     pub(crate) line: AccessLine,
     pub(crate) observer: Option<RequestObserver>,
     /// What the body of the request is charged for, as long as it is worked on.
-    pub(crate) charge: Option<MemoryCharge>,
+    pub(crate) charge: Option<Arc<MemoryCharge>>,
     /// What the answer is counted to until it is read, and whose it is.
     pub(crate) memory: MemoryBudget,
     pub(crate) user: MemoryUser,
@@ -194,7 +195,7 @@ fn sign_of_life(form: Form) -> &'static [u8] {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use http::{HeaderMap, Method};
     use tokio::sync::oneshot;

@@ -11,6 +11,8 @@ use std::{
     time::Duration,
 };
 
+use http::Extensions;
+
 use crate::cgroup;
 
 /// What is assumed where the system does not tell its memory, in bytes.
@@ -197,6 +199,14 @@ impl Shares {
 }
 
 impl MemoryCharge {
+    /// The charge, which lasts as long as the work on the request that has these extensions: when its
+    /// client leaves, that may go on.
+    pub(crate) fn kept_in(self, extensions: &mut Extensions) -> Arc<Self> {
+        let charge = Arc::new(self);
+        extensions.insert(Arc::clone(&charge));
+        charge
+    }
+
     /// Takes more, up to this many bytes in all; `false`, and nothing changes, when there is no room.
     pub fn grow_to(&mut self, bytes: usize) -> bool {
         let share = self.shares.share(self.half);

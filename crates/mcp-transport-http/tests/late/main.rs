@@ -250,3 +250,33 @@ async fn a_late_batch_is_one_event_with_all_its_answers() {
     assert_eq!(answers[0]["id"], 1);
     assert_eq!(answers[1]["result"]["content"][0]["text"], "waited");
 }
+
+#[tokio::test]
+async fn the_body_of_a_request_is_counted_until_the_work_ends_that_its_client_has_left() {
+    // Charged in steps, for three copies.
+    const CHARGE: usize = 3 * 64 * 1024;
+    let text = "x".repeat(20_000);
+    for (direct, quiet) in [(true, 0), (true, 60), (false, 0), (false, 60)] {
+        let quiet = Duration::from_secs(quiet);
+        let world = World::quiet_for(quiet, direct).await.unwrap();
+        let call = world
+            .http
+            .call(Generation::Legacy, "wait", &json!({"text": text}));
+        let asking = tokio::spawn(call.bearer(&world.token).open());
+        timeout(LIMIT, world.state.begun.notified()).await.unwrap();
+        if quiet.is_zero() {
+            drop(asking.await.unwrap().unwrap());
+        } else {
+            asking.abort();
+        }
+        world.no_connection().await;
+        assert_eq!(world.status.memory().used, CHARGE);
+        world.state.go_on.notify_one();
+        let given_back = async {
+            while world.status.memory().used > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(LIMIT, given_back).await.unwrap();
+    }
+}

@@ -33,6 +33,7 @@ struct Tools(Arc<State>);
 
 #[derive(Default)]
 pub(crate) struct State {
+    pub(crate) begun: Notify,
     pub(crate) told: Notify,
     pub(crate) go_on: Notify,
     pub(crate) ended: Notify,
@@ -67,6 +68,7 @@ impl ServerHandler for Tools {
         params: model::CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<model::CallToolResponse, ErrorData> {
+        self.0.begun.notify_one();
         if params.name == "tell" {
             self.0.tell(&context).await;
         }
@@ -152,6 +154,15 @@ impl World {
     pub(crate) fn call(&self, generation: Generation, tool: &str) -> RawRequest {
         let call = self.http.call(generation, tool, &json!({}));
         call.bearer(&self.token)
+    }
+
+    pub(crate) async fn no_connection(&self) {
+        let none = async {
+            while self.status.connections().open > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(LIMIT, none).await.unwrap();
     }
 
     pub(crate) async fn nothing_in_flight(&self) {

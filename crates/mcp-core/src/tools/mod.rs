@@ -26,6 +26,7 @@ mod registry;
 mod render;
 mod requirements;
 mod response;
+mod run;
 mod scopes;
 mod server_info;
 mod stopped;

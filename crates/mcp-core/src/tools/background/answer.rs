@@ -1,0 +1,146 @@
+//! The answers to `tasks/get`, `tasks/cancel` and `tasks/update`.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use futures::FutureExt;
+use jiff::{Timestamp, Unit};
+use rmcp::{
+    ErrorData, RoleServer,
+    model::{
+        CancelTaskParams, DetailedTask, GetTaskParams, GetTaskResult, Task, TaskPayload,
+        TaskStatus, UpdateTaskParams,
+    },
+    service::RequestContext,
+};
+
+use super::{
+    super::{ToolSet, registry::Entry},
+    FoundState, TaskOwner, TaskStore, TaskStoreUnavailable,
+    kept::done,
+};
+use crate::{Caller, OrganizationId};
+
+/// How often a client is to ask, in milliseconds.
+const POLL_MS: u64 = 2_000;
+
+impl ToolSet {
+    /// The answer to `tasks/get`.
+    pub(in super::super) async fn task(
+        &self,
+        params: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        let tasks = self.tasks()?;
+        let caller = self.caller(&context)?;
+        let organization = self.organization(&caller).await?;
+        let owner = TaskOwner {
+            caller: &caller,
+            organization: organization.as_ref(),
+        };
+        let found = tasks.find(&owner, &params.task_id).await;
+        let found = found.map_err(unavailable)?.ok_or_else(not_found)?;
+        let entry = self.entry_for(&found.about, &caller)?;
+        let times = (found.created_at, found.updated_at);
+        let task = described(&params.task_id, times, tasks.ttl());
+        let payload = match found.state {
+            FoundState::Working => TaskPayload::Working,
+            FoundState::Cancelled => TaskPayload::Cancelled,
+            FoundState::Done(kept) => done(&kept),
+            FoundState::Orphaned(orphan) => {
+                if let Some(work) = orphan.take_over().await {
+                    let (id, updated_at) = (&params.task_id, found.updated_at);
+                    let request = (&*found.request, updated_at);
+                    self.go_on(id, entry, request, context, work).await;
+                }
+                TaskPayload::Working
+            }
+        };
+        let mut result = GetTaskResult::new(DetailedTask::new(task, payload));
+        result.meta = Some(self.shared.stamp.clone());
+        Ok(result)
+    }
+
+    /// The tool of a task, which the caller may use.
+    fn entry_for(&self, tool: &str, caller: &Caller) -> Result<Arc<Entry>, ErrorData> {
+        let entry = self.shared.registry.entry(tool).ok_or_else(not_found)?;
+        match self.missing_scopes(entry, caller) {
+            Some(error) => Err(ErrorData::invalid_request(error.text(), None)),
+            None => Ok(Arc::clone(entry)),
+        }
+    }
+
+    /// The answer to `tasks/cancel`.
+    pub(in super::super) async fn cancel(
+        &self,
+        params: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let tasks = self.tasks()?;
+        let caller = self.caller(&context)?;
+        let organization = self.organization(&caller).await?;
+        let owner = TaskOwner {
+            caller: &caller,
+            organization: organization.as_ref(),
+        };
+        let found = tasks.find(&owner, &params.task_id).await;
+        let found = found.map_err(unavailable)?.ok_or_else(not_found)?;
+        self.entry_for(&found.about, &caller)?;
+        let there = tasks.cancel(&owner, &params.task_id).await;
+        if there.map_err(unavailable)? {
+            Ok(())
+        } else {
+            Err(not_found())
+        }
+    }
+
+    /// The answer to `tasks/update`: no task here asks for anything, so whatever comes is ignored, as
+    /// the extension has it.
+    pub(in super::super) async fn update(
+        &self,
+        params: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let params = GetTaskParams::new(params.task_id);
+        self.task(params, context).await.map(drop)
+    }
+
+    fn tasks(&self) -> Result<&Arc<dyn TaskStore>, ErrorData> {
+        let tasks = self.shared.tasks.as_ref();
+        tasks.ok_or_else(not_found)
+    }
+
+    async fn organization(&self, caller: &Caller) -> Result<Option<OrganizationId>, ErrorData> {
+        // Boxed: it may ask BrainGrid, which is a large future.
+        let organization = self.shared.client.organization_of(caller).boxed().await;
+        organization.map_err(|error| ErrorData::internal_error(error.to_string(), None))
+    }
+}
+
+fn not_found() -> ErrorData {
+    ErrorData::invalid_params(
+        "no such task: it never was, is over for long, or is another's",
+        None,
+    )
+}
+
+fn unavailable(error: TaskStoreUnavailable) -> ErrorData {
+    ErrorData::internal_error(format!("{error}: try again in a moment"), None)
+}
+
+pub(super) fn described(
+    id: &str,
+    (created, updated): (SystemTime, SystemTime),
+    ttl: Duration,
+) -> Task {
+    let text = |at: SystemTime| {
+        let at = Timestamp::try_from(at).unwrap_or_default();
+        at.round(Unit::Millisecond).unwrap_or(at).to_string()
+    };
+    let mut task = Task::new(id, TaskStatus::Working, text(created), text(updated));
+    task.ttl_ms = u64::try_from(ttl.as_millis()).ok();
+    task.poll_interval_ms = Some(POLL_MS);
+    task
+}

@@ -151,21 +151,21 @@ struct ToolTasks(Tasks);
 impl TaskStore for ToolTasks {
     async fn begin(
         &self,
-        whose: &TaskOwner<'_>,
+        whose: &TaskOwner,
         about: String,
         request: String,
     ) -> Result<(String, Box<dyn TaskWork>), TaskStoreUnavailable> {
-        let owner = owner(whose.caller, whose.organization);
+        let owner = owner(&whose.caller, whose.organization.as_ref());
         let (id, work) = self.0.begin(&owner, about, request).await.map_err(away)?;
         Ok((id, Box::new(ToolTask(work))))
     }
 
     async fn find(
         &self,
-        whose: &TaskOwner<'_>,
+        whose: &TaskOwner,
         id: &str,
     ) -> Result<Option<FoundTask>, TaskStoreUnavailable> {
-        let owner = owner(whose.caller, whose.organization);
+        let owner = owner(&whose.caller, whose.organization.as_ref());
         let Some(found) = self.0.find(&owner, id).await.map_err(away)? else {
             return Ok(None);
         };
@@ -186,8 +186,8 @@ impl TaskStore for ToolTasks {
         Ok(Some(task))
     }
 
-    async fn cancel(&self, whose: &TaskOwner<'_>, id: &str) -> Result<bool, TaskStoreUnavailable> {
-        let owner = owner(whose.caller, whose.organization);
+    async fn cancel(&self, whose: &TaskOwner, id: &str) -> Result<bool, TaskStoreUnavailable> {
+        let owner = owner(&whose.caller, whose.organization.as_ref());
         self.0.cancel(&owner, id).await.map_err(away)
     }
 

@@ -24,7 +24,7 @@ pub trait TaskStore: Send + Sync {
     /// When it cannot be kept, or its owner has too many under way: the call is made without one then.
     async fn begin(
         &self,
-        owner: &TaskOwner<'_>,
+        owner: &TaskOwner,
         about: String,
         request: String,
     ) -> Result<(String, Box<dyn TaskWork>), TaskStoreUnavailable>;
@@ -35,7 +35,7 @@ pub trait TaskStore: Send + Sync {
     /// When the store is away.
     async fn find(
         &self,
-        owner: &TaskOwner<'_>,
+        owner: &TaskOwner,
         id: &str,
     ) -> Result<Option<FoundTask>, TaskStoreUnavailable>;
 
@@ -43,7 +43,7 @@ pub trait TaskStore: Send + Sync {
     ///
     /// # Errors
     /// When the store is away.
-    async fn cancel(&self, owner: &TaskOwner<'_>, id: &str) -> Result<bool, TaskStoreUnavailable>;
+    async fn cancel(&self, owner: &TaskOwner, id: &str) -> Result<bool, TaskStoreUnavailable>;
 
     /// How long a task is kept.
     fn ttl(&self) -> Duration;
@@ -55,13 +55,13 @@ pub trait TaskStore: Send + Sync {
 pub struct TaskStoreUnavailable;
 
 /// Whose task it is.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct TaskOwner<'a> {
+pub struct TaskOwner {
     /// Who.
-    pub caller: &'a Caller,
+    pub caller: Caller,
     /// Where.
-    pub organization: Option<&'a OrganizationId>,
+    pub organization: Option<OrganizationId>,
 }
 
 /// A task, as it was found.

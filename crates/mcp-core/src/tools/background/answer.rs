@@ -18,11 +18,9 @@ use rmcp::{
 
 use super::{
     super::{ToolSet, registry::Entry},
-    FoundState, TaskOwner, TaskStore, TaskStoreUnavailable,
+    FoundState, FoundTask, TaskOwner, TaskStore, TaskStoreUnavailable,
     kept::done,
 };
-use crate::{Caller, OrganizationId};
-
 /// How often a client is to ask, in milliseconds.
 const POLL_MS: u64 = 2_000;
 
@@ -34,15 +32,8 @@ impl ToolSet {
         context: RequestContext<RoleServer>,
     ) -> Result<GetTaskResult, ErrorData> {
         let tasks = self.tasks()?;
-        let caller = self.caller(&context)?;
-        let organization = self.organization(&caller).await?;
-        let owner = TaskOwner {
-            caller: &caller,
-            organization: organization.as_ref(),
-        };
-        let found = tasks.find(&owner, &params.task_id).await;
-        let found = found.map_err(unavailable)?.ok_or_else(not_found)?;
-        let entry = self.entry_for(&found.about, &caller)?;
+        let owner = self.task_owner(&context).await?;
+        let (found, entry) = self.found(&owner, &params.task_id).await?;
         let times = (found.created_at, found.updated_at);
         let task = described(&params.task_id, times, tasks.ttl());
         let payload = match found.state {
@@ -63,37 +54,19 @@ impl ToolSet {
         Ok(result)
     }
 
-    /// The tool of a task, which the caller may use.
-    fn entry_for(&self, tool: &str, caller: &Caller) -> Result<Arc<Entry>, ErrorData> {
-        let entry = self.shared.registry.entry(tool).ok_or_else(not_found)?;
-        match self.missing_scopes(entry, caller) {
-            Some(error) => Err(ErrorData::invalid_request(error.text(), None)),
-            None => Ok(Arc::clone(entry)),
-        }
-    }
-
     /// The answer to `tasks/cancel`.
     pub(in super::super) async fn cancel(
         &self,
         params: CancelTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        let tasks = self.tasks()?;
-        let caller = self.caller(&context)?;
-        let organization = self.organization(&caller).await?;
-        let owner = TaskOwner {
-            caller: &caller,
-            organization: organization.as_ref(),
-        };
-        let found = tasks.find(&owner, &params.task_id).await;
-        let found = found.map_err(unavailable)?.ok_or_else(not_found)?;
-        self.entry_for(&found.about, &caller)?;
-        let there = tasks.cancel(&owner, &params.task_id).await;
-        if there.map_err(unavailable)? {
-            Ok(())
-        } else {
-            Err(not_found())
-        }
+        let owner = self.task_owner(&context).await?;
+        self.found(&owner, &params.task_id).await?;
+        let there = self.tasks()?.cancel(&owner, &params.task_id).await;
+        there
+            .map_err(unavailable)?
+            .then_some(())
+            .ok_or_else(not_found)
     }
 
     /// The answer to `tasks/update`: no task here asks for anything, so whatever comes is ignored, as
@@ -103,19 +76,45 @@ impl ToolSet {
         params: UpdateTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        let params = GetTaskParams::new(params.task_id);
-        self.task(params, context).await.map(drop)
+        let owner = self.task_owner(&context).await?;
+        self.found(&owner, &params.task_id).await.map(drop)
+    }
+
+    /// A task of this owner, and its tool, which the owner may still use.
+    async fn found(
+        &self,
+        owner: &TaskOwner,
+        id: &str,
+    ) -> Result<(FoundTask, Arc<Entry>), ErrorData> {
+        let found = self.tasks()?.find(owner, id).await;
+        let found = found.map_err(unavailable)?.ok_or_else(not_found)?;
+        let entry = self.shared.registry.entry(&found.about);
+        let entry = entry.ok_or_else(not_found)?;
+        match self.missing_scopes(entry, &owner.caller) {
+            Some(error) => Err(ErrorData::invalid_request(error.text(), None)),
+            None => Ok((found, Arc::clone(entry))),
+        }
+    }
+
+    /// Whose tasks whoever asks may see.
+    async fn task_owner(
+        &self,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<TaskOwner, ErrorData> {
+        let caller = self.caller(context)?;
+        // Boxed: it may ask BrainGrid, which is a large future.
+        let organization = self.shared.client.organization_of(&caller).boxed().await;
+        let organization =
+            organization.map_err(|error| ErrorData::internal_error(error.to_string(), None))?;
+        Ok(TaskOwner {
+            caller,
+            organization,
+        })
     }
 
     fn tasks(&self) -> Result<&Arc<dyn TaskStore>, ErrorData> {
         let tasks = self.shared.tasks.as_ref();
         tasks.ok_or_else(not_found)
-    }
-
-    async fn organization(&self, caller: &Caller) -> Result<Option<OrganizationId>, ErrorData> {
-        // Boxed: it may ask BrainGrid, which is a large future.
-        let organization = self.shared.client.organization_of(caller).boxed().await;
-        organization.map_err(|error| ErrorData::internal_error(error.to_string(), None))
     }
 }
 

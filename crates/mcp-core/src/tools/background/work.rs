@@ -107,8 +107,8 @@ impl ToolSet {
         let about = entry.tool.name.to_string();
         let organization = self.shared.client.organization_of(&caller).await.ok()?;
         let owner = TaskOwner {
-            caller: &caller,
-            organization: organization.as_ref(),
+            caller,
+            organization,
         };
         let (id, work) = match tasks.begin(&owner, about, request).await {
             Ok(begun) => begun,

@@ -16,11 +16,12 @@ mod instructions_command;
 mod load_test_command;
 mod storm_command;
 
-use std::process::ExitCode;
+use std::{fmt::Display, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use mcp_lab::load_test::ServerCore;
 use mcp_test_support::{Api, Issuer};
+use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// braingrid-mcp among stand-ins, under load and in trouble. Development only.
@@ -166,4 +167,14 @@ async fn until_stopped() -> anyhow::Result<()> {
         stop = tokio::signal::ctrl_c() => Ok(stop?),
         _ = terminate.recv() => Ok(()),
     }
+}
+
+/// Prints what a run found, for a script or for people.
+fn print_report(report: &(impl Serialize + Display), json: bool) -> anyhow::Result<()> {
+    if json {
+        println!("{}", serde_json::to_string_pretty(report)?);
+    } else {
+        println!("\n{report}");
+    }
+    Ok(())
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use mcp_lab::storm::{self, Config};
 
+use super::print_report;
+
 /// What to run.
 #[derive(Args)]
 pub(crate) struct Options {
@@ -30,10 +32,6 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
         verbose: true,
     };
     let report = storm::run(&config).await?;
-    if options.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        println!("\n{report}");
-    }
+    print_report(&report, options.json)?;
     report.verdict()
 }

@@ -1,27 +1,10 @@
-//! The short chaos run: every outage once, with the built binary. The long one is
-//! `cargo xtask chaos`.
+//! The lab's short runs, with the built binary: each is three servers and all that fails around them.
+mod chaos;
+mod storm;
 
 use std::path::PathBuf;
 
 use anyhow::{Context as _, ensure};
-use mcp_lab::chaos::{self, Config, Length};
-
-/// Fixed: a test that fails today fails tomorrow.
-const SEED: u64 = 4;
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_is_signed_out_and_no_call_is_lost_whatever_fails() {
-    let config = Config {
-        server: server().unwrap(),
-        seed: SEED,
-        length: Length::Short,
-        verbose: true,
-    };
-    let report = chaos::run(&config).await.unwrap();
-    println!("{report}");
-    report.verdict().unwrap();
-    assert!(report.total.calls > 1_000, "too little was tried");
-}
 
 /// The server's binary, beside this test's: whoever builds all tests has built it. Another crate's
 /// program, so cargo neither names it here nor builds it for this test alone.

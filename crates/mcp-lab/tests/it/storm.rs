@@ -1,8 +1,5 @@
 //! The short storm of writes, with the built binary. The long one is `cargo xtask storm`.
 
-use std::path::PathBuf;
-
-use anyhow::{Context as _, ensure};
 use mcp_lab::storm::{self, Config};
 
 /// Fixed: the same writes meet the same faults.
@@ -12,7 +9,7 @@ const WRITES: usize = 600;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_write_is_doubled_or_lost_whatever_fails() {
     let config = Config {
-        server: server().unwrap(),
+        server: super::server().unwrap(),
         seed: SEED,
         writes: WRITES,
         verbose: true,
@@ -26,19 +23,4 @@ async fn no_write_is_doubled_or_lost_whatever_fails() {
         sum(|part| part.replayed) > 0 && sum(|part| part.read_back) > 0,
         "nothing went wrong"
     );
-}
-
-/// The server's binary, beside this test's: whoever builds all tests has built it. Another crate's
-/// program, so cargo neither names it here nor builds it for this test alone.
-fn server() -> anyhow::Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    // target/<profile>/deps/<test>
-    let built = test.ancestors().nth(2).context("no target directory")?;
-    let server = built.join(format!("braingrid-mcp{}", std::env::consts::EXE_SUFFIX));
-    ensure!(
-        server.is_file(),
-        "there is no {}: run the tests of the whole workspace, or build it first",
-        server.display()
-    );
-    Ok(server)
 }

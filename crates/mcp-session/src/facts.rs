@@ -280,7 +280,7 @@ impl FactStore for MemoryFacts {
         let (mut facts, now) = (self.lock(), Instant::now());
         match facts.live(key, now) {
             Some(held) if held.fact.version == version => {
-                let version = version + 1;
+                let version = version.wrapping_add(1);
                 facts.keep(key, Fact { version, value }, now + ttl)?;
                 Ok(Swap::Done)
             }

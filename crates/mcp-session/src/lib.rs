@@ -52,7 +52,8 @@
 //! sealed with AES-256-GCM and bound to that name. Never the inbound token, no user id in a key.
 //! [`Keyring`] describes the envelope and the rotation of keys; [`RedisStore`] lists the commands
 //! it sends. An entry lives as long as its session. Losing one, or all, costs a verification each:
-//! an eviction policy such as `volatile-lru` is fine, and no backup is needed.
+//! an eviction policy such as `volatile-lru` is fine, unless facts are kept there too, and no backup is
+//! needed.
 //!
 //! # What this crate does not do
 //!

@@ -52,17 +52,20 @@ impl FileFacts {
         self.blocking(|folder| {
             let path = folder.join("writes.key");
             let key = match fs::read(&path) {
-                Ok(key) => Zeroizing::new(key),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    let key = crate::random_key();
-                    replace(&path, key.as_slice())?;
-                    Zeroizing::new(key.to_vec())
-                }
+                Ok(key) => <[u8; 32]>::try_from(Zeroizing::new(key).as_slice()).ok(),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
                 Err(error) => return Err(error),
             };
-            let key: Option<[u8; 32]> = key.as_slice().try_into().ok();
-            let key = key.ok_or(io::ErrorKind::InvalidData)?;
-            Ok(Keyring::new(&Zeroizing::new(key), &[]))
+            let key = match key {
+                Some(key) => Zeroizing::new(key),
+                // There is none, or one that is none.
+                None => {
+                    let key = crate::random_key();
+                    replace(&path, key.as_slice())?;
+                    key
+                }
+            };
+            Ok(Keyring::new(&key, &[]))
         })
         .await
     }
@@ -90,23 +93,24 @@ impl FileFacts {
         }
     }
 
-    /// Does `work` with the facts in memory, which are written back.
+    /// Does `work` with the facts in memory, which are written back if it `changes` them.
     async fn with<T, F>(
         &self,
+        changes: bool,
         work: impl FnOnce(MemoryFacts) -> F + Send + 'static,
     ) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, StoreError>>,
     {
-        let done = self.blocking(|folder| {
+        let done = self.blocking(move |folder| {
             let path = folder.join("writes.journal");
             let facts = MemoryFacts::new(MAX_BYTES);
             facts.lock().restore(read(&path)?, SystemTime::now());
             // Nothing in memory waits for anything.
             let done = work(facts.clone()).now_or_never();
             let done = done.unwrap_or(Err(StoreError::Timeout));
-            if done.is_ok() {
+            if changes && done.is_ok() {
                 let snapshot = facts.lock().snapshot(SystemTime::now());
                 replace(&path, &serde_json::to_vec(&snapshot)?)?;
             }
@@ -204,6 +208,8 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     }
     let mut file = private().create_new(true).open(&beside)?;
     file.write_all(content)?;
+    // Or a power cut leaves an empty file under this name.
+    file.sync_all()?;
     fs::rename(&beside, path)
 }
 
@@ -243,7 +249,7 @@ fn make_folder(folder: &Path) -> io::Result<()> {
 impl FactStore for FileFacts {
     async fn read(&self, key: &str) -> Result<Option<Fact>, StoreError> {
         let key = key.to_owned();
-        self.with(|facts| async move { facts.read(&key).await })
+        self.with(false, |facts| async move { facts.read(&key).await })
             .await
     }
 
@@ -254,8 +260,10 @@ impl FactStore for FileFacts {
         ttl: Duration,
     ) -> Result<Put, StoreError> {
         let key = key.to_owned();
-        self.with(move |facts| async move { facts.put_if_absent(&key, value, ttl).await })
-            .await
+        self.with(true, move |facts| async move {
+            facts.put_if_absent(&key, value, ttl).await
+        })
+        .await
     }
 
     async fn compare_and_set(
@@ -266,45 +274,53 @@ impl FactStore for FileFacts {
         ttl: Duration,
     ) -> Result<Swap, StoreError> {
         let key = key.to_owned();
-        self.with(
-            move |facts| async move { facts.compare_and_set(&key, version, value, ttl).await },
-        )
+        self.with(true, move |facts| async move {
+            facts.compare_and_set(&key, version, value, ttl).await
+        })
         .await
     }
 
     async fn compare_and_delete(&self, key: &str, version: u64) -> Result<bool, StoreError> {
         let key = key.to_owned();
-        self.with(move |facts| async move { facts.compare_and_delete(&key, version).await })
-            .await
+        self.with(true, move |facts| async move {
+            facts.compare_and_delete(&key, version).await
+        })
+        .await
     }
 
     async fn take(&self, key: &str) -> Result<Option<Fact>, StoreError> {
         let key = key.to_owned();
-        self.with(|facts| async move { facts.take(&key).await })
+        self.with(true, |facts| async move { facts.take(&key).await })
             .await
     }
 
     async fn count(&self, key: &str, by: u64, window: Duration) -> Result<Count, StoreError> {
         let key = key.to_owned();
-        self.with(move |facts| async move { facts.count(&key, by, window).await })
-            .await
+        self.with(true, move |facts| async move {
+            facts.count(&key, by, window).await
+        })
+        .await
     }
 
     async fn insert(&self, key: &str, member: Vec<u8>, ttl: Duration) -> Result<(), StoreError> {
         let key = key.to_owned();
-        self.with(move |facts| async move { facts.insert(&key, member, ttl).await })
-            .await
+        self.with(true, move |facts| async move {
+            facts.insert(&key, member, ttl).await
+        })
+        .await
     }
 
     async fn remove(&self, key: &str, member: &[u8]) -> Result<(), StoreError> {
         let (key, member) = (key.to_owned(), member.to_owned());
-        self.with(move |facts| async move { facts.remove(&key, &member).await })
-            .await
+        self.with(true, move |facts| async move {
+            facts.remove(&key, &member).await
+        })
+        .await
     }
 
     async fn members(&self, key: &str) -> Result<Vec<(Vec<u8>, Duration)>, StoreError> {
         let key = key.to_owned();
-        self.with(|facts| async move { facts.members(&key).await })
+        self.with(false, |facts| async move { facts.members(&key).await })
             .await
     }
 }

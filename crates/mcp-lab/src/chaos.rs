@@ -12,7 +12,9 @@
 //!
 //! **What is a failure.** 401 for a good token, on any attempt; a call that failed twice, not
 //! counting attempts that were under way when their instance was killed or its connections reset;
-//! an answer or a request at the API that belongs to somebody else. A token is good until it
+//! an answer or a request at the API that belongs to somebody else. A write of which an attempt was cut
+//! off so may be told to be unknown, which is counted apart: nobody knows, and to send it again is how
+//! something is made twice ([`crate::storm`] counts that). A token is good until it
 //! expires by either clock or the issuer withdraws the key that signed it.
 #![expect(
     clippy::indexing_slicing,

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::{
@@ -20,6 +20,9 @@ use mcp_test_support::client::{Generation, RawAnswer, RawHttp, RawRequest};
 
 /// Nothing may take longer.
 const LIMIT: Duration = Duration::from_secs(15);
+/// But a write whose first request we cut off: an instance that had it counts as gone when it was silent
+/// for 15 s, and only then somebody else looks for what it did.
+const LIMIT_OF_CUT_WRITES: Duration = Duration::from_secs(25);
 /// Of one call, those included that were cut off while they were under way.
 const ATTEMPTS: usize = 5;
 /// Between two calls of a tenant.
@@ -44,6 +47,8 @@ enum Outcome {
     Answered,
     /// 401, and in which words.
     Refused(String),
+    /// A write was told to be unknown, and how to find out.
+    Unknown(String),
     /// Repeated on another instance.
     Failed(String),
 }
@@ -87,13 +92,20 @@ impl Callers {
         let token = tenant.token(&self.login);
         let begun = Instant::now();
         let (mut failures, mut attempts, mut instance) = (Vec::new(), 0, instance);
+        let mut was_cut = false;
         while attempts < 2 && failures.len() < ATTEMPTS {
             if !failures.is_empty() {
                 count(&phase.retried);
             }
             let cuts = self.cuts.of(instance);
             let request = request(&self.instances[instance], tenant, generation, number);
-            match self.attempt(tenant, request.bearer(&token.text)).await {
+            let limit = if was_cut && is_write(number) {
+                LIMIT_OF_CUT_WRITES
+            } else {
+                LIMIT
+            };
+            let request = request.bearer(&token.text);
+            match self.attempt(tenant, request, limit).await {
                 Outcome::Answered => return phase.answered(begun.elapsed()),
                 Outcome::Refused(_) if !self.login.is_good(&token) => {
                     return count(&phase.withdrawn);
@@ -104,21 +116,27 @@ impl Callers {
                         .recorder
                         .complain(&format!("instance {instance}: {why}"));
                 }
-                Outcome::Failed(why) => failures.push(format!("instance {instance}: {why}")),
+                // Whoever cut it off cannot know either.
+                Outcome::Unknown(_) if was_cut => return count(&phase.unknown),
+                Outcome::Unknown(why) | Outcome::Failed(why) => {
+                    failures.push(format!("instance {instance}: {why}"));
+                }
             }
             // An attempt that was cut off is nobody's fault but ours.
-            attempts += usize::from(cuts == self.cuts.of(instance));
+            let cut = cuts != self.cuts.of(instance);
+            was_cut |= cut;
+            attempts += usize::from(!cut);
             instance = (instance + 1) % INSTANCES;
         }
         count(&phase.failed);
         self.recorder.complain(&failures.join("; then "));
     }
 
-    async fn attempt(&self, tenant: &Tenant, request: RawRequest) -> Outcome {
-        let answer = match tokio::time::timeout(LIMIT, request.send()).await {
+    async fn attempt(&self, tenant: &Tenant, request: RawRequest, limit: Duration) -> Outcome {
+        let answer = match tokio::time::timeout(limit, request.send()).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => return Outcome::Failed(format!("{error:#}")),
-            Err(_) => return Outcome::Failed(format!("no answer in {LIMIT:?}")),
+            Err(_) => return Outcome::Failed(format!("no answer in {limit:?}")),
         };
         for owner in owners(&answer.body) {
             if owner != number_of(&tenant.subject) {
@@ -132,11 +150,15 @@ impl Callers {
     }
 }
 
+fn is_write(number: u64) -> bool {
+    number % 8 < 2
+}
+
 /// A quarter writes; of the rest, half ask who they are and half what there is.
 fn request(to: &RawHttp, tenant: &Tenant, generation: Generation, number: u64) -> RawRequest {
     let project = json!({ "project_id": "PROJ-1" });
     match number % 8 {
-        0 | 1 => {
+        _ if is_write(number) => {
             let message = format!("{} wants number {number}", tenant.subject);
             let idea = json!({ "message": message, "project_id": "PROJ-1" });
             to.call(generation, "create_requirement", &idea)
@@ -157,7 +179,14 @@ fn judge(tenant: &Tenant, answer: &RawAnswer) -> Outcome {
         return Outcome::Failed(format!("{} {}", answer.status, body()));
     };
     if result.get("isError") == Some(&json!(true)) {
-        return Outcome::Failed(format!("tool error: {}", body()));
+        let why = format!("tool error: {}", body());
+        let text = result.pointer("/content/0/text").and_then(Value::as_str);
+        let is_unknown = text.is_some_and(|text| text.starts_with("Outcome unknown"));
+        return if is_unknown {
+            Outcome::Unknown(why)
+        } else {
+            Outcome::Failed(why)
+        };
     }
     let profile = |name: &str| result.pointer(&format!("/structuredContent/profile/{name}"));
     if let (Some(id), Some(organization)) = (profile("id"), profile("organization_id"))

@@ -29,6 +29,7 @@ pub(super) struct Phase {
     pub(super) calls: AtomicU64,
     pub(super) retried: AtomicU64,
     pub(super) failed: AtomicU64,
+    pub(super) unknown: AtomicU64,
     pub(super) refused: AtomicU64,
     pub(super) withdrawn: AtomicU64,
     pub(super) misplaced: AtomicU64,

@@ -56,6 +56,8 @@ pub struct PhaseReport {
     pub retried: u64,
     /// Failed on both; an attempt that a kill or a reset cut off is not counted as one.
     pub failed: u64,
+    /// Writes that a kill or a reset cut off, and whose outcome was told to be unknown.
+    pub unknown: u64,
     /// A good token was refused.
     pub good_tokens_refused: u64,
     /// Refused, and rightly: the issuer had withdrawn the token's key.
@@ -128,6 +130,7 @@ impl PhaseReport {
             calls: of(&phase.calls),
             retried: of(&phase.retried),
             failed: of(&phase.failed),
+            unknown: of(&phase.unknown),
             good_tokens_refused: of(&phase.refused),
             withdrawn_tokens_refused: of(&phase.withdrawn),
             wrong_user: of(&phase.misplaced),
@@ -143,6 +146,7 @@ impl PhaseReport {
             calls: of(|phase| phase.calls),
             retried: of(|phase| phase.retried),
             failed: of(|phase| phase.failed),
+            unknown: of(|phase| phase.unknown),
             good_tokens_refused: of(|phase| phase.good_tokens_refused),
             withdrawn_tokens_refused: of(|phase| phase.withdrawn_tokens_refused),
             wrong_user: of(|phase| phase.wrong_user),
@@ -161,8 +165,17 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "{:<24} {:>7} {:>7} {:>6} {:>5} {:>9} {:>6} {:>8} {:>8}",
-            "", "calls", "retried", "failed", "401", "withdrawn", "wrong", "p50 ms", "p99 ms"
+            "{:<24} {:>7} {:>7} {:>6} {:>7} {:>5} {:>9} {:>6} {:>8} {:>8}",
+            "",
+            "calls",
+            "retried",
+            "failed",
+            "unknown",
+            "401",
+            "withdrawn",
+            "wrong",
+            "p50 ms",
+            "p99 ms"
         )?;
         for phase in self.phases.iter().chain([&self.total]) {
             writeln!(f, "{phase}")?;
@@ -183,11 +196,12 @@ impl fmt::Display for PhaseReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:<24} {:>7} {:>7} {:>6} {:>5} {:>9} {:>6} {:>8.1} {:>8.1}",
+            "{:<24} {:>7} {:>7} {:>6} {:>7} {:>5} {:>9} {:>6} {:>8.1} {:>8.1}",
             self.name,
             self.calls,
             self.retried,
             self.failed,
+            self.unknown,
             self.good_tokens_refused,
             self.withdrawn_tokens_refused,
             self.wrong_user,

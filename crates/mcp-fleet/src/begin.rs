@@ -13,7 +13,7 @@ use crate::{
     journal::{Begun, ReadBack},
     own::Note,
     place::{Inner, Place, Placed},
-    write::{JournalAway, Write, count},
+    write::{JournalAway, Why, Write, count},
 };
 
 pub(crate) struct Begin<'a> {
@@ -42,11 +42,12 @@ impl<'a> Begin<'a> {
     pub(crate) fn new(inner: &'a Arc<Inner>, write: &'a Write<'a>) -> Self {
         let number = inner.begins.fetch_add(1, Ordering::Relaxed);
         let pauses = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
+        let names = inner.names(write);
         Self {
             inner,
             write,
-            names: inner.names(write),
-            digests: inner.digests(write),
+            digests: inner.digests(write, &names),
+            names,
             by: format!("{}.{number}", inner.instance),
             claim: None,
             joined: false,
@@ -60,6 +61,11 @@ impl<'a> Begin<'a> {
     }
 
     pub(crate) async fn run(mut self) -> Result<Begun, JournalAway> {
+        let _asking = self
+            .inner
+            .claims
+            .ask(self.first())
+            .ok_or(Why::StillRunning)?;
         loop {
             if self.claim.is_none() {
                 let (claim, joined) = self.inner.claims.claim(self.first()).await;

@@ -10,10 +10,33 @@ use std::{
 
 use tokio::sync::OwnedMutexGuard;
 
+/// How many may ask for one write at once in a process: each holds what its request holds.
+const MOST_ASKING: usize = 32;
+
 /// Who is at work on what in this process.
 #[derive(Default)]
 pub(crate) struct Claims {
     turns: Mutex<HashMap<String, Arc<Turn>>>,
+    asking: Mutex<HashMap<String, usize>>,
+}
+
+/// A place among those who ask for a write.
+pub(crate) struct Asking {
+    claims: Arc<Claims>,
+    name: String,
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        let asking = self.claims.asking.lock();
+        let mut asking = asking.unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = asking.get_mut(&self.name) {
+            *count -= 1;
+            if *count == 0 {
+                asking.remove(&self.name);
+            }
+        }
+    }
 }
 
 #[derive(Default)]
@@ -32,6 +55,20 @@ pub(crate) struct Claim {
 }
 
 impl Claims {
+    /// A place among those who ask for a write, until it is dropped; nothing where so many ask already.
+    pub(crate) fn ask(self: &Arc<Self>, name: &str) -> Option<Asking> {
+        let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = asking.entry(name.to_owned()).or_default();
+        if *count >= MOST_ASKING {
+            return None;
+        }
+        *count += 1;
+        Some(Asking {
+            claims: Arc::clone(self),
+            name: name.to_owned(),
+        })
+    }
+
     /// The right to look after a write; and whether one that was at work on it ended meanwhile.
     pub(crate) async fn claim(self: &Arc<Self>, name: &str) -> (Claim, bool) {
         let mut claim = Claim {

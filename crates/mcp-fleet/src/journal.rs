@@ -7,7 +7,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, atomic::AtomicU64},
+    sync::{Arc, atomic::AtomicU64},
     time::SystemTime,
 };
 
@@ -20,6 +20,7 @@ use crate::{
     own::Own,
     place::{BEFORE_SENDING, Inner},
     record::Record,
+    seen::Seen,
     write::{JournalAway, JournalConfig, JournalStats, Why, WithoutStore, Write, count},
 };
 
@@ -109,7 +110,7 @@ impl Journal {
             begins: AtomicU64::new(0),
             claims: Arc::default(),
             stats: JournalStats::default(),
-            seen: Mutex::default(),
+            seen: Seen::default(),
         };
         Self {
             inner: Arc::new(inner),

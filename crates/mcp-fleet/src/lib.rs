@@ -4,7 +4,9 @@
 //! A write that is sent again, by a client that lost the answer or to an instance that took the place
 //! of a dead one, is told what came of the first and is not done twice.
 //!
-//! What that is worth depends on the store: [`WithoutStore`] says what holds while it is away, and a
+//! [`Tasks`] are calls that go on while nobody waits for them, and whose answers any instance has.
+//!
+//! What the journal is worth depends on the store: [`WithoutStore`] says what holds while it is away, and a
 //! store that loses what it acknowledged (a failover of Redis) may let a write through twice.
 //!
 //! ```
@@ -40,6 +42,7 @@ mod journal;
 mod own;
 mod place;
 mod record;
+mod seen;
 mod tasks;
 mod write;
 

@@ -1,18 +1,14 @@
 //! Where a write stands in the shared store.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use mcp_session::{Fact, FactStore, Keyring, Put, StoreError};
-use tokio::time::Instant;
 
 use crate::{
     claim::Claims,
     own::Own,
     record::{Record, State, millis},
+    seen::Seen,
     write::{JournalConfig, JournalStats, Write},
 };
 
@@ -28,8 +24,7 @@ pub(crate) struct Inner {
     pub(crate) begins: std::sync::atomic::AtomicU64,
     pub(crate) claims: Arc<Claims>,
     pub(crate) stats: JournalStats,
-    /// When which version was seen first, of writes that others are at work on.
-    pub(crate) seen: Mutex<HashMap<String, (u64, Instant)>>,
+    pub(crate) seen: Seen,
 }
 
 /// A place in the store, and what is there.
@@ -59,29 +54,19 @@ pub(crate) enum Placed {
 /// How long the reads before a write may take.
 pub(crate) const BEFORE_SENDING: Duration = Duration::from_secs(30);
 
-/// From so many on, those that were seen long ago are forgotten.
-const MOST_SEEN: usize = 10_000;
-
 impl Inner {
-    /// Whether nobody has changed it for so long that nobody is at work on it, as far as was seen here:
-    /// by any begin, for a client may never wait that long.
+    /// Whether nobody has changed it for so long that nobody is at work on it.
     pub(crate) fn is_silent(&self, place: &Place) -> bool {
-        let (now, silence) = (Instant::now(), self.config.beat * 3);
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.len() >= MOST_SEEN {
-            seen.retain(|_, (_, since)| now < *since + silence * 4);
-        }
-        match seen.get(&place.name) {
-            Some((last, since)) if *last == place.version => now >= *since + silence,
-            _ => {
-                seen.insert(place.name.clone(), (place.version, now));
-                false
-            }
-        }
+        let silence = self.config.beat * 3;
+        self.seen.is_silent(&place.name, place.version, silence)
     }
 
-    /// What the client's key must stand for, under every key of the ring.
-    pub(crate) fn digests(&self, write: &Write<'_>) -> Vec<String> {
+    /// What a name must stand for, under every key of the ring. One that was made of tool and arguments
+    /// says that itself: only a client's key has to be held against them.
+    pub(crate) fn digests(&self, write: &Write<'_>, names: &[String]) -> Vec<String> {
+        if write.key().is_none() {
+            return names.to_vec();
+        }
         let parts = [write.tool.as_bytes(), write.arguments];
         self.keyring.names("what", &parts)
     }

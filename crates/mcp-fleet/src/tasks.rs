@@ -5,7 +5,7 @@
 //! it over.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     sync::{
         Arc, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -20,7 +20,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::record::millis;
+use crate::{record::millis, seen::Seen};
 
 /// How long tasks live, and how many one owner may have.
 #[derive(Debug, Clone)]
@@ -35,8 +35,10 @@ pub struct TasksConfig {
     pub look: Duration,
     /// How many one owner may have under way. 16 by default.
     pub max_working: usize,
-    /// How many one owner may have, those included that are over. 256 by default.
+    /// How many one owner may have, those included that are over. 64 by default.
     pub max_kept: usize,
+    /// How many all owners of a tenant may have together. 512 by default.
+    pub max_of_tenant: usize,
 }
 
 impl Default for TasksConfig {
@@ -46,7 +48,8 @@ impl Default for TasksConfig {
             beat: Duration::from_secs(5),
             look: Duration::from_millis(500),
             max_working: 16,
-            max_kept: 256,
+            max_kept: 64,
+            max_of_tenant: 512,
         }
     }
 }
@@ -58,13 +61,13 @@ pub enum TaskError {
     /// The store is away, or has no room.
     #[error("tasks cannot be kept: {0}")]
     Store(#[from] StoreError),
-    /// The owner has as many as may be under way.
-    #[error("too many tasks are under way")]
+    /// The owner, or the tenant, has as many as may be.
+    #[error("too many tasks are kept")]
     TooMany,
 }
 
 /// What a task is: kept as it is, sealed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TaskRecord {
     /// What it is about, in the words of who began it.
@@ -76,12 +79,14 @@ pub struct TaskRecord {
     owner: String,
     created: u64,
     updated: u64,
+    /// When somebody was at work on it last, and not only took it over.
+    worked: u64,
     /// Who works on it: instance and number; nothing when it was given up.
     by: Option<String>,
 }
 
 /// Where a task is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TaskState {
     /// It is worked on, or waits for somebody to take it over.
     Working,
@@ -97,9 +102,35 @@ impl TaskRecord {
         UNIX_EPOCH + Duration::from_millis(self.created)
     }
 
+    /// When somebody was at work on it last, by the clock of that instance: what it wrote may have been
+    /// written then.
+    pub fn worked_at(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_millis(self.worked)
+    }
+
     /// When it changed last, its renewed lease included.
     pub fn updated_at(&self) -> SystemTime {
         UNIX_EPOCH + Duration::from_millis(self.updated)
+    }
+}
+
+impl std::fmt::Debug for TaskRecord {
+    /// Says nothing of what was asked and answered.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TaskRecord")
+            .field("about", &self.about)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for TaskState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Working => "Working",
+            Self::Cancelled => "Cancelled",
+            Self::Done(_) => "Done",
+        })
     }
 }
 
@@ -129,8 +160,7 @@ struct Inner {
     number: AtomicU64,
     /// Who works on something here.
     running: std::sync::Mutex<HashSet<String>>,
-    /// When which version was seen first, of tasks that others work on.
-    seen: std::sync::Mutex<HashMap<String, (u64, Instant)>>,
+    seen: Seen,
 }
 
 impl std::fmt::Debug for Tasks {
@@ -158,7 +188,7 @@ impl Tasks {
                 instance: hex::encode(instance.split_at(8).0),
                 number: AtomicU64::new(0),
                 running: std::sync::Mutex::default(),
-                seen: std::sync::Mutex::default(),
+                seen: Seen::default(),
             }),
         }
     }
@@ -168,51 +198,45 @@ impl Tasks {
         self.inner.config.ttl
     }
 
-    /// Begins a task, which is durable when this completes. `owner` is who may ask for it, `about`
-    /// says what it is, `request` what is to be done, for whoever takes it over.
+    /// Begins a task, which is durable when this completes. `owner` is who may ask for it, `tenant` to
+    /// whom the owner belongs, `about` says what it is, `request` what is to be done, for whoever takes it
+    /// over.
     ///
     /// # Errors
-    /// When it cannot be kept, or the owner has too many under way.
+    /// When it cannot be kept, or the owner or the tenant has too many.
     pub async fn begin(
         &self,
         owner: &[&str],
+        tenant: &[&str],
         about: String,
         request: String,
     ) -> Result<(String, RunningTask), TaskError> {
         let inner = &self.inner;
-        let (working, kept) = (inner.set("working", owner), inner.set("kept", owner));
-        for (set, most) in [
-            (&working, inner.config.max_working),
-            (&kept, inner.config.max_kept),
-        ] {
-            if inner.store.members(set).await?.len() >= most {
-                return Err(TaskError::TooMany);
-            }
-        }
         // 128 bits that nobody can guess.
         let id = hex::encode(mcp_session::random_key().split_at(16).0);
-        let now = millis_now();
-        let by = inner.by();
-        let record = TaskRecord {
-            about,
-            request,
-            state: TaskState::Working,
-            owner: inner.owner(owner),
-            created: now,
-            updated: now,
-            by: Some(by.clone()),
+        let sets = [
+            (inner.working(owner), inner.config.max_working),
+            (inner.set("tasks-kept", owner), inner.config.max_kept),
+            (
+                inner.set("tasks-tenant", tenant),
+                inner.config.max_of_tenant,
+            ),
+        ];
+        let begun = match inner.counted(&sets, &id).await {
+            Ok(()) => inner.kept(&id, owner, about, request).await,
+            Err(error) => Err(error),
         };
-        let name = inner.names(&id).swap_remove(0);
-        let sealed = inner.sealed(&name, &record)?;
-        let put = inner.store.put_if_absent(&name, sealed, inner.config.ttl);
-        let Put::Created(version) = put.await? else {
-            return Err(StoreError::Unreachable("its name was taken").into());
+        let (name, record, version) = match begun {
+            Ok(kept) => kept,
+            Err(error) => {
+                for (set, _) in &sets {
+                    inner.over(set, &id).await;
+                }
+                return Err(error);
+            }
         };
-        let running = inner.running(&id, name, by, working.clone(), record, version);
-        for set in [working, kept] {
-            let member = id.clone().into_bytes();
-            inner.store.insert(&set, member, inner.config.ttl).await?;
-        }
+        let [(working, _), ..] = sets;
+        let running = inner.running(&id, name, working, record, version);
         Ok((id, running))
     }
 
@@ -227,7 +251,7 @@ impl Tasks {
                 continue;
             };
             let version = fact.version;
-            let owners = inner.owners(owner);
+            let owners = inner.named("task-owner", owner);
             let record = inner.opened(&name, &fact);
             return Ok(record
                 .filter(|record| owners.contains(&record.owner))
@@ -253,9 +277,8 @@ impl Tasks {
         found: &FoundTask,
     ) -> Result<Option<RunningTask>, StoreError> {
         let inner = &self.inner;
-        let by = inner.by();
         let record = TaskRecord {
-            by: Some(by.clone()),
+            by: Some(inner.by()),
             updated: millis_now(),
             ..found.record.clone()
         };
@@ -265,8 +288,8 @@ impl Tasks {
         if swap.await? != Swap::Done {
             return Ok(None);
         }
-        let working = inner.set("working", owner);
-        let running = inner.running(id, name, by, working, record, version + 1);
+        let working = inner.working(owner);
+        let running = inner.running(id, name, working, record, version.wrapping_add(1));
         Ok(Some(running))
     }
 
@@ -295,7 +318,7 @@ impl Tasks {
                 .store
                 .compare_and_set(&found.name, found.version, sealed, left);
             if swap.await? == Swap::Done {
-                inner.over(&inner.set("working", owner), id).await;
+                inner.over(&inner.working(owner), id).await;
                 return Ok(true);
             }
         }
@@ -315,28 +338,67 @@ impl Inner {
         self.keyring.names("task", &[id.as_bytes()])
     }
 
-    /// The name of a set of an owner's tasks.
-    fn set(&self, kind: &str, owner: &[&str]) -> String {
-        format!("mcp:tasks-{kind}:v1:{}", self.owner(owner))
+    /// The name of what an owner has under way.
+    fn working(&self, owner: &[&str]) -> String {
+        self.set("tasks-working", owner)
+    }
+
+    /// The name of a set, under the current key.
+    fn set(&self, kind: &str, whose: &[&str]) -> String {
+        self.named(kind, whose).swap_remove(0)
+    }
+
+    /// A keyed name under every key of the ring, the current first.
+    fn named(&self, kind: &str, whose: &[&str]) -> Vec<String> {
+        let parts: Vec<_> = whose.iter().map(|part| part.as_bytes()).collect();
+        self.keyring.names(kind, &parts)
+    }
+
+    /// Counts one more in each set, which it is in from then on.
+    async fn counted(&self, sets: &[(String, usize)], id: &str) -> Result<(), TaskError> {
+        for (set, most) in sets {
+            let member = id.as_bytes().to_vec();
+            self.store.insert(set, member, self.config.ttl).await?;
+            // Counted after: of any number who begin at once, no more than so many do.
+            if self.store.members(set).await?.len() > *most {
+                return Err(TaskError::TooMany);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps a new task; its name, and what was kept.
+    async fn kept(
+        &self,
+        id: &str,
+        owner: &[&str],
+        about: String,
+        request: String,
+    ) -> Result<(String, TaskRecord, u64), TaskError> {
+        let now = millis_now();
+        let record = TaskRecord {
+            about,
+            request,
+            state: TaskState::Working,
+            owner: self.set("task-owner", owner),
+            created: now,
+            updated: now,
+            worked: now,
+            by: Some(self.by()),
+        };
+        let name = self.names(id).swap_remove(0);
+        let sealed = self.sealed(&name, &record)?;
+        let put = self.store.put_if_absent(&name, sealed, self.config.ttl);
+        match put.await? {
+            Put::Created(version) => Ok((name, record, version)),
+            Put::Exists(_) => Err(StoreError::Unreachable("its name was taken").into()),
+        }
     }
 
     /// A new name for who works on something.
     fn by(&self) -> String {
         let number = self.number.fetch_add(1, Ordering::Relaxed);
         format!("{}.{number}", self.instance)
-    }
-
-    fn owner(&self, owner: &[&str]) -> String {
-        self.owners(owner).into_iter().next().unwrap_or_default()
-    }
-
-    /// Who it belongs to, under every key of the ring.
-    fn owners(&self, owner: &[&str]) -> Vec<String> {
-        let parts: Vec<_> = owner.iter().map(|part| part.as_bytes()).collect();
-        let names = self.keyring.names("task-owner", &parts).into_iter();
-        names
-            .map(|name| name.rsplit(':').next().unwrap_or_default().to_owned())
-            .collect()
     }
 
     fn sealed(&self, name: &str, record: &TaskRecord) -> Result<Vec<u8>, StoreError> {
@@ -363,18 +425,7 @@ impl Inner {
         if by.starts_with(&self.instance) {
             return !self.running_here().contains(by);
         }
-        let now = Instant::now();
-        let lease = self.config.beat * 3;
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.len() >= 10_000 {
-            seen.retain(|_, (_, since)| now < *since + lease * 4);
-        }
-        let (last, since) = *seen.entry(name.to_owned()).or_insert((version, now));
-        if last != version {
-            seen.insert(name.to_owned(), (version, now));
-            return false;
-        }
-        now >= since + lease
+        self.seen.is_silent(name, version, self.config.beat * 3)
     }
 
     fn running_here(&self) -> MutexGuard<'_, HashSet<String>> {
@@ -385,11 +436,11 @@ impl Inner {
         self: &Arc<Self>,
         id: &str,
         name: String,
-        by: String,
         working: String,
         record: TaskRecord,
         version: u64,
     ) -> RunningTask {
+        let by = record.by.clone().unwrap_or_default();
         self.running_here().insert(by.clone());
         RunningTask {
             held: Arc::new(Held {
@@ -439,11 +490,6 @@ impl std::fmt::Debug for RunningTask {
 }
 
 impl RunningTask {
-    /// When it began.
-    pub async fn created_at(&self) -> SystemTime {
-        self.held.current.lock().await.1.created_at()
-    }
-
     /// Renews the lease, and completes when the task is not to go on: it was cancelled, or somebody
     /// else works on it.
     pub async fn watch(&self) {
@@ -461,6 +507,7 @@ impl RunningTask {
                 renewed = Instant::now();
                 let beat = |record: &TaskRecord| TaskRecord {
                     updated: millis_now(),
+                    worked: millis_now(),
                     ..record.clone()
                 };
                 if self.change(beat).await == Ok(false) {
@@ -525,7 +572,7 @@ impl RunningTask {
             let swap = inner.store.compare_and_set(name, *version, sealed, left);
             match swap.await? {
                 Swap::Done => {
-                    *current = (*version + 1, next);
+                    *current = (version.wrapping_add(1), next);
                     return Ok(true);
                 }
                 Swap::Lost(Some(fact)) => {

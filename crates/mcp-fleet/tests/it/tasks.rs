@@ -7,6 +7,7 @@ use mcp_session::{Keyring, MemoryFacts};
 
 const ADA: &[&str] = &["issuer", "ada", "org"];
 const BOB: &[&str] = &["issuer", "bob", "org"];
+const TENANT: &[&str] = &["issuer", "org"];
 
 /// Two instances with one store.
 fn instances() -> [Tasks; 2] {
@@ -18,7 +19,7 @@ fn instances() -> [Tasks; 2] {
 }
 
 async fn begin(tasks: &Tasks) -> (String, mcp_fleet::RunningTask) {
-    let begun = tasks.begin(ADA, "create".to_owned(), "{}".to_owned());
+    let begun = tasks.begin(ADA, TENANT, "create".to_owned(), "{}".to_owned());
     begun.await.unwrap()
 }
 
@@ -99,12 +100,68 @@ async fn one_owner_has_no_more_than_so_many() {
     for _ in 0..TasksConfig::default().max_working {
         working.push(begin(&one).await.1);
     }
-    let more = other.begin(ADA, String::new(), String::new());
+    let more = other.begin(ADA, TENANT, String::new(), String::new());
     assert_eq!(more.await.map(drop), Err(TaskError::TooMany));
     other
-        .begin(BOB, String::new(), String::new())
+        .begin(BOB, TENANT, String::new(), String::new())
         .await
         .unwrap();
     working.pop().unwrap().finish(String::new()).await;
     begin(&other).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_kept_counts_for_nobody() {
+    let [one, _] = instances();
+    // A fact has so many bytes at most.
+    let long = "x".repeat(70_000);
+    for _ in 0..TasksConfig::default().max_working {
+        let begun = one.begin(ADA, TENANT, String::new(), long.clone()).await;
+        assert!(matches!(begun, Err(TaskError::Store(_))));
+    }
+    begin(&one).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_has_no_more_than_so_many_whoever_of_it_asks() {
+    let mut config = TasksConfig::default();
+    config.max_of_tenant = 2;
+    let tasks = Tasks::in_process(Arc::new(Keyring::random()), config);
+    let begin = async |who: &[&str], tenant: &[&str]| {
+        let begun = tasks.begin(who, tenant, String::new(), String::new()).await;
+        begun.map(drop)
+    };
+    assert_eq!(begin(ADA, TENANT).await, Ok(()));
+    assert_eq!(begin(BOB, TENANT).await, Ok(()));
+    assert_eq!(
+        begin(&["issuer", "eve", "org"], TENANT).await,
+        Err(TaskError::TooMany)
+    );
+    assert_eq!(
+        begin(&["issuer", "eve", "other"], &["issuer", "other"]).await,
+        Ok(())
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_it_over_has_not_worked_on_it_yet() {
+    let [one, other] = instances();
+    let (id, running) = begin(&one).await;
+    let worked = one
+        .find(ADA, &id)
+        .await
+        .unwrap()
+        .unwrap()
+        .record
+        .worked_at();
+    running.give_up().await;
+    let found = other.find(ADA, &id).await.unwrap().unwrap();
+    let taken = other.take_over(ADA, &id, &found).await.unwrap().unwrap();
+    let found = other.find(ADA, &id).await.unwrap().unwrap();
+    assert_eq!(found.record.worked_at(), worked);
+    assert!(
+        !format!("{found:?}").contains("{}"),
+        "what is asked is not shown: {found:?}"
+    );
+    drop(taken);
 }

@@ -1,6 +1,6 @@
 //! Configuration to object graph, in order, without logic.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use mcp_auth::{AccessToken, TokenVerifier, UpstreamCredentials};
@@ -11,7 +11,7 @@ use mcp_core::{
 use mcp_fleet::{Journal, JournalConfig, Tasks, TasksConfig};
 use mcp_outbound::{Proxies, SystemRoots};
 use mcp_session::{
-    FileFacts, Keyring, MemoryStore, RedisConfig, RedisStore, Session, SessionTiers, SharedStore,
+    Keyring, MemoryStore, RedisConfig, RedisStore, Session, SessionTiers, SharedStore,
 };
 use mcp_transport_http::{AdminServer, HttpConfig, HttpServer, Phase};
 use mcp_transport_stdio::StaticToken;
@@ -25,10 +25,11 @@ use crate::config::{
     AdminSettings, ApiSettings, AuthSettings, HttpSettings, SealingKeys, SessionSettings,
     StdioSettings,
 };
-use crate::journal;
+use crate::journal::{self, LocalJournal};
 use crate::limits;
 #[cfg(feature = "login")]
 pub(crate) use crate::login::callers as local_callers;
+use crate::metrics::Metrics;
 use crate::project_file::default_project;
 use crate::roots;
 use crate::shutdown::Shutdown;
@@ -51,15 +52,12 @@ pub(crate) async fn run_stdio(
     audit: Option<Audit>,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
-    let journal = match writes {
-        Some(config) => Some(local_journal(stdio.login.directory.clone(), config).await),
-        None => None,
-    };
-    let token = stdio
-        .token
-        .as_ref()
-        .map(|token| token.expose_secret().to_owned());
-    let place = vec![api.base_url.to_string(), token.unwrap_or_default()];
+    let journal = writes.map(|config| LocalJournal {
+        folder: stdio.login.directory.clone(),
+        config,
+        api: api.base_url.to_string(),
+        observer: telemetry.metrics().map(Metrics::observer),
+    });
     let callers = local_callers(stdio)?;
     let folder = std::env::current_dir().ok();
     if let Some(named) = folder.and_then(|folder| default_project(&folder)) {
@@ -74,10 +72,7 @@ pub(crate) async fn run_stdio(
     let tools = tools.with_callers(move || callers());
     let tools = audited(tools, audit.as_ref(), None);
     let tools = match journal {
-        Some(journal) => {
-            let observed = observed(journal, telemetry);
-            tools.with_journal(journal::of_local_tools(observed, place))
-        }
+        Some(journal) => tools.with_journal(journal::of_local_tools(journal)),
         None => tools,
     };
     let tasks = Tasks::in_process(Arc::new(Keyring::random()), TasksConfig::default());
@@ -315,8 +310,19 @@ pub(crate) fn token_caller(stdio: StdioSettings) -> anyhow::Result<Caller> {
             Organization::from_profile(claim.and_then(|id| id.parse().ok()))
         }
     };
+    let login = format!("token {}", digest_of(stdio.token.as_ref()));
     let credential = Arc::new(StaticToken::new(stdio.token));
-    Ok(Caller::new(None, organization, Vec::new(), credential))
+    let caller = Caller::new(None, organization, Vec::new(), credential);
+    Ok(caller.of_issuer(login))
+}
+
+/// Tells one token from another.
+fn digest_of(token: Option<&SecretString>) -> String {
+    let token = token.map_or("", |token| token.expose_secret());
+    hex::encode(aws_lc_rs::digest::digest(
+        &aws_lc_rs::digest::SHA256,
+        token.as_bytes(),
+    ))
 }
 
 fn http_config(http: &HttpSettings, port: u16) -> anyhow::Result<HttpConfig> {
@@ -378,7 +384,10 @@ fn redis(settings: &SessionSettings) -> anyhow::Result<Option<RedisStore>> {
     Ok(Some(redis_at(url, settings)?))
 }
 
-fn redis_at(url: &SecretString, settings: &SessionSettings) -> anyhow::Result<RedisStore> {
+pub(crate) fn redis_at(
+    url: &SecretString,
+    settings: &SessionSettings,
+) -> anyhow::Result<RedisStore> {
     let mut config = RedisConfig::parse(url.expose_secret())?;
     if let Some(pem) = &settings.redis_ca {
         config = config.ca_pem(pem.as_slice());
@@ -419,23 +428,6 @@ fn journal(
     match redis {
         Some(redis) => Journal::shared(Arc::new(redis), keyring, config),
         None => Journal::in_process(keyring, config),
-    }
-}
-
-/// What a user's local servers remember of writes, also when one is started anew: in the folder of their
-/// login. Ids only, no texts.
-async fn local_journal(folder: Option<PathBuf>, config: JournalConfig) -> Journal {
-    let in_process = |config| Journal::in_process(Arc::new(Keyring::random()), config);
-    let Some(folder) = folder else {
-        return in_process(config);
-    };
-    let facts = FileFacts::new(folder);
-    match facts.keyring().await {
-        Ok(keyring) => Journal::shared(Arc::new(facts), Arc::new(keyring), config),
-        Err(error) => {
-            tracing::warn!(%error, "writes are remembered while this process lives, and no longer");
-            in_process(config)
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What all instances know of calls, as the tools know it: the write journal, and the tasks.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use mcp_core::{
@@ -8,31 +8,87 @@ use mcp_core::{
     OrphanedTask, TaskOwner, TaskStore, TaskStoreUnavailable, TaskWork, WriteIntent, WriteJournal,
     WriteOutcome,
 };
-use mcp_fleet::{Intent, Journal, JournalAway, RunningTask, TaskState, Tasks, Write};
+use mcp_fleet::{
+    Intent, Journal, JournalAway, JournalConfig, RunningTask, TaskState, Tasks, Write,
+};
+use mcp_session::{FileFacts, Keyring};
+use tokio::sync::OnceCell;
+
+use crate::metrics::Observer;
 
 /// For [`mcp_core::ToolSet::with_journal`].
 pub(crate) fn of_tools(journal: Journal) -> Arc<dyn WriteJournal> {
     Arc::new(ToolJournal {
-        journal,
-        keeps_answers: true,
-        place: Vec::new(),
+        window: journal.window(),
+        journal: OnceCell::new_with(Some(journal)),
+        local: None,
     })
 }
 
-/// The same for local servers, which keep ids only. `place` tells one BrainGrid, and one user, from
-/// another; it is kept nowhere but in keyed hashes.
-pub(crate) fn of_local_tools(journal: Journal, place: Vec<String>) -> Arc<dyn WriteJournal> {
+/// The same for a user's local servers, opened when something is written. They keep ids only.
+pub(crate) fn of_local_tools(local: LocalJournal) -> Arc<dyn WriteJournal> {
     Arc::new(ToolJournal {
-        journal,
-        keeps_answers: false,
-        place,
+        window: local.config.window,
+        journal: OnceCell::new(),
+        local: Some(local),
     })
+}
+
+/// What a user's local servers remember of writes, also when one is started anew.
+pub(crate) struct LocalJournal {
+    /// Of the login; none where the user has no home.
+    pub(crate) folder: Option<PathBuf>,
+    pub(crate) config: JournalConfig,
+    /// Which BrainGrid is written to.
+    pub(crate) api: String,
+    /// Watches it, where metrics are on.
+    pub(crate) observer: Option<Observer>,
+}
+
+impl LocalJournal {
+    async fn open(&self) -> Journal {
+        let journal = self.opened().await;
+        if let Some(observer) = &self.observer {
+            observer.journal(&journal);
+        }
+        journal
+    }
+
+    async fn opened(&self) -> Journal {
+        let config = self.config.clone();
+        let Some(folder) = &self.folder else {
+            return Journal::in_process(Arc::new(Keyring::random()), config);
+        };
+        let facts = FileFacts::new(folder);
+        match facts.keyring().await {
+            Ok(keyring) => Journal::shared(Arc::new(facts), Arc::new(keyring), config),
+            Err(error) => {
+                tracing::warn!(%error, "writes are remembered while this process lives, and no longer");
+                Journal::in_process(Arc::new(Keyring::random()), config)
+            }
+        }
+    }
 }
 
 struct ToolJournal {
-    journal: Journal,
-    keeps_answers: bool,
-    place: Vec<String>,
+    window: Duration,
+    journal: OnceCell<Journal>,
+    local: Option<LocalJournal>,
+}
+
+impl ToolJournal {
+    async fn journal(&self) -> &Journal {
+        let open = async || match &self.local {
+            Some(local) => local.open().await,
+            // It was there from the start.
+            None => Journal::in_process(Arc::new(Keyring::random()), JournalConfig::default()),
+        };
+        self.journal.get_or_init(open).await
+    }
+
+    fn api(&self) -> Option<&str> {
+        self.local.as_ref().map(|local| local.api.as_str())
+    }
 }
 
 /// A write of a tool, as the journal names it.
@@ -52,10 +108,11 @@ fn owner<'a>(caller: &'a Caller, organization: Option<&'a OrganizationId>) -> [&
 }
 
 impl<'a> Named<'a> {
-    fn of(write: &'a JournalledWrite<'a>, place: &'a [String]) -> Self {
+    /// Without a server for one BrainGrid alone, `api` says which one is written to.
+    fn of(write: &'a JournalledWrite<'a>, api: Option<&'a str>) -> Self {
         let caller = owner(write.caller, write.organization).into_iter();
         Self {
-            caller: caller.chain(place.iter().map(String::as_str)).collect(),
+            caller: caller.chain(api).collect(),
             // Keys come sorted out of this map. Writing to memory cannot fail.
             arguments: serde_json::to_vec(write.arguments).unwrap_or_default(),
             write,
@@ -75,10 +132,8 @@ impl<'a> Named<'a> {
 #[async_trait]
 impl WriteJournal for ToolJournal {
     async fn begin(&self, write: &JournalledWrite<'_>) -> Result<Begun, JournalUnavailable> {
-        let begun = self
-            .journal
-            .begin(&Named::of(write, &self.place).write())
-            .await;
+        let named = Named::of(write, self.api());
+        let begun = self.journal().await.begin(&named.write()).await;
         let begun = begun.map_err(|error: JournalAway| {
             tracing::warn!(%error, "a write was refused");
             JournalUnavailable
@@ -97,17 +152,16 @@ impl WriteJournal for ToolJournal {
     }
 
     async fn forget(&self, write: &JournalledWrite<'_>, version: u64) {
-        self.journal
-            .forget(&Named::of(write, &self.place).write(), version)
-            .await;
+        let named = Named::of(write, self.api());
+        self.journal().await.forget(&named.write(), version).await;
     }
 
     fn window(&self) -> Duration {
-        self.journal.window()
+        self.window
     }
 
     fn keeps_answers(&self) -> bool {
-        self.keeps_answers
+        self.local.is_none()
     }
 }
 
@@ -156,7 +210,13 @@ impl TaskStore for ToolTasks {
         request: String,
     ) -> Result<(String, Box<dyn TaskWork>), TaskStoreUnavailable> {
         let owner = owner(&whose.caller, whose.organization.as_ref());
-        let (id, work) = self.0.begin(&owner, about, request).await.map_err(away)?;
+        let [issuer, _, organization] = owner;
+        let tenant = [issuer, organization];
+        let (id, work) = self
+            .0
+            .begin(&owner, &tenant, about, request)
+            .await
+            .map_err(away)?;
         Ok((id, Box::new(ToolTask(work))))
     }
 
@@ -170,7 +230,7 @@ impl TaskStore for ToolTasks {
             return Ok(None);
         };
         let record = found.record.clone();
-        let times = (record.created_at(), record.updated_at());
+        let times = [record.created_at(), record.updated_at(), record.worked_at()];
         let state = match record.state {
             TaskState::Working if found.is_orphaned => FoundState::Orphaned(Box::new(Orphan {
                 tasks: self.0.clone(),

@@ -3,13 +3,11 @@
 use std::time::{Duration, Instant};
 
 use mcp_auth::AccessToken;
-use mcp_session::{
-    Keyring, RedisConfig, RedisConfigError, RedisStore, SharedStore as _, StoreError,
-};
-use secrecy::{ExposeSecret as _, SecretString};
+use mcp_session::{FactStore as _, Keyring, Put, RedisStore, SharedStore as _, StoreError};
 
 use super::check;
 use super::finding::Finding;
+use crate::assemble::redis_at;
 use crate::config::{SealingKeys, SessionSettings};
 
 /// How long the trial record lives if it cannot be taken away.
@@ -28,24 +26,24 @@ pub(super) async fn redis_and_keys(settings: &SessionSettings) -> [Finding; 2] {
             ),
         ];
     };
-    let redis = match store_at(url, settings) {
+    let redis = match redis_at(url, settings) {
         Ok(store) => match trial(&store, &Keyring::new(&keys.current, &keys.previous)).await {
             Ok(took) => {
                 let took = took.as_secs_f64() * 1000.0;
                 let kept = format!("kept a sealed record, in {took:.1} ms");
-                match evicts(&store, settings).await {
-                    Err(error) if settings.facts_url.is_some() => Finding::problem(
-                        check::REDIS,
-                        format!("{kept}; that of FACTS_REDIS_URL: {error}"),
-                        "correct FACTS_REDIS_URL, or unset it",
-                    ),
+                match facts(&store, settings).await {
+                    Ok(None) => Finding::good(check::REDIS, kept),
                     Ok(Some(policy)) => Finding::warning(
                         check::REDIS,
                         format!("{kept}; it may evict what is remembered of writes ({policy})"),
                         "set its maxmemory-policy to noeviction, or name another Redis by FACTS_REDIS_URL",
                     ),
-                    // Managed ones may not tell.
-                    Ok(None) | Err(_) => Finding::good(check::REDIS, kept),
+                    Err(error) => Finding::problem(
+                        check::REDIS,
+                        format!("{kept}, but nothing of a write: {error}"),
+                        "see FACTS_REDIS_URL, or REDIS_URL without it: its user must run EVAL on mcp:* and what \
+                         docs/shared-records.md lists",
+                    ),
                 }
             }
             Err(error) => Finding::problem(check::REDIS, error.to_string(), fix(&error)),
@@ -55,27 +53,27 @@ pub(super) async fn redis_and_keys(settings: &SessionSettings) -> [Finding; 2] {
     [redis, about_keys(keys)]
 }
 
-/// The rule by which the Redis of facts evicts, if it does.
-async fn evicts(
+/// Keeps a trial fact where facts are kept; the rule by which that Redis evicts, if it does and tells.
+async fn facts(
     sessions: &RedisStore,
     settings: &SessionSettings,
-) -> Result<Option<String>, String> {
+) -> anyhow::Result<Option<String>> {
     let facts = match &settings.facts_url {
         None => sessions.clone(),
-        Some(url) => store_at(url, settings).map_err(|error| error.to_string())?,
+        Some(url) => redis_at(url, settings)?,
     };
-    facts.eviction().await.map_err(|error| error.to_string())
-}
-
-fn store_at(
-    url: &SecretString,
-    settings: &SessionSettings,
-) -> Result<RedisStore, RedisConfigError> {
-    let config = RedisConfig::parse(url.expose_secret())?;
-    RedisStore::new(match &settings.redis_ca {
-        Some(pem) => config.ca_pem(pem.as_slice()),
-        None => config,
-    })
+    let name = format!(
+        "mcp:doctor:{}",
+        hex::encode(mcp_session::random_key().as_slice())
+    );
+    if let Put::Created(version) = facts
+        .put_if_absent(&name, b"doctor".to_vec(), TRIAL)
+        .await?
+    {
+        facts.compare_and_delete(&name, version).await?;
+    }
+    // Managed ones may not tell.
+    Ok(facts.eviction().await.unwrap_or_default())
 }
 
 async fn trial(store: &RedisStore, keyring: &Keyring) -> Result<Duration, StoreError> {

@@ -78,6 +78,7 @@ impl Current {
         };
         let credential: Arc<dyn Credential> = Arc::<LocalLogin>::clone(credential);
         let caller = Caller::new(None, organization, Vec::new(), credential);
+        let caller = caller.of_issuer(format!("login {}", login.as_deref().unwrap_or_default()));
         *current = Some(Self {
             login,
             caller: caller.clone(),

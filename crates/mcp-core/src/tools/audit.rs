@@ -25,7 +25,8 @@ pub trait CallAudit: Send + Sync {
     /// all when nothing comes to be sent.
     fn intend(&self) -> BoxFuture<'static, ()>;
 
-    /// The call is over: `ok`, or the name of what went wrong. Told once, however it ends.
+    /// The call is over: `ok`, `replayed` where another call had done it, or the name of what went wrong.
+    /// Told once, however it ends.
     fn end(&self, outcome: &'static str);
 }
 

@@ -75,6 +75,8 @@ pub struct FoundTask {
     pub created_at: SystemTime,
     /// When it changed last.
     pub updated_at: SystemTime,
+    /// When somebody was at work on it last, and not only took it over.
+    pub worked_at: SystemTime,
     /// Where it is.
     pub state: FoundState,
 }
@@ -83,7 +85,7 @@ impl FoundTask {
     /// A task that was found.
     pub fn new(
         (about, request): (String, String),
-        (created_at, updated_at): (SystemTime, SystemTime),
+        [created_at, updated_at, worked_at]: [SystemTime; 3],
         state: FoundState,
     ) -> Self {
         Self {
@@ -91,6 +93,7 @@ impl FoundTask {
             request,
             created_at,
             updated_at,
+            worked_at,
             state,
         }
     }

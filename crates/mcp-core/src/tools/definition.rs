@@ -121,11 +121,9 @@ impl Definition {
             });
             properties.insert(ALLOW_DUPLICATE.to_owned(), allow);
         }
-        let mut definition = Self::write(name, description, run).show_again(show_again);
+        let mut definition = Self::with_schema(name, description, schema, run);
         definition.built_in.creates = true;
-        definition.built_in.fields = Fields::of(&schema);
-        definition.input = compacted(schema);
-        definition
+        definition.show_again(show_again)
     }
 
     /// A tool that changes something.
@@ -136,8 +134,22 @@ impl Definition {
         F: Fn(Call, A) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(String, O), ToolError>> + Send + 'static,
     {
-        let derived = derived::<A>(Contract::Deserialize);
-        let fields = Fields::of(&derived);
+        Self::with_schema(name, description, derived::<A>(Contract::Deserialize), run)
+    }
+
+    fn with_schema<A, O, F, Fut>(
+        name: &'static str,
+        description: &'static str,
+        schema: Value,
+        run: F,
+    ) -> Self
+    where
+        A: DeserializeOwned,
+        O: Serialize + JsonSchema,
+        F: Fn(Call, A) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(String, O), ToolError>> + Send + 'static,
+    {
+        let fields = Fields::of(&schema);
         Self {
             name,
             effect: Effect::Write,
@@ -148,7 +160,7 @@ impl Definition {
                 .destructive(false)
                 .idempotent(false)
                 .open_world(false),
-            input: compacted(derived),
+            input: compacted(schema),
             output: output::<O>(),
             built_in: BuiltIn {
                 fields,

@@ -161,15 +161,20 @@ impl ToolSet {
         journal: Option<Arc<dyn WriteJournal>>,
         tasks: Option<Arc<dyn TaskStore>>,
     ) -> Self {
-        let (client, options) = (self.shared.client.clone(), self.shared.options.clone());
-        let shared = Shared::new(client, options, registry);
+        let before = &self.shared;
+        // Without the journal no call becomes a task, so that none is promised.
+        let has_tasks = journal.is_some() && tasks.is_some();
         self.shared = Arc::new(Shared {
-            in_flight: self.shared.in_flight.clone(),
-            cut: self.shared.cut.clone(),
-            info: server_info::server_config(&shared.options, tasks.is_some()),
+            client: before.client.clone(),
+            info: server_info::server_config(&before.options, has_tasks),
+            stamp: before.stamp.clone(),
+            options: before.options.clone(),
+            in_flight: before.in_flight.clone(),
+            cut: before.cut.clone(),
+            project_told: AtomicBool::new(false),
+            registry,
             journal,
             tasks,
-            ..shared
         });
         self
     }

@@ -42,8 +42,8 @@ impl ToolSet {
             FoundState::Done(kept) => done(&kept),
             FoundState::Orphaned(orphan) => {
                 if let Some(work) = orphan.take_over().await {
-                    let (id, updated_at) = (&params.task_id, found.updated_at);
-                    let request = (&*found.request, updated_at);
+                    let id = &params.task_id;
+                    let request = (&*found.request, found.worked_at);
                     self.go_on(id, entry, request, context, work).await;
                 }
                 TaskPayload::Working

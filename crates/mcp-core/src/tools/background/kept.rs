@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::super::{registry::Entry, stopped::check_of};
 
 /// Longest result that is kept, in bytes of a text in JSON.
-const MAX_RESULT: usize = 52 * 1024;
+const MAX_RESULT: usize = 24 * 1024;
 
 /// What came of a call, as it is kept.
 #[derive(Serialize, Deserialize)]
@@ -20,6 +20,8 @@ enum Kept {
 }
 
 pub(super) fn kept(entry: &Entry, answer: Result<CallToolResponse, ErrorData>) -> String {
+    let failed =
+        matches!(&answer, Ok(CallToolResponse::Complete(result)) if result.is_error == Some(true));
     let kept = match answer {
         Ok(CallToolResponse::Complete(result)) => Kept::Result(object(result)),
         Ok(_) => Kept::Error(object(ErrorData::internal_error("no answer", None))),
@@ -32,8 +34,9 @@ pub(super) fn kept(entry: &Entry, answer: Result<CallToolResponse, ErrorData>) -
     }
     let tool = &entry.tool.name;
     let check = check_of(tool).unwrap_or("BrainGrid");
+    let what = if failed { "failed" } else { "is done" };
     let result = CallToolResult::error(vec![ContentBlock::text(format!(
-        "{tool} is done, but its answer is too long to be kept with the task. Look at it with {check}."
+        "{tool} {what}, and its answer is too long to be kept with the task. Look with {check}."
     ))]);
     serde_json::to_string(&Kept::Result(object(result))).unwrap_or_default()
 }

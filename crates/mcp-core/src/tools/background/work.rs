@@ -40,7 +40,10 @@ struct Request {
 }
 
 /// Longest request that is kept, in bytes.
-const MAX_REQUEST: usize = 32 * 1024;
+const MAX_REQUEST: usize = 16 * 1024;
+
+/// Where a request says its revision.
+const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 
 /// What is in the journal is trusted to be there for so much less than it is kept.
 const MARGIN: Duration = Duration::from_mins(1);
@@ -62,7 +65,7 @@ impl ToolSet {
         context: &RequestContext<RoleServer>,
     ) -> bool {
         let declared = || context.meta.client_capabilities();
-        // Without the journal whoever takes a task over would do it again.
+        // Without the journal whoever takes a task over would do it again: none is declared then, either.
         self.shared.tasks.is_some()
             && self.shared.journal.is_some()
             && entry.effect == Effect::Slow
@@ -143,7 +146,11 @@ impl ToolSet {
         let tools = self.clone();
         // The request is over before the work is: what ends with it is no word about the task.
         context.ct = CancellationToken::new();
-        context.meta.remove("progressToken");
+        // Nor is the rest of what the client said of it held for as long.
+        let needed = [IDEMPOTENCY_KEY, PROTOCOL_VERSION];
+        context
+            .meta
+            .retain(|name, _| needed.contains(&name.as_str()));
         // What is not made but done again when it comes again is this task's alone, whoever works on it.
         if !entry.creates() && !context.meta.contains_key(IDEMPOTENCY_KEY) {
             let key = format!("task {id}").into();
@@ -183,13 +190,13 @@ impl ToolSet {
         &self,
         id: &str,
         entry: Arc<Entry>,
-        (request, updated_at): (&str, SystemTime),
+        (request, worked_at): (&str, SystemTime),
         mut context: RequestContext<RoleServer>,
         work: Box<dyn TaskWork>,
     ) {
         let known = self.shared.journal.as_ref().map(|journal| journal.window());
         let known = known.unwrap_or_default().saturating_sub(MARGIN);
-        let is_known = updated_at.elapsed().is_ok_and(|since| since < known);
+        let is_known = worked_at.elapsed().is_ok_and(|since| since < known);
         let request: Option<Request> = serde_json::from_str(request).ok();
         let Some(request) = request.filter(|_| is_known) else {
             // What was sent is not remembered any more.

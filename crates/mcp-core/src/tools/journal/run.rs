@@ -12,9 +12,10 @@ use super::{
         definition::{BuiltIn, Effect, Outcome, ToolOutput},
         error::{ToolError, sentence},
         registry::Entry,
+        stopped::check_of,
     },
     ALLOW_DUPLICATE, Begun, IDEMPOTENCY_KEY, JournalUnavailable, JournalledWrite, Made,
-    WriteOutcome,
+    WriteJournal, WriteOutcome,
 };
 use crate::{ProjectRef, RequirementRef, TaskRef};
 
@@ -73,45 +74,11 @@ pub(in super::super) async fn run(
         replays: tool.creates && !again,
         timeout: call.client().write_timeout(entry.effect == Effect::Slow),
     };
-    let place = call.place();
-    let settled = loop {
-        let begun = tokio::select! {
-            biased;
-            begun = journal.begin(&write) => begun,
-            () = call.gone() => return Err(ToolError::Left),
-        };
-        match begun {
-            Err(JournalUnavailable) => return Err(ToolError::JournalAway),
-            Ok(Begun::KeyReused) => return Err(key_reused()),
-            Ok(Begun::Send(intent)) => {
-                place.hold(intent, None);
-                break false;
-            }
-            Ok(Begun::ReadBack {
-                at,
-                settled,
-                intent,
-            }) => {
-                place.hold(intent, Some(at));
-                break settled;
-            }
-            Ok(Begun::Replay {
-                at,
-                kept,
-                joined,
-                version,
-            }) => {
-                let made = kept.and_then(|kept| serde_json::from_str(&kept).ok());
-                let shown = show_again(tool, call, made.unwrap_or_default()).await;
-                if let Some(shown) = shown.map_err(done_but_not_shown)? {
-                    place.replay();
-                    call.note(headline(at, joined, tool.creates));
-                    return Ok(shown);
-                }
-                journal.forget(&write, version).await;
-            }
-        }
+    let settled = match begin(journal, &write, tool, call).await? {
+        Go::Shown(shown) => return Ok(shown),
+        Go::On { settled } => settled,
     };
+    let place = call.place();
     let mut outcome = (tool.run)(call.clone(), arguments.clone()).await;
     if settled
         && matches!(outcome, Err(ToolError::Unknown { absent: true, .. }))
@@ -119,9 +86,81 @@ pub(in super::super) async fn run(
     {
         outcome = (tool.run)(call.clone(), arguments).await;
     }
-    match &outcome {
+    tell(journal, call, &canonical, &outcome).await;
+    outcome
+}
+
+/// How a call goes on when the journal was asked.
+enum Go {
+    /// It runs: its write is sent, or looked for. `settled` is whether it may be sent once it was looked
+    /// for.
+    On { settled: bool },
+    /// What another call did is its answer.
+    Shown(ToolOutput),
+}
+
+/// Asks the journal, and shows what was done.
+async fn begin(
+    journal: &dyn WriteJournal,
+    write: &JournalledWrite<'_>,
+    tool: &BuiltIn,
+    call: &Call,
+) -> Result<Go, ToolError> {
+    let place = call.place();
+    let mut forgot = false;
+    loop {
+        let begun = tokio::select! {
+            biased;
+            begun = journal.begin(write) => begun,
+            () = call.gone() => return Err(ToolError::Left),
+        };
+        match begun {
+            Err(JournalUnavailable) => return Err(ToolError::JournalAway),
+            Ok(Begun::KeyReused) => return Err(key_reused()),
+            Ok(Begun::Send(intent)) => {
+                place.hold(intent, None);
+                return Ok(Go::On { settled: false });
+            }
+            Ok(Begun::ReadBack {
+                at,
+                settled,
+                intent,
+            }) => {
+                place.hold(intent, Some(at));
+                return Ok(Go::On { settled });
+            }
+            Ok(Begun::Replay {
+                at,
+                kept,
+                joined,
+                version,
+            }) => {
+                let made: Option<Made> = kept.and_then(|kept| serde_json::from_str(&kept).ok());
+                let made = made.unwrap_or_default();
+                let shown = show_again(tool, call, made.clone()).await;
+                if let Some(shown) = shown.map_err(done_but_not_shown)? {
+                    place.replay();
+                    call.note(headline(at, joined, tool.creates));
+                    return Ok(Go::Shown(shown));
+                }
+                // What was made just now is not gone: it cannot be seen yet. Nor is it made anew for a
+                // journal that cannot forget.
+                if joined || forgot {
+                    return Err(made.cannot_be_shown(check_of(write.tool).unwrap_or("BrainGrid")));
+                }
+                journal.forget(write, version).await;
+                forgot = true;
+            }
+        }
+    }
+}
+
+/// Tells the journal what came of the write.
+async fn tell(journal: &dyn WriteJournal, call: &Call, canonical: &Arguments, outcome: &Outcome) {
+    let place = call.place();
+    match outcome {
         Ok(done) => {
-            let made = Made::of(&canonical, &done.structured, journal.keeps_answers());
+            let made = Made::of(canonical, &done.structured, journal.keeps_answers());
             let (answered, read_back) = (call.is_wanted(), place.was_read_back());
             place
                 .end(WriteOutcome::Done {
@@ -143,7 +182,6 @@ pub(in super::super) async fn run(
             place.abandon(error.is_unclear() || broke_off).await;
         }
     }
-    outcome
 }
 
 async fn show_again(

@@ -249,7 +249,7 @@ fn is_changed(wanted: &Update, found: &Requirement) -> bool {
         && reads(wanted.assignee_id.as_deref(), found.assigned_to.as_deref())
 }
 
-/// The requirements of a project, as far as they fit one page; none when they cannot be had.
+/// The requirements of a project, as far as they fit one page, and whether that is all there is.
 async fn all(call: &Call, project: &ProjectRef) -> Listed<Requirement> {
     let found = call
         .client()

@@ -16,14 +16,41 @@ use super::{
 };
 use mcp_test_support::client::Generation;
 
-/// What a call may take, by revision, profile `ci`.
+/// What a call may take, by revision, profile `ci`: as it is served, and without the write journal, which
+/// is most of what a write takes beside the call itself. The call is `create_requirement`.
 ///
 /// The rule: what was measured when it was last set, and a twentieth more. A change that needs more
 /// says why in its commit, and raises it; one that saves more than a twentieth lowers it.
-pub const BUDGET: [(Generation, u64); 2] =
-    [(Generation::Legacy, 216_000), (Generation::Modern, 236_000)];
+pub const BUDGET: [(Generation, Budget); 2] = [
+    (
+        Generation::Legacy,
+        Budget {
+            remembered: 290_000,
+            alone: 216_000,
+        },
+    ),
+    (
+        Generation::Modern,
+        Budget {
+            remembered: 312_000,
+            alone: 236_000,
+        },
+    ),
+];
+
+/// How many instructions a call may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// With its write remembered.
+    pub remembered: u64,
+    /// Without.
+    pub alone: u64,
+}
 
 const CALLS: u64 = 300;
+
+/// Which of the two it is.
+type May = fn(Budget) -> u64;
 
 /// What was counted.
 #[derive(Clone, Debug, Serialize)]
@@ -43,7 +70,7 @@ impl fmt::Display for Instructions {
         let (revision, server, per_call) = (self.revision, &self.server, self.per_call);
         write!(
             f,
-            "{revision}  {server:<16} {per_call:>9.0} instructions a call"
+            "{revision}  {server:<25} {per_call:>9.0} instructions a call"
         )?;
         match self.budget {
             Some(budget) => write!(f, "   budget {budget}"),
@@ -75,11 +102,19 @@ pub async fn count_instructions(
         let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), world.stub.url());
         world.ours.environment.push(endpoint);
     }
-    let recipes: Vec<_> = std::iter::once(&world.ours).chain(&world.others).collect();
+    let mut alone = world.ours.clone();
+    alone.name += ", no journal";
+    alone
+        .environment
+        .push(("WRITE_JOURNAL_WINDOW".to_owned(), "0".to_owned()));
+    let remembered: May = |budget| budget.remembered;
+    let ours = [(&world.ours, remembered), (&alone, |budget| budget.alone)];
+    let ours = ours.map(|(recipe, may)| (recipe, Some(may)));
+    let others = world.others.iter().map(|recipe| (recipe, None));
     let mut counted = Vec::new();
-    for (at, recipe) in recipes.into_iter().enumerate() {
+    for (at, (recipe, may)) in ours.into_iter().chain(others).enumerate() {
         for (generation, budget) in BUDGET {
-            // Only ours is looked into.
+            // Only ours, as it is served, is looked into.
             let keep = profile.as_ref().filter(|_| at == 0);
             let keep =
                 keep.map(|folder| folder.join(format!("callgrind.{}", generation.version())));
@@ -89,7 +124,7 @@ pub async fn count_instructions(
                 server: recipe.name.clone(),
                 revision: generation.version(),
                 per_call: (count(many) - count(few)) / count(2 * CALLS),
-                budget: (at == 0 && !exporting).then_some(budget),
+                budget: may.filter(|_| !exporting).map(|may| may(budget)),
             });
         }
     }

@@ -77,8 +77,12 @@ impl From<StoreError> for RefreshError {
 struct Note {
     /// Of the login whose token was sent; after a refusal, of the login that was left.
     stamp: String,
+    /// A refresh that asks again leaves it here until it knows better.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     over: Option<Over>,
+    /// Whether a refresh has begun since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    begun: bool,
 }
 
 impl Note {
@@ -88,21 +92,20 @@ impl Note {
         (note.stamp == stamp).then_some(note)
     }
 
-    fn write(
-        store: &CredentialStore,
-        slot: &str,
-        stamp: &str,
-        over: Option<Over>,
-    ) -> Result<(), StoreError> {
-        let stamp = stamp.to_owned();
-        let note = serde_json::to_string(&Self { stamp, over }).unwrap_or_default();
+    fn write(&self, store: &CredentialStore, slot: &str) -> Result<(), StoreError> {
+        let note = serde_json::to_string(self).unwrap_or_default();
         store.write_note(slot, &note)
+    }
+
+    /// Whether the refresh that left it was cut short. Older versions wrote no `begun`.
+    fn is_interrupted(&self) -> bool {
+        self.begun || self.over.is_none()
     }
 }
 
 /// Whether a refresh of this login was cut short.
 pub(crate) fn was_interrupted(store: &CredentialStore, slot: &str, stamp: &str) -> bool {
-    Note::read(store, slot, stamp).is_some_and(|note| note.over.is_none())
+    Note::read(store, slot, stamp).is_some_and(|note| note.is_interrupted())
 }
 
 /// Why the issuer refused to renew this login when it was last asked.
@@ -132,12 +135,18 @@ pub async fn refresh(
     if loaded.stamp != seen {
         return Ok(loaded);
     }
-    let interrupted = was_interrupted(store, slot, seen);
+    let earlier = Note::read(store, slot, seen);
+    let interrupted = earlier.as_ref().is_some_and(Note::is_interrupted);
     let before = loaded.credential;
     let Some((client, token)) = client_of(&before).await? else {
         return Err(RefreshError::Over(Over::Ended));
     };
-    Note::write(store, slot, seen, None)?;
+    let note = Note {
+        stamp: seen.to_owned(),
+        over: earlier.and_then(|note| note.over),
+        begun: true,
+    };
+    note.write(store, slot)?;
     let grant = [("grant_type", "refresh_token"), ("refresh_token", token)];
     match client.ask(&grant).await {
         IssuerResponse::Error(code) if code == "invalid_grant" => {
@@ -189,7 +198,12 @@ fn refused(
     stamp: &str,
     over: Over,
 ) -> Result<RefreshError, StoreError> {
-    Note::write(store, slot, stamp, Some(over.clone()))?;
+    let note = Note {
+        stamp: stamp.to_owned(),
+        over: Some(over.clone()),
+        begun: false,
+    };
+    note.write(store, slot)?;
     Ok(RefreshError::Over(over))
 }
 

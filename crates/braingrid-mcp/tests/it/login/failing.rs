@@ -1,7 +1,7 @@
 //! Logins that fail, and issuers that answer as no standard says.
 
 use mcp_test_support::{
-    TokenBuilder,
+    Gate, TokenBuilder,
     api::{Fault, Operation, Times},
 };
 
@@ -95,6 +95,25 @@ async fn a_refusal_that_does_not_pass_says_what_to_run() {
     world.issuer.refuse_refreshes("temporarily_unavailable");
     let error = call(&mut stdio(&world)).await.unwrap_err();
     assert!(error.contains("do not have to log in again"), "{error}");
+}
+
+/// As a server does that starts after a refusal, or one that a client killed while it asked.
+#[tokio::test]
+async fn a_refusal_is_told_while_the_issuer_is_asked_once_more() {
+    let world = World::small().await;
+    log_in(&world).await;
+    age(&world, -10);
+    world.issuer.refuse_refreshes("invalid_client");
+    call(&mut stdio(&world)).await.unwrap_err();
+    let gate = Gate::closed();
+    world.issuer.hold_tokens(gate.clone());
+    let before = world.issuer.grants("refresh_token");
+    let _server = stdio(&world);
+    let asked =
+        |kinds: &[String]| kinds.iter().filter(|kind| *kind == "refresh_token").count() > before;
+    assert!(world.issuer.grant_types().wait_until(asked, LIMIT).await);
+    status_says(&world, 77, "does not know the client").await;
+    gate.open();
 }
 
 /// What `status` says after a refusal.

@@ -11,3 +11,6 @@
 pub mod chaos;
 pub mod load_test;
 pub mod storm;
+
+/// What an answer says for which nothing was done, as an earlier call had done it.
+const NOT_DONE_TWICE: &str = "It was not done twice.";

@@ -138,6 +138,9 @@ impl Template {
             Err(_) => return wrong("no result"),
             Ok(_) => {}
         }
+        if result.get().contains(crate::NOT_DONE_TWICE) {
+            return wrong("answer to an earlier call");
+        }
         let marked = self.mark.as_ref().is_none_or(|mark| {
             let mark = format!("{mark}{number}:");
             result.get().contains(&mark)
@@ -328,6 +331,10 @@ mod tests {
         assert_eq!(
             bent("{\"content", "{\"isError\":true,\"content"),
             Err("tool error")
+        );
+        assert_eq!(
+            bent(": x", ": x. It was not done twice."),
+            Err("answer to an earlier call")
         );
         assert_eq!(bent("\"result\"", "\"error\""), Err("JSON-RPC error"));
     }

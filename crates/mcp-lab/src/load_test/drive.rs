@@ -73,8 +73,16 @@ pub(super) fn histogram() -> anyhow::Result<Histogram<u64>> {
 pub(super) struct Driver {
     load: Load,
     workers: Vec<Worker>,
-    /// Numbers of calls are never used twice.
-    numbers: Arc<AtomicU64>,
+    /// No number is used twice: a write that was made before is not made again.
+    numbers: Numbers,
+}
+
+/// The number of the next call.
+pub(super) type Numbers = Arc<AtomicU64>;
+
+/// Begins with one: zero is the id of a handshake.
+pub(super) fn numbers() -> Numbers {
+    Arc::new(AtomicU64::new(1))
 }
 
 struct Worker {
@@ -87,7 +95,12 @@ struct Worker {
 impl Driver {
     /// Every tenant belongs to one connection, so that a protocol session is never shared. With
     /// several endpoints, consecutive calls of a tenant meet different ones.
-    pub(super) fn new(load: Load, to: &[Endpoint], tenants: &[Tenant]) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        load: Load,
+        to: &[Endpoint],
+        tenants: &[Tenant],
+        numbers: &Numbers,
+    ) -> anyhow::Result<Self> {
         let workers = (0..load.connections).map(|number| {
             let own = (0..tenants.len().max(load.connections))
                 .skip(number)
@@ -108,7 +121,7 @@ impl Driver {
         Ok(Self {
             workers: workers.collect::<anyhow::Result<_>>()?,
             load,
-            numbers: Arc::new(AtomicU64::new(1)),
+            numbers: Arc::clone(numbers),
         })
     }
 
@@ -182,7 +195,7 @@ struct Shared {
     /// A permit for every call that is due.
     due: Arc<Semaphore>,
     due_next: Arc<AtomicU64>,
-    numbers: Arc<AtomicU64>,
+    numbers: Numbers,
 }
 
 impl Shared {

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{
     Config, Scenario,
-    drive::{Driver, Length},
+    drive::{Driver, Length, numbers},
     report::count,
     target::Recipe,
     world::World,
@@ -158,7 +158,7 @@ async fn total(
     let target = recipe.start(1).await?;
     let mut load = world.closed(generation, 1);
     load.length = Length::Calls(calls);
-    let mut generator = Driver::new(load, &target.endpoints, &world.tenants)?;
+    let mut generator = Driver::new(load, &target.endpoints, &world.tenants, &numbers())?;
     generator.warm_up().await?;
     let driven = generator.run().await?;
     if driven.complaints.count() > 0 {

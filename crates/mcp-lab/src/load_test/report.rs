@@ -103,6 +103,17 @@ pub struct Ratio {
     pub reached: Option<bool>,
 }
 
+impl Ratio {
+    /// Where nothing is aimed for.
+    pub(super) fn without_goal(self) -> Self {
+        Self {
+            goal: None,
+            reached: None,
+            ..self
+        }
+    }
+}
+
 impl Row {
     pub(super) fn of(server: &str, load: &str, driven: &Driven) -> Self {
         let good = driven.latency.len();

@@ -21,6 +21,7 @@ pub enum Scenario {
     Rotation,
     Upstream,
     Mix,
+    Writes,
     Telemetry,
     Soak,
 }
@@ -39,6 +40,7 @@ impl Scenario {
             Self::Rotation => "the issuer signs with a new key",
             Self::Upstream => "the API takes 20 ms",
             Self::Mix => "what a million mixed calls cost",
+            Self::Writes => "writes that are remembered, beside writes that are not",
             Self::Telemetry => "exporters on, beside off",
             Self::Soak => "a steady rate for long",
         }
@@ -63,6 +65,7 @@ pub(super) async fn run(scenario: Scenario, world: &mut World) -> anyhow::Result
         Scenario::Ramp => traffic::ramp(world).await,
         Scenario::Upstream => traffic::upstream(world).await,
         Scenario::Mix => traffic::mix(world).await,
+        Scenario::Writes => traffic::writes(world).await,
         Scenario::Telemetry => traffic::telemetry(world).await,
         Scenario::Soak => traffic::soak(world).await,
         Scenario::Cold => faults::cold(world).await,

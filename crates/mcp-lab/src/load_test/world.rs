@@ -12,7 +12,7 @@ use anyhow::Context;
 use super::{
     Config,
     call::Tool,
-    drive::{Driver, Length, Load, Pace},
+    drive::{Driver, Length, Load, Numbers, Pace, numbers},
     report::{Ratio, Row, count, per, ratios},
     stub::Stub,
     target::{Program, Recipe, Target},
@@ -35,6 +35,7 @@ pub(super) struct World {
     pub(super) ours: Recipe,
     pub(super) others: Vec<Recipe>,
     fresh: usize,
+    numbers: Numbers,
     complaints: Mutex<Complaints>,
 }
 
@@ -104,6 +105,7 @@ impl World {
             redis_is_away: false,
             tenants,
             ours,
+            numbers: numbers(),
             complaints: Mutex::default(),
         })
     }
@@ -142,7 +144,7 @@ impl World {
         known: bool,
     ) -> anyhow::Result<Row> {
         self.say(&format!("{label}: {}", target.name));
-        let mut generator = Driver::new(load.clone(), &target.endpoints, tenants)?;
+        let mut generator = Driver::new(load.clone(), &target.endpoints, tenants, &self.numbers)?;
         if known {
             generator
                 .warm_up()

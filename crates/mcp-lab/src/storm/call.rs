@@ -44,7 +44,7 @@ impl Way {
     fn told(text: &str) -> Self {
         let words = [
             ("was under way already", Self::Joined),
-            ("It was not done twice.", Self::Replayed),
+            (crate::NOT_DONE_TWICE, Self::Replayed),
             ("confirmed by reading back", Self::ReadBack),
         ];
         let said = words.iter().find(|(words, _)| text.contains(words));

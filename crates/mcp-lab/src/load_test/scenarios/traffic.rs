@@ -8,7 +8,7 @@ use mcp_test_support::client::Generation;
 use crate::load_test::{
     call::Tool,
     drive::{Length, Pace},
-    report::{Figure, Row, Section, per},
+    report::{Figure, Ratio, Row, Section, per},
     target::Target,
     world::World,
 };
@@ -124,6 +124,36 @@ pub(super) async fn mix(world: &World) -> anyhow::Result<Shown> {
     target.stop().await?;
     Ok((
         "a quarter creates, half lists requirements, a quarter lists tools",
+        section,
+    ))
+}
+
+/// Ours as it is served, beside itself without the write journal.
+pub(super) async fn writes(world: &World) -> anyhow::Result<Shown> {
+    let mut alone = world.ours.clone();
+    alone.name += ", no journal";
+    let off = ("WRITE_JOURNAL_WINDOW".to_owned(), "0".to_owned());
+    alone.environment.push(off);
+    let (remembered, alone) = (world.ours.start(1).await?, alone.start(1).await?);
+    let mut section = Section::default();
+    for generation in world.config.generations.clone() {
+        for connections in world.config.connections.clone() {
+            let mut load = world.closed(generation, connections);
+            load.tools = vec![Tool::Create];
+            let label = format!("{}, {connections} connections", generation.version());
+            let (rows, ratios) = world
+                .alternate(&[&remembered, &alone], &load, &label)
+                .await?;
+            // The goals are those of a comparison with the bare SDK.
+            section
+                .ratios
+                .extend(ratios.into_iter().map(Ratio::without_goal));
+            section.rows.extend(rows);
+        }
+    }
+    stop(vec![remembered, alone]).await?;
+    Ok((
+        "`create_requirement`, as served, beside no journal",
         section,
     ))
 }

@@ -69,7 +69,7 @@ pub struct Row {
     pub cpu_per_1000: Option<f64>,
     /// Resident memory after the load, MiB.
     pub rss: Option<f64>,
-    /// Commands that Redis got, per call.
+    /// Commands that Redis executed, per call: scripts, and the commands within them too.
     pub redis_per_call: Option<f64>,
 }
 
@@ -345,11 +345,11 @@ impl fmt::Display for Section {
                 goal,
                 reached,
             } = ratio;
-            let goal = goal.unwrap_or_default();
-            let mark = reached.map_or("", |reached| if reached { "reached" } else { "MISSED" });
+            let goal = goal.map_or_else(String::new, |goal| format!("   goal {goal}"));
+            let mark = reached.map_or("", |it| if it { " reached" } else { " MISSED" });
             writeln!(
                 f,
-                "  {load:<34} {:<20} {ratio:>8.2}   goal {goal} {mark}",
+                "  {load:<34} {:<20} {ratio:>8.2}{goal}{mark}",
                 format!("{figure} ÷ {to}")
             )?;
         }

@@ -79,9 +79,15 @@ pub(crate) async fn run_stdio(
     let tools = tools.with_tasks(journal::tasks_of_tools(tasks));
     tracing::debug!("serving one client over standard input and output");
     tokio::spawn(cut_calls(tools.clone(), shutdown.clone()));
-    let serving = mcp_transport_stdio::serve(tools, shutdown.reached(Phase::Draining));
+    let serving = mcp_transport_stdio::serve(tools.clone(), shutdown.reached(Phase::Draining));
     let serving = Box::pin(async { Ok(serving.await?) });
-    roots::read_while(roots, with_tls, serving).await
+    let served = roots::read_while(roots, with_tls, serving).await;
+    // Tasks, and writes that were given up: at the latest they end when calls are cut.
+    if tools.in_flight() > 0 {
+        tracing::info!("the client has gone: what it began is finished");
+        tools.drain(mcp_transport_stdio::AFTER_END).await;
+    }
+    served
 }
 
 /// Serves many users.

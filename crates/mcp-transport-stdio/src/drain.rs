@@ -20,8 +20,9 @@ use tokio::time::Instant;
 
 use crate::misfit::Misfit;
 
-/// After the end of the input: longer than the longest call, which has a limit of its own.
-const AFTER_END: Duration = Duration::from_mins(6);
+/// How long a process that serves over stdio goes on after the end of its input, for what is under way:
+/// longer than the longest call, which has a limit of its own.
+pub const AFTER_END: Duration = Duration::from_mins(6);
 
 /// After a stop signal: clients kill what has not ended after two seconds.
 const AFTER_STOP: Duration = Duration::from_millis(1_300);

@@ -19,4 +19,5 @@ mod misfit;
 mod serve;
 
 pub use credentials::StaticToken;
+pub use drain::AFTER_END;
 pub use serve::{STOP, StdioError, serve, serve_over};

@@ -34,8 +34,9 @@ pub enum StdioError {
 
 /// Serves one client over standard input and output until the input ends or `shutdown` completes.
 ///
-/// Calls that are under way are answered first: for six minutes after the end of the input, for 1.3
-/// seconds after a stop signal. What is not answered then gets an error that says so.
+/// Calls that are under way are answered first: for [`AFTER_END`](crate::AFTER_END), or for 1.3 seconds
+/// after a stop signal. What is not answered then gets an error that says so. A handler that goes on when
+/// nobody waits for it keeps count of its work, and whoever calls this waits for that, too.
 ///
 /// # Errors
 /// When the connection is not opened as MCP demands, or breaks.

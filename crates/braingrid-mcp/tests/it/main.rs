@@ -16,6 +16,7 @@ mod cancellation;
 mod cloned;
 mod doctor;
 mod edges;
+mod ended_input;
 mod install;
 mod issuers;
 mod journal;

@@ -33,6 +33,7 @@ use crate::metrics::Metrics;
 use crate::project_file::default_project;
 use crate::roots;
 use crate::shutdown::Shutdown;
+use crate::tasks;
 use crate::telemetry::{self, Telemetry};
 
 /// Time that pending session writes have at the end, where there is so much. They are a cache: losing
@@ -52,6 +53,7 @@ pub(crate) async fn run_stdio(
     audit: Option<Audit>,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
+    let tasks = tasks::of_local_tools(stdio.login.directory.clone(), api.base_url.to_string());
     let journal = writes.map(|config| LocalJournal {
         folder: stdio.login.directory.clone(),
         config,
@@ -75,8 +77,7 @@ pub(crate) async fn run_stdio(
         Some(journal) => tools.with_journal(journal::of_local_tools(journal)),
         None => tools,
     };
-    let tasks = Tasks::in_process(Arc::new(Keyring::random()), TasksConfig::default());
-    let tools = tools.with_tasks(journal::tasks_of_tools(tasks));
+    let tools = tools.with_tasks(tasks);
     tracing::debug!("serving one client over standard input and output");
     tokio::spawn(cut_calls(tools.clone(), shutdown.clone()));
     let serving = mcp_transport_stdio::serve(tools.clone(), shutdown.reached(Phase::Draining));
@@ -129,7 +130,7 @@ pub(crate) async fn run_http(
         Some(journal) => tools.with_journal(journal::of_tools(observed(journal, telemetry))),
         None => tools,
     };
-    let tools = tools.with_tasks(journal::tasks_of_tools(tasks(&http.session, facts)));
+    let tools = tools.with_tasks(tasks::of_tools(tasks_in(&http.session, facts)));
     let scopes = tools.clone();
     let callers = sessions.clone();
     let memory = config.memory.clone();
@@ -438,7 +439,7 @@ fn journal(
 }
 
 /// The calls that go on while nobody waits for them.
-fn tasks(settings: &SessionSettings, redis: Option<RedisStore>) -> Tasks {
+fn tasks_in(settings: &SessionSettings, redis: Option<RedisStore>) -> Tasks {
     let (keyring, config) = (Arc::new(keyring(settings)), TasksConfig::default());
     match redis {
         Some(redis) => Tasks::shared(Arc::new(redis), keyring, config),

@@ -1,16 +1,13 @@
-//! What all instances know of calls, as the tools know it: the write journal, and the tasks.
+//! What all instances know of writes, as the tools know it.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use mcp_core::{
-    Begun, Caller, FoundState, FoundTask, JournalUnavailable, JournalledWrite, OrganizationId,
-    OrphanedTask, TaskOwner, TaskStore, TaskStoreUnavailable, TaskWork, WriteIntent, WriteJournal,
+    Begun, Caller, JournalUnavailable, JournalledWrite, OrganizationId, WriteIntent, WriteJournal,
     WriteOutcome,
 };
-use mcp_fleet::{
-    Intent, Journal, JournalAway, JournalConfig, RunningTask, TaskState, Tasks, Write,
-};
+use mcp_fleet::{Intent, Journal, JournalAway, JournalConfig, Write};
 use mcp_session::{FileFacts, Keyring};
 use tokio::sync::OnceCell;
 
@@ -99,7 +96,10 @@ struct Named<'a> {
 }
 
 /// Who it is, to journal and tasks alike.
-fn owner<'a>(caller: &'a Caller, organization: Option<&'a OrganizationId>) -> [&'a str; 3] {
+pub(crate) fn owner<'a>(
+    caller: &'a Caller,
+    organization: Option<&'a OrganizationId>,
+) -> [&'a str; 3] {
     [
         caller.issuer().unwrap_or_default(),
         caller.subject().unwrap_or_default(),
@@ -191,111 +191,5 @@ impl WriteIntent for ToolIntent {
             WriteOutcome::Unknown => intent.unclear().await,
             WriteOutcome::NotDone => intent.release().await,
         }
-    }
-}
-
-/// For [`mcp_core::ToolSet::with_tasks`].
-pub(crate) fn tasks_of_tools(tasks: Tasks) -> Arc<dyn TaskStore> {
-    Arc::new(ToolTasks(tasks))
-}
-
-struct ToolTasks(Tasks);
-
-#[async_trait]
-impl TaskStore for ToolTasks {
-    async fn begin(
-        &self,
-        whose: &TaskOwner,
-        about: String,
-        request: String,
-    ) -> Result<(String, Box<dyn TaskWork>), TaskStoreUnavailable> {
-        let owner = owner(&whose.caller, whose.organization.as_ref());
-        let [issuer, _, organization] = owner;
-        let tenant = [issuer, organization];
-        let (id, work) = self
-            .0
-            .begin(&owner, &tenant, about, request)
-            .await
-            .map_err(away)?;
-        Ok((id, Box::new(ToolTask(work))))
-    }
-
-    async fn find(
-        &self,
-        whose: &TaskOwner,
-        id: &str,
-    ) -> Result<Option<FoundTask>, TaskStoreUnavailable> {
-        let owner = owner(&whose.caller, whose.organization.as_ref());
-        let Some(found) = self.0.find(&owner, id).await.map_err(away)? else {
-            return Ok(None);
-        };
-        let record = found.record.clone();
-        let times = [record.created_at(), record.updated_at(), record.worked_at()];
-        let state = match record.state {
-            TaskState::Working if found.is_orphaned => FoundState::Orphaned(Box::new(Orphan {
-                tasks: self.0.clone(),
-                owner: owner.map(str::to_owned),
-                id: id.to_owned(),
-                found,
-            })),
-            TaskState::Working => FoundState::Working,
-            TaskState::Cancelled => FoundState::Cancelled,
-            TaskState::Done(result) => FoundState::Done(result),
-        };
-        let task = FoundTask::new((record.about, record.request), times, state);
-        Ok(Some(task))
-    }
-
-    async fn cancel(&self, whose: &TaskOwner, id: &str) -> Result<bool, TaskStoreUnavailable> {
-        let owner = owner(&whose.caller, whose.organization.as_ref());
-        self.0.cancel(&owner, id).await.map_err(away)
-    }
-
-    fn ttl(&self) -> Duration {
-        self.0.ttl()
-    }
-}
-
-fn away(error: impl std::fmt::Display) -> TaskStoreUnavailable {
-    tracing::warn!(%error, "tasks are not kept");
-    TaskStoreUnavailable
-}
-
-struct Orphan {
-    tasks: Tasks,
-    owner: [String; 3],
-    id: String,
-    found: mcp_fleet::FoundTask,
-}
-
-#[async_trait]
-impl OrphanedTask for Orphan {
-    async fn take_over(self: Box<Self>) -> Option<Box<dyn TaskWork>> {
-        let owner = self.owner.each_ref().map(String::as_str);
-        let taken = self.tasks.take_over(&owner, &self.id, &self.found).await;
-        match taken {
-            Ok(work) => Some(Box::new(ToolTask(work?))),
-            Err(error) => {
-                tracing::warn!(%error, "a task is not taken over");
-                None
-            }
-        }
-    }
-}
-
-struct ToolTask(RunningTask);
-
-#[async_trait]
-impl TaskWork for ToolTask {
-    async fn watch(&self) {
-        self.0.watch().await;
-    }
-
-    async fn finish(self: Box<Self>, result: String) {
-        self.0.finish(result).await;
-    }
-
-    async fn give_up(self: Box<Self>) {
-        self.0.give_up().await;
     }
 }

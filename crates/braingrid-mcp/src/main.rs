@@ -20,6 +20,7 @@ mod program;
 mod project_file;
 mod roots;
 mod shutdown;
+mod tasks;
 mod telemetry;
 mod text;
 mod token_text;

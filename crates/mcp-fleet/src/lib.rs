@@ -4,7 +4,8 @@
 //! A write that is sent again, by a client that lost the answer or to an instance that took the place
 //! of a dead one, is told what came of the first and is not done twice.
 //!
-//! [`Tasks`] are calls that go on while nobody waits for them, and whose answers any instance has.
+//! [`Tasks`] are calls that go on while nobody waits for them, and whose answers any instance has;
+//! [`TaskMarks`] say that one was begun where the answers stay in their process.
 //!
 //! What the journal is worth depends on the store: [`WithoutStore`] says what holds while it is away, and a
 //! store that loses what it acknowledged (a failover of Redis) may let a write through twice.
@@ -39,6 +40,7 @@ mod decide;
 mod held;
 mod intent;
 mod journal;
+mod marks;
 mod own;
 mod place;
 mod record;
@@ -48,5 +50,6 @@ mod write;
 
 pub use intent::Intent;
 pub use journal::{Begun, Journal, ReadBack, Replay};
+pub use marks::{TaskMark, TaskMarks};
 pub use tasks::{FoundTask, RunningTask, TaskError, TaskRecord, TaskState, Tasks, TasksConfig};
 pub use write::{JournalAway, JournalConfig, JournalStats, WithoutStore, Write};

@@ -49,6 +49,30 @@ async fn says(stdio: &RawStdio, text: &str) {
     assert!(output.wait_until(said, LIMIT).await, "{output:?}");
 }
 
+/// What the next process says of the task, to its owner alone; no text of it is on the disk.
+async fn told(world: &World, command: &ServerCommand, id: &str) -> String {
+    let mut stdio = RawStdio::start(command).unwrap();
+    let task = ask(&mut stdio, "tasks/get", json!({"taskId": id})).await;
+    ask(&mut stdio, "tasks/cancel", json!({"taskId": id})).await;
+    assert!(stdio.close(LIMIT).await.unwrap().success());
+    assert_eq!(task["status"], "completed", "{task}");
+    assert_eq!(task["result"]["isError"], true, "{task}");
+
+    let bob = world.token("user_bob", "org_ada");
+    let mut others = RawStdio::start(&command.clone().env("BRAINGRID_API_TOKEN", bob)).unwrap();
+    let refused = ask(&mut others, "tasks/get", json!({"taskId": id})).await;
+    assert!(refused.is_null(), "{refused}");
+    assert!(others.close(LIMIT).await.unwrap().success());
+
+    for file in std::fs::read_dir(world.home.path().join("login")).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(!text.contains("shopper") && !text.contains(id), "{text}");
+    }
+    let text = task["result"]["content"][0]["text"].as_str();
+    text.unwrap().to_owned()
+}
+
 /// The text that the same call gets from the next process.
 async fn again(command: &ServerCommand) -> String {
     let mut stdio = RawStdio::start(command).unwrap();
@@ -57,7 +81,7 @@ async fn again(command: &ServerCommand) -> String {
     assert!(stdio.close(LIMIT).await.unwrap().success());
     let answer = answer.unwrap();
     let text = answer["result"]["content"][0]["text"].as_str();
-    text.expect(&answer.to_string()).to_owned()
+    text.unwrap().to_owned()
 }
 
 fn created(world: &World) -> usize {
@@ -70,11 +94,16 @@ async fn a_task_is_finished_after_the_end_of_the_input_and_the_next_process_show
     let gate = Gate::closed();
     let (world, command) = local_world(Fault::Held(gate.clone())).await;
     let mut stdio = RawStdio::start(&command).unwrap();
-    begin(&world, &mut stdio).await;
+    let id = begin(&world, &mut stdio).await;
     stdio.end_input();
     says(&stdio, "what it began is finished").await;
     gate.open();
     assert!(stdio.wait(LIMIT).await.unwrap().success());
+    let text = told(&world, &command, &id).await;
+    assert!(
+        text.contains("Make the same create_requirement call again"),
+        "{text}"
+    );
     let text = again(&command).await;
     assert!(text.contains("It was not done twice."), "{text}");
     assert_eq!(created(&world), 1);
@@ -86,7 +115,7 @@ async fn a_stop_signal_gives_a_hung_task_up_and_the_next_process_looks_for_it() 
     for end_input in [false, true] {
         let (world, command) = local_world(Fault::HeldAfterWrite(Gate::closed())).await;
         let mut stdio = RawStdio::start(&command).unwrap();
-        begin(&world, &mut stdio).await;
+        let id = begin(&world, &mut stdio).await;
         if end_input {
             stdio.end_input();
             says(&stdio, "what it began is finished").await;
@@ -94,6 +123,11 @@ async fn a_stop_signal_gives_a_hung_task_up_and_the_next_process_looks_for_it() 
         stdio.terminate().unwrap();
         let status = stdio.wait(LIMIT).await.unwrap();
         assert_eq!(status.code(), Some(0), "{:?}", stdio.output());
+        let text = told(&world, &command, &id).await;
+        assert!(
+            text.contains("Make the same create_requirement call again"),
+            "{text}"
+        );
         let text = again(&command).await;
         assert!(text.contains("Outcome unknown"), "{text}");
         assert!(text.contains("REQ-2"), "{text}");

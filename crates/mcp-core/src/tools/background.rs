@@ -105,6 +105,8 @@ pub enum FoundState {
     Working,
     /// Nobody works on it any more, although it is not over.
     Orphaned(Box<dyn OrphanedTask>),
+    /// Another process began it and has its answer, or had it when it ended.
+    Elsewhere,
     /// It was cancelled.
     Cancelled,
     /// This came of it.

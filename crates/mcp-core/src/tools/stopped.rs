@@ -53,6 +53,15 @@ pub(super) fn stopped(tool: &str, sent: bool) -> ToolError {
     ToolError::Stopped { sent, text }
 }
 
+/// The answer for a task whose answer another process has, while the same call is not done twice.
+pub(super) fn begun_elsewhere(tool: &str) -> ToolError {
+    let text = format!(
+        "This task was begun by another process of this server, and its answer is not here. Make the \
+         same {tool} call again: what was done is shown, and not done twice."
+    );
+    ToolError::Stopped { sent: true, text }
+}
+
 /// The tool that shows whether this one did its work.
 pub(super) fn check_of(tool: &str) -> Option<&'static str> {
     Some(match tool {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mcp_fleet::{TaskError, TaskState, Tasks, TasksConfig};
+use mcp_fleet::{TaskError, TaskMarks, TaskState, Tasks, TasksConfig};
 use mcp_session::{Keyring, MemoryFacts};
 
 const ADA: &[&str] = &["issuer", "ada", "org"];
@@ -164,4 +164,24 @@ async fn who_takes_it_over_has_not_worked_on_it_yet() {
         "what is asked is not shown: {found:?}"
     );
     drop(taken);
+}
+
+#[tokio::test]
+async fn a_mark_tells_its_owner_alone_what_was_begun() {
+    let (store, ttl) = (Arc::new(MemoryFacts::default()), TasksConfig::default().ttl);
+    let keyring = Arc::new(Keyring::random());
+    let one = TaskMarks::new(store.clone(), Arc::clone(&keyring), ttl);
+    let other = TaskMarks::new(store.clone(), keyring, ttl);
+    let stranger = TaskMarks::new(store, Arc::new(Keyring::random()), ttl);
+    one.leave(ADA, "7", "create").await.unwrap();
+    let mark = other.find(ADA, "7").await.unwrap().unwrap();
+    assert_eq!(mark.about, "create");
+    assert!(mark.begun_at().elapsed().unwrap() < ttl);
+    for nothing in [
+        other.find(BOB, "7").await,
+        other.find(ADA, "8").await,
+        stranger.find(ADA, "7").await,
+    ] {
+        assert_eq!(nothing, Ok(None));
+    }
 }

@@ -17,10 +17,16 @@ use rmcp::{
 };
 
 use super::{
-    super::{ToolSet, registry::Entry},
+    super::{
+        ToolSet,
+        registry::Entry,
+        response::done_with,
+        stopped::{begun_elsewhere, stopped},
+    },
     FoundState, FoundTask, TaskOwner, TaskStore, TaskStoreUnavailable,
-    kept::done,
+    kept::{done, kept},
 };
+
 /// How often a client is to ask, in milliseconds.
 const POLL_MS: u64 = 2_000;
 
@@ -38,6 +44,7 @@ impl ToolSet {
         let task = described(&params.task_id, times, tasks.ttl());
         let payload = match found.state {
             FoundState::Working => TaskPayload::Working,
+            FoundState::Elsewhere => done(&self.of_another_process(&entry, found.created_at)),
             FoundState::Cancelled => TaskPayload::Cancelled,
             FoundState::Done(kept) => done(&kept),
             FoundState::Orphaned(orphan) => {
@@ -78,6 +85,17 @@ impl ToolSet {
     ) -> Result<(), ErrorData> {
         let owner = self.task_owner(&context).await?;
         self.found(&owner, &params.task_id).await.map(drop)
+    }
+
+    /// What to do about a task whose answer another process has.
+    fn of_another_process(&self, entry: &Entry, begun: SystemTime) -> String {
+        let name = &entry.tool.name;
+        let error = if entry.creates() && self.is_remembered(begun) {
+            begun_elsewhere(name)
+        } else {
+            stopped(name, true)
+        };
+        kept(entry, done_with(&error).0)
     }
 
     /// A task of this owner, and its tool, which the owner may still use.

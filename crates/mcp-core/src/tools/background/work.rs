@@ -185,6 +185,13 @@ impl ToolSet {
         tokio::spawn(run.in_current_span());
     }
 
+    /// Whether the journal still knows what was written then.
+    pub(super) fn is_remembered(&self, at: SystemTime) -> bool {
+        let known = self.shared.journal.as_ref().map(|journal| journal.window());
+        let known = known.unwrap_or_default().saturating_sub(MARGIN);
+        at.elapsed().is_ok_and(|since| since < known)
+    }
+
     /// Goes on with what another instance began, for the caller who asked.
     pub(super) async fn go_on(
         &self,
@@ -194,11 +201,8 @@ impl ToolSet {
         mut context: RequestContext<RoleServer>,
         work: Box<dyn TaskWork>,
     ) {
-        let known = self.shared.journal.as_ref().map(|journal| journal.window());
-        let known = known.unwrap_or_default().saturating_sub(MARGIN);
-        let is_known = worked_at.elapsed().is_ok_and(|since| since < known);
         let request: Option<Request> = serde_json::from_str(request).ok();
-        let Some(request) = request.filter(|_| is_known) else {
+        let Some(request) = request.filter(|_| self.is_remembered(worked_at)) else {
             // What was sent is not remembered any more.
             let (answer, _) = done_with(&stopped(&entry.tool.name, true));
             return work.finish(kept(&entry, answer)).await;

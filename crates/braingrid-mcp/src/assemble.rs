@@ -141,6 +141,7 @@ pub(crate) async fn run_http(
     let mut server = HttpServer::new(config, sessions.clone(), tools.clone(), caller)
         .with_direct_tools(tools.built_in())
         .with_methods(mcp_core::METHODS)
+        .with_wrapping(|request, message| mcp_core::wrapped(&request.method, message))
         .with_scope_rule(move |request, granted| match &request.tool {
             Some(tool) => scopes.check_scopes(tool, granted),
             None => Ok(()),
@@ -198,8 +199,10 @@ pub(crate) async fn run_http(
     Ok(())
 }
 
-/// Has the calls that are under way answered when their time is over; how many of them were writes.
+/// Ends what would not end by itself, and has the calls that are under way answered when their time is over; how many of them were writes.
 async fn cut_calls(tools: ToolSet, shutdown: Shutdown) -> usize {
+    shutdown.clone().reached(Phase::Draining).await;
+    tools.end_listening();
     shutdown.reached(Phase::Answering).await;
     let writes = tools.in_flight();
     tools.cut();

@@ -27,7 +27,7 @@ pub(crate) fn caller_of(sessions: &SessionTiers, session: &Session, token: &Acce
         expires_at: principal.expires_at(),
         sessions: sessions.clone(),
     };
-    caller(principal, organization, Arc::new(credential))
+    caller(principal, organization, Arc::new(credential)).until(session.expires_at())
 }
 
 /// Gives room for large answers to this user.

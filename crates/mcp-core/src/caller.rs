@@ -5,6 +5,7 @@
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
@@ -56,6 +57,8 @@ struct Inner {
     scopes: Vec<String>,
     credential: Arc<dyn Credential>,
     memory: Option<MemoryHook>,
+    /// When it is not known any more that this is the caller.
+    until: Option<SystemTime>,
     /// Memory that is held for answers to this caller.
     rooms: Mutex<Vec<Room>>,
 }
@@ -75,6 +78,7 @@ impl Caller {
             scopes,
             credential,
             memory: None,
+            until: None,
             rooms: Mutex::default(),
         }))
     }
@@ -98,6 +102,16 @@ impl Caller {
         self
     }
 
+    /// The same caller, new as it is, of whom nothing is known from then on: what lasts longer than a
+    /// request ends.
+    #[must_use]
+    pub fn until(mut self, end: SystemTime) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.until = Some(end);
+        }
+        self
+    }
+
     /// Who says who the caller is, where that is known.
     pub fn issuer(&self) -> Option<&str> {
         self.0.issuer.as_deref()
@@ -116,6 +130,13 @@ impl Caller {
     /// What the caller was granted.
     pub fn scopes(&self) -> &[String] {
         &self.0.scopes
+    }
+
+    /// For how long it is known from `now` on that this is the caller; `Duration::MAX` where that has no
+    /// end.
+    pub(crate) fn left(&self, now: SystemTime) -> Duration {
+        let left = |end: SystemTime| end.duration_since(now).unwrap_or_default();
+        self.0.until.map_or(Duration::MAX, left)
     }
 
     /// Keeps room for an answer until nobody speaks for this caller any more.

@@ -44,5 +44,5 @@ pub use tools::{
     AuditedCall, Auditor, Begun, CallAudit, FinishedOperation, FoundState, FoundTask,
     IDEMPOTENCY_KEY, JournalUnavailable, JournalledWrite, METHODS, OperationObserver, OrphanedTask,
     ScopePolicy, TaskOwner, TaskStore, TaskStoreUnavailable, TaskWork, ToolOptions, ToolSet,
-    WriteIntent, WriteJournal, WriteOutcome, canonical_name, initialize,
+    WriteIntent, WriteJournal, WriteOutcome, canonical_name, initialize, wrapped,
 };

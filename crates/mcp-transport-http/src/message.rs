@@ -114,7 +114,10 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
             return Either::Left(direct.begin(call, parts).map(Done::ByHandler));
         }
         let legacy = preview.protocol_version.is_none();
-        let request = Request::from_parts(parts, Full::new(bytes.clone()));
+        let wrapping = self.wrapping.as_ref();
+        let wrapped = wrapping.and_then(|wrapping| wrapping(preview, bytes));
+        let body = wrapped.map_or_else(|| bytes.clone(), Bytes::from);
+        let request = Request::from_parts(parts, Full::new(body));
         let work = Arc::clone(self).run(request, legacy).map(Done::BySdk);
         Either::Right(work.boxed())
     }

@@ -31,6 +31,7 @@ use crate::{
 
 type AttachCaller = dyn Fn(&Session, &AccessToken, &mut Extensions) + Send + Sync;
 type ScopeRule = dyn Fn(&RequestPreview<'_>, &[String]) -> Result<(), Vec<String>> + Send + Sync;
+type Wrapping = dyn Fn(&RequestPreview<'_>, &[u8]) -> Option<Vec<u8>> + Send + Sync;
 
 /// A hosted MCP server around an rmcp handler. Cheap to clone, when it is set up: the clones share what
 /// the `with_` methods set, and those change nothing where there are clones.
@@ -59,6 +60,7 @@ pub(crate) struct Inner<H> {
     pub(crate) sessions: SessionTiers,
     pub(crate) attach_caller: Box<AttachCaller>,
     pub(crate) scope_rule: Box<ScopeRule>,
+    pub(crate) wrapping: Option<Box<Wrapping>>,
     pub(crate) challenger: Challenger,
     pub(crate) origin_rule: OriginRule,
     pub(crate) address_rule: AddressRule,
@@ -151,6 +153,17 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
         self.changed(|inner| inner.methods = Some(methods))
     }
 
+    /// The same server, for a handler that wants more of some messages than the SDK reads of them.
+    /// `wrapping` gives what is read in place of such a message, a request of the same id, method and
+    /// `_meta` with params that the SDK cannot read: it hands these on as they are.
+    #[must_use]
+    pub fn with_wrapping(
+        self,
+        wrapping: impl Fn(&RequestPreview<'_>, &[u8]) -> Option<Vec<u8>> + Send + Sync + 'static,
+    ) -> Self {
+        self.changed(|inner| inner.wrapping = Some(Box::new(wrapping)))
+    }
+
     /// The same server; `head` decides which requests are traced.
     #[must_use]
     pub fn with_head_sampler(self, head: HeadSampler) -> Self {
@@ -222,6 +235,7 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
             sessions,
             attach_caller,
             scope_rule,
+            wrapping: None,
             challenger: Challenger::new(config.metadata_url(), &config.scopes_supported),
             origin_rule: OriginRule::new(config.origins(), config.hosts()),
             address_rule: AddressRule::new(config.trusted_proxies.clone(), config.has_tls()),

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use rmcp::RoleServer;
 use rmcp::model::{
-    ClientNotification, ClientRequest, ErrorData, JsonRpcMessage, RequestId, ServerJsonRpcMessage,
+    CancelledNotification, CancelledNotificationParam, ClientNotification, ClientRequest,
+    ErrorData, JsonRpcMessage, RequestId, ServerJsonRpcMessage,
 };
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
@@ -33,6 +34,8 @@ const LAST_WORDS: Duration = Duration::from_millis(100);
 const UNFINISHED: &str = "outcome unknown: this server stopped before the call was finished; check \
     what it did before you repeat it";
 
+const LISTEN: &str = "subscriptions/listen";
+
 const NO_REQUEST: &str = "this is no JSON-RPC 2.0 request: it needs \"jsonrpc\": \"2.0\" and a method, \
     which is a text";
 
@@ -44,6 +47,8 @@ pub(crate) struct Draining<T> {
     stopping: watch::Receiver<bool>,
     /// Requests without an answer yet.
     open: watch::Sender<HashSet<RequestId>>,
+    /// Those that are open for as long as the client listens.
+    listening: HashSet<RequestId>,
     phase: Phase,
 }
 
@@ -69,6 +74,7 @@ impl<T: Transport<RoleServer>> Draining<T> {
             misfits,
             stopping,
             open,
+            listening: HashSet::new(),
             phase: Phase::Opening,
         }
     }
@@ -101,9 +107,7 @@ impl<T: Transport<RoleServer>> Draining<T> {
     fn note(&mut self, message: &RxJsonRpcMessage<RoleServer>) -> bool {
         match message {
             JsonRpcMessage::Request(request) => {
-                use ClientRequest::{
-                    CustomRequest, DiscoverRequest, PingRequest, SubscriptionsListenRequest,
-                };
+                use ClientRequest::{CustomRequest, DiscoverRequest, PingRequest};
                 // What the SDK cannot read opens nothing either.
                 if !matches!(
                     request.request,
@@ -111,10 +115,11 @@ impl<T: Transport<RoleServer>> Draining<T> {
                 ) {
                     self.phase = Phase::Serving;
                 }
-                // It is open for as long as the client listens.
-                if !matches!(request.request, SubscriptionsListenRequest(_)) {
-                    self.open
-                        .send_modify(|open| _ = open.insert(request.id.clone()));
+                let id = request.id.clone();
+                if request.request.method() == LISTEN {
+                    self.listening.insert(id);
+                } else {
+                    self.open.send_modify(|open| _ = open.insert(id));
                 }
             }
             JsonRpcMessage::Notification(notification) => {
@@ -123,6 +128,7 @@ impl<T: Transport<RoleServer>> Draining<T> {
                     && let Some(id) = &cancelled.params.request_id
                 {
                     close(&self.open, id);
+                    self.listening.remove(id);
                 }
             }
             _ => {}
@@ -178,6 +184,12 @@ async fn stop(stopping: &mut watch::Receiver<bool>) {
     }
 }
 
+/// What a client says that does not listen any more.
+fn no_more(id: RequestId) -> RxJsonRpcMessage<RoleServer> {
+    let params = CancelledNotificationParam::new(Some(id), None);
+    JsonRpcMessage::notification(CancelledNotification::new(params).into())
+}
+
 fn close(open: &watch::Sender<HashSet<RequestId>>, id: &RequestId) {
     open.send_if_modified(|open| open.remove(id));
 }
@@ -198,6 +210,9 @@ impl<T: Transport<RoleServer>> Transport<RoleServer> for Draining<T> {
             JsonRpcMessage::Error(error) => error.id.clone(),
             _ => None,
         };
+        if let Some(id) = &answered {
+            self.listening.remove(id);
+        }
         let open = self.open.clone();
         let late = matches!(self.phase, Phase::Ending(_))
             && answered
@@ -217,6 +232,11 @@ impl<T: Transport<RoleServer>> Transport<RoleServer> for Draining<T> {
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
         loop {
             if let Phase::Ending(deadline) = self.phase {
+                // It would go on, and rmcp would wait for it.
+                if let Some(id) = self.listening.iter().next().cloned() {
+                    self.listening.remove(&id);
+                    return Some(no_more(id));
+                }
                 self.drained(deadline).await;
                 return None;
             }

@@ -11,7 +11,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use mcp_core::initialize;
+use mcp_core::{initialize, wrapped};
 use rmcp::{
     RoleServer,
     model::{
@@ -43,6 +43,8 @@ pub(crate) enum Misfit {
 #[derive(Debug)]
 enum Way {
     Through,
+    /// In this form, of which the handler gets all.
+    Wrapped(Vec<u8>),
     Out(Misfit),
     /// Nobody is owed an answer.
     Nowhere,
@@ -116,6 +118,11 @@ impl<R: AsyncRead + Unpin> AsyncRead for Sifted<R> {
                     way(&this.line)
                 } {
                     Way::Through => this.is_ready = true,
+                    Way::Wrapped(line) => {
+                        this.line = line;
+                        this.line.push(b'\n');
+                        this.is_ready = true;
+                    }
                     Way::Nowhere => this.line.clear(),
                     Way::Out(misfit) => {
                         this.line.clear();
@@ -182,7 +189,10 @@ fn way(line: &[u8]) -> Way {
         (Some(Some(id)), Some(method)) if method == "initialize" && !is_handshake(line) => {
             handshake(id, method, message.params)
         }
-        (Some(Some(id)), Some(method)) => request(id, method, message.params),
+        (Some(Some(id)), Some(method)) => match wrapped(&method, line) {
+            Some(line) => Way::Wrapped(line),
+            None => request(id, method, message.params),
+        },
         (Some(Some(id)), None) if !is_response => Way::Out(Misfit::Invalid(id)),
         (None, Some(_)) if !is_read(line) => Way::Nowhere,
         _ => Way::Through,
@@ -307,6 +317,20 @@ mod tests {
         ] {
             assert!(matches!(way(other.as_bytes()), Way::Through), "{other}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_the_sdk_reads_too_little_of_is_wrapped() {
+        let filter = r#"{"notifications":{"taskIds":["a"]}}"#;
+        let input = line("subscriptions/listen", filter) + "\n" + &line("b", "{}");
+        let (misfits, _found) = mpsc::unbounded_channel();
+        let mut through = String::new();
+        let mut sifted = Sifted::new(input.as_bytes(), misfits);
+        sifted.read_to_string(&mut through).await.unwrap();
+        let (listen, next) = through.split_once('\n').unwrap();
+        let listen: serde_json::Value = serde_json::from_str(listen).unwrap();
+        assert_eq!(listen["params"]["whole"].to_string(), filter);
+        assert_eq!(next, line("b", "{}"));
     }
 
     #[test]

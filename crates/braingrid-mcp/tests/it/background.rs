@@ -3,40 +3,42 @@
 use mcp_test_support::{
     Gate, ServerProcess,
     api::{Fault, Operation, Recorded, Times},
-    client::{Generation, RawAnswer, RawHttp, RawStdio},
+    client::{Generation, RawAnswer, RawHttp, RawRequest, RawStdio},
 };
 use serde_json::{Value, json};
 
 use crate::world::{LIMIT, World, client_of, idea};
 
-const SLOW: Operation = Operation::SpecifyRequirement;
+pub(crate) const SLOW: Operation = Operation::SpecifyRequirement;
 
 /// A user at one instance, with a client that knows tasks.
-struct User {
+pub(crate) struct User {
     http: RawHttp,
     token: String,
 }
 
 impl User {
-    fn of(world: &World, server: &ServerProcess, subject: &str) -> Self {
-        Self {
-            http: client_of(server),
-            token: world.token(subject, "org_ada"),
-        }
+    pub(crate) fn of(world: &World, server: &ServerProcess, subject: &str) -> Self {
+        Self::with(server, world.token(subject, "org_ada"))
     }
 
-    async fn ask(&self, method: &str, mut params: Value) -> RawAnswer {
-        params["_meta"] = json!({
-            "io.modelcontextprotocol/clientCapabilities": {
-                "extensions": {"io.modelcontextprotocol/tasks": {}}
-            }
-        });
+    pub(crate) fn with(server: &ServerProcess, token: String) -> Self {
+        let http = client_of(server);
+        Self { http, token }
+    }
+
+    pub(crate) fn request(&self, method: &str, params: Value) -> RawRequest {
+        let params = with_tasks(params);
         let request = self.http.request(Generation::Modern, method, params);
-        request.bearer(&self.token).send().await.unwrap()
+        request.bearer(&self.token)
+    }
+
+    pub(crate) async fn ask(&self, method: &str, params: Value) -> RawAnswer {
+        self.request(method, params).send().await.unwrap()
     }
 
     /// Begins to create a requirement; the id of the task.
-    async fn begin(&self, message: &str) -> String {
+    pub(crate) async fn begin(&self, message: &str) -> String {
         let params = json!({"name": "create_requirement", "arguments": idea(message)});
         let answer = self.ask("tools/call", params).await;
         let task = answer.result().unwrap();
@@ -46,12 +48,12 @@ impl User {
         task["taskId"].as_str().unwrap().to_owned()
     }
 
-    async fn task(&self, method: &str, id: &str) -> RawAnswer {
+    pub(crate) async fn task(&self, method: &str, id: &str) -> RawAnswer {
         self.ask(method, json!({"taskId": id})).await
     }
 
     /// The task when it is over.
-    async fn settled(&self, id: &str) -> Value {
+    pub(crate) async fn settled(&self, id: &str) -> Value {
         let settled = async {
             loop {
                 let answer = self.task("tasks/get", id).await;
@@ -66,7 +68,17 @@ impl User {
     }
 }
 
-async fn is_there(world: &World, count: usize) {
+/// The params of a client that knows tasks.
+pub(crate) fn with_tasks(mut params: Value) -> Value {
+    params["_meta"] = json!({
+        "io.modelcontextprotocol/clientCapabilities": {
+            "extensions": {"io.modelcontextprotocol/tasks": {}}
+        }
+    });
+    params
+}
+
+pub(crate) async fn is_there(world: &World, count: usize) {
     let arrived = |seen: &[Recorded]| {
         let slow = seen.iter().filter(|it| it.operation == Some(SLOW));
         slow.count() == count

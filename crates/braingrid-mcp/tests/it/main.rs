@@ -21,6 +21,7 @@ mod install;
 mod issuers;
 mod journal;
 mod leaks;
+mod listening;
 mod login;
 mod logs;
 mod lost_answers;

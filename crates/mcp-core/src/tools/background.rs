@@ -6,12 +6,15 @@
 
 mod answer;
 mod kept;
+mod listen;
+mod listeners;
 mod work;
 
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
+pub(super) use self::listeners::Listeners;
 use crate::{Caller, OrganizationId};
 
 /// Keeps tasks, for one instance or for all.

@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 
+use futures::FutureExt as _;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
@@ -17,7 +18,11 @@ use rmcp::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::{ToolSet, lenient, observe::Operation};
+use super::{
+    ToolSet, lenient,
+    observe::Operation,
+    whole::{LISTEN, unwrapped},
+};
 use crate::spans::Failed;
 
 /// How long clients may keep what is the same for everybody until the next deployment.
@@ -274,6 +279,12 @@ impl ServerHandler for ToolSet {
         context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         let modern = is_modern(&context);
+        if modern && request.method == LISTEN && self.has_tasks() && unwrapped(&request).is_some() {
+            let operation = self.operation(LISTEN, None, &context);
+            let answer = self.listen(&request, context).boxed().await;
+            operation.end(outcome_of(&answer), Failed::other(&answer));
+            return answer;
+        }
         let method = METHODS
             .iter()
             .copied()
@@ -336,7 +347,7 @@ fn outcome_of<T>(answer: &Result<T, ErrorData>) -> &'static str {
 }
 
 /// An answer as that of a request which the SDK does not know.
-fn custom(answer: &impl serde::Serialize) -> Result<CustomResult, ErrorData> {
+pub(super) fn custom(answer: &impl serde::Serialize) -> Result<CustomResult, ErrorData> {
     let value = serde_json::to_value(answer);
     let value = value.map_err(|_| ErrorData::internal_error("the answer cannot be written", None));
     value.map(CustomResult::new)

@@ -31,6 +31,7 @@ mod scopes;
 mod server_info;
 mod stopped;
 mod tasks;
+mod whole;
 
 use std::{
     fmt,
@@ -58,8 +59,9 @@ pub use self::{
     observe::{FinishedOperation, OperationObserver},
     options::ToolOptions,
     scopes::ScopePolicy,
+    whole::wrapped,
 };
-use self::{in_flight::InFlight, registry::Registry, stopped::Cut};
+use self::{background::Listeners, in_flight::InFlight, registry::Registry, stopped::Cut};
 use crate::{braingrid::BrainGridClient, caller::Caller};
 use mcp_outbound::HeadSampler;
 
@@ -83,6 +85,7 @@ struct Shared {
     stamp: MetaObject,
     in_flight: InFlight,
     cut: Cut,
+    listeners: Listeners,
     journal: Option<Arc<dyn WriteJournal>>,
     tasks: Option<Arc<dyn TaskStore>>,
     /// Whether somebody was told that the default project was changed.
@@ -171,6 +174,7 @@ impl ToolSet {
             options: before.options.clone(),
             in_flight: before.in_flight.clone(),
             cut: before.cut.clone(),
+            listeners: before.listeners.clone(),
             project_told: AtomicBool::new(false),
             registry,
             journal,
@@ -196,6 +200,11 @@ impl ToolSet {
         self.shared.cut.now();
     }
 
+    /// The server stops: those who listen to tasks are told that nothing more will come.
+    pub fn end_listening(&self) {
+        self.shared.listeners.end();
+    }
+
     /// Waits until no write is in flight, at most for `timeout`; how many are left then.
     pub async fn drain(&self, timeout: Duration) -> usize {
         self.shared.in_flight.drained(timeout).await
@@ -212,6 +221,7 @@ impl Shared {
             options,
             in_flight: InFlight::default(),
             cut: Cut::default(),
+            listeners: Listeners::default(),
             journal: None,
             tasks: None,
             project_told: AtomicBool::new(false),

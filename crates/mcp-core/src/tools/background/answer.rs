@@ -27,8 +27,8 @@ use super::{
     kept::{done, kept},
 };
 
-/// How often a client is to ask, in milliseconds.
-const POLL_MS: u64 = 2_000;
+/// How often a client is to ask, and how often it is looked for one that listens.
+pub(super) const POLL: Duration = Duration::from_secs(2);
 
 impl ToolSet {
     /// The answer to `tasks/get`.
@@ -37,11 +37,23 @@ impl ToolSet {
         params: GetTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<GetTaskResult, ErrorData> {
-        let tasks = self.tasks()?;
         let owner = self.task_owner(&context).await?;
-        let (found, entry) = self.found(&owner, &params.task_id).await?;
+        let task = self.detailed(&owner, &params.task_id, &context).await?;
+        let mut result = GetTaskResult::new(task);
+        result.meta = Some(self.shared.stamp.clone());
+        Ok(result)
+    }
+
+    /// A task of this owner. Where nobody works on it any more, it is gone on with here.
+    pub(super) async fn detailed(
+        &self,
+        owner: &TaskOwner,
+        id: &str,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<DetailedTask, ErrorData> {
+        let (found, entry) = self.found(owner, id).await?;
         let times = (found.created_at, found.updated_at);
-        let task = described(&params.task_id, times, tasks.ttl());
+        let task = described(id, times, self.tasks()?.ttl());
         let payload = match found.state {
             FoundState::Working => TaskPayload::Working,
             FoundState::Elsewhere => done(&self.of_another_process(&entry, found.created_at)),
@@ -49,16 +61,13 @@ impl ToolSet {
             FoundState::Done(kept) => done(&kept),
             FoundState::Orphaned(orphan) => {
                 if let Some(work) = orphan.take_over().await {
-                    let id = &params.task_id;
                     let request = (&*found.request, found.worked_at);
-                    self.go_on(id, entry, request, context, work).await;
+                    self.go_on(id, entry, request, context.clone(), work).await;
                 }
                 TaskPayload::Working
             }
         };
-        let mut result = GetTaskResult::new(DetailedTask::new(task, payload));
-        result.meta = Some(self.shared.stamp.clone());
-        Ok(result)
+        Ok(DetailedTask::new(task, payload))
     }
 
     /// The answer to `tasks/cancel`.
@@ -115,7 +124,7 @@ impl ToolSet {
     }
 
     /// Whose tasks whoever asks may see.
-    async fn task_owner(
+    pub(super) async fn task_owner(
         &self,
         context: &RequestContext<RoleServer>,
     ) -> Result<TaskOwner, ErrorData> {
@@ -130,7 +139,7 @@ impl ToolSet {
         })
     }
 
-    fn tasks(&self) -> Result<&Arc<dyn TaskStore>, ErrorData> {
+    pub(super) fn tasks(&self) -> Result<&Arc<dyn TaskStore>, ErrorData> {
         let tasks = self.shared.tasks.as_ref();
         tasks.ok_or_else(not_found)
     }
@@ -158,6 +167,6 @@ pub(super) fn described(
     };
     let mut task = Task::new(id, TaskStatus::Working, text(created), text(updated));
     task.ttl_ms = u64::try_from(ttl.as_millis()).ok();
-    task.poll_interval_ms = Some(POLL_MS);
+    task.poll_interval_ms = u64::try_from(POLL.as_millis()).ok();
     task
 }

@@ -57,6 +57,12 @@ impl ToolSet {
         self.with(registry, journal, Some(tasks))
     }
 
+    /// Whether any call becomes a task. Without the journal none does, for whoever takes a task over would
+    /// do it again, and none is declared.
+    pub(in super::super) fn has_tasks(&self) -> bool {
+        self.shared.tasks.is_some() && self.shared.journal.is_some()
+    }
+
     /// Whether a call may become a task. The request itself must say that its client knows them: the
     /// handshake of an older revision, which has no tasks of this kind, does not count.
     pub(in super::super) fn may_be_task(
@@ -65,9 +71,7 @@ impl ToolSet {
         context: &RequestContext<RoleServer>,
     ) -> bool {
         let declared = || context.meta.client_capabilities();
-        // Without the journal whoever takes a task over would do it again: none is declared then, either.
-        self.shared.tasks.is_some()
-            && self.shared.journal.is_some()
+        self.has_tasks()
             && entry.effect == Effect::Slow
             && declared().is_some_and(|it| it.supports_tasks())
     }

@@ -62,6 +62,7 @@ mod observe;
 mod origin;
 mod preview;
 mod protocol;
+mod read_on;
 mod refusal;
 mod request_id;
 mod router;

@@ -15,7 +15,7 @@ use crate::{
     direct::Handled,
     late::{Work, within},
     preview::{RequestPreview, Strange},
-    protocol, refusal,
+    protocol, read_on, refusal,
     server::Inner,
     stop::unless_over,
 };
@@ -159,7 +159,8 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
     }
 
     /// Hands the request to the SDK. A client of the modern revision cancels by hanging up; with
-    /// an older one a lost connection must not cancel anything, so its call is finished then, too.
+    /// an older one a lost connection must not cancel anything, so its call is finished then, too,
+    /// whether its answer has begun or not.
     async fn run(
         self: Arc<Self>,
         request: Request<Full<Bytes>>,
@@ -169,7 +170,7 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
             return self.sdk.handle(request).await;
         }
         let work = async move { self.sdk.handle(request).await };
-        let answer = run_to_end(work, || {}).await;
+        let answer = run_to_end(work, || {}).await.map(read_on::whoever_leaves);
         answer.unwrap_or_else(|| body::empty(StatusCode::INTERNAL_SERVER_ERROR))
     }
 }

@@ -130,6 +130,41 @@ async fn hanging_up_a_begun_answer_cancels_in_the_modern_revision_and_in_no_olde
 }
 
 #[tokio::test]
+async fn hanging_up_after_progress_cancels_in_the_modern_revision_and_in_no_older_one() {
+    let params = json!({"name": "tell", "arguments": {}, "_meta": {"progressToken": "p"}});
+    for quiet in [0, 60].map(Duration::from_secs) {
+        let world = World::quiet_for(quiet, true).await.unwrap();
+        for generation in Generation::BOTH {
+            for is_shown in [true, false] {
+                let call = world.http.request(generation, "tools/call", params.clone());
+                let call = call.bearer(&world.token);
+                if is_shown {
+                    let mut begun = Begun::of(call).await;
+                    begun.until("notifications/progress", 1).await;
+                    world.state.told.notified().await;
+                } else {
+                    let call = call.header("accept", "application/json");
+                    let asking = tokio::spawn(async { Begun::of(call).await.end().await });
+                    world.state.told.notified().await;
+                    asking.abort();
+                }
+                world.no_connection().await;
+                if generation == Generation::Legacy {
+                    world.state.go_on.notify_one();
+                }
+                timeout(LIMIT, world.state.ended.notified()).await.unwrap();
+                let cancelled = world.state.was_cancelled.load(Ordering::SeqCst);
+                assert_eq!(cancelled, generation == Generation::Modern);
+                // What it tells at its end is for nobody.
+                if !cancelled {
+                    timeout(LIMIT, world.state.told.notified()).await.unwrap();
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_stopping_server_ends_begun_answers_with_what_is_known() {
     for direct in [true, false] {
         let world = World::start(direct).await.unwrap();

@@ -87,7 +87,9 @@ impl ServerHandler for Tools {
             "panic" => panic!("as asked"),
             _ => {}
         }
-        self.0.tell(&context).await;
+        if !cancelled {
+            self.0.tell(&context).await;
+        }
         Ok(model::CallToolResult::success(vec![model::ContentBlock::text("waited")]).into())
     }
 }

@@ -98,7 +98,7 @@ mod tests {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
         let document = folder.join("../../docs/conformance.md");
         let document = std::fs::read_to_string(document).unwrap();
-        for target in ["fixture", "product"] {
+        for target in ["fixture", "product", "product-tasks"] {
             let groups = read(&folder.join(format!("conformance/{target}.yaml"))).unwrap();
             let table = table(&groups);
             assert!(

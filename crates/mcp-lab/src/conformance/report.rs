@@ -12,7 +12,7 @@ use serde::Deserialize;
 pub(super) struct Outcome {
     target: &'static str,
     revision: &'static str,
-    /// What the suite's exit code says: nothing failed but what is listed, and that still does.
+    /// Nothing failed but what is listed. Of the scenarios that count the suite says that.
     pub(super) success: bool,
     /// Scenarios that count, and how many of them are without any complaint.
     scored: usize,
@@ -22,10 +22,26 @@ pub(super) struct Outcome {
     failed: usize,
     /// Listed checks that failed, as `scenario:check`.
     pub(super) expected: BTreeSet<String>,
+    /// Checks of scenarios that do not count for the suite, but here.
+    gated_passed: usize,
+    /// Those of them that failed and are not listed, as `scenario:check`.
+    pub(super) gated_failed: Vec<String>,
     /// The scenarios that do not count (extensions, and what came after the revision).
     unscored: usize,
     unscored_green: usize,
 }
+
+/// The scenarios of a set for servers, by what they count.
+#[derive(Default)]
+pub(super) struct Scenarios {
+    /// Those that count for the revision: the list `server` of the suite's own file.
+    scored: BTreeSet<String>,
+    /// Those of [`GATED`], which count here.
+    gated: BTreeSet<String>,
+}
+
+/// How the scenarios of the extensions begin that are served: the suite runs them and does not count them.
+const GATED: &str = "tasks-";
 
 #[derive(Deserialize)]
 struct Check {
@@ -41,14 +57,13 @@ impl Check {
 }
 
 impl Outcome {
-    /// Reads the folder that the suite wrote. `scored` are the scenarios that count, `listed` the
-    /// checks that may fail.
+    /// Reads the folder that the suite wrote. `listed` are the checks that may fail.
     pub(super) fn read(
         target: &'static str,
         revision: &'static str,
         success: bool,
         folder: &Path,
-        scored: &BTreeSet<String>,
+        all: &Scenarios,
         listed: &BTreeSet<&str>,
     ) -> anyhow::Result<Self> {
         let mut outcome = Self {
@@ -60,14 +75,21 @@ impl Outcome {
             passed: 0,
             failed: 0,
             expected: BTreeSet::new(),
+            gated_passed: 0,
+            gated_failed: Vec::new(),
             unscored: 0,
             unscored_green: 0,
         };
+        let mut gated = 0;
         for (scenario, checks) in scenarios(folder)? {
             let green = !checks.iter().any(Check::complains);
-            if !scored.contains(&scenario) {
+            if !all.scored.contains(&scenario) {
                 outcome.unscored += 1;
                 outcome.unscored_green += usize::from(green);
+                if all.gated.contains(&scenario) {
+                    gated += 1;
+                    outcome.gate(&scenario, &checks, listed);
+                }
                 continue;
             }
             outcome.scored += 1;
@@ -77,15 +99,29 @@ impl Outcome {
             }
         }
         // A suite that ran something else must not look like one that found nothing.
-        if outcome.scored != scored.len() {
+        let (left, due) = (outcome.scored + gated, all.scored.len() + all.gated.len());
+        if left != due {
             bail!(
-                "{} of {} scenarios left a result: see {}",
-                outcome.scored,
-                scored.len(),
+                "{left} of {due} scenarios left a result: see {}",
                 folder.join("suite.log").display()
             );
         }
+        outcome.success &= outcome.gated_failed.is_empty();
         Ok(outcome)
+    }
+
+    /// Counts what the suite does not.
+    fn gate(&mut self, scenario: &str, checks: &[Check], listed: &BTreeSet<&str>) {
+        for check in checks {
+            let entry = format!("{scenario}:{}", check.id);
+            if !check.complains() {
+                self.gated_passed += usize::from(check.status == "SUCCESS");
+            } else if listed.contains(entry.as_str()) {
+                self.expected.insert(entry);
+            } else {
+                self.gated_failed.push(entry);
+            }
+        }
     }
 
     fn count(&mut self, scenario: &str, check: &Check, listed: &BTreeSet<&str>) {
@@ -127,36 +163,52 @@ fn scenario_of(folder: &str) -> Option<&str> {
     name.get(..name.len().checked_sub(TIME)?)
 }
 
-/// The scenarios of a set that count for servers: the list `server` of the suite's own file.
-pub(super) fn scored(requirements: &Path) -> anyhow::Result<BTreeSet<String>> {
-    let text = std::fs::read_to_string(requirements)
-        .with_context(|| format!("cannot read {}", requirements.display()))?;
-    let list = text.lines().skip_while(|line| *line != "server:").skip(1);
-    let entries = list.map_while(|line| line.strip_prefix("  - "));
-    Ok(entries.map(str::to_owned).collect())
+impl Scenarios {
+    /// Those in the suite's own file.
+    pub(super) fn read(requirements: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(requirements)
+            .with_context(|| format!("cannot read {}", requirements.display()))?;
+        Ok(Self::parse(&text))
+    }
+
+    fn parse(text: &str) -> Self {
+        let list = text.lines().skip_while(|line| *line != "server:").skip(1);
+        let scored = list.map_while(|line| line.strip_prefix("  - "));
+        let rest = text.lines().skip_while(|line| *line != "not_scored:");
+        let rest = rest.filter_map(|line| line.strip_prefix("  - scenario: "));
+        let gated = rest.filter(|scenario| scenario.starts_with(GATED));
+        Self {
+            scored: scored.map(str::to_owned).collect(),
+            gated: gated.map(str::to_owned).collect(),
+        }
+    }
 }
 
 /// The table, for people.
 pub(super) fn print(outcomes: &[Outcome]) {
     println!();
     println!(
-        "set         target   scenarios  checks passed  failed  expected failures  not scored"
+        "set         target   scenarios  checks passed  failed  expected failures  tasks passed  not scored"
     );
     for outcome in outcomes {
         println!(
-            "{:<11} {:<8} {:>3} of {:<3} {:>13} {:>7} {:>18}  {:>3} of {}",
+            "{:<11} {:<8} {:>3} of {:<3} {:>13} {:>7} {:>18} {:>13}  {:>3} of {}",
             outcome.revision,
             outcome.target,
             outcome.green,
             outcome.scored,
             outcome.passed,
-            outcome.failed,
+            outcome.failed + outcome.gated_failed.len(),
             outcome.expected.len(),
+            outcome.gated_passed,
             outcome.unscored_green,
             outcome.unscored,
         );
     }
     println!("\nscenarios: those without any complaint, of those that count");
+    for failed in outcomes.iter().flat_map(|outcome| &outcome.gated_failed) {
+        println!("failed, and not listed: {failed}");
+    }
 }
 
 #[cfg(test)]
@@ -186,16 +238,37 @@ mod tests {
         result("b", &format!("[{good},{}]", check("new", "FAILURE")));
         result("extra", "[]");
 
-        let scored = BTreeSet::from(["a".to_owned(), "b".to_owned()]);
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        let all = |scored, gated| Scenarios {
+            scored: names(scored),
+            gated: names(gated),
+        };
         let listed = BTreeSet::from(["a:known"]);
-        let read = |scored| Outcome::read("product", "x", true, folder.path(), scored, &listed);
-        let outcome = read(&scored).unwrap();
+        let read = |all| Outcome::read("product", "x", true, folder.path(), &all, &listed);
+        let outcome = read(all(&["a", "b"], &[])).unwrap();
         assert_eq!((outcome.scored, outcome.green), (2, 0));
         assert_eq!((outcome.passed, outcome.failed), (2, 1));
         assert_eq!(outcome.expected, BTreeSet::from(["a:known".to_owned()]));
         assert_eq!((outcome.unscored, outcome.unscored_green), (1, 1));
+        assert!(outcome.success && read(all(&["a", "b", "lost"], &[])).is_err());
 
-        let more = BTreeSet::from(["a".to_owned(), "b".to_owned(), "lost".to_owned()]);
-        assert!(read(&more).is_err());
+        // What the suite does not count fails the run here, unless it is listed.
+        let outcome = read(all(&["b"], &["a"])).unwrap();
+        assert!(outcome.success && outcome.gated_passed == 1);
+        assert_eq!(outcome.expected, BTreeSet::from(["a:known".to_owned()]));
+        let outcome = read(all(&["a"], &["b"])).unwrap();
+        assert!(!outcome.success);
+        assert_eq!(outcome.gated_failed, ["b:new"]);
+        assert!(read(all(&["a"], &["b", "lost"])).is_err());
+    }
+
+    #[test]
+    fn scenarios_of_tasks_count_although_the_suite_does_not_count_them() {
+        let text = "server:\n  - a\n  - b\n\nclient:\n  - c\n\nnot_scored:\n  - scenario: auth/x\n    leg: \
+             client\n  - scenario: tasks-x\n    leg: server\n";
+        let read = Scenarios::parse(text);
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        assert_eq!(read.scored, names(&["a", "b"]));
+        assert_eq!(read.gated, names(&["tasks-x"]));
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     samples::{self, audio, embedded, image, text, wire},
 };
 
-type Called = Result<CallToolResponse, ErrorData>;
+pub(crate) type Called = Result<CallToolResponse, ErrorData>;
 
 /// Between the notifications of one call, so that they are seen to arrive one by one.
 const STEP: Duration = Duration::from_millis(50);
@@ -29,7 +29,11 @@ pub(crate) async fn call(
     request: &CallToolRequestParams,
     context: &RequestContext<RoleServer>,
 ) -> Called {
+    if let Some(called) = fixture.tasks().call(request, context).await {
+        return called;
+    }
     match request.name.as_ref() {
+        "greet" => done(text(format!("Hello, {}!", name_in(request)))),
         "test_simple_text" => done(text("A simple text.")),
         "test_image_content" => done(image()),
         "test_audio_content" => done(audio()),
@@ -53,6 +57,12 @@ pub(crate) async fn call(
         }
         _ => input(fixture, request, context),
     }
+}
+
+/// Whom to greet.
+fn name_in(request: &CallToolRequestParams) -> &str {
+    let name = request.arguments.as_ref().and_then(|it| it.get("name"));
+    name.and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The tools that need input from the client.
@@ -209,21 +219,21 @@ fn send<E: std::fmt::Display>(sent: Result<(), E>) -> Result<(), ErrorData> {
     sent.map_err(|error| ErrorData::internal_error(error.to_string(), None))
 }
 
-fn done(content: Value) -> Called {
+pub(crate) fn done(content: Value) -> Called {
     complete(json!({"content": [content]}))
 }
 
-fn complete(result: Value) -> Called {
+pub(crate) fn complete(result: Value) -> Called {
     let result: CallToolResult = samples::complete(result)?;
     Ok(result.into())
 }
 
-fn ask(requests: Value, state: Option<String>) -> Called {
+pub(crate) fn ask(requests: Value, state: Option<String>) -> Called {
     Ok(required(requests, state)?.into())
 }
 
 /// A text without its quotes.
-fn plain(value: &Value) -> String {
+pub(crate) fn plain(value: &Value) -> String {
     value
         .as_str()
         .map_or_else(|| value.to_string(), str::to_owned)

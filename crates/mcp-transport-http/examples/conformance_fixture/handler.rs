@@ -6,18 +6,19 @@ use mcp_session::Keyring;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult,
-        GetPromptRequestParams, GetPromptResponse, Implementation, ListPromptsResult,
-        ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
-        ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
-        ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams,
+        CallToolRequestParams, CallToolResponse, CancelTaskParams, CompleteRequestParams,
+        CompleteResult, GetPromptRequestParams, GetPromptResponse, GetTaskParams, GetTaskResult,
+        Implementation, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
+        ListToolsResult, PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams,
+        ReadResourceResponse, ServerCapabilities, ServerConfig, SubscribeRequestParams,
+        SubscriptionFilter, Tool, UnsubscribeRequestParams, UpdateTaskParams,
     },
     service::{RequestContext, SubscriptionContext, SubscriptionSendError},
 };
 use serde_json::json;
 use tokio::sync::broadcast;
 
-use crate::{call, prompts, resources, samples::complete, tools};
+use crate::{call, prompts, resources, samples::complete, tasks::FixtureTasks, tools};
 
 /// Something that listeners can ask to be told about.
 #[derive(Debug, Clone, Copy)]
@@ -31,12 +32,15 @@ pub(crate) enum Change {
 pub(crate) struct Fixture {
     keyring: Arc<Keyring>,
     changes: broadcast::Sender<Change>,
+    tasks: FixtureTasks,
 }
 
 impl Fixture {
     pub(crate) fn new() -> Self {
+        let keyring = Arc::new(Keyring::random());
         Self {
-            keyring: Arc::new(Keyring::random()),
+            tasks: FixtureTasks::new(Arc::clone(&keyring)),
+            keyring,
             changes: broadcast::channel(64).0,
         }
     }
@@ -44,6 +48,10 @@ impl Fixture {
     /// Seals the state that clients carry between two calls.
     pub(crate) fn keyring(&self) -> &Keyring {
         &self.keyring
+    }
+
+    pub(crate) fn tasks(&self) -> &FixtureTasks {
+        &self.tasks
     }
 
     /// Tells all listeners. Nothing really changes: the suite checks who is told.
@@ -74,6 +82,7 @@ impl ServerHandler for Fixture {
             .enable_resources_subscribe()
             .enable_completions()
             .enable_logging()
+            .enable_tasks()
             .build();
         let this = Implementation::new("conformance-fixture", env!("CARGO_PKG_VERSION"));
         ServerConfig::new(capabilities).with_server_info(this)
@@ -95,6 +104,30 @@ impl ServerHandler for Fixture {
         context: Context,
     ) -> Result<CallToolResponse, ErrorData> {
         call::call(self, &request, &context).await
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: Context,
+    ) -> Result<GetTaskResult, ErrorData> {
+        self.tasks.get(request, &context).await
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        context: Context,
+    ) -> Result<(), ErrorData> {
+        self.tasks.update(request, &context).await
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: Context,
+    ) -> Result<(), ErrorData> {
+        self.tasks.cancel(request, &context).await
     }
 
     async fn list_resources(&self, _: Page, _: Context) -> Result<ListResourcesResult, ErrorData> {

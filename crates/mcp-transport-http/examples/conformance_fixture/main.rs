@@ -16,6 +16,7 @@ mod input;
 mod prompts;
 mod resources;
 mod samples;
+mod tasks;
 mod tools;
 
 use std::{error::Error, sync::Arc};
@@ -46,7 +47,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let store = Arc::new(MemoryStore::default());
     let sessions = SessionTiers::builder(verifier, Keyring::random(), store).build();
     let server = HttpServer::new(config, sessions, Fixture::new(), |session, _token| {
-        // Nothing here depends on who calls; a real server's tools would find this one.
+        // Only tasks depend on who calls.
         session.principal().subject().to_owned()
     });
     let listener = TcpListener::bind(("127.0.0.1", port.parse()?)).await?;

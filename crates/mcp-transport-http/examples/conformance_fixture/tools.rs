@@ -71,6 +71,10 @@ const PLAIN: &[(&str, &str)] = &[
         "Asks only what the client can do",
     ),
     ("test_without_arguments", "Does nothing"),
+    ("failing_job", "Fails in a task"),
+    ("protocol_error_job", "Breaks in a task"),
+    ("multi_input", "Asks two things at once in a task"),
+    ("test_tool_with_task", "Asks, and goes on in a task"),
 ];
 
 pub(crate) fn all() -> Result<Vec<Tool>, ErrorData> {
@@ -83,7 +87,20 @@ pub(crate) fn all() -> Result<Vec<Tool>, ErrorData> {
         "properties": {"value": {"type": "string", "x-mcp-header": "Value"}},
         "required": ["value"],
     });
+    let of_one =
+        |name: &str, kind: &str| json!({"type": "object", "properties": {name: {"type": kind}}});
     let special = [
+        tool("greet", "Greets", of_one("name", "string")),
+        tool(
+            "slow_compute",
+            "Takes so long, in a task",
+            of_one("seconds", "integer"),
+        ),
+        tool(
+            "confirm_delete",
+            "Asks in a task",
+            of_one("filename", "string"),
+        ),
         tool(
             "test_custom_header",
             "Takes an argument that is also a header",

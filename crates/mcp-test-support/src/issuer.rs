@@ -1,6 +1,7 @@
 //! The stand-in OAuth issuer: real HTTP, keys made at start, counted requests, and every way of
 //! being unwell that a key fetch can meet.
 
+mod exchange;
 mod login;
 
 use std::{
@@ -17,6 +18,7 @@ use http::{HeaderValue, Method, Request, StatusCode, header::DATE};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::Mutex as AsyncMutex};
 
+pub use exchange::{ExchangeAnswer, ExchangeClient, ExchangeRequest};
 pub use login::Rotation;
 
 use crate::{
@@ -59,11 +61,14 @@ struct State {
     /// What is served in place of the keys.
     published: Mutex<Option<String>>,
     audience: Mutex<Vec<String>>,
+    /// What its metadata names in place of its own token endpoint.
+    token_endpoint: Mutex<Option<String>>,
     /// Seconds by which its clock is ahead of ours.
     clock_offset: AtomicI64,
     mode: Mutex<IssuerMode>,
     requests: Journal<String>,
     logins: login::Logins,
+    exchanges: exchange::Exchanges,
 }
 
 impl Issuer {
@@ -87,10 +92,12 @@ impl Issuer {
             keys: Mutex::new(fresh_keys()),
             published: Mutex::new(None),
             audience: Mutex::new(Vec::new()),
+            token_endpoint: Mutex::new(None),
             clock_offset: AtomicI64::new(0),
             mode: Mutex::new(IssuerMode::Normal),
             requests: Journal::new(),
             logins: login::Logins::default(),
+            exchanges: exchange::Exchanges::default(),
         });
         let server = serve(listener, Arc::clone(&state));
         Ok(Self {
@@ -131,6 +138,11 @@ impl Issuer {
     /// The `aud` of tokens made from now on.
     pub fn set_audience<'a>(&self, audience: impl IntoIterator<Item = &'a str>) {
         *lock(&self.state.audience) = audience.into_iter().map(str::to_owned).collect();
+    }
+
+    /// The token endpoint that its metadata names from now on.
+    pub fn set_token_endpoint(&self, url: &str) {
+        *lock(&self.state.token_endpoint) = Some(url.to_owned());
     }
 
     /// Changes how requests are answered from now on; those under way keep their old fate.
@@ -255,14 +267,15 @@ impl State {
         json!({
             "issuer": url,
             "authorization_endpoint": format!("{url}{}", Issuer::AUTHORIZE_PATH),
-            "token_endpoint": format!("{url}{}", Issuer::TOKEN_PATH),
+            "token_endpoint": lock(&self.token_endpoint).clone()
+                .unwrap_or_else(|| format!("{url}{}", Issuer::TOKEN_PATH)),
             "registration_endpoint": format!("{url}{}", Issuer::REGISTER_PATH),
             "revocation_endpoint": format!("{url}{}", Issuer::REVOKE_PATH),
             "device_authorization_endpoint": format!("{url}{}", Issuer::DEVICE_PATH),
             "authorization_response_iss_parameter_supported": true,
             "jwks_uri": format!("{url}{}", Issuer::JWKS_PATH),
             "response_types_supported": ["code"],
-            "grant_types_supported": ["authorization_code", "refresh_token"],
+            "grant_types_supported": ["authorization_code", "refresh_token", exchange::TOKEN_EXCHANGE],
             "code_challenge_methods_supported": ["S256"],
             "token_endpoint_auth_methods_supported": ["none"],
             "subject_types_supported": ["public"],

@@ -1,13 +1,14 @@
 //! Key pairs made at start: no private key is ever in the repository.
 
 use aws_lc_rs::{
-    encoding::{AsDer, PublicKeyX509Der},
+    encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der},
     hmac,
     rand::SystemRandom,
     rsa::KeySize,
     signature::{
-        ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256,
-        RsaKeyPair,
+        ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair,
+        Ed25519KeyPair, KeyPair, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256,
+        RSA_PSS_2048_8192_SHA256, RsaKeyPair, UnparsedPublicKey, VerificationAlgorithm,
     },
 };
 use base64::{
@@ -106,6 +107,41 @@ impl SigningKey {
         }
     }
 
+    /// Whether this key made the signature; `algorithm` is the name in the JOSE header.
+    #[must_use]
+    pub fn verifies(&self, algorithm: &str, message: &[u8], signature: &[u8]) -> bool {
+        let (public, how): (&[u8], &'static dyn VerificationAlgorithm) =
+            match (&self.pair, algorithm) {
+                (Pair::Rsa(pair), "RS256") => {
+                    (pair.public_key().as_ref(), &RSA_PKCS1_2048_8192_SHA256)
+                }
+                (Pair::Rsa(pair), "PS256") => {
+                    (pair.public_key().as_ref(), &RSA_PSS_2048_8192_SHA256)
+                }
+                (Pair::P256(pair), "ES256") => {
+                    (pair.public_key().as_ref(), &ECDSA_P256_SHA256_FIXED)
+                }
+                (Pair::Ed25519(pair), "EdDSA") => (pair.public_key().as_ref(), &ED25519),
+                _ => return false,
+            };
+        UnparsedPublicKey::new(how, public)
+            .verify(message, signature)
+            .is_ok()
+    }
+
+    /// The private half as PEM (PKCS #8), as a client has it in a file.
+    #[must_use]
+    pub fn private_pem(&self) -> String {
+        let der = |pair: &dyn AsDer<Pkcs8V1Der<'static>>| Ok(pair.as_der()?.as_ref().to_vec());
+        let der = match &self.pair {
+            Pair::Rsa(pair) => der(pair),
+            Pair::P256(pair) => pair.to_pkcs8v1().map(|it| it.as_ref().to_vec()),
+            Pair::Ed25519(pair) => der(pair),
+        };
+        let der = der.expect("a key pair has a DER form");
+        pem("PRIVATE KEY", &der)
+    }
+
     /// The public half as a JWK (RFC 7517).
     #[must_use]
     pub fn jwk(&self) -> Value {
@@ -149,13 +185,7 @@ impl SigningKey {
             Pair::Ed25519(pair) => pair.public_key().as_der(),
         }
         .expect("a public key has a DER form");
-        let mut pem = String::from("-----BEGIN PUBLIC KEY-----\n");
-        for line in STANDARD.encode(der.as_ref()).as_bytes().chunks(64) {
-            pem.push_str(&String::from_utf8_lossy(line));
-            pem.push('\n');
-        }
-        pem.push_str("-----END PUBLIC KEY-----\n");
-        pem
+        pem("PUBLIC KEY", der.as_ref())
     }
 
     /// HMAC-SHA-256 keyed with the *public* key: the classic key confusion attack.
@@ -164,4 +194,14 @@ impl SigningKey {
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.public_pem().as_bytes());
         hmac::sign(&key, message).as_ref().to_vec()
     }
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let lines = text.as_bytes().chunks(64).map(String::from_utf8_lossy);
+    let lines: Vec<_> = lines.collect();
+    format!(
+        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
+        lines.join("\n")
+    )
 }

@@ -71,7 +71,7 @@ pub use collector::Collector;
 pub use dogstatsd::{DogStatsd, StatsdLine};
 pub use exposition::{Exposition, Sample};
 pub use gate::Gate;
-pub use issuer::{Issuer, IssuerMode, Rotation};
+pub use issuer::{ExchangeAnswer, ExchangeClient, ExchangeRequest, Issuer, IssuerMode, Rotation};
 pub use journal::Journal;
 pub use keys::{Algorithm, SigningKey};
 pub use lock::lock;

@@ -100,7 +100,7 @@ impl Default for Logins {
     }
 }
 
-type Form = BTreeMap<String, String>;
+pub(super) type Form = BTreeMap<String, String>;
 
 impl Issuer {
     /// Where a login begins.
@@ -206,8 +206,9 @@ impl State {
                 self.authorize(&parse(request.uri().query().unwrap_or_default().as_bytes()))
             }
             (&Method::POST, Issuer::TOKEN_PATH) => {
-                let answer = self.token(&form);
                 let grant = form.get("grant_type").cloned().unwrap_or_default();
+                let exchanged = self.exchange(request.headers(), &form).await;
+                let answer = exchanged.unwrap_or_else(|| self.token(&form));
                 self.logins.grants.push(grant);
                 let hold = lock(&self.logins.settings).hold.clone();
                 if let Some(gate) = hold {
@@ -376,7 +377,7 @@ impl State {
     }
 }
 
-fn refused(code: &str) -> Answer {
+pub(super) fn refused(code: &str) -> Answer {
     json_answer(StatusCode::BAD_REQUEST, &json!({ "error": code }))
 }
 

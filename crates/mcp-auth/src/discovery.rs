@@ -1,4 +1,4 @@
-//! Where an issuer keeps its keys: RFC 8414 and OpenID Connect Discovery.
+//! Where an issuer keeps its keys and gives out tokens: RFC 8414 and OpenID Connect Discovery.
 
 use std::time::Duration;
 
@@ -14,6 +14,9 @@ use crate::fetch::{FetchError, JSON, get_json, parse_url};
 struct Metadata {
     issuer: String,
     jwks_uri: String,
+    /// Only for those who exchange tokens: whatever it holds spoils nothing else.
+    #[serde(default)]
+    token_endpoint: Value,
     /// Only told to operators: whatever it holds spoils nothing.
     #[serde(default)]
     code_challenge_methods_supported: Value,
@@ -22,9 +25,39 @@ struct Metadata {
 /// What an issuer's metadata says.
 #[derive(Debug)]
 pub(crate) struct Discovered {
-    pub(crate) jwks_uri: Url,
+    metadata: Metadata,
+    source: Url,
+}
+
+impl Discovered {
+    /// Where its keys are.
+    pub(crate) fn jwks_uri(&self) -> Result<Url, FetchError> {
+        let uri = checked(&self.metadata.jwks_uri, &self.source);
+        uri.map_err(|misplaced| match misplaced {
+            Misplaced::NoUrl => FetchError::Refused("jwks_uri is not an https URL"),
+            Misplaced::Elsewhere => FetchError::Refused(
+                "jwks_uri is on another host or port: if that is meant, name it in jwks_uri \
+                 (OAUTH_JWKS_URI)",
+            ),
+        })
+    }
+
+    /// Where it exchanges tokens.
+    pub(crate) fn token_endpoint(&self) -> Result<Url, FetchError> {
+        let named = self.metadata.token_endpoint.as_str().unwrap_or_default();
+        checked(named, &self.source).map_err(|misplaced| match misplaced {
+            Misplaced::NoUrl => FetchError::Refused("token_endpoint is not an https URL"),
+            Misplaced::Elsewhere => FetchError::Refused(
+                "token_endpoint is on another host or port: if that is meant, configure it",
+            ),
+        })
+    }
+
     /// Whether it says that it takes S256 code challenges, without which MCP clients refuse it.
-    pub(crate) pkce: bool,
+    pub(crate) fn pkce(&self) -> bool {
+        let methods = self.metadata.code_challenge_methods_supported.as_array();
+        methods.is_some_and(|named| named.iter().any(|it| it == "S256"))
+    }
 }
 
 /// Finds the metadata of `issuer`.
@@ -40,11 +73,8 @@ pub(crate) async fn find(
     for url in metadata_urls(issuer) {
         match get_json::<Metadata>(client, &url, JSON, timeout).await {
             Ok(metadata) if metadata.issuer == issuer => {
-                let methods = metadata.code_challenge_methods_supported.as_array();
-                return Ok(Discovered {
-                    jwks_uri: checked(&metadata, &url)?,
-                    pkce: methods.is_some_and(|named| named.iter().any(|it| it == "S256")),
-                });
+                let source = url;
+                return Ok(Discovered { metadata, source });
             }
             Ok(metadata) => outcome = FetchError::AnotherIssuer(spelling(metadata.issuer)),
             // An issuer that does not answer will not answer the next path either.
@@ -60,11 +90,18 @@ fn spelling(issuer: String) -> Option<String> {
     is_issuer(&issuer).then_some(issuer)
 }
 
-/// The key set must live on the issuer's own host and port; others have to be configured
-/// explicitly, or a document under an attacker's control could point the server anywhere.
-fn checked(metadata: &Metadata, source: &Url) -> Result<Url, FetchError> {
-    let uri = parse_url(&metadata.jwks_uri)
-        .map_err(|_| FetchError::Refused("jwks_uri is not an https URL"))?;
+/// Why an address in the metadata is not used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Misplaced {
+    NoUrl,
+    Elsewhere,
+}
+
+/// What the metadata names must live on the issuer's own host and port; others have to be
+/// configured explicitly, or a document under an attacker's control could point the server, with
+/// its secrets, anywhere.
+fn checked(named: &str, source: &Url) -> Result<Url, Misplaced> {
+    let uri = parse_url(named).map_err(|_| Misplaced::NoUrl)?;
     let place = |url: &Url| {
         (
             url.host_str().map(str::to_owned),
@@ -74,10 +111,7 @@ fn checked(metadata: &Metadata, source: &Url) -> Result<Url, FetchError> {
     if place(&uri) == place(source) {
         Ok(uri)
     } else {
-        Err(FetchError::Refused(
-            "jwks_uri is on another host or port: if that is meant, name it in jwks_uri \
-             (OAUTH_JWKS_URI)",
-        ))
+        Err(Misplaced::Elsewhere)
     }
 }
 
@@ -102,15 +136,20 @@ mod tests {
     }
 
     #[test]
-    fn a_key_set_on_another_host_is_refused() {
+    fn what_is_on_another_host_is_refused() {
         let source = Url::parse("https://a.test/.well-known/openid-configuration").unwrap();
-        let metadata = |jwks_uri: &str| Metadata {
-            issuer: "https://a.test".to_owned(),
-            jwks_uri: jwks_uri.to_owned(),
-            code_challenge_methods_supported: Value::Null,
+        let found = |uri: &str| Discovered {
+            metadata: Metadata {
+                issuer: "https://a.test".to_owned(),
+                jwks_uri: uri.to_owned(),
+                token_endpoint: uri.into(),
+                code_challenge_methods_supported: Value::Null,
+            },
+            source: source.clone(),
         };
         for uri in ["https://a.test/keys", "https://a.test:443/keys"] {
-            assert!(checked(&metadata(uri), &source).is_ok(), "{uri}");
+            assert!(found(uri).jwks_uri().is_ok(), "{uri}");
+            assert!(found(uri).token_endpoint().is_ok(), "{uri}");
         }
         for uri in [
             "https://evil.test/keys",
@@ -119,7 +158,8 @@ mod tests {
             "file:///etc/passwd",
             "",
         ] {
-            assert!(checked(&metadata(uri), &source).is_err(), "{uri}");
+            assert!(found(uri).jwks_uri().is_err(), "{uri}");
+            assert!(found(uri).token_endpoint().is_err(), "{uri}");
         }
     }
 }

@@ -93,6 +93,8 @@ pub enum InvalidReason {
     KeyBound,
     /// The issuer says that it is not active (RFC 7662 section 2.2).
     Inactive,
+    /// The issuer does not take it in exchange for one of the upstream API: it is over there.
+    NotExchanged,
     /// An operator withdrew it.
     Revoked,
 }
@@ -140,6 +142,12 @@ pub enum UnavailableReason {
     IntrospectionRefused,
     /// Too many tokens wait for the issuer to be asked about them.
     IntrospectionBusy,
+    /// The issuer could not be asked for one of the upstream API in its place (RFC 8693).
+    Exchange,
+    /// The issuer does not know this server as a client that may exchange tokens.
+    ExchangeClient,
+    /// Too many tokens wait to be exchanged, or the issuer says that it is asked too often.
+    ExchangeBusy,
     /// Its time is over, or has not come, by our clock and not by the issuers'.
     Clock,
 }
@@ -153,6 +161,9 @@ impl UnavailableReason {
             Self::UnknownKey => "unknown_key_unavailable",
             Self::IntrospectionRefused => "introspection_refused",
             Self::IntrospectionBusy => "introspection_busy",
+            Self::Exchange => "exchange_unavailable",
+            Self::ExchangeClient => "exchange_client",
+            Self::ExchangeBusy => "exchange_busy",
             Self::Clock => "clock_differs",
         }
     }
@@ -169,6 +180,13 @@ impl fmt::Display for UnavailableReason {
             Self::Introspection => "the issuer could not be asked about it",
             Self::IntrospectionRefused => "the issuer refused the question about it",
             Self::IntrospectionBusy => "too many tokens wait for the issuer to be asked about them",
+            Self::Exchange => {
+                "the issuer could not be asked for one of the upstream API in its place"
+            }
+            Self::ExchangeClient => {
+                "the issuer does not know this server as a client that may exchange tokens"
+            }
+            Self::ExchangeBusy => "too many tokens wait to be exchanged",
             Self::Clock => "this machine's clock differs from the issuer's, by which it is good",
         })
     }
@@ -197,6 +215,13 @@ pub enum ForbiddenReason {
     UpstreamAudience,
     /// The issuer refused to exchange the token for the upstream API (RFC 8693 section 2.2.2).
     UpstreamDenied,
+    /// It refused because of the API that was named (`invalid_target`).
+    UpstreamTarget,
+    /// It refused because of the scopes that were asked for (`invalid_scope`).
+    UpstreamScope,
+    /// It does not take the token, or not as it was asked (`invalid_request`): RFC 8693 has the
+    /// same code for both.
+    UpstreamRequest,
     /// The issuer publishes the token's key in a form that this server cannot use: whether the
     /// token is good cannot be told, and another login brings one of the same key.
     UnusableKey(UnusableKey),
@@ -260,7 +285,21 @@ impl fmt::Display for ForbiddenReason {
                  audience to the tokens of this server"
             }
             Self::UpstreamDenied => {
-                "the authorization server does not let this user act on the upstream API"
+                "the authorization server does not let this user act on the upstream API: ask its \
+                 administrator to allow it; signing in again brings the same"
+            }
+            Self::UpstreamTarget => {
+                "the authorization server gives this server no tokens for the upstream API: ask the \
+                 administrator to check the audience or resource of the token exchange"
+            }
+            Self::UpstreamScope => {
+                "the authorization server does not give the scopes that this server needs for the \
+                 upstream API: ask the administrator to check the scopes of the token exchange"
+            }
+            Self::UpstreamRequest => {
+                "the authorization server does not exchange this token for one of the upstream API: \
+                 sign in again, and if that does not help, ask the administrator to check the token \
+                 exchange of this server"
             }
             Self::UnusableKey(UnusableKey(fault)) => {
                 return write!(
@@ -300,6 +339,15 @@ pub enum ConfigError {
     /// An algorithm name that is unknown or unsafe.
     #[error("{0} is not a supported signature algorithm (RS/PS 256-512, ES256, ES384, EdDSA)")]
     Algorithm(String),
+    /// Tokens are to be exchanged, and nothing says for which API.
+    #[error("issuer {0} is to exchange tokens, and no audience, resource or scope names the API")]
+    NoExchangeTarget(String),
+    /// Tokens are to be exchanged by a client without id or secret.
+    #[error("issuer {0} is to exchange tokens, and the client that asks for it lacks id or secret")]
+    NoExchangeClient(String),
+    /// The private key of a client cannot be used.
+    #[error("the client's private key {0}")]
+    ClientKey(&'static str),
     /// The HTTP client could not be built.
     #[error("HTTP client: {0}")]
     Client(#[from] TlsError),

@@ -39,7 +39,7 @@ pub async fn examine(issuer: &IssuerConfig, client: &reqwest::Client) -> Examina
         },
         None => discovery::find(client, &issuer.issuer, PATIENCE)
             .await
-            .map(|found| (found.jwks_uri, Some(found.pkce))),
+            .and_then(|found| Ok((found.jwks_uri()?, Some(found.pkce())))),
     };
     match found {
         Err(error) => Examination {

@@ -2,7 +2,18 @@
 //!
 //! The client's token must not travel on to another service. The one recorded exception is the
 //! *same-audience* mode: the API is, by agreement, the same resource, and the token says so in its
-//! `aud`. Token exchange (RFC 8693) is the other mode of this seam.
+//! `aud`. [`TokenExchange`] (RFC 8693) is the other way: the issuer gives a token for the API.
+
+mod answer;
+mod ask;
+mod client;
+mod config;
+
+pub use self::{
+    ask::TokenExchange,
+    client::{ClientAuthentication, ClientKey},
+    config::{AssertionAudience, ExchangeConfig, ExchangeGrant},
+};
 
 use std::{fmt, time::SystemTime};
 

@@ -126,3 +126,8 @@ pub(crate) fn parse_url(text: &str) -> Result<Url, ConfigError> {
     let url = Url::parse(text).ok().filter(mcp_outbound::is_secure);
     url.ok_or_else(|| ConfigError::Url(text.to_owned()))
 }
+
+/// Client id and secret go form-encoded into HTTP Basic (RFC 6749 section 2.3.1).
+pub(crate) fn form_encoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}

@@ -15,7 +15,7 @@ use crate::{
     asker::Asker,
     claims::Claims,
     error::{AuthError, ConfigError, InvalidReason, UnavailableReason},
-    fetch::{FetchError, JSON, parse_url, read_json},
+    fetch::{FetchError, JSON, form_encoded, parse_url, read_json},
     outcomes::Outcomes,
     spans, times,
     token::AccessToken,
@@ -168,11 +168,6 @@ impl Introspection {
             .unwrap_or_default()
             .as_secs()
     }
-}
-
-/// Client id and secret go form-encoded into HTTP Basic (RFC 6749 section 2.3.1).
-fn form_encoded(text: &str) -> String {
-    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
 fn unavailable(reason: UnavailableReason) -> AuthError {

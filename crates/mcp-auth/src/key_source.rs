@@ -345,7 +345,7 @@ impl KeySource {
             Some(uri) => uri.clone(),
             None => {
                 let found = discovery::find(&self.client, &self.issuer, timeout).await?;
-                found.jwks_uri
+                found.jwks_uri()?
             }
         };
         let asked_at = Instant::now();

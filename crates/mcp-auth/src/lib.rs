@@ -72,7 +72,10 @@ pub use error::{
     AuthError, ConfigError, ForbiddenReason, InvalidReason, UnavailableReason, UnusableKey,
 };
 pub use examine::{Examination, examine, issuer_metadata};
-pub use exchange::{UpstreamCredentials, UpstreamToken};
+pub use exchange::{
+    AssertionAudience, ClientAuthentication, ClientKey, ExchangeConfig, ExchangeGrant,
+    TokenExchange, UpstreamCredentials, UpstreamToken,
+};
 pub use fetch::{http_client, http_client_over};
 pub use introspection::IntrospectionConfig;
 pub use issuer::IssuerConfig;

@@ -2,7 +2,10 @@
 
 use std::str::FromStr;
 
-use crate::issuer::IssuerConfig;
+use crate::{
+    exchange::{AssertionAudience, ExchangeConfig, ExchangeGrant},
+    issuer::IssuerConfig,
+};
 
 /// An issuer whose access tokens are known: where they keep the organization and which algorithms
 /// they use. Everything a preset sets can be set by hand afterwards.
@@ -108,6 +111,31 @@ impl Preset {
             .map(|&name| name.to_owned())
             .collect();
         issuer.at_hash_in_access_tokens = self.at_hash_in_access_tokens();
+    }
+
+    /// Spells an exchange as this issuer has it: the API, whichever way it was named, becomes the
+    /// parameter that the issuer reads.
+    pub fn apply_to_exchange(self, exchange: &mut ExchangeConfig) {
+        let api = exchange.audience.clone().or(exchange.resource.clone());
+        match self {
+            Self::WorkOs => (exchange.audience, exchange.resource) = (None, api),
+            Self::Auth0 | Self::Keycloak | Self::Okta => {
+                (exchange.audience, exchange.resource) = (api, None);
+            }
+            Self::Entra => {
+                exchange.grant = ExchangeGrant::OnBehalfOf;
+                (exchange.audience, exchange.resource) = (None, None);
+                if exchange.scopes.is_empty() {
+                    exchange
+                        .scopes
+                        .extend(api.map(|api| format!("{api}/.default")));
+                }
+            }
+            _ => {}
+        }
+        if matches!(self, Self::Entra | Self::Okta) {
+            exchange.assertion_audience = AssertionAudience::TokenEndpoint;
+        }
     }
 }
 

@@ -32,6 +32,17 @@ pub(crate) fn introspect(issuer: &str) -> Span {
     )
 }
 
+/// Asking an issuer for a token of the upstream API (RFC 8693).
+pub(crate) fn exchange(issuer: &str) -> Span {
+    tracing::info_span!(
+        "auth.exchange",
+        otel.kind = "client",
+        otel.status_code = Empty,
+        { ISSUER } = issuer,
+        { ERROR_TYPE } = Empty,
+    )
+}
+
 /// A request to an issuer that failed; `kind` is one of a few words.
 pub(crate) fn failed(span: &Span, kind: &'static str) {
     span.record(ERROR_TYPE, kind);

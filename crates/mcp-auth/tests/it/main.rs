@@ -8,6 +8,8 @@
 mod clock;
 mod documents;
 mod example;
+mod exchange;
+mod exchange_answers;
 mod fetches;
 mod introspection;
 mod keys;

@@ -21,6 +21,7 @@ const REASONS: &[(&str, &str, &str)] = &[
     ("unknown_key", "401", "user"),
     ("inactive", "401", "user"),
     ("revoked", "401", "user"),
+    ("not_exchanged", "401", "user"),
     ("claim", "401", "issuer"),
     ("critical_header", "401", "issuer"),
     ("too_large", "401", "issuer"),
@@ -32,6 +33,9 @@ const REASONS: &[(&str, &str, &str)] = &[
     ("service_principal", "403", "operator"),
     ("upstream_audience", "403", "issuer"),
     ("upstream_denied", "403", "issuer"),
+    ("upstream_target", "403", "issuer"),
+    ("upstream_scope", "403", "issuer"),
+    ("upstream_request", "403", "operator"),
     ("unusable_key", "403", "issuer"),
     ("unavailable", "503", "operator"),
     ("clock_differs", "503", "operator"),
@@ -39,6 +43,9 @@ const REASONS: &[(&str, &str, &str)] = &[
     ("unknown_key_unavailable", "503", "nobody"),
     ("introspection_refused", "503", "operator"),
     ("introspection_busy", "503", "nobody"),
+    ("exchange_unavailable", "503", "operator"),
+    ("exchange_client", "503", "operator"),
+    ("exchange_busy", "503", "nobody"),
 ];
 
 #[test]
@@ -49,6 +56,9 @@ fn every_reason_has_its_status_and_somebody_who_acts_on_the_page_too() {
         UnavailableReason::UnknownKey,
         UnavailableReason::IntrospectionRefused,
         UnavailableReason::IntrospectionBusy,
+        UnavailableReason::Exchange,
+        UnavailableReason::ExchangeClient,
+        UnavailableReason::ExchangeBusy,
         UnavailableReason::Clock,
     ];
     let mut known = Vec::new();

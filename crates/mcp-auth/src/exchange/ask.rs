@@ -1,0 +1,249 @@
+//! [`TokenExchange`]: one issuer that gives tokens of the upstream API for its own.
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use arc_swap::ArcSwap;
+use mcp_outbound::{CircuitBreaker, FetchError as Outbound, HalfOpen, LogThrottle, read_body};
+use tokio::sync::OnceCell;
+use tracing::Instrument as _;
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::{
+    UpstreamToken,
+    answer::{self, Failure, unavailable},
+    client::ClientAuthentication,
+    config::{AssertionAudience, ExchangeConfig, ExchangeGrant},
+};
+use crate::{
+    asker::Asker,
+    discovery,
+    error::{AuthError, ConfigError, UnavailableReason},
+    fetch::{FetchError, JSON, form_encoded, parse_url},
+    principal::Principal,
+    spans,
+    token::AccessToken,
+    turns::{Bounds, Turns},
+};
+
+/// Largest answer that is read, in bytes.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// All users come at once when a server starts, and one of them may come with many tokens.
+const BOUNDS: Bounds = Bounds {
+    at_work: 32,
+    waiting: 4_096,
+    waiting_of_one: 64,
+    patience: Duration::from_secs(10),
+};
+
+/// Failures in a row after which the issuer is left alone, and for how long.
+const FAILURES: u32 = 5;
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Exchanges tokens of one issuer for tokens of the upstream API (RFC 8693), so that no client's
+/// token travels on.
+///
+/// It remembers no token: who asks again for the same one causes another exchange.
+#[derive(Debug)]
+pub struct TokenExchange {
+    config: ExchangeConfig,
+    configured: Option<Url>,
+    /// Found once, however many wait for it; a failure has it looked for again.
+    discovered: ArcSwap<OnceCell<Url>>,
+    client: reqwest::Client,
+    turns: Turns,
+    breaker: CircuitBreaker,
+    outages: LogThrottle,
+    refusals: LogThrottle,
+    /// As it is sent.
+    scope: String,
+}
+
+impl TokenExchange {
+    /// Checks the configuration; no I/O. `client` must follow no redirect, as that of
+    /// [`http_client`](crate::http_client).
+    ///
+    /// # Errors
+    /// [`ConfigError`], for settings under which no token could be exchanged.
+    pub fn new(config: ExchangeConfig, client: reqwest::Client) -> Result<Self, ConfigError> {
+        parse_url(&config.issuer)?;
+        let endpoint = config.token_endpoint.as_deref();
+        let configured = endpoint.map(parse_url).transpose()?;
+        let named = [config.audience.as_ref(), config.resource.as_ref()];
+        let by_scope = config.grant == ExchangeGrant::OnBehalfOf && !config.scopes.is_empty();
+        if !by_scope && named.iter().flatten().all(|name| name.is_empty()) {
+            return Err(ConfigError::NoExchangeTarget(config.issuer));
+        }
+        let secret = match &config.authentication {
+            ClientAuthentication::SecretBasic(secret)
+            | ClientAuthentication::SecretPost(secret) => !secret.is_empty(),
+            ClientAuthentication::PrivateKeyJwt(_) => true,
+        };
+        if config.client_id.is_empty() || !secret {
+            return Err(ConfigError::NoExchangeClient(config.issuer));
+        }
+        Ok(Self {
+            scope: config.scopes.join(" "),
+            config,
+            configured,
+            discovered: ArcSwap::default(),
+            client,
+            turns: Turns::new(BOUNDS),
+            breaker: CircuitBreaker::new(FAILURES, HalfOpen::After(PAUSE)),
+            outages: LogThrottle::default(),
+            refusals: LogThrottle::default(),
+        })
+    }
+
+    /// A token of the upstream API for the principal of `token`, which was verified before.
+    ///
+    /// # Errors
+    /// [`AuthError::InvalidToken`] when the issuer says that the token is over,
+    /// [`AuthError::Forbidden`] when it does not give one, which another login would not change, and
+    /// [`AuthError::Unavailable`] when it gives no answer that could be used, or does not know this
+    /// server.
+    pub async fn exchange(
+        &self,
+        token: &AccessToken,
+        principal: &Principal,
+        now: SystemTime,
+    ) -> Result<UpstreamToken, AuthError> {
+        let Ok(_turn) = self.turns.turn(of(principal)).await else {
+            return Err(unavailable(UnavailableReason::ExchangeBusy, PAUSE));
+        };
+        let admitted = self.breaker.admit(Instant::now());
+        admitted.map_err(|wait| unavailable(UnavailableReason::Exchange, wait))?;
+        let span = spans::exchange(&self.config.issuer);
+        let asking = self.ask(token, now).instrument(span.clone());
+        let asked = tokio::time::timeout(self.config.timeout, asking).await;
+        let asked = asked.unwrap_or(Err(FetchError::NoAnswer(Outbound::Timeout).into()));
+        match &asked {
+            Err(failure) => {
+                spans::failed(&span, failure.kind());
+                self.failed(failure);
+            }
+            Ok(_) => self.breaker.succeeded(),
+        }
+        asked.map_err(Failure::into_error)
+    }
+
+    fn failed(&self, failure: &Failure) {
+        let issuer = &self.config.issuer;
+        if failure.is_outage() {
+            self.breaker.failed(Instant::now());
+            self.discovered.store(Arc::default());
+            if self.outages.pass().is_some() {
+                tracing::error!(issuer, error = %failure, "tokens cannot be exchanged");
+            }
+        } else {
+            self.breaker.succeeded();
+            if self.refusals.pass().is_some() {
+                tracing::warn!(issuer, error = %failure, "a token was not exchanged");
+            }
+        }
+    }
+
+    async fn ask(&self, token: &AccessToken, now: SystemTime) -> Result<UpstreamToken, Failure> {
+        let endpoint = self.endpoint().await?;
+        let request = self.request(&endpoint, token, now)?;
+        let response = request.send().await;
+        let response = response.map_err(|error| FetchError::from(Outbound::from(error)))?;
+        let status = response.status().as_u16();
+        let body = read_body(response, MAX_ANSWER).await;
+        let body = body.map_err(FetchError::from)?;
+        answer::read(status, &body, token.expose(), now)
+    }
+
+    async fn endpoint(&self) -> Result<Url, FetchError> {
+        if let Some(configured) = &self.configured {
+            return Ok(configured.clone());
+        }
+        let discovered = self.discovered.load_full();
+        let find = || async {
+            let (issuer, patience) = (&self.config.issuer, self.config.timeout);
+            let found = discovery::find(&self.client, issuer, patience).await?;
+            found.token_endpoint()
+        };
+        discovered.get_or_try_init(find).await.cloned()
+    }
+
+    fn request(
+        &self,
+        endpoint: &Url,
+        token: &AccessToken,
+        now: SystemTime,
+    ) -> Result<reqwest::RequestBuilder, FetchError> {
+        let config = &self.config;
+        let request = self.client.post(endpoint.clone()).header("accept", JSON);
+        let mut form = self.form(token.expose());
+        let id = config.client_id.as_str();
+        let assertion: Zeroizing<String>;
+        let request = match &config.authentication {
+            ClientAuthentication::SecretBasic(secret) => {
+                let secret = Zeroizing::new(form_encoded(secret));
+                request.basic_auth(form_encoded(id), Some(&*secret))
+            }
+            ClientAuthentication::SecretPost(secret) => {
+                form.extend([("client_id", id), ("client_secret", secret.as_str())]);
+                request
+            }
+            ClientAuthentication::PrivateKeyJwt(key) => {
+                let audience = match config.assertion_audience {
+                    AssertionAudience::Issuer => config.issuer.as_str(),
+                    AssertionAudience::TokenEndpoint => endpoint.as_str(),
+                };
+                assertion = key.assertion(id, audience, now).ok_or(FetchError::Refused(
+                    "no assertion could be made for this server's client",
+                ))?;
+                form.extend([
+                    ("client_id", id),
+                    ("client_assertion_type", CLIENT_ASSERTION),
+                    ("client_assertion", assertion.as_str()),
+                ]);
+                request
+            }
+        };
+        Ok(request.form(&form))
+    }
+
+    /// What is asked for, without who asks.
+    fn form<'a>(&'a self, token: &'a str) -> Vec<(&'static str, &'a str)> {
+        let config = &self.config;
+        let mut form = match config.grant {
+            ExchangeGrant::TokenExchange => vec![
+                ("grant_type", TOKEN_EXCHANGE),
+                ("subject_token", token),
+                ("subject_token_type", ACCESS_TOKEN),
+                ("requested_token_type", ACCESS_TOKEN),
+            ],
+            ExchangeGrant::OnBehalfOf => vec![
+                ("grant_type", JWT_BEARER),
+                ("assertion", token),
+                ("requested_token_use", "on_behalf_of"),
+            ],
+        };
+        form.extend(config.audience.as_deref().map(|it| ("audience", it)));
+        form.extend(config.resource.as_deref().map(|it| ("resource", it)));
+        if !self.scope.is_empty() {
+            form.push(("scope", &self.scope));
+        }
+        form
+    }
+}
+
+const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+const CLIENT_ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// Users take turns.
+fn of(principal: &Principal) -> Asker {
+    let mut hasher = DefaultHasher::new();
+    principal.subject().hash(&mut hasher);
+    Asker::new(hasher.finish().into())
+}

@@ -3,9 +3,10 @@
 //! Three instances of the real binary, one Redis, an API that does whatever it is asked to as often as
 //! it is asked, and 20 clients. Each write has a text of its own, and its client sends the identical
 //! call again, whatever came back, until it is answered as done or told three times in a row that the
-//! outcome is unknown. Meanwhile instances and Redis are killed, Redis hangs, connections of all
-//! three kinds break, and the API does the work and loses the answer, hangs, or refuses. What it
-//! performed is counted by text, and the [`Report`] compares that with what the clients were told.
+//! outcome is unknown; a quarter of what was done then comes once more. Meanwhile instances and Redis
+//! are killed, Redis hangs, connections of all three kinds break, and the API does the work and loses
+//! the answer, hangs, or refuses. What it performed is counted by text, and the [`Report`] compares
+//! that with what the clients were told.
 //!
 //! **Two parts.** In the first, writes are refused while Redis is away (`WRITES=refuse`): clients go
 //! from instance to instance, send some calls to two at once, and instances are killed at any time. In
@@ -14,8 +15,7 @@
 //!
 //! **The store survives.** Redis is killed too, and comes back with everything it acknowledged
 //! (`appendfsync always`). A store that comes back empty, or a replica that had not heard, may let a
-//! write be done twice; that is documented and not tried here. Nor is the time after a write has
-//! settled: clients give up earlier.
+//! write be done twice; that is documented and not tried here.
 //!
 //! **A change without a key** is done again when it comes again, for there and back is two changes: it
 //! is counted, and may be.

@@ -45,6 +45,8 @@ pub(super) struct Shared {
 pub(super) struct Fate {
     pub(super) write: Write,
     pub(super) end: End,
+    /// After it was done, where it was sent once more.
+    pub(super) again: Option<End>,
     /// Calls that it took.
     pub(super) calls: usize,
     /// What was said last, and before.
@@ -82,14 +84,37 @@ impl Shared {
             self.api
                 .inject(write.operation(), fault.clone(), Times::Next(1));
         }
-        let begun = Instant::now();
-        let (mut calls, mut unknown, mut history) = (0, 0, Vec::new());
-        let end = loop {
-            if calls >= ATTEMPTS || begun.elapsed() > LONGEST {
-                break End::Unanswered;
+        let (mut calls, mut history) = (0, Vec::new());
+        let end = self.settle(&write, token, &mut calls, &mut history).await;
+        let comes_again = write.comes_again && write.is_done_once() && matches!(end, End::Done(_));
+        let mut again = None;
+        if comes_again {
+            again = Some(self.settle(&write, token, &mut calls, &mut history).await);
+        }
+        Fate {
+            write,
+            end,
+            again,
+            calls,
+            history,
+        }
+    }
+
+    /// Sends it until it is answered as done, or told to be unknown time and again.
+    async fn settle(
+        &self,
+        write: &Write,
+        token: &str,
+        calls: &mut usize,
+        history: &mut Vec<Said>,
+    ) -> End {
+        let (begun, before, mut unknown) = (Instant::now(), *calls, 0);
+        loop {
+            if *calls - before >= ATTEMPTS || begun.elapsed() > LONGEST {
+                return End::Unanswered;
             }
-            let said = self.attempt(&write, token, calls).await;
-            calls += 1;
+            let said = self.attempt(write, token, *calls).await;
+            *calls += 1;
             unknown = if said == Said::Unknown {
                 unknown + 1
             } else {
@@ -99,16 +124,10 @@ impl Shared {
                 history.push(said.clone());
             }
             match said {
-                Said::Done(how) => break End::Done(how),
-                Said::Unknown if unknown == NAMED => break End::NamedUnknown,
+                Said::Done(how) => return End::Done(how),
+                Said::Unknown if unknown == NAMED => return End::NamedUnknown,
                 _ => tokio::time::sleep(PAUSE).await,
             }
-        };
-        Fate {
-            write,
-            end,
-            calls,
-            history,
         }
     }
 

@@ -49,10 +49,14 @@ pub struct Part {
     pub wrong: usize,
     /// Performed, and its client was neither told so nor that it may be.
     pub unnamed: usize,
+    /// Answered as done, and not when it came again.
+    pub forgotten: usize,
     /// Never answered for.
     pub unanswered: usize,
     /// Answered as done.
     pub done: usize,
+    /// Of those, sent again after that.
+    pub came_again: usize,
     /// Of those, shown what an earlier call had made.
     pub replayed: usize,
     /// Of those, shown what an earlier call was making.
@@ -124,6 +128,12 @@ impl Part {
                 wrong = true;
             }
         }
+        if let Some(again) = fate.again {
+            self.came_again += 1;
+            let is_shown = matches!(again, End::Done(how) if how.way != Way::Sent && !how.wrong);
+            self.forgotten += usize::from(!is_shown);
+            wrong |= !is_shown;
+        }
         if wrong && self.complaints.len() < COMPLAINTS {
             let (write, history) = (&fate.write, &fate.history);
             self.complaints
@@ -132,12 +142,13 @@ impl Part {
     }
 
     /// What must be 0.
-    fn must_be_zero(&self) -> [(&'static str, usize); 5] {
+    fn must_be_zero(&self) -> [(&'static str, usize); 6] {
         [
             ("doubled", self.doubled),
             ("lost", self.lost),
             ("wrong answers", self.wrong),
             ("done and not named", self.unnamed),
+            ("done, and not known again", self.forgotten),
             ("unanswered", self.unanswered),
         ]
     }
@@ -181,6 +192,7 @@ impl fmt::Display for Part {
         let rest = [
             ("performed", self.performed),
             ("answered as done", self.done),
+            ("  sent again after that", self.came_again),
             ("  shown what was made before", self.replayed),
             ("  joined what was under way", self.joined),
             ("  found by reading back", self.read_back),
@@ -215,6 +227,7 @@ mod tests {
         let fate = Fate {
             write,
             end,
+            again: None,
             calls: 1,
             history: Vec::new(),
         };

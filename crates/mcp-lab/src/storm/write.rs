@@ -28,6 +28,8 @@ pub(super) struct Write {
     pub(super) hangs_up_after: Option<u64>,
     /// What the next request of its kind meets at the API.
     pub(super) fault: Option<Fault>,
+    /// It is sent again after it was answered as done.
+    pub(super) comes_again: bool,
 }
 
 impl Write {
@@ -45,6 +47,7 @@ impl Write {
             twice: random.u8(..6) == 0,
             hangs_up_after: (random.u8(..8) == 0).then(|| random.u64(..25)),
             fault: (random.u8(..3) == 0).then(|| faults::at_the_api(&mut random)),
+            comes_again: random.u8(..4) == 0,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use mcp_auth::{AccessToken, TokenVerifier, UpstreamCredentials};
+use mcp_auth::{AccessToken, SameAudience, TokenVerifier};
 use mcp_core::{
     ApiRequestObserver, BrainGridClient, BrainGridConfig, Caller, FinishedApiRequest, Organization,
     ScopePolicy, ToolOptions, ToolSet, own_token,
@@ -474,15 +474,19 @@ fn sessions(
         audience = auth.upstream_audience,
         "same-audience mode: the API accepts the caller's own token, which names it as an audience"
     );
-    let upstream = UpstreamCredentials::same_audience(&auth.upstream_audience);
+    let upstream = SameAudience::new(&auth.upstream_audience);
     // By agreement the API is the same resource: it takes tokens without audience as this server does.
     let upstream = if auth.upstream_audience == resource {
         upstream.and_of_clients(auth.clients())
     } else {
         upstream
     };
-    SessionTiers::builder(verifier, keyring, store)
-        .upstream(upstream)
+    let tiers = SessionTiers::builder(verifier, keyring, store);
+    let issuers = auth.issuers.iter().map(|it| it.accepted.issuer.as_str());
+    issuers
+        .fold(tiers, |tiers, issuer| {
+            tiers.upstream(issuer, upstream.clone())
+        })
         // From here on, for a token that does not say when it was issued.
         .max_lifetime(settings.max_lifetime.min(auth.verifier.max_lifetime))
         .build()

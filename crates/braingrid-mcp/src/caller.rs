@@ -1,9 +1,12 @@
 //! From an authenticated session to the caller that tools work for.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
+};
 
 use async_trait::async_trait;
-use mcp_auth::{AccessToken, Principal};
+use mcp_auth::{AccessToken, AuthError, Principal, Upstream, UpstreamToken};
 use mcp_core::{Caller, Credential, CredentialError, Organization};
 use mcp_outbound::MemoryHook;
 use mcp_session::{Session, SessionTiers};
@@ -20,14 +23,27 @@ pub(crate) fn caller_of(sessions: &SessionTiers, session: &Session, token: &Acce
         // Never another organization than the one the token names.
         Some(Err(_)) => return nobody(principal),
     };
-    let upstream = session.upstream();
-    let credential = RequestCredential {
-        upstream: upstream.map(|upstream| SecretString::from(upstream.expose())),
-        token: token.clone(),
-        expires_at: principal.expires_at(),
-        sessions: sessions.clone(),
+    let credential: Arc<dyn Credential> = match session.upstream() {
+        Some(Upstream::Exchanged(upstream)) => Arc::new(ExchangedCredential {
+            current: Mutex::new(Current {
+                upstream: upstream.clone(),
+                refused: false,
+            }),
+            token: token.clone(),
+            sessions: sessions.clone(),
+        }),
+        Some(Upstream::Presented) => Arc::new(PresentedCredential {
+            token: token.clone(),
+            expires_at: principal.expires_at(),
+            sessions: sessions.clone(),
+        }),
+        // Never the client's token where nobody said that it may go out.
+        None => Arc::new(StaticRefusal(
+            "This server has no way to call BrainGrid for this authorization server. Ask the \
+             administrator to configure one.",
+        )),
     };
-    caller(principal, organization, Arc::new(credential)).until(session.expires_at())
+    caller(principal, organization, credential).until(session.expires_at())
 }
 
 /// Gives room for large answers to this user.
@@ -79,22 +95,18 @@ impl Credential for StaticRefusal {
     fn reject(&self) {}
 }
 
-/// The credential of one request: there is no other one to fall back on within it.
-///
-/// An exchanged upstream token comes from the session; without one (same-audience mode) the
-/// presented token is the upstream credential, and lives no longer than the request.
-struct RequestCredential {
-    upstream: Option<SecretString>,
+/// The token that the client presented, because it was issued for BrainGrid too (same-audience
+/// mode): there is no other one to fall back on, and it lives no longer than the request.
+struct PresentedCredential {
     token: AccessToken,
     expires_at: SystemTime,
     sessions: SessionTiers,
 }
 
 #[async_trait]
-impl Credential for RequestCredential {
+impl Credential for PresentedCredential {
     async fn bearer(&self) -> Result<SecretString, CredentialError> {
-        let upstream = self.upstream.clone();
-        Ok(upstream.unwrap_or_else(|| SecretString::from(self.token.expose())))
+        Ok(SecretString::from(self.token.expose()))
     }
 
     fn reject(&self) {
@@ -106,4 +118,64 @@ impl Credential for RequestCredential {
             sessions.refused_upstream(&token, expires_at, now).await;
         });
     }
+}
+
+/// A token of BrainGrid's own, got for the client's, which stays here. It is replaced when it is over,
+/// however long the call goes on, and when BrainGrid does not accept it.
+struct ExchangedCredential {
+    current: Mutex<Current>,
+    token: AccessToken,
+    sessions: SessionTiers,
+}
+
+struct Current {
+    upstream: UpstreamToken,
+    refused: bool,
+}
+
+impl ExchangedCredential {
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The token at hand, and whether it can be used.
+    fn at_hand(&self, now: SystemTime) -> (UpstreamToken, bool) {
+        let current = self.current();
+        let good = !current.refused && now < current.upstream.expires_at();
+        (current.upstream.clone(), good)
+    }
+}
+
+#[async_trait]
+impl Credential for ExchangedCredential {
+    async fn bearer(&self) -> Result<SecretString, CredentialError> {
+        let now = SystemTime::now();
+        let (mut upstream, good) = self.at_hand(now);
+        if !good {
+            let renewed = self.sessions.renew_upstream(&self.token, &upstream, now);
+            let renewed = renewed.await.map_err(|error| no_token(&error))?;
+            self.current().refused = renewed.expose() == upstream.expose();
+            self.current().upstream = renewed.clone();
+            upstream = renewed;
+        }
+        Ok(SecretString::from(upstream.expose()))
+    }
+
+    fn reject(&self) {
+        tracing::warn!("BrainGrid did not accept the token that was exchanged for it");
+        self.current().refused = true;
+    }
+}
+
+/// Why BrainGrid cannot be called any more, for the user.
+fn no_token(error: &AuthError) -> CredentialError {
+    CredentialError::new(match error {
+        AuthError::Forbidden(reason) => format!("BrainGrid cannot be called: {reason}."),
+        AuthError::Unavailable { .. } => {
+            "The authorization server gives no token for BrainGrid at \
+             the moment. Try again in a minute."
+                .to_owned()
+        }
+        _ => "The login is over. Log in again in your MCP client.".to_owned(),
+    })
 }

@@ -15,7 +15,7 @@ pub use self::{
     config::{AssertionAudience, ExchangeConfig, ExchangeGrant},
 };
 
-use std::{fmt, time::SystemTime};
+use std::{fmt, sync::Arc, time::SystemTime};
 
 use zeroize::Zeroizing;
 
@@ -25,17 +25,74 @@ use crate::{
     token::AccessToken,
 };
 
-/// How a principal gets its credential for the upstream API.
+/// How the principals of one issuer get their credential for the upstream API.
 #[derive(Debug, Clone)]
-pub struct UpstreamCredentials {
+#[non_exhaustive]
+pub enum UpstreamCredentials {
+    /// The presented token is used as it is.
+    SameAudience(SameAudience),
+    /// The issuer gives another token for it.
+    Exchange(Arc<TokenExchange>),
+}
+
+impl UpstreamCredentials {
+    /// What the upstream API is called with for a principal.
+    ///
+    /// # Errors
+    /// [`ForbiddenReason::UpstreamAudience`] when the presented token would have to be used and was
+    /// not issued for the upstream API; those of [`TokenExchange::exchange`].
+    pub async fn obtain(
+        &self,
+        token: &AccessToken,
+        principal: &Principal,
+        now: SystemTime,
+    ) -> Result<Upstream, AuthError> {
+        match self {
+            Self::SameAudience(agreement) => {
+                agreement.check(principal)?;
+                Ok(Upstream::Presented)
+            }
+            Self::Exchange(exchange) => {
+                let exchanged = exchange.exchange(token, principal, now).await;
+                exchanged.map(Upstream::Exchanged)
+            }
+        }
+    }
+}
+
+impl From<SameAudience> for UpstreamCredentials {
+    fn from(agreement: SameAudience) -> Self {
+        Self::SameAudience(agreement)
+    }
+}
+
+impl From<TokenExchange> for UpstreamCredentials {
+    fn from(exchange: TokenExchange) -> Self {
+        Self::Exchange(Arc::new(exchange))
+    }
+}
+
+/// What the upstream API is called with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Upstream {
+    /// The token that the client presented, because it was issued for the API too.
+    Presented,
+    /// A token of its own.
+    Exchanged(UpstreamToken),
+}
+
+/// By agreement the upstream API and this server are one resource: the presented token is used as
+/// it is, if its `aud` names the API too.
+#[derive(Debug, Clone)]
+pub struct SameAudience {
     audience: String,
     /// Compared with the client that stood in for an audience only, never with an audience.
     clients: Vec<String>,
 }
 
-impl UpstreamCredentials {
-    /// The presented token is used as it is, if its `aud` names the upstream API too.
-    pub fn same_audience(audience: impl Into<String>) -> Self {
+impl SameAudience {
+    /// The audience that the upstream API accepts.
+    pub fn new(audience: impl Into<String>) -> Self {
         Self {
             audience: audience.into(),
             clients: Vec::new(),
@@ -50,29 +107,16 @@ impl UpstreamCredentials {
         self
     }
 
-    /// The upstream token of a principal; `None` means that the presented token itself is the
-    /// upstream credential, so that nothing has to be stored.
-    ///
-    /// # Errors
-    /// [`ForbiddenReason::UpstreamAudience`] when the token was not issued for the upstream API:
-    /// another login would give the same token, so this is no 401.
-    #[expect(
-        clippy::unused_async,
-        reason = "the exchange mode asks the issuer; callers must not change for it"
-    )]
-    pub async fn obtain(
-        &self,
-        _token: &AccessToken,
-        principal: &Principal,
-    ) -> Result<Option<UpstreamToken>, AuthError> {
+    /// Another login would give the same token, so the refusal is no 401.
+    fn check(&self, principal: &Principal) -> Result<(), AuthError> {
         let meant_for_it = match principal.stand_in() {
             Some(client) => self.clients.iter().any(|it| it == client),
             None => principal.audiences().contains(&self.audience),
         };
         if meant_for_it {
-            Ok(None)
+            Ok(())
         } else {
-            Err(AuthError::Forbidden(ForbiddenReason::UpstreamAudience))
+            Err(ForbiddenReason::UpstreamAudience.into())
         }
     }
 }
@@ -81,18 +125,28 @@ impl UpstreamCredentials {
 #[derive(Clone, PartialEq, Eq)]
 pub struct UpstreamToken {
     secret: Zeroizing<String>,
+    renew_at: SystemTime,
     expires_at: SystemTime,
 }
 
 impl UpstreamToken {
     /// Wraps a token the issuer gave out, or one that was read back from a sealed record.
-    pub fn new(secret: Zeroizing<String>, expires_at: SystemTime) -> Self {
-        Self { secret, expires_at }
+    pub fn new(secret: Zeroizing<String>, renew_at: SystemTime, expires_at: SystemTime) -> Self {
+        Self {
+            secret,
+            renew_at,
+            expires_at,
+        }
     }
 
     /// The token itself. Use it in the one line that sends or seals it.
     pub fn expose(&self) -> &str {
         &self.secret
+    }
+
+    /// From when on another one should be asked for, before it expires.
+    pub fn renew_at(&self) -> SystemTime {
+        self.renew_at
     }
 
     /// When it expires.
@@ -105,6 +159,7 @@ impl fmt::Debug for UpstreamToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UpstreamToken")
             .field("secret", &"[redacted]")
+            .field("renew_at", &self.renew_at)
             .field("expires_at", &self.expires_at)
             .finish()
     }

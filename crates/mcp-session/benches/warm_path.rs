@@ -16,7 +16,7 @@ use std::{
 };
 
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::JwkSet};
-use mcp_auth::{AccessToken, IssuerConfig, TokenVerifier, UpstreamCredentials, VerifierConfig};
+use mcp_auth::{AccessToken, IssuerConfig, SameAudience, TokenVerifier, VerifierConfig};
 use mcp_session::{Keyring, MemoryStore, SessionTiers, Tier};
 use mcp_test_support::{Issuer, http_client};
 use tokio::runtime::Runtime;
@@ -47,7 +47,7 @@ fn main() {
     let probe = Keyring::random();
     let sealed = probe.seal(&key, &[7; 400]).unwrap();
     let sessions = SessionTiers::builder(verifier.clone(), keyring, store)
-        .upstream(UpstreamCredentials::same_audience(RESOURCE))
+        .upstream(issuer.url(), SameAudience::new(RESOURCE))
         .build();
     runtime.block_on(sessions.resolve(&token)).unwrap();
 

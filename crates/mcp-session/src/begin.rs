@@ -22,17 +22,17 @@ impl Inner {
         token: &AccessToken,
         session: Session,
         stale: bool,
+        now: SystemTime,
     ) -> Result<Resolved, AuthError> {
         self.warm_keys();
-        let mut changed = stale;
-        let mut session = session;
-        if let Some(upstream) = &self.upstream
-            && session.upstream().is_none()
-            && let Some(obtained) = upstream.obtain(token, session.principal()).await?
-        {
-            session = session.with_upstream(obtained, self.max_lifetime);
-            changed = true;
-        }
+        let keeps = self.keeps_upstream(&session, now);
+        let session = if keeps {
+            session
+        } else {
+            let upstream = self.obtain(token, session.principal(), now).await?;
+            session.with_upstream(upstream)
+        };
+        let changed = stale || (!keeps && session.exchanged().is_some());
         let session = Arc::new(session);
         if stale {
             self.stats.records_resealed.increment();
@@ -54,10 +54,7 @@ impl Inner {
         principal: Principal,
         now: SystemTime,
     ) -> Result<Resolved, AuthError> {
-        let upstream = match &self.upstream {
-            Some(upstream) => upstream.obtain(token, &principal).await?,
-            None => None,
-        };
+        let upstream = self.obtain(token, &principal, now).await?;
         let session = Arc::new(Session::new(principal, upstream, now, self.max_lifetime));
         self.writer.put(key, Arc::clone(&session));
         Ok(Resolved {

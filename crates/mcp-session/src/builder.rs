@@ -1,6 +1,7 @@
 //! Settings of [`SessionTiers`], with their defaults.
 
 use std::{
+    collections::HashMap,
     sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant, SystemTime},
 };
@@ -18,6 +19,7 @@ use crate::{
     stats::{Budget, TierStats},
     store::SharedStore,
     tiers::{Denied, Inner, SessionTiers},
+    upstream::Renewals,
     writer::Writer,
 };
 
@@ -27,7 +29,7 @@ pub struct SessionTiersBuilder {
     verifier: TokenVerifier,
     keyring: Keyring,
     store: Arc<dyn SharedStore>,
-    upstream: Option<UpstreamCredentials>,
+    upstream: HashMap<String, UpstreamCredentials>,
     denied: Option<Denied>,
     max_lifetime: Duration,
     memory_bytes: u64,
@@ -45,7 +47,7 @@ impl SessionTiersBuilder {
             verifier,
             keyring,
             store,
-            upstream: None,
+            upstream: HashMap::new(),
             denied: None,
             max_lifetime: Duration::from_hours(7 * 24),
             memory_bytes: 128 * 1024 * 1024,
@@ -54,9 +56,14 @@ impl SessionTiersBuilder {
         }
     }
 
-    /// How principals get their upstream credential. Without it, sessions have none.
-    pub fn upstream(mut self, upstream: UpstreamCredentials) -> Self {
-        self.upstream = Some(upstream);
+    /// How principals of this issuer get their upstream credential. Without it, their sessions have
+    /// none.
+    pub fn upstream(
+        mut self,
+        issuer: impl Into<String>,
+        credentials: impl Into<UpstreamCredentials>,
+    ) -> Self {
+        self.upstream.insert(issuer.into(), credentials.into());
         self
     }
 
@@ -107,6 +114,7 @@ impl SessionTiersBuilder {
             keyring,
             store: self.store,
             upstream: self.upstream,
+            renewals: Renewals::default(),
             memory: session_cache(self.memory_bytes),
             negative_cache: negative_cache(),
             counted_refusals: counted_refusals(),

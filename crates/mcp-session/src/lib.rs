@@ -81,6 +81,7 @@ mod stored;
 #[cfg(test)]
 mod testing;
 mod tiers;
+mod upstream;
 mod writer;
 
 pub use self::redis::{RedisConfig, RedisConfigError, RedisStore};

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use mcp_auth::{Principal, PrincipalRecord, UpstreamToken};
+use mcp_auth::{Principal, PrincipalRecord, Upstream, UpstreamToken};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -18,8 +18,9 @@ pub(crate) fn encode(session: &Session) -> Result<Zeroizing<Vec<u8>>, RecordErro
     let record = Record {
         version: VERSION,
         principal: session.principal().to_record(),
-        upstream: session.upstream().map(|token| UpstreamRecord {
+        upstream: session.exchanged().map(|token| UpstreamRecord {
             secret: Zeroizing::new(token.expose().to_owned()),
+            renew_at: seconds(token.renew_at()),
             expires_at: seconds(token.expires_at()),
         }),
         established_at: seconds(session.established_at()),
@@ -39,9 +40,10 @@ pub(crate) fn decode(plaintext: &[u8], max_lifetime: Duration) -> Result<Session
     if record.version != VERSION {
         return Err(RecordError);
     }
-    let upstream = record
-        .upstream
-        .map(|upstream| UpstreamToken::new(upstream.secret, time(upstream.expires_at)));
+    let upstream = record.upstream.map(|it| {
+        let (renew_at, expires_at) = (time(it.renew_at), time(it.expires_at));
+        Upstream::Exchanged(UpstreamToken::new(it.secret, renew_at, expires_at))
+    });
     Ok(Session::restore(
         Principal::from_record(record.principal),
         upstream,
@@ -74,6 +76,8 @@ struct Record {
 struct UpstreamRecord {
     #[serde(rename = "t", with = "secret")]
     secret: Zeroizing<String>,
+    #[serde(rename = "r", default)]
+    renew_at: u64,
     #[serde(rename = "x")]
     expires_at: u64,
 }

@@ -13,6 +13,15 @@ pub struct Resolved {
     pub tier: Tier,
 }
 
+impl Resolved {
+    pub(crate) fn from_memory(session: Arc<Session>) -> Self {
+        Self {
+            session,
+            tier: Tier::Memory,
+        }
+    }
+}
+
 /// Where an answer to "who is this?" came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Tier {

@@ -5,25 +5,25 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use mcp_auth::{Principal, UpstreamToken};
+use mcp_auth::{Principal, Upstream, UpstreamToken};
 
-/// A verified principal, the upstream token that belongs to it, and how long both may be used.
+/// A verified principal, what the upstream API is called with for it, and how long it may be used.
 ///
 /// It holds no inbound token, and it is not the protocol's `Mcp-Session-Id`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Session {
     principal: Principal,
-    upstream: Option<UpstreamToken>,
+    upstream: Option<Upstream>,
     established_at: SystemTime,
     expires_at: SystemTime,
 }
 
 impl Session {
-    /// A session established now. It ends with its token, its upstream token or after
-    /// `max_lifetime`, whichever comes first.
+    /// A session established now. It ends with its token or after `max_lifetime`, whichever comes
+    /// first. An upstream token that ends before is replaced.
     pub(crate) fn new(
         principal: Principal,
-        upstream: Option<UpstreamToken>,
+        upstream: Option<Upstream>,
         established_at: SystemTime,
         max_lifetime: Duration,
     ) -> Self {
@@ -40,7 +40,7 @@ impl Session {
     /// Brings a stored session back; `expires_at` can only shorten it.
     pub(crate) fn restore(
         principal: Principal,
-        upstream: Option<UpstreamToken>,
+        upstream: Option<Upstream>,
         established_at: SystemTime,
         expires_at: SystemTime,
         max_lifetime: Duration,
@@ -55,16 +55,13 @@ impl Session {
         .limited_to(max_lifetime)
     }
 
-    /// The same session with an upstream token, which can only shorten it.
-    pub(crate) fn with_upstream(mut self, upstream: UpstreamToken, max_lifetime: Duration) -> Self {
-        self.upstream = Some(upstream);
-        self.limited_to(max_lifetime)
+    /// The same session with this for the upstream API.
+    pub(crate) fn with_upstream(mut self, upstream: Option<Upstream>) -> Self {
+        self.upstream = upstream;
+        self
     }
 
     fn limited_to(mut self, max_lifetime: Duration) -> Self {
-        if let Some(upstream) = &self.upstream {
-            self.expires_at = self.expires_at.min(upstream.expires_at());
-        }
         if let Some(limit) = self.established_at.checked_add(max_lifetime) {
             self.expires_at = self.expires_at.min(limit);
         }
@@ -76,9 +73,17 @@ impl Session {
         &self.principal
     }
 
-    /// The credential for the upstream API; `None` when the presented token itself is it.
-    pub fn upstream(&self) -> Option<&UpstreamToken> {
+    /// What the upstream API is called with; `None` where nothing was configured.
+    pub fn upstream(&self) -> Option<&Upstream> {
         self.upstream.as_ref()
+    }
+
+    /// The upstream token, where it is one of its own.
+    pub(crate) fn exchanged(&self) -> Option<&UpstreamToken> {
+        match self.upstream.as_ref()? {
+            Upstream::Exchanged(token) => Some(token),
+            Upstream::Presented => None,
+        }
     }
 
     /// When the token behind this session was verified.
@@ -86,7 +91,7 @@ impl Session {
         self.established_at
     }
 
-    /// The earliest of token expiry, upstream token expiry and configured lifetime.
+    /// The earlier of token expiry and configured lifetime.
     pub fn expires_at(&self) -> SystemTime {
         self.expires_at
     }
@@ -114,10 +119,7 @@ impl Session {
             + list(principal.scopes())
             + list(principal.audiences())
             + principal.stand_in().map_or(0, text)
-            + self
-                .upstream
-                .as_ref()
-                .map_or(0, |upstream| text(upstream.expose()))
+            + self.exchanged().map_or(0, |token| text(token.expose()))
     }
 }
 
@@ -156,7 +158,7 @@ mod tests {
             at(1_000),
             week,
         );
-        assert_eq!(upstream_first.expires_at(), at(4_000));
+        assert_eq!(upstream_first.expires_at(), at(5_000), "it is replaced");
         let lifetime_first = Session::new(principal("ada", 9_000), None, at(1_000), hour);
         assert_eq!(lifetime_first.expires_at(), at(4_600));
     }

@@ -108,6 +108,20 @@ impl SessionTiers {
 }
 
 impl Inner {
+    /// The same result, counted if it is a refusal.
+    pub(crate) async fn counted<T>(
+        &self,
+        key: SessionKey,
+        token: &AccessToken,
+        result: Result<T, AuthError>,
+        held: bool,
+    ) -> Result<T, AuthError> {
+        if let Err(error) = &result {
+            self.count_refusal(key, token, error, held).await;
+        }
+        result
+    }
+
     /// Counts a refused token once: as a [sign-out](crate::SignOuts) if it had been good, because
     /// its session was `held` here or its issuer did issue it for this server; and as a
     /// [refusal](crate::RefusedTokens) of its issuer's, if that stands behind it.
@@ -156,9 +170,9 @@ fn may_be_genuine(error: &AuthError) -> bool {
 
 /// Whether a token that is refused for this may have been good here.
 fn may_have_been_good(reason: InvalidReason) -> bool {
-    use InvalidReason::{Claim, Expired, KeyBound, NotYetValid, TooOld, Type};
+    use InvalidReason::{Claim, Expired, KeyBound, NotExchanged, NotYetValid, TooOld, Type};
     matches!(
         reason,
-        Expired | TooOld | NotYetValid | Type | KeyBound | Claim(_)
+        Expired | TooOld | NotYetValid | NotExchanged | Type | KeyBound | Claim(_)
     )
 }

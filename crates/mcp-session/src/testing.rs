@@ -2,7 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use mcp_auth::{Principal, PrincipalRecord, UpstreamToken};
+use mcp_auth::{Principal, PrincipalRecord, Upstream, UpstreamToken};
 use zeroize::Zeroizing;
 
 pub(crate) fn principal(subject: &str, expires_at: u64) -> Principal {
@@ -26,7 +26,9 @@ pub(crate) fn principal(subject: &str, expires_at: u64) -> Principal {
     })
 }
 
-pub(crate) fn upstream(secret: &str, expires_at: u64) -> UpstreamToken {
-    let expires_at = UNIX_EPOCH + Duration::from_secs(expires_at);
-    UpstreamToken::new(Zeroizing::new(secret.to_owned()), expires_at)
+pub(crate) fn upstream(secret: &str, expires_at: u64) -> Upstream {
+    let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+    let (renew_at, expires_at) = (at(expires_at - 60), at(expires_at));
+    let secret = Zeroizing::new(secret.to_owned());
+    Upstream::Exchanged(UpstreamToken::new(secret, renew_at, expires_at))
 }

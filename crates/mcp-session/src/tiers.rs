@@ -2,14 +2,15 @@
 //! verifier, in the order that costs least and lets no forged token reach the store.
 
 use std::{
+    collections::HashMap,
     pin::pin,
     sync::{Arc, atomic::AtomicBool},
     time::{Duration, SystemTime},
 };
 
 use mcp_auth::{
-    AccessToken, Asker, AuthError, InvalidReason, Principal, TokenVerifier, UnavailableReason,
-    UpstreamCredentials,
+    AccessToken, Asker, AuthError, ForbiddenReason, InvalidReason, Principal, TokenVerifier,
+    UnavailableReason, UpstreamCredentials,
 };
 use mcp_outbound::LogThrottle;
 use moka::future::Cache;
@@ -25,6 +26,7 @@ use crate::{
     spans,
     stats::{Budget, TierStats},
     store::{SharedStore, StoreError},
+    upstream::{self, Renewals},
     writer::Writer,
 };
 
@@ -38,7 +40,8 @@ pub(crate) struct Inner {
     pub(crate) verifier: TokenVerifier,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) store: Arc<dyn SharedStore>,
-    pub(crate) upstream: Option<UpstreamCredentials>,
+    pub(crate) upstream: HashMap<String, UpstreamCredentials>,
+    pub(crate) renewals: Renewals,
     pub(crate) memory: Cache<SessionKey, Arc<Session>>,
     /// Tokens that were proven bad a moment ago.
     pub(crate) negative_cache: Cache<SessionKey, AuthError>,
@@ -127,21 +130,20 @@ impl SessionTiers {
     ) -> Result<Resolved, AuthError> {
         let inner = &self.inner;
         let key = inner.keyring.session_key(token);
-        let remembered = inner.remembered(&key, now).await;
+        let remembered = inner.look_up(&key, now).await;
         let resolved = match remembered {
-            Remembered::Live(session) => Resolved {
-                session,
-                tier: Tier::Memory,
-            },
+            Remembered::Live(session) if upstream::is_good(&session, now) => {
+                Resolved::from_memory(session)
+            }
+            Remembered::Live(session) => {
+                let renewed = Box::pin(self.with_upstream(key, token, session, now)).await;
+                inner.counted(key, token, renewed, true).await?
+            }
             ended => {
                 // Boxed: large, and few tokens are new.
                 let establishing = Box::pin(inner.establish_once(key, token, asker, now));
-                let established = establishing.await;
-                if let Err(error) = &established {
-                    let held = matches!(ended, Remembered::Ended);
-                    inner.count_refusal(key, token, error, held).await;
-                }
-                established?
+                let held = matches!(ended, Remembered::Ended);
+                inner.counted(key, token, establishing.await, held).await?
             }
         };
         // Asked last and on every path: a session must not outlive its revocation.
@@ -209,7 +211,7 @@ impl SessionTiers {
 }
 
 impl Inner {
-    async fn remembered(&self, key: &SessionKey, now: SystemTime) -> Remembered {
+    async fn look_up(&self, key: &SessionKey, now: SystemTime) -> Remembered {
         let Some(session) = self.memory.get(key).await else {
             return Remembered::Nothing;
         };
@@ -307,16 +309,19 @@ impl Inner {
         } else {
             self.ask_then_verify(token, asker, now).await
         };
-        match found {
-            Ok(Found::Stored { session, stale }) => self.adopt(key, token, session, stale).await,
-            Ok(Found::Verified(principal)) => self.begin(key, token, principal, now).await,
-            Err(error) => {
-                if is_proven_bad(&error) {
-                    self.negative_cache.insert(key, error.clone()).await;
-                }
-                Err(error)
+        let established = match found {
+            Ok(Found::Stored { session, stale }) => {
+                self.adopt(key, token, session, stale, now).await
             }
+            Ok(Found::Verified(principal)) => self.begin(key, token, principal, now).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &established
+            && is_worth_remembering(error)
+        {
+            self.negative_cache.insert(key, error.clone()).await;
         }
+        established
     }
 
     /// Keys are at hand: a forged token never reaches the store, nor does one whose key is unknown
@@ -398,13 +403,20 @@ impl Inner {
 }
 
 /// Whether the same token cannot become good in a moment: no key, no clock and no configuration
-/// change would help it.
-fn is_proven_bad(error: &AuthError) -> bool {
-    let AuthError::InvalidToken(reason) = error else {
-        return false;
-    };
-    !matches!(
-        reason,
-        InvalidReason::UnknownKey | InvalidReason::NotYetValid | InvalidReason::Revoked
-    )
+/// change would help it, or its issuer would have to be asked again.
+pub(crate) fn is_worth_remembering(error: &AuthError) -> bool {
+    match error {
+        AuthError::InvalidToken(reason) => !matches!(
+            reason,
+            InvalidReason::UnknownKey | InvalidReason::NotYetValid | InvalidReason::Revoked
+        ),
+        AuthError::Forbidden(reason) => matches!(
+            reason,
+            ForbiddenReason::UpstreamDenied
+                | ForbiddenReason::UpstreamTarget
+                | ForbiddenReason::UpstreamScope
+                | ForbiddenReason::UpstreamRequest
+        ),
+        _ => false,
+    }
 }

@@ -127,7 +127,10 @@ pub(super) fn read(
         Some(ref secret) => {
             usable(&reply, secret, subject_token)?;
             let lifetime = lifetime(&reply.expires_in)?;
-            Ok(UpstreamToken::new(secret.clone(), asked_at + lifetime))
+            // Early enough for an issuer that is away for a while.
+            let renew_at = asked_at + lifetime * 4 / 5;
+            let expires_at = asked_at + lifetime;
+            Ok(UpstreamToken::new(secret.clone(), renew_at, expires_at))
         }
     }
 }

@@ -3,7 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use mcp_auth::{
-    AccessToken, AudienceFrom, IssuerConfig, Principal, UpstreamCredentials, VerifierConfig,
+    AccessToken, AudienceFrom, IssuerConfig, Principal, SameAudience, UpstreamCredentials,
+    VerifierConfig,
 };
 use serde_json::json;
 
@@ -112,7 +113,7 @@ async fn a_client_that_stands_in_for_an_audience_is_no_audience() {
         [API, RESOURCE, "app"].map(str::to_owned),
     ));
     let verifier = verifier_with(config, VerifierConfig::default());
-    let upstream = || UpstreamCredentials::same_audience(API);
+    let upstream = || SameAudience::new(API);
     for (audiences, client, of_api, of_api_and_its_clients) in [
         // Told by its audience, whatever its client is called.
         (json!([RESOURCE, API]), "app", true, true),
@@ -132,10 +133,13 @@ async fn a_client_that_stands_in_for_an_audience_is_no_audience() {
         assert_eq!(principal.audiences().is_empty(), audiences.is_null());
         assert!(verifier.accepts(&principal, SystemTime::now()));
         let token = AccessToken::parse(&format!("Bearer {token}")).unwrap();
-        let obtained = upstream().obtain(&token, &principal).await;
+        let now = SystemTime::now();
+        let mode = UpstreamCredentials::from(upstream());
+        let obtained = mode.obtain(&token, &principal, now).await;
         assert_eq!(obtained.is_ok(), of_api, "{audiences} {client}");
         let with_clients = upstream().and_of_clients(["app".to_owned()]);
-        let obtained = with_clients.obtain(&token, &principal).await;
+        let mode = UpstreamCredentials::from(with_clients);
+        let obtained = mode.obtain(&token, &principal, now).await;
         assert_eq!(
             obtained.is_ok(),
             of_api_and_its_clients,

@@ -11,4 +11,5 @@ mod redis;
 mod tiers;
 mod tiers_on_redis;
 mod topologies;
+mod upstream;
 mod world;

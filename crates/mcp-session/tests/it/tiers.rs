@@ -6,7 +6,7 @@ use std::{
 };
 
 use mcp_auth::{
-    AuthError, ForbiddenReason, InvalidReason, IssuerConfig, TokenVerifier, UpstreamCredentials,
+    AuthError, ForbiddenReason, InvalidReason, IssuerConfig, SameAudience, TokenVerifier,
     VerifierConfig,
 };
 use mcp_session::{Keyring, MemoryStore, SessionTiers, SharedStore, Tier};
@@ -562,15 +562,13 @@ async fn the_upstream_audience_is_asked_for_stored_sessions_too() {
     let (issuer, store) = (issuer().await, TestStore::new());
     let token = token_of(&issuer, "ada");
     let first = instance(&issuer, &store)
-        .upstream(UpstreamCredentials::same_audience(AUDIENCE))
+        .upstream(issuer.url(), SameAudience::new(AUDIENCE))
         .build();
     first.resolve(&token).await.unwrap();
     first.flush(SOON).await;
     issuer.stop().await;
     let second = instance(&issuer, &store)
-        .upstream(UpstreamCredentials::same_audience(
-            "https://api.example.com",
-        ))
+        .upstream(issuer.url(), SameAudience::new("https://api.example.com"))
         .build();
     let error = second.resolve(&token).await.unwrap_err();
     assert_eq!(

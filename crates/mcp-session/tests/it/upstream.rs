@@ -1,0 +1,304 @@
+//! Upstream tokens: exchanged once however many ask, replaced before they end, and never a login for
+//! what a login does not mend.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, SystemTime},
+};
+
+use futures::future::join_all;
+use mcp_auth::{
+    AccessToken, AuthError, ClientAuthentication, ExchangeConfig, ForbiddenReason, InvalidReason,
+    SameAudience, TokenExchange, Upstream, UpstreamToken,
+};
+use mcp_session::{Resolved, SessionTiers, SessionTiersBuilder, SharedStore, Tier};
+use mcp_test_support::{ExchangeAnswer, ExchangeClient, Gate, Issuer, http_client};
+use serde_json::json;
+
+use crate::world::{
+    AUDIENCE, TestStore, access, eventually, first_ring, instance, issuer, token_of,
+};
+
+const API: &str = "https://api.example.com";
+const SOON: Duration = Duration::from_secs(5);
+/// The stand-in's tokens live 300 s.
+const AGEING: Duration = Duration::from_secs(250);
+const OVER: Duration = Duration::from_secs(301);
+
+/// An issuer that exchanges tokens for this server.
+async fn exchanger() -> Issuer {
+    let issuer = issuer().await;
+    issuer.let_exchange("mcp", ExchangeClient::Basic("s3cret".to_owned()));
+    issuer
+}
+
+fn exchange(issuer: &Issuer) -> TokenExchange {
+    let secret = ClientAuthentication::SecretBasic("s3cret".to_owned().into());
+    let mut config = ExchangeConfig::new(issuer.url(), "mcp", secret);
+    config.audience = Some(API.to_owned());
+    TokenExchange::new(config, http_client()).unwrap()
+}
+
+fn exchanging(issuer: &Issuer, store: &Arc<TestStore>) -> SessionTiersBuilder {
+    instance(issuer, store).upstream(issuer.url(), exchange(issuer))
+}
+
+fn upstream_of(resolved: &Resolved) -> UpstreamToken {
+    let upstream = resolved.session.upstream();
+    let Some(Upstream::Exchanged(token)) = upstream else {
+        unreachable!("{upstream:?}");
+    };
+    token.clone()
+}
+
+fn refuse(issuer: &Issuer, code: &str) {
+    let body = json!({ "error": code }).to_string();
+    issuer.answer_exchanges(ExchangeAnswer::Fixed(400, body));
+}
+
+fn exchanges(issuer: &Issuer) -> usize {
+    issuer.exchanges().entries().len()
+}
+
+#[tokio::test]
+async fn two_hundred_first_calls_cause_one_exchange_and_a_warm_one_none() {
+    let (issuer, store) = (exchanger().await, TestStore::new());
+    let tiers = exchanging(&issuer, &store).build();
+    let token = token_of(&issuer, "ada");
+    let gate = Gate::closed();
+    issuer.answer_exchanges(ExchangeAnswer::Held(gate.clone()));
+    let calls = join_all((0..200).map(|_| tiers.resolve(&token)));
+    let (all, ()) = tokio::join!(calls, async {
+        let asked = issuer.exchanges().wait_until(|it| !it.is_empty(), SOON);
+        assert!(asked.await);
+        gate.open();
+    });
+    let first = upstream_of(all[0].as_ref().unwrap());
+    assert!(
+        all.iter()
+            .all(|it| upstream_of(it.as_ref().unwrap()) == first)
+    );
+    assert_ne!(first.expose(), token.expose());
+    assert_eq!(exchanges(&issuer), 1);
+    tiers.flush(SOON).await;
+    let (asked, stored) = (issuer.requests().entries().len(), store.calls());
+    assert_eq!(tiers.resolve(&token).await.unwrap().tier, Tier::Memory);
+    assert_eq!(issuer.requests().entries().len(), asked);
+    assert_eq!(store.calls(), stored);
+}
+
+#[tokio::test]
+async fn another_instance_finds_the_token_sealed_and_asks_nobody() {
+    let (issuer, store) = (exchanger().await, TestStore::new());
+    let token = token_of(&issuer, "ada");
+    let first = exchanging(&issuer, &store).build();
+    let upstream = upstream_of(&first.resolve(&token).await.unwrap());
+    first.flush(SOON).await;
+    let name = first_ring().session_key(&token).to_string();
+    let record = store.get(&name).await.unwrap().unwrap();
+    let record = String::from_utf8_lossy(&record).into_owned();
+    assert!(!record.contains(&upstream.expose()[..20]));
+    issuer.stop().await;
+    let second = exchanging(&issuer, &store).build();
+    let resolved = second.resolve(&token).await.unwrap();
+    assert_eq!(resolved.tier, Tier::Store);
+    assert_eq!(upstream_of(&resolved).expose(), upstream.expose());
+}
+
+#[tokio::test]
+async fn a_token_that_ages_is_replaced_behind_the_requests_back() {
+    let (issuer, store) = (exchanger().await, TestStore::new());
+    let tiers = exchanging(&issuer, &store).build();
+    let (token, now) = (token_of(&issuer, "ada"), SystemTime::now());
+    let old = upstream_of(&tiers.resolve_at(&token, now).await.unwrap());
+    let gate = Gate::closed();
+    issuer.answer_exchanges(ExchangeAnswer::Held(gate.clone()));
+    for _ in 0..50 {
+        let resolved = tiers.resolve_at(&token, now + AGEING).await.unwrap();
+        assert_eq!(upstream_of(&resolved), old, "nobody waits");
+    }
+    gate.open();
+    eventually("there is a new token", async || {
+        let resolved = tiers.resolve_at(&token, now + AGEING).await.unwrap();
+        upstream_of(&resolved) != old
+    })
+    .await;
+    assert_eq!(exchanges(&issuer), 2);
+    // The others know it too.
+    tiers.flush(SOON).await;
+    let second = exchanging(&issuer, &store).build();
+    let resolved = second.resolve_at(&token, now + OVER).await.unwrap();
+    assert_ne!(upstream_of(&resolved), old);
+    assert_eq!(exchanges(&issuer), 2);
+}
+
+#[tokio::test]
+async fn the_end_of_an_upstream_token_renews_it_and_ends_no_session() {
+    let (issuer, store) = (exchanger().await, TestStore::new());
+    let tiers = exchanging(&issuer, &store).build();
+    let (token, now) = (token_of(&issuer, "ada"), SystemTime::now());
+    let old = upstream_of(&tiers.resolve_at(&token, now).await.unwrap());
+    let calls = join_all((0..50).map(|_| tiers.resolve_at(&token, now + OVER)));
+    for resolved in calls.await {
+        let fresh = upstream_of(&resolved.unwrap());
+        assert!(fresh != old && fresh.expires_at() > now + OVER);
+    }
+    assert_eq!(exchanges(&issuer), 2);
+    assert_eq!(tiers.stats().verifications.get(), 1);
+    // So it is for an instance that finds an old one in the store.
+    tiers.flush(SOON).await;
+    let second = exchanging(&issuer, &store).build();
+    let later = now + OVER + OVER;
+    let resolved = second.resolve_at(&token, later).await.unwrap();
+    assert_eq!(resolved.tier, Tier::Store);
+    assert!(upstream_of(&resolved).expires_at() > later);
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_away_costs_nothing_until_the_token_is_over_and_no_login_then() {
+    let (issuer, store) = (exchanger().await, TestStore::new());
+    let tiers = exchanging(&issuer, &store).build();
+    let (token, now) = (token_of(&issuer, "ada"), SystemTime::now());
+    let old = upstream_of(&tiers.resolve_at(&token, now).await.unwrap());
+    issuer.answer_exchanges(ExchangeAnswer::Fixed(500, String::new()));
+    let resolved = tiers.resolve_at(&token, now + AGEING).await.unwrap();
+    assert_eq!(upstream_of(&resolved), old);
+    let asked = issuer.exchanges().wait_until(|it| it.len() == 2, SOON);
+    assert!(asked.await);
+    let refused = tiers.resolve_at(&token, now + OVER).await.unwrap_err();
+    assert_eq!(refused.label(), "exchange_unavailable");
+    issuer.answer_exchanges(ExchangeAnswer::Right);
+    eventually("the session goes on", async || {
+        tiers.resolve_at(&token, now + OVER).await.is_ok()
+    })
+    .await;
+    assert_eq!(tiers.stats().verifications.get(), 1);
+    let signouts = tiers.stats().signouts.get();
+    assert!(signouts.iter().all(|(_, count)| *count == 0));
+}
+
+#[tokio::test]
+async fn a_refusal_is_remembered_and_ends_what_was_there() {
+    for (code, expected) in [
+        (
+            "invalid_grant",
+            AuthError::from(InvalidReason::NotExchanged),
+        ),
+        ("access_denied", ForbiddenReason::UpstreamDenied.into()),
+        ("invalid_target", ForbiddenReason::UpstreamTarget.into()),
+        ("invalid_scope", ForbiddenReason::UpstreamScope.into()),
+        ("invalid_request", ForbiddenReason::UpstreamRequest.into()),
+    ] {
+        let (issuer, store) = (exchanger().await, TestStore::new());
+        let tiers = exchanging(&issuer, &store).build();
+        let (token, now) = (token_of(&issuer, "ada"), SystemTime::now());
+        tiers.resolve_at(&token, now).await.unwrap();
+        refuse(&issuer, code);
+        let calls = join_all((0..20).map(|_| tiers.resolve_at(&token, now + OVER)));
+        for refused in calls.await {
+            assert_eq!(refused.unwrap_err(), expected, "{code}");
+        }
+        assert_eq!(exchanges(&issuer), 2, "{code}");
+        tiers.flush(SOON).await;
+        let name = first_ring().session_key(&token).to_string();
+        assert_eq!(store.get(&name).await.unwrap(), None, "{code}");
+        let new = token_of(&issuer, "bob");
+        for _ in 0..3 {
+            assert_eq!(tiers.resolve(&new).await.unwrap_err(), expected, "{code}");
+        }
+        assert_eq!(exchanges(&issuer), 3, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_login_that_did_not_help_is_not_asked_for_again() {
+    let (issuer, store) = (exchanger().await, TestStore::new());
+    let tiers = exchanging(&issuer, &store).build();
+    let login = |subject: &str, ago: u64| {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let token = issuer.token().subject(subject);
+        access(&token.claim("iat", now.unwrap().as_secs() - ago))
+    };
+    refuse(&issuer, "invalid_grant");
+    let over = AuthError::from(InvalidReason::NotExchanged);
+    let denied = AuthError::from(ForbiddenReason::UpstreamDenied);
+    let refused = async |token: &AccessToken| tiers.resolve(token).await.unwrap_err();
+    assert_eq!(refused(&login("ada", 60)).await, over);
+    assert_eq!(refused(&login("bob", 30)).await, over, "another user");
+    assert_eq!(refused(&login("ada", 90)).await, over, "an older token");
+    assert_eq!(refused(&login("ada", 30)).await, denied, "a login later");
+    issuer.answer_exchanges(ExchangeAnswer::Right);
+    tiers.resolve(&login("ada", 20)).await.unwrap();
+    refuse(&issuer, "invalid_grant");
+    assert_eq!(refused(&login("ada", 10)).await, over, "it had helped");
+}
+
+#[tokio::test]
+async fn a_token_that_the_api_refuses_is_replaced_once() {
+    let (issuer, store) = (exchanger().await, TestStore::new());
+    let tiers = exchanging(&issuer, &store).build();
+    let (token, now) = (token_of(&issuer, "ada"), SystemTime::now());
+    let refused = upstream_of(&tiers.resolve(&token).await.unwrap());
+    let calls = join_all((0..50).map(|_| tiers.renew_upstream(&token, &refused, now)));
+    let all: Vec<_> = calls.await.into_iter().map(Result::unwrap).collect();
+    assert!(all[0] != refused && all.iter().all(|it| *it == all[0]));
+    assert_eq!(exchanges(&issuer), 2);
+    let resolved = tiers.resolve(&token).await.unwrap();
+    assert_eq!(upstream_of(&resolved), all[0], "it is the session's now");
+    // Refused as well: there is no other one for a while.
+    let again = tiers.renew_upstream(&token, &all[0], now).await.unwrap();
+    assert_eq!(again, all[0]);
+    assert_eq!(exchanges(&issuer), 2);
+}
+
+#[tokio::test]
+async fn a_session_that_is_forgotten_while_its_token_is_replaced_stays_forgotten() {
+    let (issuer, store) = (exchanger().await, TestStore::new());
+    let tiers = exchanging(&issuer, &store).build();
+    let (token, now) = (token_of(&issuer, "ada"), SystemTime::now());
+    tiers.resolve_at(&token, now).await.unwrap();
+    let gate = Gate::closed();
+    issuer.answer_exchanges(ExchangeAnswer::Held(gate.clone()));
+    let renewing = tiers.resolve_at(&token, now + OVER);
+    let (renewed, ()) = tokio::join!(renewing, async {
+        let asked = issuer.exchanges().wait_until(|it| it.len() == 2, SOON);
+        assert!(asked.await);
+        tiers.forget(&token).await.unwrap();
+        gate.open();
+    });
+    assert!(renewed.is_ok(), "this request had begun before");
+    tiers.flush(SOON).await;
+    let name = first_ring().session_key(&token).to_string();
+    assert_eq!(store.get(&name).await.unwrap(), None);
+    let puts = store.puts.load(Ordering::SeqCst);
+    assert_eq!(
+        tiers.resolve(&token).await.unwrap().tier,
+        Tier::Verification
+    );
+    tiers.flush(SOON).await;
+    assert_eq!(store.puts.load(Ordering::SeqCst), puts + 1);
+}
+
+#[tokio::test]
+async fn a_stored_session_follows_the_mode_of_today() {
+    let (issuer, store) = (exchanger().await, TestStore::new());
+    let token = token_of(&issuer, "ada");
+    let same = || instance(&issuer, &store).upstream(issuer.url(), SameAudience::new(AUDIENCE));
+    let resolved = async |tiers: SessionTiers| {
+        let resolved = tiers.resolve(&token).await.unwrap();
+        tiers.flush(SOON).await;
+        resolved
+    };
+    let first = resolved(same().build()).await;
+    assert_eq!(first.session.upstream(), Some(&Upstream::Presented));
+    let second = resolved(exchanging(&issuer, &store).build()).await;
+    assert_eq!(exchanges(&issuer), 1);
+    assert_ne!(upstream_of(&second).expose(), token.expose());
+    let third = resolved(same().build()).await;
+    assert_eq!(third.session.upstream(), Some(&Upstream::Presented));
+    let without = resolved(instance(&issuer, &store).build()).await;
+    assert_eq!(without.session.upstream(), None);
+    let foreign = instance(&issuer, &store).upstream(issuer.url(), SameAudience::new(API));
+    let refused = foreign.build().resolve(&token).await.unwrap_err();
+    assert_eq!(refused, ForbiddenReason::UpstreamAudience.into());
+}

@@ -41,8 +41,8 @@ pub use ids::{InvalidId, OrganizationId, ProjectRef, RequirementRef, TaskRef};
 pub use revisions::protocol_revisions;
 pub use spans::REQUEST_SPAN;
 pub use tools::{
-    AuditedCall, Auditor, Begun, CallAudit, FinishedOperation, FoundState, FoundTask,
-    IDEMPOTENCY_KEY, JournalUnavailable, JournalledWrite, METHODS, OperationObserver, OrphanedTask,
-    ScopePolicy, TaskOwner, TaskStore, TaskStoreUnavailable, TaskWork, ToolOptions, ToolSet,
-    WriteIntent, WriteJournal, WriteOutcome, canonical_name, initialize, wrapped,
+    AuditedCall, Auditor, Begun, CallAudit, ExplicitCancel, FinishedOperation, FoundState,
+    FoundTask, IDEMPOTENCY_KEY, JournalUnavailable, JournalledWrite, METHODS, OperationObserver,
+    OrphanedTask, ScopePolicy, TaskOwner, TaskStore, TaskStoreUnavailable, TaskWork, ToolOptions,
+    ToolSet, WriteIntent, WriteJournal, WriteOutcome, canonical_name, initialize, wrapped,
 };

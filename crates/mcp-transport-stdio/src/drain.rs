@@ -4,14 +4,15 @@
 //! requirement takes longer. So the end is held back here, where requests and answers are seen.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::time::Duration;
 
+use mcp_core::ExplicitCancel;
 use rmcp::RoleServer;
 use rmcp::model::{
     CancelledNotification, CancelledNotificationParam, ClientNotification, ClientRequest,
-    ErrorData, JsonRpcMessage, RequestId, ServerJsonRpcMessage,
+    ErrorData, GetExtensions as _, JsonRpcMessage, RequestId, ServerJsonRpcMessage,
 };
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
@@ -46,11 +47,14 @@ pub(crate) struct Draining<T> {
     misfits: UnboundedReceiver<Misfit>,
     stopping: watch::Receiver<bool>,
     /// Requests without an answer yet.
-    open: watch::Sender<HashSet<RequestId>>,
+    open: watch::Sender<Open>,
     /// Those that are open for as long as the client listens.
     listening: HashSet<RequestId>,
     phase: Phase,
 }
+
+/// Requests that are under way, each with what ends its work when the client says so.
+type Open = HashMap<RequestId, ExplicitCancel>;
 
 #[derive(Clone, Copy)]
 enum Phase {
@@ -68,7 +72,7 @@ impl<T: Transport<RoleServer>> Draining<T> {
         misfits: UnboundedReceiver<Misfit>,
         stopping: watch::Receiver<bool>,
     ) -> Self {
-        let (open, _) = watch::channel(HashSet::new());
+        let (open, _) = watch::channel(Open::new());
         Self {
             inner,
             misfits,
@@ -96,7 +100,9 @@ impl<T: Transport<RoleServer>> Draining<T> {
 
     /// Refuses what is no request. Not waited for: whoever receives may be dropped while it waits.
     fn refuse(&mut self, id: RequestId) {
-        self.open.send_modify(|open| _ = open.insert(id.clone()));
+        let cancel = ExplicitCancel::default();
+        self.open
+            .send_modify(|open| _ = open.insert(id.clone(), cancel));
         let error = ErrorData::invalid_request(NO_REQUEST, None);
         let sent = self.send(ServerJsonRpcMessage::error(error, Some(id)));
         // A client that cannot be written to is noticed by those who read.
@@ -104,7 +110,7 @@ impl<T: Transport<RoleServer>> Draining<T> {
     }
 
     /// Keeps the books on requests. Returns whether the message is to be passed on.
-    fn note(&mut self, message: &RxJsonRpcMessage<RoleServer>) -> bool {
+    fn note(&mut self, message: &mut RxJsonRpcMessage<RoleServer>) -> bool {
         match message {
             JsonRpcMessage::Request(request) => {
                 use ClientRequest::{CustomRequest, DiscoverRequest, PingRequest};
@@ -119,7 +125,9 @@ impl<T: Transport<RoleServer>> Draining<T> {
                 if request.request.method() == LISTEN {
                     self.listening.insert(id);
                 } else {
-                    self.open.send_modify(|open| _ = open.insert(id));
+                    let cancel = ExplicitCancel::default();
+                    request.request.extensions_mut().insert(cancel.clone());
+                    self.open.send_modify(|open| _ = open.insert(id, cancel));
                 }
             }
             JsonRpcMessage::Notification(notification) => {
@@ -127,7 +135,9 @@ impl<T: Transport<RoleServer>> Draining<T> {
                     &notification.notification
                     && let Some(id) = &cancelled.params.request_id
                 {
-                    close(&self.open, id);
+                    if let Some(cancel) = close(&self.open, id) {
+                        cancel.cancel();
+                    }
                     self.listening.remove(id);
                 }
             }
@@ -150,7 +160,7 @@ impl<T: Transport<RoleServer>> Draining<T> {
             }
         };
         let over = tokio::select! {
-            _ = open.wait_for(HashSet::is_empty) => false,
+            _ = open.wait_for(HashMap::is_empty) => false,
             () = deadline => true,
         };
         if over {
@@ -160,10 +170,10 @@ impl<T: Transport<RoleServer>> Draining<T> {
 
     /// Answers what is still open: that nothing is known of it.
     async fn give_up(&mut self) {
-        let open: Vec<_> = self.open.borrow().iter().cloned().collect();
+        let open: Vec<_> = self.open.borrow().keys().cloned().collect();
         tracing::warn!(calls = open.len(), "calls are not finished");
         // From here on, whatever the handler still answers comes too late.
-        self.open.send_replace(HashSet::new());
+        self.open.send_replace(Open::new());
         let error = ErrorData::internal_error(UNFINISHED, None);
         let last_words = async {
             for id in open {
@@ -190,8 +200,14 @@ fn no_more(id: RequestId) -> RxJsonRpcMessage<RoleServer> {
     JsonRpcMessage::notification(CancelledNotification::new(params).into())
 }
 
-fn close(open: &watch::Sender<HashSet<RequestId>>, id: &RequestId) {
-    open.send_if_modified(|open| open.remove(id));
+/// It is not under way any more.
+fn close(open: &watch::Sender<Open>, id: &RequestId) -> Option<ExplicitCancel> {
+    let mut closed = None;
+    open.send_if_modified(|open| {
+        closed = open.remove(id);
+        closed.is_some()
+    });
+    closed
 }
 
 impl<T: Transport<RoleServer>> Transport<RoleServer> for Draining<T> {
@@ -217,7 +233,7 @@ impl<T: Transport<RoleServer>> Transport<RoleServer> for Draining<T> {
         let late = matches!(self.phase, Phase::Ending(_))
             && answered
                 .as_ref()
-                .is_some_and(|id| !open.borrow().contains(id));
+                .is_some_and(|id| !open.borrow().contains_key(id));
         let sent = (!late).then(|| self.inner.send(item));
         async move {
             let Some(sent) = sent else { return Ok(()) };
@@ -240,7 +256,7 @@ impl<T: Transport<RoleServer>> Transport<RoleServer> for Draining<T> {
                 self.drained(deadline).await;
                 return None;
             }
-            let Some(message) = self.next().await else {
+            let Some(mut message) = self.next().await else {
                 let patience = if *self.stopping.borrow() {
                     AFTER_STOP
                 } else {
@@ -249,7 +265,7 @@ impl<T: Transport<RoleServer>> Transport<RoleServer> for Draining<T> {
                 self.phase = Phase::Ending(Instant::now() + patience);
                 continue;
             };
-            if self.note(&message) {
+            if self.note(&mut message) {
                 return Some(message);
             }
         }

@@ -1,5 +1,7 @@
 //! Calls that take minutes, as tasks: for clients that declare the extension, and nobody else.
 
+use std::time::Instant;
+
 use mcp_test_support::{
     Gate, ServerProcess,
     api::{Fault, Operation, Recorded, Times},
@@ -206,10 +208,12 @@ async fn a_cancel_reaches_braingrid_from_any_instance() {
     let id = user.begin("Let shoppers pay by invoice.").await;
     is_there(&world, 1).await;
     let elsewhere = User::of(&world, &other, "user_ada");
+    let begun = Instant::now();
     let cancelled = elsewhere.task("tasks/cancel", &id).await;
     assert!(cancelled.result().is_some(), "{}", cancelled.body);
     let seen = |seen: &[Operation]| seen.contains(&SLOW);
     assert!(world.api.abandoned().wait_until(seen, LIMIT).await);
+    println!("seen at the API after {:?}", begun.elapsed());
     assert_eq!(user.settled(&id).await["status"], "cancelled");
 }
 

@@ -37,6 +37,7 @@ mod scopes;
 mod secrets;
 mod sessions;
 mod shutdown;
+mod slow_calls;
 mod stdio;
 mod stop;
 mod strangers;

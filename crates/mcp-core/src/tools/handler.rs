@@ -16,10 +16,10 @@ use rmcp::{
     service::{NotificationContext, RequestContext},
 };
 
-use tokio_util::sync::CancellationToken;
-
 use super::{
-    ToolSet, lenient,
+    ToolSet,
+    cancel::ExplicitCancel,
+    lenient,
     observe::Operation,
     whole::{LISTEN, unwrapped},
 };
@@ -123,8 +123,8 @@ impl ServerHandler for ToolSet {
                     {
                         return task;
                     }
-                    self.run(entry, params, context, CancellationToken::new())
-                        .await
+                    let cancel = ExplicitCancel::of(&context);
+                    self.run(entry, params, context, cancel).await
                 });
                 operation.run(work).await
             }

@@ -10,6 +10,7 @@ mod args;
 mod audit;
 mod background;
 mod call;
+mod cancel;
 mod definition;
 mod error;
 mod guesses;
@@ -49,6 +50,7 @@ pub use self::{
     background::{
         FoundState, FoundTask, OrphanedTask, TaskOwner, TaskStore, TaskStoreUnavailable, TaskWork,
     },
+    cancel::ExplicitCancel,
     handler::METHODS,
     journal::{
         Begun, IDEMPOTENCY_KEY, JournalUnavailable, JournalledWrite, WriteIntent, WriteJournal,

@@ -23,7 +23,9 @@ pub(crate) fn run(node: &Path) -> anyhow::Result<()> {
     clients
         .arg(dir.join("run.mjs"))
         .arg("--server")
-        .arg(shell::built("braingrid-mcp")?);
+        .arg(shell::built("braingrid-mcp")?)
+        .arg("--stand-ins")
+        .arg(shell::built("lab")?);
     if shell::in_ci() {
         clients.arg("--strict");
     }

@@ -15,10 +15,11 @@ const VENDORS = {
       const blocks = body.messages.flatMap(({ content }) => (Array.isArray(content) ? content : []));
       return blocks.filter((block) => block.type === 'tool_result').map((block) => block.content);
     },
-    events(tool, id) {
+    events(tool, id, input) {
       const block = tool
         ? { type: 'tool_use', id, name: tool.name, input: {} } : { type: 'text', text: '' };
-      const delta = tool ? { type: 'input_json_delta', partial_json: '{}' } : { type: 'text_delta', text: END };
+      const delta = tool
+        ? { type: 'input_json_delta', partial_json: JSON.stringify(input) } : { type: 'text_delta', text: END };
       const usage = { input_tokens: 1, output_tokens: 1 };
       const message = {
         id: 'msg_1', type: 'message', role: 'assistant', model: 'a-model', content: [],
@@ -66,11 +67,12 @@ const VENDORS = {
   },
 };
 
-/// Asks for the tools whose names end so, one after the other; `handed` is what came of them, each as
-/// the vendor's API has it.
+/// Asks for the tools whose names end so, one after the other; one of Anthropic's may name its input.
+/// `handed` is what came of them, each as the vendor's API has it, `said` all that the model was told with
+/// the last request, and `missed` how often it was not offered what it would ask for.
 export async function startModel(vendor, wanted) {
   const { path, tools, results, events } = VENDORS[vendor];
-  const model = { handed: [] };
+  const model = { handed: [], said: '', missed: 0 };
   const server = createServer(async (request, response) => {
     let text = '';
     for await (const chunk of request) text += chunk;
@@ -81,10 +83,13 @@ export async function startModel(vendor, wanted) {
     const body = JSON.parse(text);
     const handed = results(body);
     if (handed.length > model.handed.length) model.handed = handed;
+    model.said = JSON.stringify(body.messages);
     const next = wanted[handed.length];
-    const tool = next && tools(body).find(({ name }) => name?.endsWith(next));
+    const name = next?.name ?? next;
+    const tool = name && tools(body).find((offered) => offered.name?.endsWith(name));
+    if (name && !tool) model.missed += 1;
     response.writeHead(200, { 'content-type': 'text/event-stream' });
-    for (const event of events(tool, `call_${handed.length}`)) {
+    for (const event of events(tool, `call_${handed.length}`, next?.input ?? {})) {
       if (event.type) response.write(`event: ${event.type}\n`);
       response.write(`data: ${JSON.stringify(event)}\n\n`);
     }

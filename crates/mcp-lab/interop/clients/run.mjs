@@ -10,8 +10,12 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { startModel } from './model.mjs';
+import { tryTasks } from './tasks.mjs';
 
-const { values: options } = parseArgs({ options: { server: { type: 'string' }, strict: { type: 'boolean' } } });
+const text = { type: 'string' };
+const { values: options } = parseArgs({
+  options: { server: text, 'stand-ins': text, strict: { type: 'boolean' } },
+});
 const modules = join(dirname(fileURLToPath(import.meta.url)), 'node_modules');
 const HOSTED = 'http://127.0.0.1:9/mcp';
 /// Answered without a login and without BrainGrid: a result, and an error.
@@ -32,6 +36,7 @@ const CLIENTS = [
     vendor: 'anthropic', handed: 'structure',
     ask: () => ['-p', 'Go on.', '--allowedTools', TOOLS.map((tool) => `mcp__braingrid__${tool}`).join(',')],
     model: (url) => ({ ANTHROPIC_BASE_URL: url, ANTHROPIC_API_KEY: 'none', ENABLE_TOOL_SEARCH: 'false' }),
+    tasks() { return tryTasks(this.program[0], options); },
   },
   {
     name: 'codex', program: [process.execPath, join(modules, '@openai/codex/bin/codex.js')],
@@ -76,6 +81,11 @@ for (const client of CLIENTS) {
     await tryOut(client, home);
     const did = `reads, starts and loses the server, hands on the ${client.handed} of its answers`;
     console.error(`ok       ${client.name}: ${did} (${Date.now() - began} ms)`);
+    if (client.tasks) {
+      const asked = Date.now();
+      await client.tasks();
+      console.error(`ok       ${client.name}: a task at a terminal, none without (${Date.now() - asked} ms)`);
+    }
   } catch (error) {
     if (error.skip && !options.strict) {
       console.error(`SKIPPED  ${client.name}: ${error.message}`);

@@ -11,7 +11,7 @@ use crate::{
     key::SessionKey,
     resolved::{Resolved, Tier},
     session::Session,
-    tiers::Inner,
+    tiers::{Found, Inner},
 };
 
 impl Inner {
@@ -46,8 +46,28 @@ impl Inner {
         })
     }
 
-    /// Starts the session of a token that was verified just now.
-    pub(crate) async fn begin(
+    /// The session of a token that was verified just now: another instance may have its upstream
+    /// token already, which is worth a question to the store, but not more than its patience.
+    pub(crate) async fn share_or_begin(
+        &self,
+        key: SessionKey,
+        token: &AccessToken,
+        principal: Principal,
+        now: SystemTime,
+    ) -> Result<Resolved, AuthError> {
+        if self.exchanges_for(&principal) {
+            let asking = tokio::time::timeout(self.patience, self.ask(token, now));
+            if let Ok(Some(Found::Stored { session, stale })) = asking.await
+                && self.keeps_upstream(&session, now)
+            {
+                return self.adopt(key, token, session, stale, now).await;
+            }
+        }
+        self.begin(key, token, principal, now).await
+    }
+
+    /// Starts it.
+    async fn begin(
         &self,
         key: SessionKey,
         token: &AccessToken,

@@ -313,7 +313,7 @@ impl Inner {
             Ok(Found::Stored { session, stale }) => {
                 self.adopt(key, token, session, stale, now).await
             }
-            Ok(Found::Verified(principal)) => self.begin(key, token, principal, now).await,
+            Ok(Found::Verified(principal)) => self.share_or_begin(key, token, principal, now).await,
             Err(error) => Err(error),
         };
         if let Err(error) = &established

@@ -193,11 +193,17 @@ impl Inner {
         }
     }
 
+    /// Whether tokens of this principal's issuer are exchanged.
+    pub(crate) fn exchanges_for(&self, principal: &Principal) -> bool {
+        let mode = self.upstream.get(principal.issuer());
+        matches!(mode, Some(UpstreamCredentials::Exchange(_)))
+    }
+
     /// Whether a stored session has an upstream token that can still be used in today's mode.
     pub(crate) fn keeps_upstream(&self, session: &Session, now: SystemTime) -> bool {
-        let mode = self.upstream.get(session.principal().issuer());
-        let exchanges = matches!(mode, Some(UpstreamCredentials::Exchange(_)));
-        exchanges && session.exchanged().is_some() && !is_over(session, now)
+        self.exchanges_for(session.principal())
+            && session.exchanged().is_some()
+            && !is_over(session, now)
     }
 
     /// Another upstream token; one exchange for all that wait for it.

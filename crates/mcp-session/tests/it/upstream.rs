@@ -98,11 +98,15 @@ async fn another_instance_finds_the_token_sealed_and_asks_nobody() {
     let record = store.get(&name).await.unwrap().unwrap();
     let record = String::from_utf8_lossy(&record).into_owned();
     assert!(!record.contains(&upstream.expose()[..20]));
+    // With the issuer's keys, and without.
+    let warm = exchanging(&issuer, &store).build();
+    warm.resolve(&token_of(&issuer, "bob")).await.unwrap();
     issuer.stop().await;
-    let second = exchanging(&issuer, &store).build();
-    let resolved = second.resolve(&token).await.unwrap();
-    assert_eq!(resolved.tier, Tier::Store);
-    assert_eq!(upstream_of(&resolved).expose(), upstream.expose());
+    for second in [warm, exchanging(&issuer, &store).build()] {
+        let resolved = second.resolve(&token).await.unwrap();
+        assert_eq!(resolved.tier, Tier::Store);
+        assert_eq!(upstream_of(&resolved).expose(), upstream.expose());
+    }
 }
 
 #[tokio::test]

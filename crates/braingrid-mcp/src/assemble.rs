@@ -3,7 +3,9 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use mcp_auth::{AccessToken, SameAudience, TokenVerifier};
+use mcp_auth::{
+    AccessToken, ExchangeConfig, SameAudience, TokenExchange, TokenVerifier, UpstreamCredentials,
+};
 use mcp_core::{
     ApiRequestObserver, BrainGridClient, BrainGridConfig, Caller, FinishedApiRequest, Organization,
     ScopePolicy, ToolOptions, ToolSet, own_token,
@@ -23,7 +25,7 @@ use crate::audit::{Audit, Digest};
 use crate::caller::{caller_of, room_for};
 use crate::config::{
     AdminSettings, ApiSettings, AuthSettings, HttpSettings, SealingKeys, SessionSettings,
-    StdioSettings,
+    StdioSettings, UpstreamSettings,
 };
 use crate::journal::{self, LocalJournal};
 use crate::limits;
@@ -111,7 +113,8 @@ pub(crate) async fn run_http(
     let roots = SystemRoots::new();
     let tls = roots.tls_config()?;
     let with_tls = roots::needed(peers(&http.auth).chain([api.base_url.as_str()]));
-    let verifier = verifier(&http.auth, &resource, tls.clone())?;
+    let issuers = mcp_auth::http_client_over(tls.clone())?;
+    let verifier = verifier(&http.auth, &resource, issuers.clone())?;
     let redis = redis(&http.session)?;
     let facts = facts(&http.session, redis.as_ref())?;
     let sessions = sessions(
@@ -120,7 +123,8 @@ pub(crate) async fn run_http(
         &resource,
         verifier.clone(),
         redis.clone(),
-    );
+        &issuers,
+    )?;
     let mut api = api_config(api);
     api.tls = Some(tls);
     let (client, tools) = tool_set(api, options, telemetry)?;
@@ -357,14 +361,13 @@ fn http_config(http: &HttpSettings, port: u16) -> anyhow::Result<HttpConfig> {
 fn verifier(
     auth: &AuthSettings,
     resource: &str,
-    tls: rustls::ClientConfig,
+    client: reqwest::Client,
 ) -> anyhow::Result<TokenVerifier> {
     let issuers = auth.issuers.iter().map(|settings| {
         let mut issuer = settings.accepted.clone();
         issuer.audiences.insert(0, resource.to_owned());
         issuer
     });
-    let client = mcp_auth::http_client_over(tls)?;
     Ok(TokenVerifier::new(
         issuers.collect(),
         client,
@@ -379,9 +382,14 @@ fn peers(auth: &AuthSettings) -> impl Iterator<Item = &str> {
         let keys = issuer.jwks_uri.as_deref();
         let introspection = issuer.introspection.as_ref();
         let introspection = introspection.map(|settings| settings.endpoint.as_str());
+        let exchange = match &settings.upstream {
+            Some(UpstreamSettings::Exchange(config)) => config.token_endpoint.as_deref(),
+            _ => None,
+        };
         std::iter::once(issuer.issuer.as_str())
             .chain(keys)
             .chain(introspection)
+            .chain(exchange)
     })
 }
 
@@ -464,30 +472,54 @@ fn sessions(
     resource: &str,
     verifier: TokenVerifier,
     redis: Option<RedisStore>,
-) -> SessionTiers {
+    issuers: &reqwest::Client,
+) -> anyhow::Result<SessionTiers> {
     let keyring = keyring(settings);
     let store: Arc<dyn SharedStore> = match redis {
         Some(redis) => Arc::new(redis),
         None => Arc::new(MemoryStore::default()),
     };
+    let mut tiers = SessionTiers::builder(verifier, keyring, store)
+        // From here on, for a token that does not say when it was issued.
+        .max_lifetime(settings.max_lifetime.min(auth.verifier.max_lifetime));
+    for it in &auth.issuers {
+        let Some(upstream) = &it.upstream else {
+            continue;
+        };
+        let credentials: UpstreamCredentials = match upstream {
+            UpstreamSettings::SameAudience(audience) => {
+                same_audience(audience, auth, resource).into()
+            }
+            UpstreamSettings::Exchange(config) => exchange(config, issuers)?.into(),
+        };
+        tiers = tiers.upstream(&it.accepted.issuer, credentials);
+    }
+    if let Some(audience) = &auth.upstream_audience {
+        tracing::info!(
+            audience,
+            "same-audience mode: the API accepts the caller's own token, which names it as an audience; \
+             where the issuer exchanges tokens, [issuers.upstream] with mode = \"exchange\" keeps it here"
+        );
+    }
+    Ok(tiers.build())
+}
+
+/// Tokens for the API come from the issuer.
+fn exchange(config: &ExchangeConfig, client: &reqwest::Client) -> anyhow::Result<TokenExchange> {
+    let issuer = &config.issuer;
     tracing::info!(
-        audience = auth.upstream_audience,
-        "same-audience mode: the API accepts the caller's own token, which names it as an audience"
+        issuer,
+        "token exchange: the API is called with tokens of its own"
     );
-    let upstream = SameAudience::new(&auth.upstream_audience);
+    Ok(TokenExchange::new(config.clone(), client.clone())?)
+}
+
+fn same_audience(audience: &str, auth: &AuthSettings, resource: &str) -> SameAudience {
+    let upstream = SameAudience::new(audience);
     // By agreement the API is the same resource: it takes tokens without audience as this server does.
-    let upstream = if auth.upstream_audience == resource {
+    if audience == resource {
         upstream.and_of_clients(auth.clients())
     } else {
         upstream
-    };
-    let tiers = SessionTiers::builder(verifier, keyring, store);
-    let issuers = auth.issuers.iter().map(|it| it.accepted.issuer.as_str());
-    issuers
-        .fold(tiers, |tiers, issuer| {
-            tiers.upstream(issuer, upstream.clone())
-        })
-        // From here on, for a token that does not say when it was issued.
-        .max_lifetime(settings.max_lifetime.min(auth.verifier.max_lifetime))
-        .build()
+    }
 }

@@ -43,6 +43,7 @@ use reader::Reader;
 #[cfg(feature = "login")]
 pub(crate) use settings::{API_URL, OAUTH_ISSUER};
 pub(crate) use settings::{Group, Kind, Spec};
+pub(crate) use upstream::UpstreamSettings;
 
 /// A configuration and how it came about.
 #[derive(Debug)]

@@ -113,6 +113,13 @@ impl Preset {
         issuer.at_hash_in_access_tokens = self.at_hash_in_access_tokens();
     }
 
+    /// Whether a client's secret is sent in the form where nothing else is said, as its
+    /// documentation has it; otherwise in HTTP Basic, which every server has to read (RFC 6749
+    /// section 2.3.1).
+    pub fn takes_secret_in_form(self) -> bool {
+        self == Self::WorkOs
+    }
+
     /// Spells an exchange as this issuer has it: the API, whichever way it was named, becomes the
     /// parameter that the issuer reads.
     pub fn apply_to_exchange(self, exchange: &mut ExchangeConfig) {

@@ -16,7 +16,7 @@ use url::Url;
 use super::parse::words::Transport;
 use super::reader::Reader;
 use super::settings::{self, Setting};
-use super::{Surroundings, upstream};
+use super::{Surroundings, UpstreamSettings, upstream};
 
 pub(crate) use auth::AuthSettings;
 pub(super) use http::read_listen;
@@ -88,8 +88,15 @@ pub(super) fn read_config(
     telemetry.prometheus = matches!(&serve, Serve::Http(http) if http.admin.is_some());
     if let (Serve::Http(http), Some(api)) = (&serve, &base_url) {
         let resource = format!("{}/mcp", http.public_url_at(http.listen.port()));
-        let audience = &http.auth.upstream_audience;
-        let warning = upstream::tautology(&resource, audience, api.as_str());
+        let mut shared = http
+            .auth
+            .issuers
+            .iter()
+            .filter_map(|it| match &it.upstream {
+                Some(UpstreamSettings::SameAudience(audience)) => Some(audience),
+                _ => None,
+            });
+        let warning = shared.find_map(|it| upstream::tautology(&resource, it, api.as_str()));
         reader.warnings.extend(warning);
     }
     let warnings = std::mem::take(&mut reader.warnings);

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use mcp_auth::IntrospectionConfig;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use zeroize::Zeroizing;
 
 use super::issuers::IssuerKey;
-use super::layers::secret_file;
 use super::parse::{Refusal, endpoints, numbers, words};
 use super::problem::Problem;
 use super::reader::Table;
@@ -53,7 +52,7 @@ pub(crate) fn read(table: &mut Table, problems: &mut Vec<Problem>) -> Option<Int
     let before = problems.len();
     let endpoint = table.optional(ENDPOINT, endpoints::key_set_url, problems);
     let client_id = table.optional(CLIENT_ID, words::word, problems);
-    let client_secret = secret(table, problems);
+    let client_secret = table.secret_or_file(CLIENT_SECRET, CLIENT_SECRET_FILE, problems);
     let cache = table.optional(CACHE_KEY, cache, problems);
     if problems.len() > before {
         return None;
@@ -81,22 +80,6 @@ pub(crate) fn read(table: &mut Table, problems: &mut Vec<Problem>) -> Option<Int
     let mut config = IntrospectionConfig::new(endpoint, client_id?, secret);
     config.valid_for = cache.unwrap_or(config.valid_for);
     Some(config)
-}
-
-/// The secret: itself, or the file that holds it.
-fn secret(table: &mut Table, problems: &mut Vec<Problem>) -> Option<SecretString> {
-    let path = table.optional(CLIENT_SECRET_FILE, |path| Ok(path.to_owned()), problems);
-    let path = path.map(|path| table.directory().join(path));
-    let written = table.secret(CLIENT_SECRET, problems);
-    match (written, path) {
-        (Some(_), Some(_)) => {
-            let what = "the secret and its file are both set";
-            problems.push(table.problem(CLIENT_SECRET_FILE, what, "keep one of them"));
-            None
-        }
-        (None, Some(path)) => secret_file(&table.label(CLIENT_SECRET_FILE), &path, problems),
-        (written, None) => written,
-    }
 }
 
 fn cache(value: &str) -> Result<Duration, Refusal> {

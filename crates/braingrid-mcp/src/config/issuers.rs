@@ -7,6 +7,7 @@ use super::layers::Origin;
 use super::parse::{endpoints, identity, words};
 use super::reader::{Reader, Table};
 use super::settings::{ISSUERS, OAUTH_ISSUER, OAUTH_JWKS_URI, WORKOS_CLIENT_ID};
+use super::upstream::{self, UpstreamSettings};
 
 /// One authorization server whose tokens are accepted.
 #[derive(Debug, Clone)]
@@ -16,6 +17,8 @@ pub(crate) struct IssuerSettings {
     pub(crate) accepted: IssuerConfig,
     /// The scopes that every issuer of its kind has.
     pub(crate) scopes: &'static [&'static str],
+    /// What the API is called with for its users; what it has no table for is filled in later.
+    pub(crate) upstream: Option<UpstreamSettings>,
 }
 
 /// The scopes of OpenID Connect.
@@ -87,6 +90,12 @@ const OWN_KEYS: &[IssuerKey] = &[
         default: "`false`",
         meaning: "Whether tokens that speak for a client instead of a user are let in.",
     },
+    IssuerKey {
+        key: "upstream",
+        default: "`UPSTREAM_AUDIENCE`",
+        meaning: "A table, `[issuers.upstream]` below its entry: what the BrainGrid API is called \
+                  with for its users; see below.",
+    },
 ];
 
 /// All keys of an entry.
@@ -99,6 +108,7 @@ impl IssuerSettings {
         Self {
             accepted: IssuerConfig::new(issuer, [""; 0]),
             scopes: &[],
+            upstream: None,
         }
     }
 }
@@ -247,7 +257,8 @@ fn read_table(reader: &mut Reader, mut table: Table) -> Option<IssuerSettings> {
         let fix = "list the organizations that this issuer may speak for, or remove it";
         problems.push(table.problem("organizations", what, fix));
     }
-    if let Some(preset) = table.optional("preset", identity::preset, problems) {
+    let preset = table.optional("preset", identity::preset, problems);
+    if let Some(preset) = preset {
         // Entra has no token for this server unless a scope of this server is asked for.
         if preset != mcp_auth::Preset::Entra {
             scopes = OPENID;
@@ -268,8 +279,12 @@ fn read_table(reader: &mut Reader, mut table: Table) -> Option<IssuerSettings> {
         settings.service_principals = admitted;
     }
     settings.introspection = introspection::read(&mut table, problems);
+    let upstream = upstream::read(&mut table, &settings.issuer, preset, problems);
     let known: Vec<_> = keys().map(|known| known.key).collect();
     table.finish(&known, problems);
-    let accepted = settings;
-    (problems.len() == before).then_some(IssuerSettings { accepted, scopes })
+    (problems.len() == before).then_some(IssuerSettings {
+        accepted: settings,
+        scopes,
+        upstream,
+    })
 }

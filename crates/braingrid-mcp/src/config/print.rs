@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use strum::VariantArray as _;
 
 use super::Effective;
-use super::issuers;
+use super::issuers::{self, IssuerKey};
 use super::settings::{self, Group, Kind, Spec, UsedBy};
+use super::upstream;
 
 /// The settings in effect, with where each comes from. Secrets are redacted.
 pub(crate) fn effective_text(effective: &[Effective]) -> String {
@@ -50,13 +51,9 @@ pub(crate) fn documentation() -> String {
         }
     }
     text.push_str(ISSUERS_HEAD);
-    for entry in issuers::keys() {
-        let _ = writeln!(
-            text,
-            "| `{}` | {} | {} |",
-            entry.key, entry.default, entry.meaning
-        );
-    }
+    text.extend(issuers::keys().map(key_row));
+    text.push_str(UPSTREAM_HEAD);
+    text.extend(upstream::UPSTREAM_KEYS.iter().map(key_row));
     text.push_str(CLOSING);
     text
 }
@@ -80,6 +77,13 @@ fn row(setting: &Spec) -> String {
             setting.used_by.to_string()
         },
         meaning(setting),
+    )
+}
+
+fn key_row(entry: &IssuerKey) -> String {
+    format!(
+        "| `{}` | {} | {} |\n",
+        entry.key, entry.default, entry.meaning
     )
 }
 
@@ -179,6 +183,28 @@ algorithms = [\"RS256\", \"ES256\"]
 issuer = \"https://login.example.org\"
 jwks_uri = \"https://login.example.org/keys\"
 organization_claim = \"tenant\"
+```
+
+| Key | Default | Meaning |
+| --- | --- | --- |
+";
+
+const UPSTREAM_HEAD: &str = "
+## Calling the API for the users of an issuer
+
+A client's token is for this server, and MCP forbids to pass it on. The issuer gives another one for
+it: a token of the API, got once for a session, kept sealed with it, and replaced before it ends.
+
+```toml
+[[issuers]]
+issuer = \"https://auth.example.com\"
+preset = \"workos\"
+
+[issuers.upstream]
+mode = \"exchange\"
+resource = \"https://api.example.com\"
+client_id = \"client_01…\"
+client_secret_file = \"/run/secrets/exchange-client\"
 ```
 
 | Key | Default | Meaning |

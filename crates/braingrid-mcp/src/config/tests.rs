@@ -6,6 +6,7 @@ mod effects;
 mod issuers;
 mod places;
 mod secrets;
+mod upstream;
 mod values;
 
 use super::*;

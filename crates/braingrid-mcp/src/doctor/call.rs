@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::check;
 use super::finding::Finding;
-use crate::config::HttpSettings;
+use crate::config::{HttpSettings, UpstreamSettings};
 
 /// The revision that is spoken.
 const REVISION: &str = "2025-11-25";
@@ -227,8 +227,10 @@ fn about_token(token: &SecretString, resource: &str, http: &HttpSettings) -> Fin
              there in audiences of the [[issuers]] entry",
         );
     }
-    let upstream = http.auth.upstream_audience.as_str();
-    if !audiences.is_empty() && !audiences.contains(&upstream) {
+    if let Some(UpstreamSettings::SameAudience(upstream)) = &settings.upstream
+        && !audiences.is_empty()
+        && !audiences.contains(&upstream.as_str())
+    {
         return Finding::problem(
             check,
             format!("it is for {named}; UPSTREAM_AUDIENCE is {upstream}, which it does not name"),

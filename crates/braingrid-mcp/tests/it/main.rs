@@ -17,6 +17,7 @@ mod cloned;
 mod doctor;
 mod edges;
 mod ended_input;
+mod exchange;
 mod install;
 mod issuers;
 mod journal;

@@ -7,6 +7,7 @@ use crate::config::issuers::{self, IssuerSettings};
 use crate::config::layers::Origin;
 use crate::config::reader::Reader;
 use crate::config::settings;
+use crate::config::upstream::UpstreamSettings;
 
 /// Who may call.
 #[derive(Debug)]
@@ -15,8 +16,9 @@ pub(crate) struct AuthSettings {
     pub(crate) issuers: Vec<IssuerSettings>,
     /// What holds for the tokens of all of them.
     pub(crate) verifier: VerifierConfig,
-    /// The audience under which the BrainGrid API accepts the caller's token.
-    pub(crate) upstream_audience: String,
+    /// The audience under which the BrainGrid API accepts the caller's token, where an issuer says
+    /// nothing else.
+    pub(crate) upstream_audience: Option<String>,
     /// Scopes that clients are told to ask for.
     pub(crate) scopes: Vec<String>,
     /// Which scopes tools need: `read`, `write` or a canonical tool name, and the scopes.
@@ -37,9 +39,37 @@ impl AuthSettings {
 }
 
 pub(super) fn read_auth(reader: &mut Reader, public_url: Option<&str>, port: u16) -> AuthSettings {
-    let upstream_audience = reader.optional(&settings::UPSTREAM_AUDIENCE);
-    if upstream_audience.is_none() && reader.origin(&settings::UPSTREAM_AUDIENCE) == Origin::Default
-    {
+    let mut issuers = issuers::read(reader);
+    let upstream_audience = read_upstream(reader, &mut issuers, public_url, port);
+    AuthSettings {
+        scopes: read_asked_scopes(reader, &issuers),
+        issuers,
+        verifier: read_verifier(reader),
+        upstream_audience,
+        tool_scopes: read_tool_scopes(reader),
+        scope_hierarchy: read_hierarchy(reader),
+    }
+}
+
+/// The audience of the issuers that have no table for it.
+fn read_upstream(
+    reader: &mut Reader,
+    issuers: &mut [IssuerSettings],
+    public_url: Option<&str>,
+    port: u16,
+) -> Option<String> {
+    let audience = reader.optional(&settings::UPSTREAM_AUDIENCE);
+    let origin = reader.origin(&settings::UPSTREAM_AUDIENCE);
+    if !issuers.is_empty() && issuers.iter().all(|it| it.upstream.is_some()) {
+        if origin != Origin::Default {
+            reader.warnings.push(
+                "UPSTREAM_AUDIENCE is without effect: each issuer has an [issuers.upstream] table"
+                    .to_owned(),
+            );
+        }
+        return None;
+    }
+    if audience.is_none() && origin == Origin::Default {
         let local = format!("http://127.0.0.1:{port}");
         // Not guessed where MCP_HOST is set, and cannot be read.
         let is_unset = reader.origin(&settings::PUBLIC_URL) == Origin::Default;
@@ -51,20 +81,16 @@ pub(super) fn read_auth(reader: &mut Reader, public_url: Option<&str>, port: u16
             &settings::UPSTREAM_AUDIENCE,
             "it is not set, and without it no call may be sent on to the BrainGrid API",
             format!(
-                "set it to the audience that the BrainGrid API accepts{}",
+                "let the issuer exchange tokens ([issuers.upstream], mode = \"exchange\"), or set it \
+                 to the audience that the BrainGrid API accepts{}",
                 shared.unwrap_or_default()
             ),
         );
     }
-    let issuers = issuers::read(reader);
-    AuthSettings {
-        scopes: read_asked_scopes(reader, &issuers),
-        issuers,
-        verifier: read_verifier(reader),
-        upstream_audience: upstream_audience.unwrap_or_default(),
-        tool_scopes: read_tool_scopes(reader),
-        scope_hierarchy: read_hierarchy(reader),
+    for issuer in issuers.iter_mut().filter(|it| it.upstream.is_none()) {
+        issuer.upstream = audience.clone().map(UpstreamSettings::SameAudience);
     }
+    audience
 }
 
 fn read_verifier(reader: &mut Reader) -> VerifierConfig {

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use config::Value;
+use config::{Value, ValueKind};
 use secrecy::SecretString;
 
 use super::{entries, one};
+use crate::config::layers::secret_file;
 use crate::config::parse::{self, Refusal};
 use crate::config::problem::{self, Problem};
 use crate::config::{settings, text};
@@ -49,6 +50,39 @@ impl Table {
         let value = self.single(key, problems)?;
         let read = text::read_secret(&value, |value| Ok(SecretString::from(value)));
         self.accept(key, read, problems)
+    }
+
+    /// A secret that may be absent: itself, or the file that holds it.
+    pub(crate) fn secret_or_file(
+        &mut self,
+        key: &str,
+        file_key: &str,
+        problems: &mut Vec<Problem>,
+    ) -> Option<SecretString> {
+        let path = self.optional(file_key, |path| Ok(path.to_owned()), problems);
+        let path = path.map(|path| self.directory().join(path));
+        match (self.secret(key, problems), path) {
+            (Some(_), Some(_)) => {
+                let what = "the secret and its file are both set";
+                problems.push(self.problem(file_key, what, "keep one of them"));
+                None
+            }
+            (None, Some(path)) => secret_file(&self.label(file_key), &path, problems),
+            (written, None) => written,
+        }
+    }
+
+    /// A table inside this one, which may be absent.
+    pub(crate) fn table(&mut self, key: &str, problems: &mut Vec<Problem>) -> Option<Self> {
+        let ValueKind::Table(values) = self.values.remove(key)?.kind else {
+            problems.push(self.problem(key, "it is no table", "write it as a table of its own"));
+            return None;
+        };
+        Some(Self {
+            label: self.label(key),
+            directory: self.directory.clone(),
+            values: values.into_iter().collect(),
+        })
     }
 
     fn single(&mut self, key: &str, problems: &mut Vec<Problem>) -> Option<String> {

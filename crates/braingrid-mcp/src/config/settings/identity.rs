@@ -72,7 +72,8 @@ settings! {
         .flag("upstream-audience", "NAME")
         .says(
             "Audience of the API",
-            "The one under which the BrainGrid API accepts tokens. Required for http. Tokens must carry it in `aud` beside the resource; a token that does is \
+            "The one under which the BrainGrid API accepts tokens. Required for http, unless each issuer has \
+             an `[issuers.upstream]`. Tokens must carry it in `aud` beside the resource; a token that does is \
              also good for the BrainGrid API and is sent to it (same-audience mode). When the API is the \
              same resource by agreement, this is the resource itself. Over stdio it is optional: \
              `braingrid-mcp login` then asks for tokens for this resource (RFC 8707).",

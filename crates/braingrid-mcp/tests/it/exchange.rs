@@ -1,0 +1,218 @@
+//! Token exchange with the built binary: a client's token ends at this server, and what the issuer
+//! refuses leads to whoever can mend it.
+
+use std::collections::BTreeSet;
+
+use futures::future::join_all;
+use mcp_test_support::{
+    ExchangeAnswer, ExchangeClient, Issuer, ServerProcess,
+    api::{Fault, Operation, Times},
+    client::{Generation, RawAnswer},
+    payload_of,
+};
+use serde_json::{Value, json};
+
+use crate::world::{LIMIT, World, client_of, idea};
+
+const API: &str = "https://api.braingrid.test";
+const CLIENT: &str = "client_mcp";
+const SECRET: &str = "s3cret-of-the-client";
+
+/// A server whose issuer exchanges tokens, and nothing else is said about the API.
+async fn server(world: &World) -> ServerProcess {
+    world
+        .issuer
+        .let_exchange(CLIENT, ExchangeClient::Post(SECRET.to_owned()));
+    let toml = format!(
+        "[[issuers]]\nissuer = \"{}\"\npreset = \"workos\"\n\n[issuers.upstream]\n\
+         mode = \"exchange\"\nresource = \"{API}\"\nclient_id = \"{CLIENT}\"\n\
+         client_secret_file = \"secret\"\n",
+        world.issuer.url()
+    );
+    let file = world.home.path().join("exchange.toml");
+    std::fs::write(&file, toml).unwrap();
+    std::fs::write(world.home.path().join("secret"), SECRET).unwrap();
+    let command = world.command().without_env("OAUTH_ISSUER");
+    let command = command.without_env("UPSTREAM_AUDIENCE");
+    world.start(&command.arg("--config").arg(file)).await
+}
+
+async fn call(
+    server: &ServerProcess,
+    generation: Generation,
+    token: &str,
+    tool: &str,
+    arguments: &Value,
+) -> RawAnswer {
+    let request = client_of(server).call(generation, tool, arguments);
+    request.bearer(token).send().await.unwrap()
+}
+
+async fn list(server: &ServerProcess, token: &str) -> RawAnswer {
+    call(
+        server,
+        Generation::Modern,
+        token,
+        "list_projects",
+        &json!({}),
+    )
+    .await
+}
+
+fn exchanges(issuer: &Issuer) -> usize {
+    issuer.exchanges().entries().len()
+}
+
+#[tokio::test]
+async fn no_request_to_the_api_carries_a_token_that_a_client_sent() {
+    let world = World::shared().await;
+    let server = server(&world).await;
+    let mut sent = BTreeSet::new();
+    for user in ["user_ada", "user_bob"] {
+        for number in 0..2 {
+            let token = world.token(user, "org_ada");
+            for generation in Generation::BOTH {
+                call(&server, generation, &token, "list_projects", &json!({})).await;
+                let title = idea(&format!("{user} {number} {generation:?}"));
+                call(&server, generation, &token, "create_requirement", &title).await;
+            }
+            // Refused, repeated, read back.
+            for (operation, fault) in [
+                (Operation::ListProjects, Fault::Status(401)),
+                (Operation::ListProjects, Fault::Close),
+                (Operation::ListProjects, Fault::RetryAfter(503, 0)),
+            ] {
+                world.api.inject(operation, fault, Times::Next(1));
+                let answer = list(&server, &token).await;
+                assert!(answer.structured().is_some(), "{}", answer.body);
+            }
+            let lost = Fault::CloseAfterWrite;
+            let title = idea(&format!("{user} {number} lost"));
+            world
+                .api
+                .inject(Operation::SpecifyRequirement, lost, Times::Next(1));
+            for _ in 0..2 {
+                call(
+                    &server,
+                    Generation::Modern,
+                    &token,
+                    "create_requirement",
+                    &title,
+                )
+                .await;
+            }
+            sent.insert(token);
+        }
+    }
+    let asked = world.api.requests().entries();
+    assert!(asked.len() >= 4 * 8, "{asked:?}");
+    for request in asked {
+        let token = request.token().unwrap();
+        assert!(!sent.contains(token), "{request:?}");
+        let claims = payload_of(token).unwrap();
+        assert_eq!(
+            (&claims["aud"], &claims["act"]["sub"]),
+            (&API.into(), &CLIENT.into())
+        );
+    }
+    assert_eq!(sent.len(), 4);
+    assert_eq!(
+        exchanges(&world.issuer),
+        2 * sent.len(),
+        "one, and one for the 401"
+    );
+    let seen = server.text();
+    assert!(!seen.contains(SECRET), "{seen}");
+    for token in &sent {
+        assert!(!seen.contains(token.as_str()), "{seen}");
+    }
+}
+
+#[tokio::test]
+async fn two_hundred_first_calls_are_one_exchange_and_another_instance_needs_none() {
+    let world = World::shared().await;
+    let (one, other) = (server(&world).await, server(&world).await);
+    let token = world.token("user_ada", "org_ada");
+    let calls = join_all((0..200).map(|_| list(&one, &token))).await;
+    assert!(calls.iter().all(|answer| answer.status == 200));
+    assert_eq!(exchanges(&world.issuer), 1);
+    let form = world.issuer.exchanges().entries().remove(0).form;
+    assert_eq!(form.get("resource").map(String::as_str), Some(API));
+    let before = world.issuer.requests().entries().len();
+    assert!(list(&one, &token).await.structured().is_some());
+    assert_eq!(world.issuer.requests().entries().len(), before);
+    let stored = crate::sessions::stored_sessions(&world, 1);
+    stored.await;
+    world.issuer.stop().await;
+    assert!(list(&other, &token).await.structured().is_some());
+    assert_eq!(exchanges(&world.issuer), 1);
+}
+
+#[tokio::test]
+async fn every_refusal_of_the_issuer_has_its_answer() {
+    let world = World::small().await;
+    let server = server(&world).await;
+    for (code, status, told) in [
+        ("invalid_grant", 401, "invalid_token"),
+        ("access_denied", 403, "does not let this user act"),
+        ("invalid_target", 403, "audience or resource"),
+        ("invalid_scope", 403, "scopes"),
+        ("invalid_request", 403, "token exchange of this server"),
+        ("invalid_client", 503, "again"),
+        ("unauthorized_client", 503, "again"),
+    ] {
+        let body = json!({ "error": code }).to_string();
+        world
+            .issuer
+            .answer_exchanges(ExchangeAnswer::Fixed(400, body));
+        let token = world.token(&format!("user_{code}"), "org_ada");
+        let answer = list(&server, &token).await;
+        let headers = format!("{:?}", answer.headers);
+        assert_eq!(answer.status, status, "{code}: {}", answer.body);
+        assert!(
+            format!("{headers}{}", answer.body).contains(told),
+            "{code}: {}",
+            answer.body
+        );
+        let challenged = answer.headers.contains_key("www-authenticate");
+        assert_eq!(
+            challenged,
+            status == 401 || challenged && status == 403,
+            "{code}"
+        );
+        assert_eq!(
+            answer.headers.contains_key("retry-after"),
+            status == 503,
+            "{code}"
+        );
+    }
+    assert!(world.api.requests().entries().is_empty());
+    assert!(server.said("tokens cannot be exchanged", LIMIT).await);
+}
+
+#[tokio::test]
+async fn an_api_that_refuses_every_token_is_given_one_fresh_one() {
+    let world = World::small().await;
+    let server = server(&world).await;
+    world
+        .api
+        .inject(Operation::ListProjects, Fault::Status(401), Times::Always);
+    let token = world.token("user_ada", "org_ada");
+    for _ in 0..5 {
+        let answer = list(&server, &token).await;
+        assert_eq!(answer.status, 200, "no login mends that: {}", answer.body);
+        assert!(answer.structured().is_none(), "{}", answer.body);
+    }
+    assert_eq!(exchanges(&world.issuer), 2);
+}
+
+#[tokio::test]
+async fn the_mode_is_told_at_start() {
+    let world = World::small().await;
+    let exchanging = server(&world).await.text();
+    assert!(exchanging.contains("token exchange: "), "{exchanging}");
+    assert!(!exchanging.contains("same-audience"), "{exchanging}");
+    let sharing = world.server().await.text();
+    assert_eq!(sharing.matches("same-audience mode: ").count(), 1);
+    assert!(sharing.contains("[issuers.upstream]"), "{sharing}");
+}

@@ -1,6 +1,7 @@
 // What is run, and what must be true afterwards.
 
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { FIRST_LIFETIME, organizationOf } from './provider.mjs';
 import { runInspector } from './inspector.mjs';
 import { runLogin } from './login.mjs';
@@ -21,6 +22,7 @@ export function allFlows() {
       for (const format of [...ALGORITHMS, 'opaque']) {
         add({ client, protocol, format, identity: 'registration' });
       }
+      add({ client, protocol, format: 'RS256', identity: 'registration', exchange: 'exchange' });
     }
     add({ client, protocol: PROTOCOLS.modern, format: 'ES256', identity: 'document' });
   }
@@ -50,12 +52,14 @@ export function run(flow, world, options) {
 
 async function runClient(flow, world, options) {
   const clientName = `interop ${flow.client} (${flow.format})`;
-  const url = flow.format === 'opaque' ? world.opaqueServer : world.jwtServer;
+  const jwtServer = flow.exchange ? world.exchangeServer : world.jwtServer;
+  const url = flow.format === 'opaque' ? world.opaqueServer : jwtServer;
   const document = flow.identity === 'document'
     ? { documentUrl: await world.documents.publish(`/clients/${flow.subject}.json`, clientName) } : {};
   const [program, script] = flow.client === 'Python'
     ? [options.python, 'client.py'] : [process.execPath, 'client.mjs'];
-  const name = ['client', flow.client, flow.protocol, flow.format, flow.identity].join('-').toLowerCase();
+  const name = ['client', flow.client, flow.protocol, flow.format, flow.identity, flow.exchange]
+    .filter(Boolean).join('-').toLowerCase();
   const result = await world.runClient(name, program, new URL(script, import.meta.url).pathname, {
     url, clientName, legacy: flow.protocol === PROTOCOLS.legacy, quiet: flow.format === 'opaque',
     browser: `${world.browserUrl}/${flow.subject}`,
@@ -67,6 +71,7 @@ async function runClient(flow, world, options) {
   checkLedger(flow, world);
   checkScopes(flow, world);
   await checkApi(flow, world);
+  if (flow.exchange) await checkExchange(flow, world, result);
   const { steps, refused } = result;
   if (refused.length > 0) {
     // Between the token's end and the end of the leeway the server still accepts it, the API not.
@@ -102,10 +107,22 @@ function headerOf(token) {
   return JSON.parse(Buffer.from(token.split('.')[0], 'base64url'));
 }
 
-/** Nobody is asked to log in twice. */
+/** Nobody is asked to log in twice, and each token is exchanged once where tokens are. */
 function checkLedger(flow, world) {
-  assert.deepEqual(world.provider.ledger.of(flow.subject),
-    { logins: 1, consents: 1, codes: 1, refreshes: flow.client === 'plain HTTP' ? 0 : 1 });
+  assert.deepEqual(world.provider.ledger.of(flow.subject), {
+    logins: 1, consents: 1, codes: 1, refreshes: flow.client === 'plain HTTP' ? 0 : 1,
+    exchanges: flow.exchange ? 2 : 0,
+  });
+}
+
+/** The API got a token of its own for each token of the client, and none of those. */
+async function checkExchange(flow, world, { tokens, steps }) {
+  const hash = (token) => createHash('sha256').update(token).digest('hex');
+  const ofClient = new Set(tokens.map((token) => hash(token.access_token)));
+  const atApi = new Set((await world.askedBy(flow.subject)).map((request) => request.token_sha256));
+  assert.equal(atApi.size, 2, 'tokens at the API');
+  assert.ok(atApi.isDisjointFrom(ofClient), 'a token of the client at the API');
+  steps.push('own tokens at the API');
 }
 
 /** A client asks for the scopes that the challenge names, and for offline_access if it wants to. */

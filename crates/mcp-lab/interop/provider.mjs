@@ -6,7 +6,8 @@
 
 import { createServer } from 'node:http';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { Provider } from 'oidc-provider';
+import { createLocalJWKSet, jwtVerify } from 'jose';
+import { Provider, errors } from 'oidc-provider';
 
 /** The first access token is short-lived, so that every client has to refresh once. */
 export const FIRST_LIFETIME = 8;
@@ -20,6 +21,12 @@ export const organizationOf = (subject) => subject.replace('user_', 'org_');
 
 /** The client of the resource server at the introspection endpoint. */
 const introspector = { id: 'resource-server', secret: randomBytes(32).toString('hex') };
+
+/** The client of the resource server that exchanges tokens, and the API that it gets them for. */
+const exchanger = { id: 'exchanging-server', secret: randomBytes(32).toString('hex') };
+export const API_RESOURCE = 'https://api.interop.example/';
+const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
+const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
 
 /** One key for each algorithm, all in one key set. */
 const KEYS = {
@@ -42,19 +49,25 @@ function formatOf(client) {
   return { accessTokenFormat: 'jwt', jwt: { sign: { alg: wanted ?? 'RS256' } } };
 }
 
-function configuration(resources, fetchDocument) {
+function configuration(keys, resources, fetchDocument) {
   return {
-    jwks: { keys: makeKeys() },
+    jwks: { keys },
     clients: [{
       client_id: introspector.id, client_secret: introspector.secret,
       redirect_uris: [], response_types: [], grant_types: [],
+    }, {
+      client_id: exchanger.id, client_secret: exchanger.secret,
+      redirect_uris: [], response_types: [], grant_types: [EXCHANGE],
     }],
     claims: { openid: ['sub'] },
     // Clients ask for the last one only where nobody names scopes to them and they take them all.
     scopes: ['openid', 'offline_access', DEFAULT_SCOPE, 'unnamed'],
     cookies: { keys: [randomBytes(16).toString('hex')] },
     findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
-    extraTokenClaims: (ctx, token) => token.accountId && { org_id: organizationOf(token.accountId) },
+    extraTokenClaims: (ctx, token) => token.accountId && {
+      org_id: organizationOf(token.accountId),
+      ...token.gty === EXCHANGE && { act: { sub: token.clientId } },
+    },
     issueRefreshToken: (ctx, client) => client.grantTypeAllowed('refresh_token'),
     rotateRefreshToken: true,
     pkce: { required: () => true },
@@ -78,9 +91,44 @@ function configuration(resources, fetchDocument) {
   };
 }
 
-function lifetime(ctx) {
-  return ctx.oidc.params?.grant_type === 'refresh_token' ? LATER_LIFETIME : FIRST_LIFETIME;
+/**
+ * Token exchange (RFC 8693), which oidc-provider leaves to its operators: for a token that this issuer
+ * gave a client for one of its resources, one of the same user for the API. Scopes stay what they were.
+ */
+function exchangeTokens(provider, keys, resources) {
+  const keySet = createLocalJWKSet({ keys: keys.map(({ d, p, q, dp, dq, qi, ...open }) => open) });
+  const claimsOf = async (token) => {
+    const opaque = await provider.AccessToken.find(token);
+    if (opaque) return { sub: opaque.accountId, aud: opaque.aud, scope: opaque.scope };
+    const { payload } = await jwtVerify(token, keySet, { issuer: provider.issuer, typ: 'at+jwt' });
+    return payload;
+  };
+  provider.registerGrantType(EXCHANGE, async (ctx) => {
+    const { client, params } = ctx.oidc;
+    if (params.resource !== API_RESOURCE) throw new errors.InvalidTarget('no such resource');
+    if (params.subject_token_type !== ACCESS_TOKEN) throw new errors.InvalidRequest('no access token');
+    const subject = await claimsOf(params.subject_token).catch(() => undefined);
+    if (!subject || !resources.has(subject.aud)) throw new errors.InvalidGrant('the subject token is no good');
+    const token = new provider.AccessToken({
+      accountId: subject.sub, client, gty: EXCHANGE, scope: subject.scope,
+    });
+    token.resourceServer = new provider.ResourceServer(API_RESOURCE, {
+      scope: subject.scope, accessTokenFormat: 'jwt', jwt: { sign: { alg: 'ES256' } },
+    });
+    ctx.oidc.entity('AccessToken', token);
+    ctx.body = {
+      access_token: await token.save(), issued_token_type: ACCESS_TOKEN, token_type: 'Bearer',
+      expires_in: token.expiration, scope: token.scope,
+    };
+  }, ['subject_token', 'subject_token_type', 'requested_token_type', 'audience', 'resource', 'scope']);
 }
+
+function lifetime(ctx) {
+  return ctx.oidc.params?.grant_type in COUNTED ? LATER_LIFETIME : FIRST_LIFETIME;
+}
+
+/** Grants that begin no login, and what is counted of them. */
+const COUNTED = { refresh_token: 'refreshes', [EXCHANGE]: 'exchanges' };
 
 /** What the server did, by subject: logins asked for, tokens given. */
 class Ledger {
@@ -96,7 +144,7 @@ class Ledger {
 
   of(subject) {
     if (!this.#counts.has(subject)) {
-      this.#counts.set(subject, { logins: 0, consents: 0, codes: 0, refreshes: 0 });
+      this.#counts.set(subject, { logins: 0, consents: 0, codes: 0, refreshes: 0, exchanges: 0 });
     }
     return this.#counts.get(subject);
   }
@@ -121,7 +169,7 @@ function keepLedger(provider, log) {
     const { AccessToken: token } = ctx.oidc.entities;
     const grant = ctx.oidc.params.grant_type;
     log(`${grant} for ${token?.accountId}: ${ctx.oidc.params.resource ?? 'no resource'}`);
-    if (token?.accountId) ledger.add(token.accountId, grant === 'refresh_token' ? 'refreshes' : 'codes');
+    if (token?.accountId) ledger.add(token.accountId, COUNTED[grant] ?? 'codes');
   });
   for (const event of ERRORS) {
     provider.on(event, (ctx, error) => log(`${event} at ${ctx.path}: ${error.message} ${detail(error)}`));
@@ -138,7 +186,9 @@ export async function startProvider({ log, fetchDocument }) {
   const server = createServer();
   await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
   const issuer = `http://127.0.0.1:${server.address().port}`;
-  const provider = new Provider(issuer, configuration(resources, fetchDocument));
+  const keys = makeKeys();
+  const provider = new Provider(issuer, configuration(keys, resources, fetchDocument));
+  exchangeTokens(provider, keys, resources);
   provider.use((ctx, next) => {
     if (ctx.path === '/auth' && !ctx.query.scope) ctx.query = { ...ctx.query, scope: DEFAULT_SCOPE };
     return next();
@@ -148,5 +198,5 @@ export async function startProvider({ log, fetchDocument }) {
     response.on('finish', () => log(`${request.method} ${request.url} ${response.statusCode}`));
     provider.callback()(request, response);
   });
-  return { issuer, resources, ledger, introspector, close: () => server.closeAllConnections() || server.close() };
+  return { issuer, resources, ledger, introspector, exchanger, close: () => server.closeAllConnections() || server.close() };
 }

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { browse } from './browser.mjs';
 import { startDocuments } from './documents.mjs';
 import { startHanging } from './hanging.mjs';
-import { DEFAULT_SCOPE, startProvider } from './provider.mjs';
+import { API_RESOURCE, DEFAULT_SCOPE, startProvider } from './provider.mjs';
 
 /** What the server for JWTs lets clients ask for, at an issuer without a preset. */
 export const NAMED_SCOPES = ['openid', DEFAULT_SCOPE];
@@ -69,9 +69,12 @@ export class World {
     this.browserUrl = await this.#startBrowser();
     this.api = await this.#startApi();
     this.hanging = await startHanging(this.api);
-    [this.jwtServer, this.opaqueServer, this.tasksServer] = await Promise.all([
+    [this.jwtServer, this.opaqueServer, this.exchangeServer, this.tasksServer] = await Promise.all([
       this.#startServer('server', { OAUTH_ISSUER: issuer, OAUTH_SCOPES: NAMED_SCOPES.join(' ') }),
       this.#startServer('server-introspection', { MCP_CONFIG: this.#introspectionFile(issuer) }),
+      this.#startServer('server-exchange', {
+        MCP_CONFIG: this.#exchangeFile(issuer), UPSTREAM_AUDIENCE: '', OAUTH_SCOPES: NAMED_SCOPES.join(' '),
+      }),
       this.#startServer('server-tasks', { OAUTH_ISSUER: issuer, BRAINGRID_API_URL: this.hanging.url }),
     ]);
   }
@@ -128,6 +131,23 @@ introspection_endpoint = "${issuer}/token/introspection"
 introspection_client_id = "${id}"
 introspection_client_secret_file = "secret"
 introspection_cache = "${INTROSPECTION_CACHE}s"
+`);
+    return file;
+  }
+
+  #exchangeFile(issuer) {
+    const { id, secret } = this.provider.exchanger;
+    const file = join(this.#directory, 'exchange.toml');
+    writeFileSync(join(this.#directory, 'exchange-secret'), secret, { mode: 0o600 });
+    writeFileSync(file, `
+[[issuers]]
+issuer = "${issuer}"
+
+[issuers.upstream]
+mode = "exchange"
+resource = "${API_RESOURCE}"
+client_id = "${id}"
+client_secret_file = "exchange-secret"
 `);
     return file;
   }

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { FIRST_LIFETIME, organizationOf } from './provider.mjs';
+import { runSecondIssuer } from './exchange.mjs';
 import { runInspector } from './inspector.mjs';
 import { runLogin } from './login.mjs';
 import { callStatus, deviceFlow, revoke } from './raw.mjs';
@@ -27,6 +28,8 @@ export function allFlows() {
     add({ client, protocol: PROTOCOLS.modern, format: 'ES256', identity: 'document' });
   }
   add({ client: 'plain HTTP', protocol: PROTOCOLS.modern, format: 'RS256', identity: 'device' });
+  add({ client: 'plain HTTP, idpyoidc', protocol: PROTOCOLS.modern, format: 'ES256', identity: 'configured',
+    exchange: 'exchange', second: true });
   for (const transport of ['HTTP', 'stdio']) {
     for (const protocol of Object.values(PROTOCOLS)) {
       add({ client: `Inspector, ${transport}`, protocol, format: 'RS256', identity: 'device', transport });
@@ -43,7 +46,8 @@ export function allFlows() {
 }
 
 /** Runs one and gives its steps; throws what is wrong. */
-export function run(flow, world, options) {
+export async function run(flow, world, options) {
+  if (flow.second) return { steps: await runSecondIssuer(world, options) };
   if (flow.transport) return runWithInspector(flow, world, options);
   if (flow.tasks) return runWithTasks(flow, world);
   if (flow.login) return runOwnLogin(flow, world, options);

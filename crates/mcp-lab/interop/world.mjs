@@ -31,7 +31,7 @@ export async function until(what, question, patience = PATIENCE) {
   }
 }
 
-async function freePort() {
+export async function freePort() {
   const server = createServer();
   await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
   const { port } = server.address();
@@ -70,12 +70,13 @@ export class World {
     this.api = await this.#startApi();
     this.hanging = await startHanging(this.api);
     [this.jwtServer, this.opaqueServer, this.exchangeServer, this.tasksServer] = await Promise.all([
-      this.#startServer('server', { OAUTH_ISSUER: issuer, OAUTH_SCOPES: NAMED_SCOPES.join(' ') }),
-      this.#startServer('server-introspection', { MCP_CONFIG: this.#introspectionFile(issuer) }),
-      this.#startServer('server-exchange', {
-        MCP_CONFIG: this.#exchangeFile(issuer), UPSTREAM_AUDIENCE: '', OAUTH_SCOPES: NAMED_SCOPES.join(' '),
+      this.startServer('server', { OAUTH_ISSUER: issuer, OAUTH_SCOPES: NAMED_SCOPES.join(' ') }),
+      this.startServer('server-introspection', { MCP_CONFIG: this.#introspectionFile(issuer) }),
+      this.startServer('server-exchange', {
+        MCP_CONFIG: this.exchangeFile('exchange', issuer, this.provider.exchanger, 'resource'),
+        UPSTREAM_AUDIENCE: '', OAUTH_SCOPES: NAMED_SCOPES.join(' '),
       }),
-      this.#startServer('server-tasks', { OAUTH_ISSUER: issuer, BRAINGRID_API_URL: this.hanging.url }),
+      this.startServer('server-tasks', { OAUTH_ISSUER: issuer, BRAINGRID_API_URL: this.hanging.url }),
     ]);
   }
 
@@ -106,8 +107,9 @@ export class World {
     return url;
   }
 
-  async #startServer(name, environment) {
-    const port = await freePort();
+  /** Starts the server under test; its resource. */
+  async startServer(name, environment, chosen = undefined) {
+    const port = chosen ?? await freePort();
     const origin = `http://127.0.0.1:${port}`;
     const resource = `${origin}/mcp`;
     this.provider.resources.add(resource);
@@ -135,19 +137,19 @@ introspection_cache = "${INTROSPECTION_CACHE}s"
     return file;
   }
 
-  #exchangeFile(issuer) {
-    const { id, secret } = this.provider.exchanger;
-    const file = join(this.#directory, 'exchange.toml');
-    writeFileSync(join(this.#directory, 'exchange-secret'), secret, { mode: 0o600 });
+  /** Settings for an issuer that exchanges tokens, and reads the name of the API from this parameter. */
+  exchangeFile(name, issuer, { id, secret }, parameter) {
+    const file = join(this.#directory, `${name}.toml`);
+    writeFileSync(join(this.#directory, `${name}-secret`), secret, { mode: 0o600 });
     writeFileSync(file, `
 [[issuers]]
 issuer = "${issuer}"
 
 [issuers.upstream]
 mode = "exchange"
-resource = "${API_RESOURCE}"
+${parameter} = "${API_RESOURCE}"
 client_id = "${id}"
-client_secret_file = "exchange-secret"
+client_secret_file = "${name}-secret"
 `);
     return file;
   }
@@ -170,6 +172,15 @@ client_secret_file = "exchange-secret"
     child.on('error', (error) => file.write(String(error)));
     this.#children.push(child);
     return child;
+  }
+
+  /** Starts a program that goes on; the first line that it prints. */
+  async startPrinting(name, program, words) {
+    const child = this.#spawn(name, program, words);
+    let printed = '';
+    child.stdout.on('data', (part) => { printed += part; });
+    await until(`${name} prints a line`, async () => printed.includes('\n'));
+    return printed.split('\n')[0];
   }
 
   /** A folder of the run's own. */

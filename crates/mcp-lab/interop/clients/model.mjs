@@ -67,7 +67,13 @@ const VENDORS = {
   },
 };
 
-/// Asks for the tools whose names end so, one after the other; one of Anthropic's may name its input.
+function inputOf(wanted, handed) {
+  const input = wanted?.input ?? {};
+  return typeof input === 'function' ? input(handed) : input;
+}
+
+/// Asks for the tools whose names end so, one after the other; one of Anthropic's may name its input, or
+/// make it of what was handed before.
 /// `handed` is what came of them, each as the vendor's API has it, `said` all that the model was told with
 /// the last request, and `missed` how often it was not offered what it would ask for.
 export async function startModel(vendor, wanted) {
@@ -89,7 +95,7 @@ export async function startModel(vendor, wanted) {
     const tool = name && tools(body).find((offered) => offered.name?.endsWith(name));
     if (name && !tool) model.missed += 1;
     response.writeHead(200, { 'content-type': 'text/event-stream' });
-    for (const event of events(tool, `call_${handed.length}`, next?.input ?? {})) {
+    for (const event of events(tool, `call_${handed.length}`, inputOf(next, handed))) {
       if (event.type) response.write(`event: ${event.type}\n`);
       response.write(`data: ${JSON.stringify(event)}\n\n`);
     }

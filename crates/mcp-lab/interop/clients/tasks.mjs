@@ -39,6 +39,7 @@ export async function tryTasks(claude, { server, 'stand-ins': standIns }) {
     await withoutTerminal(world);
     await atTerminal(world);
     await again(world);
+    await stopped(world);
   } finally {
     await api.stop();
     rmSync(home, { recursive: true, force: true });
@@ -80,8 +81,31 @@ async function again(world) {
   assert.equal(world.api.created(), 2, 'one requirement for each idea');
 }
 
-/** Has the model make the call, whose request the API holds until `ready` says so of what was sent. */
-async function call(world, message, start, ready) {
+/** The model stops a task: the request to the API ends while all others still run. */
+async function stopped(world) {
+  const stop = { name: 'TaskStop', input: (handed) => ({ task_id: taskOf(handed) }) };
+  const over = (model) => model.handed.length === 2 && world.api.abandoned() === 1;
+  const seen = await call(world, 'Let shoppers pay in cash.', typed, () => false, { stop, over });
+  const { taskId } = answer(seen.wire, of(seen.wire, 'tools/call')[0]);
+  assert.equal(of(seen.wire, 'tasks/cancel')[0].params.taskId, taskId);
+  assert.match(seen.handed.at(1), /is stopped/);
+}
+
+/** The client's own name for the task that a call was moved to. */
+function taskOf(handed) {
+  return JSON.stringify(handed).match(/TaskStop with task_id \W+(\w+)/)?.[1];
+}
+
+/** Whether the model was told of the end of a task. */
+function isNotified(model) {
+  return model.said.includes('</task-notification>');
+}
+
+/**
+ * Has the model make the call, whose request the API holds until `ready` says so of what was sent, and then
+ * what else it is to do; a terminal is closed when it is `over`.
+ */
+async function call(world, message, start, ready, { stop, over = isNotified } = {}) {
   world.runs += 1;
   const file = join(world.home, `wire-${world.runs}`);
   const wire = () => (existsSync(file) ? readFileSync(file, 'utf8').split('\n').filter(Boolean).map(read) : []);
@@ -91,7 +115,8 @@ async function call(world, message, start, ready) {
     env: { BRAINGRID_API_TOKEN: TOKEN, BRAINGRID_API_URL: world.api.url, BRAINGRID_LOGIN_STORE: 'file' },
   } } }));
   world.api.hold(() => ready(wire()));
-  const model = await startModel('anthropic', [{ name: TOOL, input: { project_id: 'PROJ-1', message } }]);
+  const create = { name: TOOL, input: { project_id: 'PROJ-1', message } };
+  const model = await startModel('anthropic', stop ? [create, stop] : [create]);
   const env = {
     PATH: process.env.PATH, HOME: world.home, TERM: 'xterm-256color', DISABLE_AUTOUPDATER: '1',
     CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1', ANTHROPIC_BASE_URL: model.url,
@@ -99,7 +124,7 @@ async function call(world, message, start, ready) {
   };
   const words = ['Go on.', '--mcp-config', config, '--strict-mcp-config', '--allowedTools', `mcp__braingrid__${TOOL}`];
   try {
-    await start(world.claude, words, { env, cwd: join(world.home, 'project') }, model);
+    await start(world.claude, words, { env, cwd: join(world.home, 'project') }, () => over(model), model);
   } finally {
     model.stop();
   }
@@ -116,12 +141,11 @@ function printed(claude, words, how) {
   });
 }
 
-async function typed(claude, words, how, model) {
+async function typed(claude, words, how, over, model) {
   const child = spawn('python3', [here('terminal.py'), claude, ...words], { ...how, stdio: ['pipe', 'pipe', 'inherit'] });
   let screen = '';
   child.stdout.on('data', (part) => { screen += part; });
-  const over = () => model.said.includes('</task-notification>');
-  const what = () => `the model hears of the end of the task: ${screen.slice(-500)}`;
+  const what = () => `the model hears what it is to hear: ${screen.slice(-500)}`;
   try {
     let missed = 0;
     await until(what, () => {
@@ -170,11 +194,17 @@ async function startApi(standIns) {
   });
   let ready = () => true;
   let created = 0;
+  let abandoned = 0;
   const server = createServer(async (request, response) => {
     const parts = [];
     for await (const chunk of request) parts.push(chunk);
     if (request.url.endsWith('/specify')) {
-      await until(() => 'the call that is held is seen', ready);
+      const left = () => response.destroyed;
+      await until(() => 'the call is seen', () => left() || ready()).catch(() => response.destroy());
+      if (left()) {
+        abandoned += 1;
+        return;
+      }
       created += 1;
     }
     const { method, headers } = request;
@@ -190,6 +220,7 @@ async function startApi(standIns) {
     url: `http://127.0.0.1:${server.address().port}`,
     hold(until) { ready = until; },
     created: () => created,
+    abandoned: () => abandoned,
     async stop() {
       server.close();
       server.closeAllConnections();

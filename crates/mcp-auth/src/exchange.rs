@@ -10,7 +10,7 @@ mod client;
 mod config;
 
 pub use self::{
-    ask::TokenExchange,
+    ask::{ExchangeStatus, TokenExchange},
     client::{ClientAuthentication, ClientKey},
     config::{AssertionAudience, ExchangeConfig, ExchangeGrant},
 };

@@ -74,7 +74,7 @@ pub use error::{
 pub use examine::{Examination, examine, issuer_metadata};
 pub use exchange::{
     AssertionAudience, ClientAuthentication, ClientKey, ExchangeConfig, ExchangeGrant,
-    SameAudience, TokenExchange, Upstream, UpstreamCredentials, UpstreamToken,
+    ExchangeStatus, SameAudience, TokenExchange, Upstream, UpstreamCredentials, UpstreamToken,
 };
 pub use fetch::{http_client, http_client_over};
 pub use introspection::IntrospectionConfig;

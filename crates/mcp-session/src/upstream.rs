@@ -10,7 +10,7 @@ use std::{
 };
 
 use mcp_auth::{
-    AccessToken, AuthError, ForbiddenReason, InvalidReason, Principal, Upstream,
+    AccessToken, AuthError, ExchangeStatus, ForbiddenReason, InvalidReason, Principal, Upstream,
     UpstreamCredentials, UpstreamToken,
 };
 use moka::{
@@ -104,6 +104,20 @@ impl SessionTiers {
         }
         let key = self.inner.keyring.session_key(token);
         self.inner.renew(key, token, &resolved.session, now).await
+    }
+
+    /// How it stands with the exchange of tokens, for each issuer with a mode: zeros where nothing is
+    /// exchanged. Asks nobody.
+    pub fn exchanges(&self) -> Vec<ExchangeStatus> {
+        let status = |(issuer, mode): (&String, &UpstreamCredentials)| match mode {
+            UpstreamCredentials::Exchange(exchange) => exchange.status(),
+            _ => {
+                let mut none = ExchangeStatus::default();
+                none.issuer.clone_from(issuer);
+                none
+            }
+        };
+        self.inner.upstream.iter().map(status).collect()
     }
 
     /// A session from memory whose upstream token ages, which is replaced behind the request's back;

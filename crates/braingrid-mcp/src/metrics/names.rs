@@ -167,6 +167,14 @@ metric!(
     "Questions to an issuer about an opaque token"
 );
 metric!(
+    EXCHANGES,
+    Counter,
+    "mcp.server.exchanges",
+    "{request}",
+    [ISSUER, OUTCOME],
+    "Tokens that an issuer was asked to exchange for one of the API: ok, refused or failed"
+);
+metric!(
     INTROSPECTIONS_WAITING,
     Gauge,
     "mcp.server.introspections.waiting",
@@ -455,6 +463,7 @@ pub(crate) static METRICS: &[&Metric] = &[
     &CLOCK,
     &KEYS,
     &INTROSPECTIONS,
+    &EXCHANGES,
     &INTROSPECTIONS_WAITING,
     &STORE_OPEN,
     &API_OPEN,

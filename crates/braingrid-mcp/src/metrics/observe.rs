@@ -86,6 +86,21 @@ impl Observer {
             counts.map(labelled).collect()
         });
         let sessions = tiers.clone();
+        self.counter(&names::EXCHANGES, move || {
+            let counts = sessions.exchanges().into_iter().flat_map(|it| {
+                let counts = [
+                    ("ok", it.exchanged),
+                    ("refused", it.refused),
+                    ("failed", it.failed),
+                ];
+                counts.map(|(outcome, count)| {
+                    let issuer = KeyValue::new(names::ISSUER, it.issuer.clone());
+                    (count, vec![issuer, KeyValue::new(names::OUTCOME, outcome)])
+                })
+            });
+            counts.collect()
+        });
+        let sessions = tiers.clone();
         self.gauge(&names::SESSIONS, move || {
             vec![(sessions.memory_usage().0, Vec::new())]
         });

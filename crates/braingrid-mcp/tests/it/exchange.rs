@@ -5,21 +5,24 @@ use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use mcp_test_support::{
-    ExchangeAnswer, ExchangeClient, Issuer, ServerProcess,
+    ExchangeAnswer, ExchangeClient, Exposition, Issuer, ServerCommand, ServerProcess,
     api::{Fault, Operation, Times},
     client::{Generation, RawAnswer},
     payload_of,
 };
 use serde_json::{Value, json};
 
-use crate::world::{LIMIT, World, client_of, idea};
+use crate::{
+    admin::Operators,
+    world::{LIMIT, World, client_of, idea},
+};
 
 const API: &str = "https://api.braingrid.test";
 const CLIENT: &str = "client_mcp";
 const SECRET: &str = "s3cret-of-the-client";
 
-/// A server whose issuer exchanges tokens, and nothing else is said about the API.
-async fn server(world: &World) -> ServerProcess {
+/// The command of a server whose issuer exchanges tokens, and nothing else is said about the API.
+fn command(world: &World) -> ServerCommand {
     world
         .issuer
         .let_exchange(CLIENT, ExchangeClient::Post(SECRET.to_owned()));
@@ -34,7 +37,11 @@ async fn server(world: &World) -> ServerProcess {
     std::fs::write(world.home.path().join("secret"), SECRET).unwrap();
     let command = world.command().without_env("OAUTH_ISSUER");
     let command = command.without_env("UPSTREAM_AUDIENCE");
-    world.start(&command.arg("--config").arg(file)).await
+    command.arg("--config").arg(file)
+}
+
+async fn server(world: &World) -> ServerProcess {
+    world.start(&command(world)).await
 }
 
 async fn call(
@@ -151,7 +158,7 @@ async fn two_hundred_first_calls_are_one_exchange_and_another_instance_needs_non
 #[tokio::test]
 async fn every_refusal_of_the_issuer_has_its_answer() {
     let world = World::small().await;
-    let server = server(&world).await;
+    let (server, operators) = Operators::start(&world, command(&world)).await;
     for (code, status, told) in [
         ("invalid_grant", 401, "invalid_token"),
         ("access_denied", 403, "does not let this user act"),
@@ -188,6 +195,13 @@ async fn every_refusal_of_the_issuer_has_its_answer() {
     }
     assert!(world.api.requests().entries().is_empty());
     assert!(server.said("tokens cannot be exchanged", LIMIT).await);
+    let metrics = Exposition::parse(&operators.get("/metrics").await.text).unwrap();
+    let count = |outcome| {
+        let labels = [("issuer", &*world.issuer.url()), ("outcome", outcome)];
+        metrics.sum("mcp_server_exchanges_total", &labels)
+    };
+    let counts = ["ok", "refused", "failed"].map(count);
+    assert_eq!(counts.map(|it| it.to_string()), ["0", "5", "2"]);
 }
 
 #[tokio::test]

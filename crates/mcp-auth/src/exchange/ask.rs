@@ -2,7 +2,10 @@
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant, SystemTime},
 };
 
@@ -62,6 +65,23 @@ pub struct TokenExchange {
     refusals: LogThrottle,
     /// As it is sent.
     scope: String,
+    exchanged: AtomicU64,
+    refused: AtomicU64,
+    failed: AtomicU64,
+}
+
+/// How it stands with the exchange of one issuer's tokens, for metrics. Counted since the start.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct ExchangeStatus {
+    /// The issuer's identifier.
+    pub issuer: String,
+    /// Tokens that it gave.
+    pub exchanged: u64,
+    /// Tokens that it refused to exchange.
+    pub refused: u64,
+    /// Questions without an answer that could be used, or whose client it did not take.
+    pub failed: u64,
 }
 
 impl TokenExchange {
@@ -97,6 +117,9 @@ impl TokenExchange {
             breaker: CircuitBreaker::new(FAILURES, HalfOpen::After(PAUSE)),
             outages: LogThrottle::default(),
             refusals: LogThrottle::default(),
+            exchanged: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
         })
     }
 
@@ -127,20 +150,35 @@ impl TokenExchange {
                 spans::failed(&span, failure.kind());
                 self.failed(failure);
             }
-            Ok(_) => self.breaker.succeeded(),
+            Ok(_) => {
+                self.breaker.succeeded();
+                self.exchanged.fetch_add(1, Ordering::Relaxed);
+            }
         }
         asked.map_err(Failure::into_error)
+    }
+
+    /// How it stands; asks nobody.
+    pub fn status(&self) -> ExchangeStatus {
+        ExchangeStatus {
+            issuer: self.config.issuer.clone(),
+            exchanged: self.exchanged.load(Ordering::Relaxed),
+            refused: self.refused.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed),
+        }
     }
 
     fn failed(&self, failure: &Failure) {
         let issuer = &self.config.issuer;
         if failure.is_outage() {
+            self.failed.fetch_add(1, Ordering::Relaxed);
             self.breaker.failed(Instant::now());
             self.discovered.store(Arc::default());
             if self.outages.pass().is_some() {
                 tracing::error!(issuer, error = %failure, "tokens cannot be exchanged");
             }
         } else {
+            self.refused.fetch_add(1, Ordering::Relaxed);
             self.breaker.succeeded();
             if self.refusals.pass().is_some() {
                 tracing::warn!(issuer, error = %failure, "a token was not exchanged");

@@ -206,7 +206,11 @@ async fn asked_while_it_answers(answer: ExchangeAnswer) -> usize {
         let refused = exchange.exchange(&token, &principal, SystemTime::now());
         assert!(refused.await.is_err());
     }
-    issuer.exchanges().entries().len()
+    let (asked, status) = (issuer.exchanges().entries().len(), exchange.status());
+    let counted = status.refused + status.failed;
+    assert_eq!(usize::try_from(counted).unwrap(), asked, "{status:?}");
+    assert_eq!(status.exchanged, 0);
+    asked
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use mcp_outbound::{Proxies, SystemRoots};
 use mcp_session::{
     Keyring, MemoryStore, RedisConfig, RedisStore, Session, SessionTiers, SharedStore,
 };
-use mcp_transport_http::{AdminServer, HttpConfig, HttpServer, Phase};
+use mcp_transport_http::{AdminServer, HttpConfig, HttpServer, Phase, RequestPreview};
 use mcp_transport_stdio::StaticToken;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
@@ -145,7 +145,7 @@ pub(crate) async fn run_http(
     let mut server = HttpServer::new(config, sessions.clone(), tools.clone(), caller)
         .with_direct_tools(tools.built_in())
         .with_methods(mcp_core::METHODS)
-        .with_wrapping(|request, message| mcp_core::wrapped(&request.method, message))
+        .with_wrapping(wrapped)
         .with_scope_rule(move |request, granted| match &request.tool {
             Some(tool) => scopes.check_scopes(tool, granted),
             None => Ok(()),
@@ -201,6 +201,12 @@ pub(crate) async fn run_http(
     };
     tracing::info!(unfinished, unsaved, "stopped");
     Ok(())
+}
+
+/// What the tools want to read whole, as the SDK hands it on.
+fn wrapped(request: &RequestPreview<'_>, message: &[u8]) -> Option<Vec<u8>> {
+    let is_modern = request.protocol_version.is_some();
+    mcp_core::wrapped(&request.method, is_modern, message)
 }
 
 /// Ends what would not end by itself, and has the calls that are under way answered when their time is over; how many of them were writes.

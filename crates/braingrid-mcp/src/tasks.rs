@@ -153,6 +153,11 @@ impl TaskStore for ToolTasks {
         Ok(there || self.left(whose, id).await?.is_some())
     }
 
+    async fn list(&self, whose: &TaskOwner) -> Result<Vec<String>, TaskStoreUnavailable> {
+        let owner = owner(&whose.caller, whose.organization.as_ref());
+        self.tasks.list(&owner).await.map_err(away)
+    }
+
     fn ttl(&self) -> Duration {
         self.tasks.ttl()
     }

@@ -44,5 +44,6 @@ pub use tools::{
     AuditedCall, Auditor, Begun, CallAudit, ExplicitCancel, FinishedOperation, FoundState,
     FoundTask, IDEMPOTENCY_KEY, JournalUnavailable, JournalledWrite, METHODS, OperationObserver,
     OrphanedTask, ScopePolicy, TaskOwner, TaskStore, TaskStoreUnavailable, TaskWork, ToolOptions,
-    ToolSet, WriteIntent, WriteJournal, WriteOutcome, canonical_name, initialize, wrapped,
+    ToolSet, WriteIntent, WriteJournal, WriteOutcome, canonical_name, filled_in, initialize,
+    only_waits, wrapped,
 };

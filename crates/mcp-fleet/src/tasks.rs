@@ -216,7 +216,7 @@ impl Tasks {
         let id = hex::encode(mcp_session::random_key().split_at(16).0);
         let sets = [
             (inner.working(owner), inner.config.max_working),
-            (inner.set("tasks-kept", owner), inner.config.max_kept),
+            (inner.set(KEPT, owner), inner.config.max_kept),
             (
                 inner.set("tasks-tenant", tenant),
                 inner.config.max_of_tenant,
@@ -264,6 +264,20 @@ impl Tasks {
                 }));
         }
         Ok(None)
+    }
+
+    /// The ids of this owner's tasks, in any order; some may not be kept any more.
+    ///
+    /// # Errors
+    /// When the store is away.
+    pub async fn list(&self, owner: &[&str]) -> Result<Vec<String>, StoreError> {
+        let mut ids = Vec::new();
+        for set in self.inner.named(KEPT, owner) {
+            let members = self.inner.store.members(&set).await?;
+            let text = |(member, _)| String::from_utf8(member).ok();
+            ids.extend(members.into_iter().filter_map(text));
+        }
+        Ok(ids)
     }
 
     /// Takes a task over; nothing if somebody was faster.
@@ -325,6 +339,9 @@ impl Tasks {
         Err(StoreError::Unreachable("the task changes all the time"))
     }
 }
+
+/// The kind of the set of what an owner has, those included that are over.
+const KEPT: &str = "tasks-kept";
 
 /// How often a change is tried that others are faster than.
 const TRIES: usize = 5;

@@ -8,13 +8,13 @@ export const HANGS = 'never to be answered';
 
 /** Starts it before the API at this URL. */
 export async function startHanging(api) {
-  let left = 0;
+  const left = [];
   const server = createServer(async (request, response) => {
     const parts = [];
     for await (const part of request) parts.push(part);
     const body = Buffer.concat(parts);
     if (body.includes(HANGS)) {
-      response.on('close', () => { left += 1; });
+      response.on('close', () => { left.push(body.toString()); });
       return;
     }
     const { method, headers } = request;
@@ -28,8 +28,8 @@ export async function startHanging(api) {
   await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
   return {
     url: `http://127.0.0.1:${server.address().port}`,
-    /** How many that hung were given up by the server. */
-    left: () => left,
+    /** How many that hung with these words were given up by the server. */
+    left: (words) => left.filter((body) => body.includes(words)).length,
     close() {
       server.close();
       server.closeAllConnections();

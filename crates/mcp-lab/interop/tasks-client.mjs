@@ -5,6 +5,8 @@ import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/cli
 import { createTaskSessionFromClient, resultFromTaskOutcome } from '@modelcontextprotocol/ext-tasks/client';
 
 const options = JSON.parse(process.argv[2]);
+/** In 2025-11-25 it is the client that asks for a task. */
+const AS_TASK = options.legacy ? { task: { preference: 'prefer' } } : {};
 const INFO = { name: 'interop tasks', version: '1' };
 /** What the package did not like, and went on. */
 const complaints = [];
@@ -66,9 +68,10 @@ async function withTasks(session, created) {
   // Again by its id, and what it said; then by the reference that a host keeps for later.
   const again = await session.task(taskId).result();
   const snapshot = await session.task(taskId).snapshot();
-  await session.task(taskId).update({});
+  if (!options.legacy) await session.task(taskId).update({});
+  const listed = options.legacy ? (await session.listTasks()).tasks.map((task) => task.taskId) : undefined;
 
-  const hanging = await session.callTool('create_requirement', options.hanging);
+  const hanging = await session.callTool('create_requirement', options.hanging, AS_TASK);
   const reference = hanging.serializeReference();
   await hanging.detach();
   const elsewhere = await connect();
@@ -81,7 +84,7 @@ async function withTasks(session, created) {
 
   const unknown = await session.task('no-such-task').snapshot().then(() => undefined, (error) => error.code);
   return {
-    again: resultFromTaskOutcome(again).structuredContent, snapshot,
+    again: resultFromTaskOutcome(again).structuredContent, snapshot, listed,
     hanging: { kind: hanging.kind, before: before.status, after: cancelled.status, outcome: outcome.status },
     unknown,
   };
@@ -89,7 +92,7 @@ async function withTasks(session, created) {
 
 const { session, protocolVersion, close } = await connect();
 const projects = await settled(await session.callTool('list_projects', {}));
-const created = await settled(await session.callTool('create_requirement', options.requirement));
+const created = await settled(await session.callTool('create_requirement', options.requirement, AS_TASK));
 const tasks = session.capabilities.execution ? await withTasks(session, created) : undefined;
 await close();
 console.log(JSON.stringify({ protocol: protocolVersion, complaints, projects, created, tasks }));

@@ -22,9 +22,10 @@ use mcp_outbound::run_to_end;
 use rmcp::{
     ErrorData, Peer, RoleServer, ServerHandler, Service,
     model::{
-        CallToolRequest, CallToolRequestParams, ClientCapabilities, ClientRequest, ErrorCode,
-        Implementation, InitializeRequestParams, ListToolsRequest, PaginatedRequestParams,
-        ProtocolVersion, RequestId, RequestMetaObject, ServerJsonRpcMessage, ServerResult,
+        CallToolRequest, CallToolRequestParams, ClientCapabilities, ClientJsonRpcMessage,
+        ClientRequest, ErrorCode, Implementation, InitializeRequestParams, ListToolsRequest,
+        PaginatedRequestParams, ProtocolVersion, RequestId, RequestMetaObject,
+        ServerJsonRpcMessage, ServerResult,
     },
     service::{RequestContext, RxJsonRpcMessage, TxJsonRpcMessage, serve_directly},
     transport::Transport,
@@ -95,11 +96,13 @@ impl<H: ServerHandler> Direct<H> {
         self.tools.get(name).cloned()
     }
 
-    /// The request, if it can take the fast path.
+    /// The request, if it can take the fast path; `wrapped` is the form in which it is read, if that is
+    /// another one.
     pub(crate) fn take(
         &self,
         headers: &HeaderMap,
         preview: &RequestPreview<'_>,
+        wrapped: Option<&[u8]>,
     ) -> Option<Box<DirectCall>> {
         if !preview.is_request || preview.is_mixed || !accepts_both(headers) {
             return None;
@@ -118,6 +121,10 @@ impl<H: ServerHandler> Direct<H> {
                 (ListToolsRequest::with_param(params).into(), meta)
             }
             _ => return None,
+        };
+        let request = match wrapped {
+            Some(message) => request_in(message)?,
+            None => request,
         };
         if meta.get_progress_token().is_some() {
             return None;
@@ -186,6 +193,14 @@ impl Handled {
             }
             None => body::empty(StatusCode::INTERNAL_SERVER_ERROR),
         }
+    }
+}
+
+/// The request that a message is.
+fn request_in(message: &[u8]) -> Option<ClientRequest> {
+    match serde_json::from_slice(message).ok()? {
+        ClientJsonRpcMessage::Request(message) => Some(message.request),
+        _ => None,
     }
 }
 

@@ -4,15 +4,16 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::future::{Either, FutureExt as _};
-use http::{Request, Response, StatusCode, request::Parts};
+use http::{HeaderMap, Request, Response, StatusCode, request::Parts};
 use http_body_util::Full;
 use mcp_outbound::run_to_end;
-use rmcp::ServerHandler;
+use rmcp::{ServerHandler, model::ProtocolVersion};
 
 use crate::{
     accept::{Accept, Form},
     body::{self, BoxedBody},
     direct::Handled,
+    headers::PROTOCOL_VERSION,
     late::{Work, within},
     preview::{RequestPreview, Strange},
     protocol, read_on, refusal,
@@ -108,18 +109,36 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         bytes: &Bytes,
         preview: &RequestPreview<'_>,
     ) -> impl Future<Output = Done> + Send + Unpin + use<H> {
+        let wrapped = self.wrapped(&parts.headers, preview, bytes);
         if let Some(direct) = &self.direct
-            && let Some(call) = direct.take(&parts.headers, preview)
+            && let Some(call) = direct.take(&parts.headers, preview, wrapped.as_deref())
         {
             return Either::Left(direct.begin(call, parts).map(Done::ByHandler));
         }
-        let legacy = preview.protocol_version.is_none();
-        let wrapping = self.wrapping.as_ref();
-        let wrapped = wrapping.and_then(|wrapping| wrapping(preview, bytes));
+        // Whoever waits for what comes of a task cancels nothing by hanging up, and need not be waited for.
+        let legacy = preview.protocol_version.is_none() && preview.method != "tasks/result";
         let body = wrapped.map_or_else(|| bytes.clone(), Bytes::from);
         let request = Request::from_parts(parts, Full::new(body));
         let work = Arc::clone(self).run(request, legacy).map(Done::BySdk);
         Either::Right(work.boxed())
+    }
+
+    /// The message in the form in which it is read, if that is another one.
+    fn wrapped(
+        &self,
+        headers: &HeaderMap,
+        preview: &RequestPreview<'_>,
+        bytes: &Bytes,
+    ) -> Option<Vec<u8>> {
+        let named = headers
+            .get(PROTOCOL_VERSION)
+            .and_then(|it| it.to_str().ok());
+        let is_newer = named.is_some_and(|it| it >= ProtocolVersion::STANDARD_HEADERS.as_str());
+        // A header of a newer revision than the message's is refused by the SDK, which compares the two.
+        if is_newer && preview.protocol_version.is_none() {
+            return None;
+        }
+        self.wrapping.as_ref()?(preview, bytes)
     }
 
     /// The rest of the work on a message, up to its answer in a form that the client takes.

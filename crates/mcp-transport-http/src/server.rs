@@ -154,8 +154,8 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
     }
 
     /// The same server, for a handler that wants more of some messages than the SDK reads of them.
-    /// `wrapping` gives what is read in place of such a message, a request of the same id, method and
-    /// `_meta` with params that the SDK cannot read: it hands these on as they are.
+    /// `wrapping` gives what is read in place of such a message: a request with the same id and `_meta`
+    /// that the SDK hands on as it is, for it does not know the method or cannot read the params.
     #[must_use]
     pub fn with_wrapping(
         self,

@@ -8,11 +8,11 @@ use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::time::Duration;
 
-use mcp_core::ExplicitCancel;
+use mcp_core::{ExplicitCancel, filled_in, only_waits};
 use rmcp::RoleServer;
 use rmcp::model::{
     CancelledNotification, CancelledNotificationParam, ClientNotification, ClientRequest,
-    ErrorData, GetExtensions as _, JsonRpcMessage, RequestId, ServerJsonRpcMessage,
+    ErrorData, GetExtensions as _, JsonRpcMessage, RequestId, ServerJsonRpcMessage, ServerResult,
 };
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
@@ -35,8 +35,6 @@ const LAST_WORDS: Duration = Duration::from_millis(100);
 const UNFINISHED: &str = "outcome unknown: this server stopped before the call was finished; check \
     what it did before you repeat it";
 
-const LISTEN: &str = "subscriptions/listen";
-
 const NO_REQUEST: &str = "this is no JSON-RPC 2.0 request: it needs \"jsonrpc\": \"2.0\" and a method, \
     which is a text";
 
@@ -48,7 +46,7 @@ pub(crate) struct Draining<T> {
     stopping: watch::Receiver<bool>,
     /// Requests without an answer yet.
     open: watch::Sender<Open>,
-    /// Those that are open for as long as the client listens.
+    /// Those whose client only waits for something.
     listening: HashSet<RequestId>,
     phase: Phase,
 }
@@ -122,7 +120,7 @@ impl<T: Transport<RoleServer>> Draining<T> {
                     self.phase = Phase::Serving;
                 }
                 let id = request.id.clone();
-                if request.request.method() == LISTEN {
+                if only_waits(request.request.method()) {
                     self.listening.insert(id);
                 } else {
                     let cancel = ExplicitCancel::default();
@@ -219,8 +217,14 @@ impl<T: Transport<RoleServer>> Transport<RoleServer> for Draining<T> {
 
     fn send(
         &mut self,
-        item: TxJsonRpcMessage<RoleServer>,
+        mut item: TxJsonRpcMessage<RoleServer>,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
+        if let JsonRpcMessage::Response(response) = &mut item
+            && let ServerResult::InitializeResult(_) = &response.result
+        {
+            let result = std::mem::replace(&mut response.result, ServerResult::empty(()));
+            response.result = filled_in(result);
+        }
         let answered = match &item {
             JsonRpcMessage::Response(response) => Some(response.id.clone()),
             JsonRpcMessage::Error(error) => error.id.clone(),

@@ -189,14 +189,35 @@ fn way(line: &[u8]) -> Way {
         (Some(Some(id)), Some(method)) if method == "initialize" && !is_handshake(line) => {
             handshake(id, method, message.params)
         }
-        (Some(Some(id)), Some(method)) => match wrapped(&method, line) {
-            Some(line) => Way::Wrapped(line),
-            None => request(id, method, message.params),
+        // The SDK must see that a connection is opened.
+        (Some(Some(_)), Some(method)) if method == "initialize" => Way::Through,
+        (Some(Some(id)), Some(method)) => match request(id, &method, message.params) {
+            Way::Through => {
+                let is_modern = revision(message.params).is_some();
+                wrapped(&method, is_modern, line).map_or(Way::Through, Way::Wrapped)
+            }
+            way => way,
         },
         (Some(Some(id)), None) if !is_response => Way::Out(Misfit::Invalid(id)),
         (None, Some(_)) if !is_read(line) => Way::Nowhere,
         _ => Way::Through,
     }
+}
+
+/// The revision that a request itself names.
+fn revision(params: Option<&RawValue>) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Params {
+        #[serde(rename = "_meta")]
+        meta: Meta,
+    }
+    #[derive(Deserialize)]
+    struct Meta {
+        #[serde(rename = "io.modelcontextprotocol/protocolVersion")]
+        version: String,
+    }
+    let params: Params = serde_json::from_str(params?.get()).ok()?;
+    Some(params.meta.version)
 }
 
 /// Whether the SDK can read it.
@@ -217,7 +238,7 @@ fn is_handshake(line: &[u8]) -> bool {
 fn handshake(id: RequestId, method: String, params: Option<&RawValue>) -> Way {
     let value = params.and_then(|params| serde_json::from_str(params.get()).ok());
     let Ok(read) = initialize(value.as_ref()) else {
-        return request(id, method, params);
+        return request(id, &method, params);
     };
     let opened = ClientRequest::InitializeRequest(InitializeRequest::new(read));
     let opened = JsonRpcMessage::request(opened, id);
@@ -225,7 +246,7 @@ fn handshake(id: RequestId, method: String, params: Option<&RawValue>) -> Way {
 }
 
 /// Out with a request whose params fit no method.
-fn request(id: RequestId, method: String, params: Option<&RawValue>) -> Way {
+fn request(id: RequestId, method: &str, params: Option<&RawValue>) -> Way {
     let mut meta = None;
     match params.map(RawValue::get) {
         None | Some("null") => return Way::Through,
@@ -321,7 +342,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_the_sdk_reads_too_little_of_is_wrapped() {
-        let filter = r#"{"notifications":{"taskIds":["a"]}}"#;
+        let filter = r#"{"notifications":{"taskIds":["a"]},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}"#;
         let input = line("subscriptions/listen", filter) + "\n" + &line("b", "{}");
         let (misfits, _found) = mpsc::unbounded_channel();
         let mut through = String::new();
@@ -329,7 +350,8 @@ mod tests {
         sifted.read_to_string(&mut through).await.unwrap();
         let (listen, next) = through.split_once('\n').unwrap();
         let listen: serde_json::Value = serde_json::from_str(listen).unwrap();
-        assert_eq!(listen["params"]["whole"].to_string(), filter);
+        let ids = &listen["params"]["whole"]["notifications"]["taskIds"];
+        assert_eq!(ids[0], "a", "{listen}");
         assert_eq!(next, line("b", "{}"));
     }
 

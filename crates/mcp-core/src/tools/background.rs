@@ -5,6 +5,7 @@
 //! it dies, the next one its owner asks takes it over: the write journal says what was done.
 
 mod answer;
+pub(super) mod experimental;
 mod kept;
 mod listen;
 mod listeners;
@@ -47,6 +48,12 @@ pub trait TaskStore: Send + Sync {
     /// # Errors
     /// When the store is away.
     async fn cancel(&self, owner: &TaskOwner, id: &str) -> Result<bool, TaskStoreUnavailable>;
+
+    /// The ids of this owner's tasks, in any order.
+    ///
+    /// # Errors
+    /// When the store is away.
+    async fn list(&self, owner: &TaskOwner) -> Result<Vec<String>, TaskStoreUnavailable>;
 
     /// How long a task is kept.
     fn ttl(&self) -> Duration;

@@ -21,7 +21,7 @@ use super::{
     cancel::ExplicitCancel,
     lenient,
     observe::Operation,
-    whole::{LISTEN, unwrapped},
+    whole::{LISTEN, own_method, unwrapped},
 };
 use crate::spans::Failed;
 
@@ -275,10 +275,17 @@ impl ServerHandler for ToolSet {
     /// here, the parameters are wrong, not the method.
     async fn on_custom_request(
         &self,
-        request: CustomRequest,
+        mut request: CustomRequest,
         context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         let modern = is_modern(&context);
+        if !modern && let Some(method) = own_method(&request) {
+            let params = request.params.as_ref();
+            if let Some(answer) = self.of_2025_11_25(&method, params, &context).await {
+                return answer;
+            }
+            request.method = method;
+        }
         if modern && request.method == LISTEN && self.has_tasks() && unwrapped(&request).is_some() {
             let operation = self.operation(LISTEN, None, &context);
             let answer = self.listen(&request, context).boxed().await;
@@ -325,7 +332,7 @@ impl ServerHandler for ToolSet {
 }
 
 impl ToolSet {
-    fn operation(
+    pub(super) fn operation(
         &self,
         method: &'static str,
         tool: Option<&Tool>,
@@ -337,7 +344,7 @@ impl ToolSet {
 }
 
 /// What the observer is told of an answer that is no tool's.
-fn outcome_of<T>(answer: &Result<T, ErrorData>) -> &'static str {
+pub(super) fn outcome_of<T>(answer: &Result<T, ErrorData>) -> &'static str {
     match answer {
         Ok(_) => "ok",
         Err(error) if error.code == ErrorCode::INVALID_PARAMS => "invalid_params",
@@ -353,7 +360,7 @@ pub(super) fn custom(answer: &impl serde::Serialize) -> Result<CustomResult, Err
     value.map(CustomResult::new)
 }
 
-fn no_such_method() -> ErrorData {
+pub(super) fn no_such_method() -> ErrorData {
     let text = "this method does not exist on this server";
     ErrorData::new(ErrorCode::METHOD_NOT_FOUND, text, None)
 }

@@ -61,7 +61,7 @@ pub use self::{
     observe::{FinishedOperation, OperationObserver},
     options::ToolOptions,
     scopes::ScopePolicy,
-    whole::wrapped,
+    whole::{filled_in, only_waits, wrapped},
 };
 use self::{background::Listeners, in_flight::InFlight, registry::Registry, stopped::Cut};
 use crate::{braingrid::BrainGridClient, caller::Caller};

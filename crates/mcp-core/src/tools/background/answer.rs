@@ -152,7 +152,7 @@ fn not_found() -> ErrorData {
     )
 }
 
-fn unavailable(error: TaskStoreUnavailable) -> ErrorData {
+pub(super) fn unavailable(error: TaskStoreUnavailable) -> ErrorData {
     ErrorData::internal_error(format!("{error}: try again in a moment"), None)
 }
 

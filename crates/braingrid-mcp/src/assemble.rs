@@ -123,6 +123,7 @@ pub(crate) async fn run_http(
         &resource,
         verifier.clone(),
         redis.clone(),
+        facts.clone(),
         &issuers,
     )?;
     let mut api = api_config(api);
@@ -478,6 +479,7 @@ fn sessions(
     resource: &str,
     verifier: TokenVerifier,
     redis: Option<RedisStore>,
+    facts: Option<RedisStore>,
     issuers: &reqwest::Client,
 ) -> anyhow::Result<SessionTiers> {
     let keyring = keyring(settings);
@@ -488,6 +490,9 @@ fn sessions(
     let mut tiers = SessionTiers::builder(verifier, keyring, store)
         // From here on, for a token that does not say when it was issued.
         .max_lifetime(settings.max_lifetime.min(auth.verifier.max_lifetime));
+    if let Some(facts) = facts {
+        tiers = tiers.exchange_leases(Arc::new(facts));
+    }
     for it in &auth.issuers {
         let Some(upstream) = &it.upstream else {
             continue;

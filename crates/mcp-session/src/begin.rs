@@ -29,7 +29,9 @@ impl Inner {
         let session = if keeps {
             session
         } else {
-            let upstream = self.obtain(token, session.principal(), now).await?;
+            let upstream = self
+                .obtain(key, token, session.principal(), session.exchanged(), now)
+                .await?;
             session.with_upstream(upstream)
         };
         let changed = stale || (!keeps && session.exchanged().is_some());
@@ -74,7 +76,7 @@ impl Inner {
         principal: Principal,
         now: SystemTime,
     ) -> Result<Resolved, AuthError> {
-        let upstream = self.obtain(token, &principal, now).await?;
+        let upstream = self.obtain(key, token, &principal, None, now).await?;
         let session = Arc::new(Session::new(principal, upstream, now, self.max_lifetime));
         self.writer.put(key, Arc::clone(&session));
         Ok(Resolved {

@@ -11,7 +11,9 @@ use mcp_outbound::LogThrottle;
 use moka::{Expiry, future::Cache};
 
 use crate::{
+    facts::FactStore,
     key::SessionKey,
+    lease::Leases,
     listener::Listener,
     seal::Keyring,
     session::Session,
@@ -30,6 +32,7 @@ pub struct SessionTiersBuilder {
     keyring: Keyring,
     store: Arc<dyn SharedStore>,
     upstream: HashMap<String, UpstreamCredentials>,
+    leases: Option<Arc<dyn FactStore>>,
     denied: Option<Denied>,
     max_lifetime: Duration,
     memory_bytes: u64,
@@ -48,6 +51,7 @@ impl SessionTiersBuilder {
             keyring,
             store,
             upstream: HashMap::new(),
+            leases: None,
             denied: None,
             max_lifetime: Duration::from_hours(7 * 24),
             memory_bytes: 128 * 1024 * 1024,
@@ -64,6 +68,13 @@ impl SessionTiersBuilder {
         credentials: impl Into<UpstreamCredentials>,
     ) -> Self {
         self.upstream.insert(issuer.into(), credentials.into());
+        self
+    }
+
+    /// Where all instances that share the store see whose exchange of a token is under way, so that
+    /// one is enough. Without it each instance exchanges for itself.
+    pub fn exchange_leases(mut self, facts: Arc<dyn FactStore>) -> Self {
+        self.leases = Some(facts);
         self
     }
 
@@ -109,7 +120,10 @@ impl SessionTiersBuilder {
             Arc::clone(&stats),
             self.write_queue,
         );
+        let leases = self.leases;
+        let leases = leases.map(|facts| Leases::new(facts, Arc::clone(&keyring)));
         let inner = Inner {
+            leases,
             verifier: self.verifier,
             keyring,
             store: self.store,

@@ -15,8 +15,15 @@ impl SessionKey {
     /// Prefix of every name. The version changes when old records must not be found any more.
     const PREFIX: &str = "mcp:session:v1:";
 
+    const LEASE_PREFIX: &str = "mcp:exchange:v1:";
+
     /// Where instances tell each other which sessions to forget.
     pub(crate) const FORGOTTEN: &str = "mcp:forgotten:v1";
+
+    /// The name of the lease on an exchange of its token.
+    pub(crate) fn lease(&self) -> String {
+        format!("{}{}", Self::LEASE_PREFIX, URL_SAFE_NO_PAD.encode(self.0))
+    }
 
     pub(crate) fn new(digest: [u8; 32]) -> Self {
         Self(digest)

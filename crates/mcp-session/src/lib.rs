@@ -67,6 +67,7 @@ mod facts;
 #[doc(hidden)]
 pub mod fuzzing;
 mod key;
+mod lease;
 mod listener;
 mod record;
 mod redis;

@@ -18,19 +18,30 @@ pub(crate) fn encode(session: &Session) -> Result<Zeroizing<Vec<u8>>, RecordErro
     let record = Record {
         version: VERSION,
         principal: session.principal().to_record(),
-        upstream: session.exchanged().map(|token| UpstreamRecord {
-            secret: Zeroizing::new(token.expose().to_owned()),
-            renew_at: seconds(token.renew_at()),
-            expires_at: seconds(token.expires_at()),
-        }),
+        upstream: session.exchanged().map(UpstreamRecord::of),
         established_at: seconds(session.established_at()),
         expires_at: seconds(session.expires_at()),
     };
+    plaintext_of(&record)
+}
+
+/// The plaintext of an upstream token alone; wiped when dropped.
+pub(crate) fn encode_upstream(token: &UpstreamToken) -> Result<Zeroizing<Vec<u8>>, RecordError> {
+    plaintext_of(&UpstreamRecord::of(token))
+}
+
+/// The upstream token of such a plaintext.
+pub(crate) fn decode_upstream(plaintext: &[u8]) -> Result<UpstreamToken, RecordError> {
+    let record: UpstreamRecord = serde_json::from_slice(plaintext).map_err(|_| RecordError)?;
+    Ok(record.into_token())
+}
+
+fn plaintext_of(record: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, RecordError> {
     // Measured first: a vector that grows would leave unwiped copies behind.
     let mut length = Length(0);
-    serde_json::to_writer(&mut length, &record).map_err(|_| RecordError)?;
+    serde_json::to_writer(&mut length, record).map_err(|_| RecordError)?;
     let mut plaintext = Zeroizing::new(Vec::with_capacity(length.0));
-    serde_json::to_writer(&mut *plaintext, &record).map_err(|_| RecordError)?;
+    serde_json::to_writer(&mut *plaintext, record).map_err(|_| RecordError)?;
     Ok(plaintext)
 }
 
@@ -40,10 +51,8 @@ pub(crate) fn decode(plaintext: &[u8], max_lifetime: Duration) -> Result<Session
     if record.version != VERSION {
         return Err(RecordError);
     }
-    let upstream = record.upstream.map(|it| {
-        let (renew_at, expires_at) = (time(it.renew_at), time(it.expires_at));
-        Upstream::Exchanged(UpstreamToken::new(it.secret, renew_at, expires_at))
-    });
+    let upstream = record.upstream.map(UpstreamRecord::into_token);
+    let upstream = upstream.map(Upstream::Exchanged);
     Ok(Session::restore(
         Principal::from_record(record.principal),
         upstream,
@@ -80,6 +89,20 @@ struct UpstreamRecord {
     renew_at: u64,
     #[serde(rename = "x")]
     expires_at: u64,
+}
+
+impl UpstreamRecord {
+    fn of(token: &UpstreamToken) -> Self {
+        Self {
+            secret: Zeroizing::new(token.expose().to_owned()),
+            renew_at: seconds(token.renew_at()),
+            expires_at: seconds(token.expires_at()),
+        }
+    }
+
+    fn into_token(self) -> UpstreamToken {
+        UpstreamToken::new(self.secret, time(self.renew_at), time(self.expires_at))
+    }
 }
 
 /// The upstream token as text: only here, only on its way into the seal and out of it.

@@ -19,6 +19,7 @@ use tracing::Instrument as _;
 use crate::{
     builder::SessionTiersBuilder,
     key::SessionKey,
+    lease::Leases,
     listener::Listener,
     resolved::{Resolved, Tier},
     seal::Keyring,
@@ -42,6 +43,7 @@ pub(crate) struct Inner {
     pub(crate) store: Arc<dyn SharedStore>,
     pub(crate) upstream: HashMap<String, UpstreamCredentials>,
     pub(crate) renewals: Renewals,
+    pub(crate) leases: Option<Leases>,
     pub(crate) memory: Cache<SessionKey, Arc<Session>>,
     /// Tokens that were proven bad a moment ago.
     pub(crate) negative_cache: Cache<SessionKey, AuthError>,

@@ -21,6 +21,7 @@ use moka::{
 
 use crate::{
     key::SessionKey,
+    lease::Wanted,
     resolved::Resolved,
     session::Session,
     tiers::{Inner, SessionTiers, is_worth_remembering},
@@ -176,15 +177,30 @@ impl Inner {
     /// What the API is called with for a principal; nothing where its issuer has no mode.
     pub(crate) async fn obtain(
         &self,
+        key: SessionKey,
         token: &AccessToken,
         principal: &Principal,
+        instead_of: Option<&UpstreamToken>,
         now: SystemTime,
     ) -> Result<Option<Upstream>, AuthError> {
-        let Some(mode) = self.upstream.get(principal.issuer()) else {
-            return Ok(None);
+        let obtained = match (self.upstream.get(principal.issuer()), &self.leases) {
+            (None, _) => return Ok(None),
+            (Some(UpstreamCredentials::Exchange(exchange)), Some(leases)) => {
+                let wanted = Wanted {
+                    key,
+                    exchange: Arc::clone(exchange),
+                    token: token.clone(),
+                    principal: principal.clone(),
+                    instead_of: instead_of.cloned(),
+                    now,
+                };
+                let exchanged = Box::pin(leases.exchange(wanted)).await;
+                exchanged.map(Upstream::Exchanged)
+            }
+            (Some(mode), _) => mode.obtain(token, principal, now).await,
         };
         let sent_to_login = &self.renewals.sent_to_login;
-        match mode.obtain(token, principal, now).await {
+        match obtained {
             Ok(upstream) => {
                 if matches!(upstream, Upstream::Exchanged(_)) {
                     sent_to_login.invalidate(&who(principal)).await;
@@ -239,7 +255,8 @@ impl Inner {
         session: &Session,
         now: SystemTime,
     ) -> Renewed {
-        match self.obtain(token, session.principal(), now).await {
+        let (principal, old) = (session.principal(), session.exchanged());
+        match self.obtain(key, token, principal, old, now).await {
             Ok(Some(Upstream::Exchanged(fresh))) => {
                 self.swap(key, session, fresh.clone()).await;
                 Ok(fresh)

@@ -7,6 +7,9 @@
 //! any number of waiting requests, refreshed in the background, kept for a bounded time while the
 //! issuer is away.
 //!
+//! A client's token goes to no other service: [`TokenExchange`] gets one for it (RFC 8693); see
+//! `examples/exchange_token.rs`.
+//!
 //! "The token is bad" and "I could not check" stay different all the way: see [`AuthError`].
 //! This crate knows no web framework, no store and no application protocol.
 //!

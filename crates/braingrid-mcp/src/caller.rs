@@ -6,12 +6,12 @@ use std::{
 };
 
 use async_trait::async_trait;
-use mcp_auth::{AccessToken, AuthError, Principal, Upstream, UpstreamToken};
+use mcp_auth::{AccessToken, Asker, AuthError, Principal, Upstream};
 use mcp_core::{Caller, Credential, CredentialError, Organization};
 use mcp_outbound::MemoryHook;
 use mcp_session::{Session, SessionTiers};
 use mcp_transport_http::MemoryBudget;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 /// The caller of one request.
 pub(crate) fn caller_of(sessions: &SessionTiers, session: &Session, token: &AccessToken) -> Caller {
@@ -23,14 +23,22 @@ pub(crate) fn caller_of(sessions: &SessionTiers, session: &Session, token: &Acce
         // Never another organization than the one the token names.
         Some(Err(_)) => return nobody(principal),
     };
-    let credential: Arc<dyn Credential> = match session.upstream() {
-        Some(Upstream::Exchanged(upstream)) => Arc::new(ExchangedCredential {
-            current: Mutex::new(Current {
-                upstream: upstream.clone(),
-                refused: false,
-            }),
+    let credential = credential_of(sessions, session, token);
+    caller(principal, organization, credential).until(session.expires_at())
+}
+
+fn credential_of(
+    sessions: &SessionTiers,
+    session: &Session,
+    token: &AccessToken,
+) -> Arc<dyn Credential> {
+    let principal = session.principal();
+    match session.upstream() {
+        Some(Upstream::Exchanged(_)) => Arc::new(ExchangedCredential {
             token: token.clone(),
+            asker: principal.asker(),
             sessions: sessions.clone(),
+            refused: Mutex::default(),
         }),
         Some(Upstream::Presented) => Arc::new(PresentedCredential {
             token: token.clone(),
@@ -42,8 +50,7 @@ pub(crate) fn caller_of(sessions: &SessionTiers, session: &Session, token: &Acce
             "This server has no way to call BrainGrid for this authorization server. Ask the \
              administrator to configure one.",
         )),
-    };
-    caller(principal, organization, credential).until(session.expires_at())
+    }
 }
 
 /// Gives room for large answers to this user.
@@ -92,7 +99,7 @@ impl Credential for StaticRefusal {
         Err(CredentialError::new(self.0))
     }
 
-    fn reject(&self) {}
+    fn reject(&self, _: &SecretString) {}
 }
 
 /// The token that the client presented, because it was issued for BrainGrid too (same-audience
@@ -109,7 +116,7 @@ impl Credential for PresentedCredential {
         Ok(SecretString::from(self.token.expose()))
     }
 
-    fn reject(&self) {
+    fn reject(&self, _: &SecretString) {
         tracing::warn!("BrainGrid did not accept the credential of a verified session");
         let (sessions, token) = (self.sessions.clone(), self.token.clone());
         let expires_at = self.expires_at;
@@ -120,50 +127,38 @@ impl Credential for PresentedCredential {
     }
 }
 
-/// A token of BrainGrid's own, got for the client's, which stays here. It is replaced when it is over,
-/// however long the call goes on, and when BrainGrid does not accept it.
+/// A token of BrainGrid's own, got for the client's, which stays here. Each use asks the session for
+/// it: whoever is denied, or whose token is over, ends with it, however long the call goes on.
 struct ExchangedCredential {
-    current: Mutex<Current>,
     token: AccessToken,
+    asker: Asker,
     sessions: SessionTiers,
-}
-
-struct Current {
-    upstream: UpstreamToken,
-    refused: bool,
+    /// What BrainGrid did not accept last.
+    refused: Mutex<Option<SecretString>>,
 }
 
 impl ExchangedCredential {
-    fn current(&self) -> MutexGuard<'_, Current> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The token at hand, and whether it can be used.
-    fn at_hand(&self, now: SystemTime) -> (UpstreamToken, bool) {
-        let current = self.current();
-        let good = !current.refused && now < current.upstream.expires_at();
-        (current.upstream.clone(), good)
+    fn refused(&self) -> MutexGuard<'_, Option<SecretString>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[async_trait]
 impl Credential for ExchangedCredential {
     async fn bearer(&self) -> Result<SecretString, CredentialError> {
-        let now = SystemTime::now();
-        let (mut upstream, good) = self.at_hand(now);
-        if !good {
-            let renewed = self.sessions.renew_upstream(&self.token, &upstream, now);
-            let renewed = renewed.await.map_err(|error| no_token(&error))?;
-            self.current().refused = renewed.expose() == upstream.expose();
-            self.current().upstream = renewed.clone();
-            upstream = renewed;
-        }
+        let (refused, now) = (self.refused().clone(), SystemTime::now());
+        let refused = refused.as_ref().map(SecretString::expose_secret);
+        let upstream = self
+            .sessions
+            .upstream_token_at(&self.token, self.asker, refused, now)
+            .await
+            .map_err(|error| no_token(&error))?;
         Ok(SecretString::from(upstream.expose()))
     }
 
-    fn reject(&self) {
+    fn reject(&self, refused: &SecretString) {
         tracing::warn!("BrainGrid did not accept the token that was exchanged for it");
-        self.current().refused = true;
+        *self.refused() = Some(refused.clone());
     }
 }
 
@@ -178,4 +173,56 @@ fn no_token(error: &AuthError) -> CredentialError {
         }
         _ => "The login is over. Log in again in your MCP client.".to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use mcp_auth::{
+        ClientAuthentication, ExchangeConfig, IssuerConfig, TokenExchange, TokenVerifier,
+        VerifierConfig,
+    };
+    use mcp_session::{Keyring, MemoryStore};
+    use mcp_test_support::{ExchangeClient, Issuer, http_client};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_credential_is_asked_of_the_session_at_each_use() {
+        let issuer = Issuer::start().await.unwrap();
+        issuer.set_audience(["mcp"]);
+        issuer.let_exchange("client", ExchangeClient::Basic("secret".to_owned()));
+        let secret = ClientAuthentication::SecretBasic("secret".to_owned().into());
+        let mut config = ExchangeConfig::new(issuer.url(), "client", secret);
+        config.audience = Some("api".to_owned());
+        let exchange = TokenExchange::new(config, http_client()).unwrap();
+        let issuers = vec![IssuerConfig::new(issuer.url(), ["mcp"])];
+        let verifier = TokenVerifier::new(issuers, http_client(), VerifierConfig::default());
+        let denied = Arc::new(AtomicBool::new(false));
+        let is_denied = Arc::clone(&denied);
+        let store = Arc::new(MemoryStore::default());
+        let sessions = SessionTiers::builder(verifier.unwrap(), Keyring::random(), store)
+            .upstream(issuer.url(), exchange)
+            .denied(move |_| is_denied.load(Ordering::SeqCst))
+            .build();
+        let token = format!("Bearer {}", issuer.token().mint());
+        let token = AccessToken::parse(&token).unwrap();
+        let session = sessions.resolve(&token).await.unwrap().session;
+        let credential = credential_of(&sessions, &session, &token);
+        let bearer = async || credential.bearer().await.unwrap();
+        let first = bearer().await;
+        credential.reject(&first);
+        let second = bearer().await;
+        assert_ne!(first.expose_secret(), second.expose_secret());
+        // Two requests had gone out with the first one.
+        credential.reject(&first);
+        assert_eq!(second.expose_secret(), bearer().await.expose_secret());
+        assert_eq!(issuer.exchanges().entries().len(), 2);
+        denied.store(true, Ordering::SeqCst);
+        assert!(
+            credential.bearer().await.is_err(),
+            "however long a call runs"
+        );
+    }
 }

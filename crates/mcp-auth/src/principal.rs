@@ -1,8 +1,13 @@
 //! Who a verified token speaks for.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use serde::{Deserialize, Serialize};
+
+use crate::asker::Asker;
 
 /// Who a token speaks for, proven: it can only come from a verified token, or from a record that
 /// was sealed by this service after it verified one.
@@ -53,6 +58,13 @@ impl Principal {
     /// The form to seal and store.
     pub fn to_record(&self) -> PrincipalRecord {
         self.0.clone()
+    }
+
+    /// Stands for its subject where users take turns.
+    pub fn asker(&self) -> Asker {
+        let mut hasher = DefaultHasher::new();
+        self.subject().hash(&mut hasher);
+        Asker::new(hasher.finish().into())
     }
 
     /// Issuer identifier (`iss`).

@@ -24,9 +24,9 @@ pub trait Credential: Send + Sync + 'static {
     /// When there is none; the text tells the user how to provide one.
     async fn bearer(&self) -> Result<SecretString, CredentialError>;
 
-    /// BrainGrid answered 401 to the last token: the next [`bearer`](Self::bearer) should be a
-    /// different one, if there is a way to get it.
-    fn reject(&self);
+    /// BrainGrid answered 401 to this token: the next [`bearer`](Self::bearer) should be a different
+    /// one, if there is a way to get it.
+    fn reject(&self, refused: &SecretString);
 
     /// What the user has to do to be logged out: a phrase for "To log out, …".
     fn how_to_log_out(&self) -> &'static str {

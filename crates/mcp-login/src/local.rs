@@ -202,11 +202,8 @@ impl Credential for LocalLogin {
         LOGOUT.get_or_init(|| format!("run `{} logout` in a terminal", program()))
     }
 
-    fn reject(&self) {
-        self.state(|state| {
-            let loaded = state.loaded.as_ref();
-            state.refused = loaded.map(|loaded| loaded.credential.access_token().clone());
-        });
+    fn reject(&self, refused: &SecretString) {
+        self.state(|state| state.refused = Some(refused.clone()));
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
 impl Inner {
     /// Takes over a session that another instance established, or this one before it restarted.
     pub(crate) async fn adopt(
-        &self,
+        self: &Arc<Self>,
         key: SessionKey,
         token: &AccessToken,
         session: Session,
@@ -26,16 +26,19 @@ impl Inner {
     ) -> Result<Resolved, AuthError> {
         self.warm_keys();
         let keeps = self.keeps_upstream(&session, now);
+        let had_one = session.exchanged().is_some();
         let session = if keeps {
-            session
+            Arc::new(session)
         } else {
-            let upstream = self
-                .obtain(key, token, session.principal(), session.exchanged(), now)
-                .await?;
-            session.with_upstream(upstream)
+            let session = session.with_upstream(None);
+            self.with_credential(key, token, session, now).await?
         };
-        let changed = stale || (!keeps && session.exchanged().is_some());
-        let session = Arc::new(session);
+        // One that was exchanged just now is written already.
+        let changed = if keeps {
+            stale
+        } else {
+            session.exchanged().is_none() && (stale || had_one)
+        };
         if stale {
             self.stats.records_resealed.increment();
         }
@@ -51,7 +54,7 @@ impl Inner {
     /// The session of a token that was verified just now: another instance may have its upstream
     /// token already, which is worth a question to the store, but not more than its patience.
     pub(crate) async fn share_or_begin(
-        &self,
+        self: &Arc<Self>,
         key: SessionKey,
         token: &AccessToken,
         principal: Principal,
@@ -60,6 +63,7 @@ impl Inner {
         if self.exchanges_for(&principal) {
             let asking = tokio::time::timeout(self.patience, self.ask(token, now));
             if let Ok(Some(Found::Stored { session, stale })) = asking.await
+                && *session.principal() == principal
                 && self.keeps_upstream(&session, now)
             {
                 return self.adopt(key, token, session, stale, now).await;
@@ -70,15 +74,18 @@ impl Inner {
 
     /// Starts it.
     async fn begin(
-        &self,
+        self: &Arc<Self>,
         key: SessionKey,
         token: &AccessToken,
         principal: Principal,
         now: SystemTime,
     ) -> Result<Resolved, AuthError> {
-        let upstream = self.obtain(key, token, &principal, None, now).await?;
-        let session = Arc::new(Session::new(principal, upstream, now, self.max_lifetime));
-        self.writer.put(key, Arc::clone(&session));
+        let session = Session::new(principal, None, now, self.max_lifetime);
+        let session = self.with_credential(key, token, session, now).await?;
+        // Unless it was written with what it was exchanged for.
+        if session.exchanged().is_none() {
+            self.writer.put(key, Arc::clone(&session));
+        }
         Ok(Resolved {
             session,
             tier: Tier::Verification,

@@ -21,7 +21,6 @@ use crate::{
     stats::{Budget, TierStats},
     store::SharedStore,
     tiers::{Denied, Inner, SessionTiers},
-    upstream::Renewals,
     writer::Writer,
 };
 
@@ -128,7 +127,7 @@ impl SessionTiersBuilder {
             keyring,
             store: self.store,
             upstream: self.upstream,
-            renewals: Renewals::default(),
+            renewals: Arc::default(),
             memory: session_cache(self.memory_bytes),
             negative_cache: negative_cache(),
             counted_refusals: counted_refusals(),

@@ -1,6 +1,6 @@
 //! Hears from other instances which sessions to forget, from the first session on.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use futures::StreamExt as _;
 use tokio::task::AbortHandle;
@@ -17,11 +17,13 @@ impl Listener {
         self.0.get_or_init(|| {
             let mut messages = tiers.store.listen(SessionKey::FORGOTTEN);
             let (memory, writer) = (tiers.memory.clone(), tiers.writer.clone());
+            let renewals = Arc::clone(&tiers.renewals);
             let listening = tokio::spawn(async move {
                 while let Some(message) = messages.next().await {
                     for key in SessionKey::from_message(&message) {
                         writer.cancel(key);
                         memory.invalidate(&key).await;
+                        renewals.forget(key).await;
                     }
                 }
             });

@@ -91,6 +91,11 @@ impl Session {
         self.established_at
     }
 
+    /// Whether it began with the same verification: the same rights, whatever the API is called with.
+    pub(crate) fn is_login_of(&self, other: &Self) -> bool {
+        self.established_at == other.established_at && self.principal == other.principal
+    }
+
     /// The earlier of token expiry and configured lifetime.
     pub fn expires_at(&self) -> SystemTime {
         self.expires_at

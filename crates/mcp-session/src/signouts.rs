@@ -84,7 +84,7 @@ impl RefusedTokens {
 
 /// How late clients are that renew their tokens by their own clock. Sooner than that a 401 does
 /// harm: there are clients that answer it with a whole new login.
-const RENEWAL: Duration = Duration::from_secs(5);
+pub(crate) const RENEWAL: Duration = Duration::from_secs(5);
 
 impl SessionTiers {
     /// The upstream API refused the credential of a token that says it ends at `expires_at`. Some
@@ -132,6 +132,8 @@ impl Inner {
         error: &AuthError,
         held: bool,
     ) {
+        // Who is denied was let in before.
+        let held = held || *error == InvalidReason::Revoked.into();
         if !(held || may_be_genuine(error)) || self.counted_refusals.contains_key(&key) {
             return;
         }

@@ -21,13 +21,14 @@ use crate::{
     key::SessionKey,
     lease::Leases,
     listener::Listener,
+    renewals::Renewals,
     resolved::{Resolved, Tier},
     seal::Keyring,
     session::Session,
     spans,
     stats::{Budget, TierStats},
     store::{SharedStore, StoreError},
-    upstream::{self, Renewals},
+    upstream,
     writer::Writer,
 };
 
@@ -42,7 +43,7 @@ pub(crate) struct Inner {
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) store: Arc<dyn SharedStore>,
     pub(crate) upstream: HashMap<String, UpstreamCredentials>,
-    pub(crate) renewals: Renewals,
+    pub(crate) renewals: Arc<Renewals>,
     pub(crate) leases: Option<Leases>,
     pub(crate) memory: Cache<SessionKey, Arc<Session>>,
     /// Tokens that were proven bad a moment ago.
@@ -124,7 +125,7 @@ impl SessionTiers {
         self.resolve_for_at(token, Asker::UNKNOWN, now).await
     }
 
-    async fn resolve_for_at(
+    pub(crate) async fn resolve_for_at(
         &self,
         token: &AccessToken,
         asker: Asker,
@@ -149,7 +150,7 @@ impl SessionTiers {
             }
         };
         // Asked last and on every path: a session must not outlive its revocation.
-        if inner.is_denied(&resolved.session) {
+        if inner.is_denied(resolved.session.principal()) {
             let revoked = InvalidReason::Revoked.into();
             inner.count_refusal(key, token, &revoked, true).await;
             return Err(revoked);
@@ -172,6 +173,7 @@ impl SessionTiers {
             .chain(inner.keyring.previous_keys(token))
             .collect();
         inner.memory.invalidate(&current).await;
+        inner.renewals.forget(current).await;
         let mut result = Ok(());
         for key in &keys {
             result = result.and(inner.writer.remove_now(*key).await);
@@ -219,7 +221,7 @@ impl Inner {
         };
         // The map keeps it a little longer, and counts on the monotonic clock, which stands still
         // while a machine sleeps.
-        if session.is_expired(now) {
+        if session.is_expired(now) && !self.is_in_leeway(&session, now) {
             self.memory.invalidate(key).await;
             return Remembered::Ended;
         }
@@ -229,7 +231,7 @@ impl Inner {
 
     /// Establishes a session, or waits for the request that is doing so.
     async fn establish_once(
-        &self,
+        self: &Arc<Self>,
         key: SessionKey,
         token: &AccessToken,
         asker: Asker,
@@ -243,7 +245,7 @@ impl Inner {
     }
 
     async fn establish_or_wait(
-        &self,
+        self: &Arc<Self>,
         key: SessionKey,
         token: &AccessToken,
         asker: Asker,
@@ -273,7 +275,7 @@ impl Inner {
     /// Single-flight: one request does the work for all that have the same token. Whether it was this
     /// one, and what came of it.
     async fn single_flight(
-        &self,
+        self: &Arc<Self>,
         key: SessionKey,
         token: &AccessToken,
         asker: Asker,
@@ -298,7 +300,7 @@ impl Inner {
     }
 
     async fn establish(
-        &self,
+        self: &Arc<Self>,
         key: SessionKey,
         token: &AccessToken,
         asker: Asker,
@@ -394,9 +396,9 @@ impl Inner {
         verified.map(Found::Verified)
     }
 
-    fn is_denied(&self, session: &Session) -> bool {
+    pub(crate) fn is_denied(&self, principal: &Principal) -> bool {
         let denied = self.denied.as_ref();
-        let denied = denied.is_some_and(|denied| denied(session.principal()));
+        let denied = denied.is_some_and(|denied| denied(principal));
         if denied {
             self.stats.denied.increment();
         }

@@ -2,81 +2,37 @@
 //! more where the API refuses it. A client's token goes out in its place only where that is the mode.
 
 use std::{
-    collections::HashSet,
     future::ready,
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant, SystemTime},
+    sync::Arc,
+    time::{Duration, SystemTime},
 };
 
 use mcp_auth::{
-    AccessToken, AuthError, ExchangeStatus, ForbiddenReason, InvalidReason, Principal, Upstream,
-    UpstreamCredentials, UpstreamToken,
+    AccessToken, Asker, AuthError, ExchangeStatus, ForbiddenReason, InvalidReason, Principal,
+    UnavailableReason, Upstream, UpstreamCredentials, UpstreamToken,
 };
-use moka::{
-    Expiry,
-    future::Cache,
-    ops::compute::{CompResult, Op},
-};
+use moka::ops::compute::{CompResult, Op};
 
 use crate::{
     key::SessionKey,
     lease::Wanted,
+    renewals::{Behind, Exchanged, Occasion},
     resolved::Resolved,
     session::Session,
+    signouts::RENEWAL,
     tiers::{Inner, SessionTiers, is_worth_remembering},
 };
 
-type Renewed = Result<UpstreamToken, AuthError>;
-
-/// Renewals of upstream tokens: those under way, and what came of those of a moment ago.
-pub(crate) struct Renewals {
-    results: Cache<SessionKey, Renewed>,
-    /// Those that no request waits for.
-    behind: Mutex<HashSet<SessionKey>>,
-    /// Whose token was refused lately, and when that had been issued.
-    sent_to_login: Cache<u64, Option<SystemTime>>,
-}
-
-impl Default for Renewals {
-    fn default() -> Self {
-        Self {
-            results: Cache::builder()
-                .name("renewals")
-                .max_capacity(10_000)
-                .expire_after(Moment)
-                .build(),
-            behind: Mutex::default(),
-            sent_to_login: Cache::builder()
-                .name("sent to a login")
-                .max_capacity(10_000)
-                .time_to_live(Duration::from_mins(10))
-                .build(),
-        }
-    }
-}
-
-/// However often the API refuses, a token is asked for once in such a time; an issuer that was away
-/// is asked again sooner.
-struct Moment;
-
-impl Expiry<SessionKey, Renewed> for Moment {
-    fn expire_after_create(&self, _: &SessionKey, came: &Renewed, _: Instant) -> Option<Duration> {
-        Some(match came {
-            Ok(token) => {
-                let left = token.expires_at().duration_since(SystemTime::now());
-                left.unwrap_or_default().min(Duration::from_secs(10))
-            }
-            Err(_) => Duration::from_secs(2),
-        })
-    }
-}
+/// An upstream token that ends so shortly before its session ends with the client's token: no other
+/// one would live longer.
+const AS_LONG: Duration = Duration::from_secs(10);
 
 /// Whether the session needs no other upstream token yet.
 pub(crate) fn is_good(session: &Session, now: SystemTime) -> bool {
-    session
-        .exchanged()
-        .is_none_or(|token| now < token.renew_at())
+    session.exchanged().is_none_or(|token| {
+        let lasts = token.expires_at() + AS_LONG >= session.expires_at();
+        now < token.renew_at() || (lasts && now < token.expires_at())
+    })
 }
 
 /// Whether its upstream token cannot be used any more.
@@ -86,25 +42,29 @@ fn is_over(session: &Session, now: SystemTime) -> bool {
 }
 
 impl SessionTiers {
-    /// Another upstream token for the session of `token`, because the API refused this one. However
-    /// many ask, there is one exchange; a token that came a moment ago is given back as it is.
+    /// What the upstream API is called with now for `token`: nobody's any more who is denied, or
+    /// whose token is over. Another one where the API `refused` the one at hand: however many ask,
+    /// there is one exchange; a token that came a moment ago is given back as it is.
     ///
     /// # Errors
-    /// As for [`SessionTiers::resolve_at`].
-    pub async fn renew_upstream(
+    /// As for [`SessionTiers::resolve_at`]; [`ForbiddenReason::UpstreamDenied`] where the session has
+    /// no upstream token of its own.
+    pub async fn upstream_token_at(
         &self,
         token: &AccessToken,
-        refused: &UpstreamToken,
+        asker: Asker,
+        refused: Option<&str>,
         now: SystemTime,
     ) -> Result<UpstreamToken, AuthError> {
-        let resolved = self.resolve_at(token, now).await?;
-        let current = resolved.session.exchanged();
-        let current = current.ok_or(ForbiddenReason::UpstreamDenied)?;
-        if current.expose() != refused.expose() {
+        let session = self.resolve_for_at(token, asker, now).await?.session;
+        let current = token_of(&session)?;
+        if refused.is_none_or(|refused| current.expose() != refused) {
             return Ok(current.clone());
         }
         let key = self.inner.keyring.session_key(token);
-        self.inner.renew(key, token, &resolved.session, now).await
+        let occasion = Occasion::Renewal;
+        let renewed = self.inner.exchanged(key, token, &session, occasion, now);
+        Ok(token_of(&*renewed.await?)?.clone())
     }
 
     /// How it stands with the exchange of tokens, for each issuer with a mode: zeros where nothing is
@@ -130,99 +90,31 @@ impl SessionTiers {
         session: Arc<Session>,
         now: SystemTime,
     ) -> Result<Resolved, AuthError> {
-        if !is_over(&session, now) {
-            self.renew_behind(key, token, &session, now);
-            return Ok(Resolved::from_memory(session));
+        let inner = &self.inner;
+        if is_over(&session, now) {
+            let renewed = inner.exchanged(key, token, &session, Occasion::Renewal, now);
+            return renewed.await.map(Resolved::from_memory);
         }
-        let fresh = self.inner.renew(key, token, &session, now).await?;
-        let session = Session::clone(&session);
-        let session = session.with_upstream(Some(Upstream::Exchanged(fresh)));
-        Ok(Resolved::from_memory(Arc::new(session)))
-    }
-
-    fn renew_behind(
-        &self,
-        key: SessionKey,
-        token: &AccessToken,
-        session: &Arc<Session>,
-        now: SystemTime,
-    ) {
-        let renewals = &self.inner.renewals;
-        if renewals.results.contains_key(&key) || !renewals.begin(key) {
-            return;
+        if let Some(behind) = Behind::begin(inner, key) {
+            let (inner, token) = (Arc::clone(inner), token.clone());
+            let session = Arc::clone(&session);
+            tokio::spawn(async move {
+                // What went wrong is told where it is found out; until its end the old one serves.
+                let renewed = inner.exchanged(key, &token, &session, Occasion::Renewal, now);
+                drop(renewed.await);
+                drop(behind);
+            });
         }
-        let (inner, token) = (Arc::clone(&self.inner), token.clone());
-        let session = Arc::clone(session);
-        tokio::spawn(async move {
-            // What went wrong is told where it is found out; until its end the old one serves.
-            drop(inner.renew(key, &token, &session, now).await);
-            inner.renewals.end(key);
-        });
+        Ok(Resolved::from_memory(session))
     }
 }
 
-impl Renewals {
-    fn begin(&self, key: SessionKey) -> bool {
-        let behind = self.behind.lock();
-        behind.unwrap_or_else(PoisonError::into_inner).insert(key)
-    }
-
-    fn end(&self, key: SessionKey) {
-        let behind = self.behind.lock();
-        behind.unwrap_or_else(PoisonError::into_inner).remove(&key);
-    }
+fn token_of(session: &Session) -> Result<&UpstreamToken, AuthError> {
+    let token = session.exchanged();
+    token.ok_or_else(|| ForbiddenReason::UpstreamDenied.into())
 }
 
 impl Inner {
-    /// What the API is called with for a principal; nothing where its issuer has no mode.
-    pub(crate) async fn obtain(
-        &self,
-        key: SessionKey,
-        token: &AccessToken,
-        principal: &Principal,
-        instead_of: Option<&UpstreamToken>,
-        now: SystemTime,
-    ) -> Result<Option<Upstream>, AuthError> {
-        let obtained = match (self.upstream.get(principal.issuer()), &self.leases) {
-            (None, _) => return Ok(None),
-            (Some(UpstreamCredentials::Exchange(exchange)), Some(leases)) => {
-                let wanted = Wanted {
-                    key,
-                    exchange: Arc::clone(exchange),
-                    token: token.clone(),
-                    principal: principal.clone(),
-                    instead_of: instead_of.cloned(),
-                    now,
-                };
-                let exchanged = Box::pin(leases.exchange(wanted)).await;
-                exchanged.map(Upstream::Exchanged)
-            }
-            (Some(mode), _) => mode.obtain(token, principal, now).await,
-        };
-        let sent_to_login = &self.renewals.sent_to_login;
-        match obtained {
-            Ok(upstream) => {
-                if matches!(upstream, Upstream::Exchanged(_)) {
-                    sent_to_login.invalidate(&who(principal)).await;
-                }
-                Ok(Some(upstream))
-            }
-            // A login that brought a token which is refused as the one before did not help.
-            Err(error) if error == InvalidReason::NotExchanged.into() => {
-                let issued_at = principal.issued_at();
-                let before = sent_to_login.entry(who(principal)).or_insert(issued_at);
-                let before = before.await.into_value();
-                let in_vain = before.is_some() && issued_at > before;
-                Err(if in_vain {
-                    ForbiddenReason::UpstreamDenied.into()
-                } else {
-                    error
-                })
-            }
-            Err(error) => Err(error),
-        }
-    }
-
     /// Whether tokens of this principal's issuer are exchanged.
     pub(crate) fn exchanges_for(&self, principal: &Principal) -> bool {
         let mode = self.upstream.get(principal.issuer());
@@ -236,16 +128,62 @@ impl Inner {
             && !is_over(session, now)
     }
 
-    /// Another upstream token; one exchange for all that wait for it.
-    async fn renew(
-        &self,
+    /// Whether a session goes on past its end: for as long as clocks may disagree its token is good,
+    /// but is exchanged no more. What it was exchanged for serves meanwhile.
+    pub(crate) fn is_in_leeway(&self, session: &Session, now: SystemTime) -> bool {
+        let principal = session.principal();
+        session.exchanged().is_some()
+            && !is_over(session, now)
+            && session.expires_at() == principal.expires_at()
+            && self.verifier.accepts(principal, now)
+    }
+
+    /// The session with what the API is called with for it; nothing where its issuer has no mode.
+    pub(crate) async fn with_credential(
+        self: &Arc<Self>,
+        key: SessionKey,
+        token: &AccessToken,
+        session: Session,
+        now: SystemTime,
+    ) -> Exchanged {
+        let upstream = match self.upstream.get(session.principal().issuer()) {
+            Some(UpstreamCredentials::Exchange(_)) => {
+                let occasion = Occasion::Beginning;
+                return self.exchanged(key, token, &session, occasion, now).await;
+            }
+            Some(mode) => Some(mode.obtain(token, session.principal(), now).await?),
+            None => None,
+        };
+        Ok(Arc::new(session.with_upstream(upstream)))
+    }
+
+    /// The session with another upstream token, written to the store; one exchange for all that wait
+    /// for it, which goes on when they leave.
+    async fn exchanged(
+        self: &Arc<Self>,
         key: SessionKey,
         token: &AccessToken,
         session: &Session,
+        occasion: Occasion,
         now: SystemTime,
-    ) -> Renewed {
-        let work = self.replace(key, token, session, now);
-        self.renewals.results.get_with(key, Box::pin(work)).await
+    ) -> Exchanged {
+        let (inner, token, asked_for) = (Arc::clone(self), token.clone(), session.clone());
+        let work = tokio::spawn(async move {
+            let work = inner.replace(key, &token, &asked_for, occasion, now);
+            let results = &inner.renewals.results;
+            results.get_with((key, occasion), Box::pin(work)).await
+        });
+        // It panicked.
+        let failed = |_| Err(unavailable(AS_LONG));
+        let fresh = work.await.unwrap_or_else(failed)?;
+        if fresh.is_login_of(session) {
+            return Ok(fresh);
+        }
+        // Asked for by an earlier session of this token, whose rights are not those of this one.
+        let mine = session.clone().with_upstream(fresh.upstream().cloned());
+        let mine = Arc::new(mine);
+        self.keep(key, &mine, occasion).await;
+        Ok(mine)
     }
 
     async fn replace(
@@ -253,54 +191,150 @@ impl Inner {
         key: SessionKey,
         token: &AccessToken,
         session: &Session,
+        occasion: Occasion,
         now: SystemTime,
-    ) -> Renewed {
-        let (principal, old) = (session.principal(), session.exchanged());
-        match self.obtain(key, token, principal, old, now).await {
-            Ok(Some(Upstream::Exchanged(fresh))) => {
-                self.swap(key, session, fresh.clone()).await;
-                Ok(fresh)
+    ) -> Exchanged {
+        match self.exchange(key, token, session, now).await {
+            Ok(upstream) => {
+                let session = Arc::new(session.clone().with_upstream(Some(upstream)));
+                self.keep(key, &session, occasion).await;
+                Ok(session)
             }
-            // Another mode than the session was established in: only `adopt` changes that.
-            Ok(_) => Err(ForbiddenReason::UpstreamDenied.into()),
             Err(error) => {
-                // It is over for this session; everything else passes.
-                if is_worth_remembering(&error) {
-                    self.negative_cache.insert(key, error.clone()).await;
-                    self.memory.invalidate(&key).await;
-                    self.writer.remove(key);
+                if occasion == Occasion::Renewal && ends(&error, session, now) {
+                    self.end(key, session, &error).await;
                 }
                 Err(error)
             }
         }
     }
 
+    /// Asks the issuer, for whom it may be asked, and takes it at its word: but not when it says again
+    /// and again that a login would help.
+    async fn exchange(
+        &self,
+        key: SessionKey,
+        token: &AccessToken,
+        session: &Session,
+        now: SystemTime,
+    ) -> Result<Upstream, AuthError> {
+        let principal = session.principal();
+        let mode = self.upstream.get(principal.issuer());
+        let mode = mode.ok_or(ForbiddenReason::UpstreamDenied)?;
+        if self.is_denied(principal) {
+            return Err(InvalidReason::Revoked.into());
+        }
+        if principal.expires_at() + RENEWAL <= now {
+            return Err(InvalidReason::Expired.into());
+        }
+        if principal.expires_at() <= now {
+            return Err(unavailable(RENEWAL));
+        }
+        let logins = &self.renewals.logins;
+        let error = match self.obtain(key, mode, token, session, now).await {
+            Ok(upstream @ Upstream::Exchanged(_)) => {
+                logins.took(key, principal).await;
+                return Ok(upstream);
+            }
+            // Another mode than the session was established in: only `adopt` changes that.
+            Ok(Upstream::Presented) => return Err(ForbiddenReason::UpstreamDenied.into()),
+            Err(error) => error,
+        };
+        let refused = match &error {
+            AuthError::InvalidToken(InvalidReason::NotExchanged) => ForbiddenReason::UpstreamDenied,
+            // Keycloak says so of a token whose session is over, others of a request that is malformed.
+            AuthError::Forbidden(reason @ ForbiddenReason::UpstreamRequest) => *reason,
+            _ => return Err(error),
+        };
+        Err(if logins.refused(key, principal, now).await {
+            refused.into()
+        } else {
+            InvalidReason::NotExchanged.into()
+        })
+    }
+
+    /// From the issuer, by one instance for all where there are leases.
+    async fn obtain(
+        &self,
+        key: SessionKey,
+        mode: &UpstreamCredentials,
+        token: &AccessToken,
+        session: &Session,
+        now: SystemTime,
+    ) -> Result<Upstream, AuthError> {
+        let principal = session.principal();
+        match (mode, &self.leases) {
+            (UpstreamCredentials::Exchange(exchange), Some(leases)) => {
+                let wanted = Wanted {
+                    key,
+                    exchange: Arc::clone(exchange),
+                    token: token.clone(),
+                    principal: principal.clone(),
+                    instead_of: session.exchanged().cloned(),
+                    now,
+                };
+                let exchanged = Box::pin(leases.exchange(wanted)).await;
+                exchanged.map(Upstream::Exchanged)
+            }
+            (mode, _) => mode.obtain(token, principal, now).await,
+        }
+    }
+
+    async fn keep(&self, key: SessionKey, session: &Arc<Session>, occasion: Occasion) {
+        match occasion {
+            Occasion::Beginning => self.writer.put(key, Arc::clone(session)),
+            Occasion::Renewal => self.swap(key, session).await,
+        }
+    }
+
     /// Puts the session with its new token in the place of the old one, unless that was forgotten
-    /// meanwhile.
-    async fn swap(&self, key: SessionKey, session: &Session, fresh: UpstreamToken) {
-        let fresh = Some(Upstream::Exchanged(fresh));
-        let session = Arc::new(session.clone().with_upstream(fresh));
-        let put = |held: Option<_>| {
+    /// meanwhile, or another login took its place.
+    async fn swap(&self, key: SessionKey, session: &Arc<Session>) {
+        let put = |held: Option<moka::Entry<SessionKey, Arc<Session>>>| {
             ready(match held {
-                Some(_) => Op::Put(Arc::clone(&session)),
-                None => Op::Nop,
+                Some(held) if held.value().is_login_of(session) => Op::Put(Arc::clone(session)),
+                _ => Op::Nop,
             })
         };
         let swapped = self.memory.entry(key).and_compute_with(put).await;
         if matches!(swapped, CompResult::ReplacedWith(_)) {
-            self.writer.put(key, session);
+            self.writer.put(key, Arc::clone(session));
+            // Forgotten between the two: then the record was removed before it was written.
+            if !self.memory.contains_key(&key) {
+                self.writer.remove(key);
+            }
+        }
+    }
+
+    /// It is over for this session, and for no other login that took its place.
+    async fn end(&self, key: SessionKey, session: &Session, error: &AuthError) {
+        let remove = |held: Option<moka::Entry<SessionKey, Arc<Session>>>| {
+            ready(match held {
+                Some(held) if held.value().is_login_of(session) => Op::Remove,
+                _ => Op::Nop,
+            })
+        };
+        let ended = self.memory.entry(key).and_compute_with(remove).await;
+        if !matches!(ended, CompResult::Unchanged(_)) {
+            self.negative_cache.insert(key, error.clone()).await;
+            self.writer.remove(key);
         }
     }
 }
 
-/// Stands for a principal, whatever token it comes with.
-fn who(principal: &Principal) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (
-        principal.issuer(),
-        principal.subject(),
-        principal.client_id(),
-    )
-        .hash(&mut hasher);
-    hasher.finish()
+/// Whether an error ends a session: what administrators get wrong and mend, not before its upstream
+/// token is over.
+fn ends(error: &AuthError, session: &Session, now: SystemTime) -> bool {
+    let about_the_user = matches!(
+        error,
+        AuthError::InvalidToken(_) | AuthError::Forbidden(ForbiddenReason::UpstreamDenied)
+    );
+    is_worth_remembering(error) && (about_the_user || is_over(session, now))
+}
+
+fn unavailable(retry_after: Duration) -> AuthError {
+    AuthError::Unavailable {
+        reason: UnavailableReason::Exchange,
+        retry_after,
+    }
 }

@@ -66,7 +66,7 @@ impl Credential for StaticToken {
         "take BRAINGRID_API_TOKEN out of this server's settings, and restart it"
     }
 
-    fn reject(&self) {
+    fn reject(&self, _: &SecretString) {
         self.refused.store(true, Ordering::Relaxed);
     }
 }
@@ -87,7 +87,7 @@ mod tests {
     #[tokio::test]
     async fn a_refused_token_is_reported_once_and_tried_again() {
         let credential = StaticToken::new(Some(SecretString::from("sesame")));
-        credential.reject();
+        credential.reject(&SecretString::from("sesame"));
         let error = credential.bearer().await.unwrap_err();
         assert!(error.to_string().contains("expired"), "{error}");
         assert_eq!(credential.bearer().await.unwrap().expose_secret(), "sesame");

@@ -166,7 +166,7 @@ async fn every_refusal_of_the_issuer_has_its_answer() {
         ("access_denied", 403, "does not let this user act"),
         ("invalid_target", 403, "audience or resource"),
         ("invalid_scope", 403, "scopes"),
-        ("invalid_request", 403, "token exchange of this server"),
+        ("invalid_request", 401, "invalid_token"),
         ("invalid_client", 503, "again"),
         ("unauthorized_client", 503, "again"),
     ] {

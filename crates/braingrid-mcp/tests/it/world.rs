@@ -210,7 +210,7 @@ fn caller(session: &Session, token: &AccessToken) -> Caller {
         async fn bearer(&self) -> Result<SecretString, CredentialError> {
             Ok(self.0.clone().into())
         }
-        fn reject(&self) {}
+        fn reject(&self, _: &SecretString) {}
     }
     let organization = session.principal().organization();
     let organization = Organization::known(organization.unwrap().parse().unwrap());

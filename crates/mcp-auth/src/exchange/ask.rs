@@ -1,7 +1,6 @@
 //! [`TokenExchange`]: one issuer that gives tokens of the upstream API for its own.
 
 use std::{
-    hash::{DefaultHasher, Hash, Hasher},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -23,7 +22,6 @@ use super::{
     config::{AssertionAudience, ExchangeConfig, ExchangeGrant},
 };
 use crate::{
-    asker::Asker,
     discovery,
     error::{AuthError, ConfigError, UnavailableReason},
     fetch::{FetchError, JSON, form_encoded, parse_url},
@@ -136,7 +134,7 @@ impl TokenExchange {
         principal: &Principal,
         now: SystemTime,
     ) -> Result<UpstreamToken, AuthError> {
-        let Ok(_turn) = self.turns.turn(of(principal)).await else {
+        let Ok(_turn) = self.turns.turn(principal.asker()).await else {
             return Err(unavailable(UnavailableReason::ExchangeBusy, PAUSE));
         };
         let admitted = self.breaker.admit(Instant::now());
@@ -278,10 +276,3 @@ const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const CLIENT_ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-
-/// Users take turns.
-fn of(principal: &Principal) -> Asker {
-    let mut hasher = DefaultHasher::new();
-    principal.subject().hash(&mut hasher);
-    Asker::new(hasher.finish().into())
-}

@@ -177,7 +177,7 @@ impl Sender {
                     if reply.status == StatusCode::UNAUTHORIZED
                         && !is_foreign(reply.status, &reply.answer.body) =>
                 {
-                    credential.reject();
+                    credential.reject(&bearer);
                     let fresh = credential.bearer().await?;
                     if renewed || fresh.expose_secret() == bearer.expose_secret() {
                         return Err(ApiError::Unauthorized);

@@ -57,7 +57,7 @@ impl Credential for Tokens {
         token.cloned().map(SecretString::from).ok_or_else(missing)
     }
 
-    fn reject(&self) {
+    fn reject(&self, _: &SecretString) {
         self.rejected.fetch_add(1, Ordering::SeqCst);
     }
 }

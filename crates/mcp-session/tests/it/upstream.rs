@@ -2,14 +2,17 @@
 //! what a login does not mend.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
 use futures::future::join_all;
 use mcp_auth::{
-    AccessToken, AuthError, ClientAuthentication, ExchangeConfig, ForbiddenReason, InvalidReason,
-    SameAudience, TokenExchange, Upstream, UpstreamToken,
+    AccessToken, Asker, AuthError, ClientAuthentication, ExchangeConfig, ForbiddenReason,
+    InvalidReason, Principal, SameAudience, TokenExchange, Upstream, UpstreamToken,
 };
 use mcp_session::{MemoryFacts, Resolved, SessionTiers, SessionTiersBuilder, SharedStore, Tier};
 use mcp_test_support::{ExchangeAnswer, ExchangeClient, Gate, Issuer, http_client};
@@ -22,7 +25,7 @@ use crate::world::{
 const API: &str = "https://api.example.com";
 const SOON: Duration = Duration::from_secs(5);
 /// The stand-in's tokens live 300 s.
-const AGEING: Duration = Duration::from_secs(250);
+const AGEING: Duration = Duration::from_secs(280);
 const OVER: Duration = Duration::from_secs(301);
 
 /// An issuer that exchanges tokens for this server.
@@ -191,7 +194,7 @@ async fn a_refusal_is_remembered_and_ends_what_was_there() {
         ("access_denied", ForbiddenReason::UpstreamDenied.into()),
         ("invalid_target", ForbiddenReason::UpstreamTarget.into()),
         ("invalid_scope", ForbiddenReason::UpstreamScope.into()),
-        ("invalid_request", ForbiddenReason::UpstreamRequest.into()),
+        ("invalid_request", InvalidReason::NotExchanged.into()),
     ] {
         let (issuer, store) = (exchanger().await, TestStore::new());
         let tiers = exchanging(&issuer, &store).build();
@@ -214,27 +217,55 @@ async fn a_refusal_is_remembered_and_ends_what_was_there() {
     }
 }
 
+/// A token of the user that was issued so many seconds from now.
+fn issued_in(issuer: &Issuer, subject: &str, seconds: i64) -> AccessToken {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let at = now.unwrap().as_secs().strict_add_signed(seconds);
+    access(&issuer.token().subject(subject).claim("iat", at))
+}
+
 #[tokio::test]
-async fn a_login_that_did_not_help_is_not_asked_for_again() {
+async fn logins_that_did_not_help_are_not_asked_for_again() {
+    for (code, in_vain) in [
+        ("invalid_grant", ForbiddenReason::UpstreamDenied),
+        ("invalid_request", ForbiddenReason::UpstreamRequest),
+    ] {
+        let (issuer, store) = (exchanger().await, TestStore::new());
+        let tiers = exchanging(&issuer, &store).build();
+        let login = |subject: &str, seconds| issued_in(&issuer, subject, seconds);
+        refuse(&issuer, code);
+        let over = AuthError::from(InvalidReason::NotExchanged);
+        let in_vain = AuthError::from(in_vain);
+        let refused = async |token: &AccessToken| tiers.resolve(token).await.unwrap_err();
+        assert_eq!(refused(&login("ada", -60)).await, over);
+        assert_eq!(refused(&login("bob", -30)).await, over, "another user");
+        assert_eq!(refused(&login("ada", -30)).await, over, "another device");
+        assert_eq!(refused(&login("ada", 30)).await, over, "the client renews");
+        assert_eq!(refused(&login("ada", 60)).await, in_vain, "a login later");
+        issuer.answer_exchanges(ExchangeAnswer::Right);
+        tiers.resolve(&login("ada", -20)).await.unwrap();
+        refuse(&issuer, code);
+        assert_eq!(refused(&login("ada", 70)).await, in_vain, "another device");
+        issuer.answer_exchanges(ExchangeAnswer::Right);
+        tiers.resolve(&login("ada", 80)).await.unwrap();
+        refuse(&issuer, code);
+        assert_eq!(refused(&login("ada", 85)).await, over, "it had helped");
+    }
+}
+
+#[tokio::test]
+async fn logins_by_tokens_that_do_not_say_when_they_were_issued_come_to_an_end() {
     let (issuer, store) = (exchanger().await, TestStore::new());
     let tiers = exchanging(&issuer, &store).build();
-    let login = |subject: &str, ago: u64| {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let token = issuer.token().subject(subject);
-        access(&token.claim("iat", now.unwrap().as_secs() - ago))
-    };
     refuse(&issuer, "invalid_grant");
-    let over = AuthError::from(InvalidReason::NotExchanged);
-    let denied = AuthError::from(ForbiddenReason::UpstreamDenied);
-    let refused = async |token: &AccessToken| tiers.resolve(token).await.unwrap_err();
-    assert_eq!(refused(&login("ada", 60)).await, over);
-    assert_eq!(refused(&login("bob", 30)).await, over, "another user");
-    assert_eq!(refused(&login("ada", 90)).await, over, "an older token");
-    assert_eq!(refused(&login("ada", 30)).await, denied, "a login later");
-    issuer.answer_exchanges(ExchangeAnswer::Right);
-    tiers.resolve(&login("ada", 20)).await.unwrap();
-    refuse(&issuer, "invalid_grant");
-    assert_eq!(refused(&login("ada", 10)).await, over, "it had helped");
+    let mut labels = Vec::new();
+    for number in 0..4 {
+        let token = issuer.token().subject("ada").claim("iat", json!(null));
+        let token = access(&token.claim("number", number));
+        labels.push(tiers.resolve(&token).await.unwrap_err().label());
+    }
+    let (login, told) = ("not_exchanged", "upstream_denied");
+    assert_eq!(labels, [login, login, told, told]);
 }
 
 #[tokio::test]
@@ -243,15 +274,19 @@ async fn a_token_that_the_api_refuses_is_replaced_once() {
     let tiers = exchanging(&issuer, &store).build();
     let (token, now) = (token_of(&issuer, "ada"), SystemTime::now());
     let refused = upstream_of(&tiers.resolve(&token).await.unwrap());
-    let calls = join_all((0..50).map(|_| tiers.renew_upstream(&token, &refused, now)));
+    let calls = join_all(
+        (0..50)
+            .map(|_| tiers.upstream_token_at(&token, Asker::UNKNOWN, Some(refused.expose()), now)),
+    );
     let all: Vec<_> = calls.await.into_iter().map(Result::unwrap).collect();
     assert!(all[0] != refused && all.iter().all(|it| *it == all[0]));
     assert_eq!(exchanges(&issuer), 2);
     let resolved = tiers.resolve(&token).await.unwrap();
     assert_eq!(upstream_of(&resolved), all[0], "it is the session's now");
     // Refused as well: there is no other one for a while.
-    let again = tiers.renew_upstream(&token, &all[0], now).await.unwrap();
-    assert_eq!(again, all[0]);
+    let again = Some(all[0].expose());
+    let again = tiers.upstream_token_at(&token, Asker::UNKNOWN, again, now);
+    assert_eq!(again.await.unwrap(), all[0]);
     assert_eq!(exchanges(&issuer), 2);
 }
 
@@ -337,7 +372,7 @@ async fn instances_that_meet_a_token_at_once_exchange_it_once() {
     let now = SystemTime::now();
     let renewed = fleet
         .iter()
-        .map(|it| it.renew_upstream(&token, &first, now));
+        .map(|it| it.upstream_token_at(&token, Asker::UNKNOWN, Some(first.expose()), now));
     let renewed: Vec<_> = join_all(renewed)
         .await
         .into_iter()
@@ -379,4 +414,149 @@ async fn a_lease_is_given_back_after_a_refusal_and_kept_for_one_who_left() {
     let (resolved, ()) = tokio::join!(other.resolve(&token), async { gate.open() });
     assert!(upstream_of(&resolved.unwrap()).expires_at() > SystemTime::now());
     assert_eq!(exchanges(&issuer), 3, "its work went on");
+}
+
+#[tokio::test]
+async fn a_renewal_that_ends_late_leaves_the_session_of_a_newer_login_alone() {
+    let (issuer, store) = (exchanger().await, TestStore::new());
+    let lifetime = Duration::from_mins(20);
+    let tiers = exchanging(&issuer, &store).max_lifetime(lifetime).build();
+    let (token, now) = (token_of(&issuer, "ada"), SystemTime::now());
+    tiers.resolve_at(&token, now).await.unwrap();
+    let gate = Gate::closed();
+    issuer.answer_exchanges(ExchangeAnswer::Held(gate.clone()));
+    let renewing = tiers.resolve_at(&token, now + OVER);
+    let (renewed, newer) = tokio::join!(renewing, async {
+        let asked = issuer.exchanges().wait_until(|it| it.len() == 2, SOON);
+        assert!(asked.await);
+        tiers.forget(&token).await.unwrap();
+        issuer.answer_exchanges(ExchangeAnswer::Right);
+        let newer = tiers.resolve_at(&token, now + OVER).await.unwrap();
+        gate.open();
+        newer
+    });
+    assert!(renewed.is_ok(), "this request had begun before");
+    let held = tiers.resolve_at(&token, now + OVER).await.unwrap();
+    assert_eq!(held.session, newer.session);
+    assert_eq!(held.session.expires_at(), now + OVER + lifetime);
+    tiers.flush(SOON).await;
+    let other = exchanging(&issuer, &store).max_lifetime(lifetime).build();
+    let stored = other.resolve_at(&token, now + OVER).await.unwrap();
+    assert_eq!(upstream_of(&stored).expose(), upstream_of(&newer).expose());
+}
+
+#[tokio::test]
+async fn whoever_is_denied_gets_no_upstream_token_any_more_and_causes_no_exchange() {
+    let (issuer, store) = (exchanger().await, TestStore::new());
+    let denied = Arc::new(AtomicBool::new(false));
+    let is_denied = {
+        let denied = Arc::clone(&denied);
+        move |_: &Principal| denied.load(Ordering::SeqCst)
+    };
+    let tiers = exchanging(&issuer, &store).denied(is_denied).build();
+    let (token, now) = (token_of(&issuer, "ada"), SystemTime::now());
+    let upstream = async |refused: Option<&str>, now| {
+        let upstream = tiers.upstream_token_at(&token, Asker::UNKNOWN, refused, now);
+        upstream.await
+    };
+    let old = upstream(None, now).await.unwrap();
+    denied.store(true, Ordering::SeqCst);
+    let revoked = AuthError::from(InvalidReason::Revoked);
+    for (refused, now) in [
+        (None, now),
+        (Some(old.expose()), now),
+        (None, now + AGEING),
+        (None, now + OVER),
+    ] {
+        assert_eq!(upstream(refused, now).await.unwrap_err(), revoked);
+    }
+    let another = token_of(&issuer, "ada");
+    assert_eq!(tiers.resolve(&another).await.unwrap_err(), revoked);
+    assert_eq!(exchanges(&issuer), 1);
+    denied.store(false, Ordering::SeqCst);
+    assert_eq!(upstream(None, now).await.unwrap(), old);
+}
+
+#[tokio::test]
+async fn an_answer_that_says_nothing_about_a_token_is_asked_for_once_in_a_while() {
+    let (issuer, store) = (exchanger().await, TestStore::new());
+    let tiers = exchanging(&issuer, &store).build();
+    let token = token_of(&issuer, "ada");
+    refuse(&issuer, "another_error");
+    for _ in 0..50 {
+        let refused = tiers.resolve(&token).await.unwrap_err();
+        assert_eq!(refused.label(), "exchange_unavailable");
+    }
+    assert!(exchanges(&issuer) < 25, "{}", exchanges(&issuer));
+}
+
+#[tokio::test]
+async fn an_exchange_goes_on_when_who_asked_for_it_leaves() {
+    let (issuer, store) = (exchanger().await, TestStore::new());
+    let tiers = exchanging(&issuer, &store).build();
+    let token = token_of(&issuer, "ada");
+    let gate = Gate::closed();
+    issuer.answer_exchanges(ExchangeAnswer::Held(gate.clone()));
+    for _ in 0..3 {
+        let asked = issuer.exchanges().wait_until(|it| !it.is_empty(), SOON);
+        tokio::select! {
+            biased;
+            resolved = tiers.resolve(&token) => unreachable!("{resolved:?}"),
+            asked = asked => assert!(asked),
+        }
+    }
+    let (resolved, ()) = tokio::join!(tiers.resolve(&token), async { gate.open() });
+    resolved.unwrap();
+    assert_eq!(exchanges(&issuer), 1);
+}
+
+#[tokio::test]
+async fn within_the_leeway_of_clocks_nothing_is_exchanged_and_what_there_is_serves() {
+    let (issuer, store) = (exchanger().await, TestStore::new());
+    let tiers = exchanging(&issuer, &store).build();
+    let now = SystemTime::now();
+    let ends = now
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap()
+        .as_secs()
+        + 100;
+    let token = access(&issuer.token().subject("ada").claim("exp", ends));
+    let after = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(ends + seconds);
+    let first = upstream_of(&tiers.resolve_at(&token, now).await.unwrap());
+    for seconds in [0, 2, 30, 89] {
+        let resolved = tiers.resolve_at(&token, after(seconds)).await.unwrap();
+        assert_eq!(upstream_of(&resolved), first);
+    }
+    let expired = AuthError::from(InvalidReason::Expired);
+    let over = tiers.resolve_at(&token, after(90)).await.unwrap_err();
+    assert_eq!(over, expired);
+    // An instance that has none for it lets its client renew, but no sooner than that can.
+    let other = exchanging(&issuer, &store).build();
+    let early = other.resolve_at(&token, after(1)).await.unwrap_err();
+    assert_eq!(early.label(), "exchange_unavailable");
+    let other = exchanging(&issuer, &store).build();
+    assert_eq!(
+        other.resolve_at(&token, after(5)).await.unwrap_err(),
+        expired
+    );
+    assert_eq!(exchanges(&issuer), 1);
+}
+
+#[tokio::test]
+async fn what_an_administrator_gets_wrong_ends_no_session_whose_token_is_good() {
+    let (issuer, store) = (exchanger().await, TestStore::new());
+    let tiers = exchanging(&issuer, &store).build();
+    let (token, now) = (token_of(&issuer, "ada"), SystemTime::now());
+    let old = upstream_of(&tiers.resolve_at(&token, now).await.unwrap());
+    refuse(&issuer, "invalid_target");
+    tiers.resolve_at(&token, now + AGEING).await.unwrap();
+    let asked = issuer.exchanges().wait_until(|it| it.len() == 2, SOON);
+    assert!(asked.await);
+    issuer.answer_exchanges(ExchangeAnswer::Right);
+    eventually("it is renewed", async || {
+        let resolved = tiers.resolve_at(&token, now + AGEING).await.unwrap();
+        upstream_of(&resolved) != old
+    })
+    .await;
+    assert_eq!(tiers.stats().verifications.get(), 1);
 }

@@ -8,6 +8,7 @@ mod answer;
 mod ask;
 mod client;
 mod config;
+mod outages;
 
 pub use self::{
     ask::{ExchangeStatus, TokenExchange},
@@ -127,6 +128,7 @@ pub struct UpstreamToken {
     secret: Zeroizing<String>,
     renew_at: SystemTime,
     expires_at: SystemTime,
+    target: u64,
 }
 
 impl UpstreamToken {
@@ -136,7 +138,19 @@ impl UpstreamToken {
             secret,
             renew_at,
             expires_at,
+            target: 0,
         }
+    }
+
+    /// The same token, got by an exchange with this [target](TokenExchange::target).
+    #[must_use]
+    pub fn for_target(self, target: u64) -> Self {
+        Self { target, ..self }
+    }
+
+    /// The target of the exchange that it was got by.
+    pub fn target(&self) -> u64 {
+        self.target
     }
 
     /// The token itself. Use it in the one line that sends or seals it.
@@ -161,6 +175,7 @@ impl fmt::Debug for UpstreamToken {
             .field("secret", &"[redacted]")
             .field("renew_at", &self.renew_at)
             .field("expires_at", &self.expires_at)
+            .field("target", &self.target)
             .finish()
     }
 }

@@ -55,7 +55,9 @@ impl Wanted {
     /// Whether a token that somebody else got will do.
     fn is(&self, token: &UpstreamToken) -> bool {
         let refused = self.instead_of.as_ref();
-        token.expires_at() > self.now && refused.is_none_or(|it| it.expose() != token.expose())
+        let meant_for_it = token.target() == self.exchange.target();
+        let refused_it = refused.is_some_and(|it| it.expose() == token.expose());
+        meant_for_it && token.expires_at() > self.now && !refused_it
     }
 }
 

@@ -89,6 +89,8 @@ struct UpstreamRecord {
     renew_at: u64,
     #[serde(rename = "x")]
     expires_at: u64,
+    #[serde(rename = "g", default)]
+    target: u64,
 }
 
 impl UpstreamRecord {
@@ -97,11 +99,13 @@ impl UpstreamRecord {
             secret: Zeroizing::new(token.expose().to_owned()),
             renew_at: seconds(token.renew_at()),
             expires_at: seconds(token.expires_at()),
+            target: token.target(),
         }
     }
 
     fn into_token(self) -> UpstreamToken {
-        UpstreamToken::new(self.secret, time(self.renew_at), time(self.expires_at))
+        let (renew_at, expires_at) = (time(self.renew_at), time(self.expires_at));
+        UpstreamToken::new(self.secret, renew_at, expires_at).for_target(self.target)
     }
 }
 

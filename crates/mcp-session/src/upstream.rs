@@ -121,11 +121,16 @@ impl Inner {
         matches!(mode, Some(UpstreamCredentials::Exchange(_)))
     }
 
-    /// Whether a stored session has an upstream token that can still be used in today's mode.
+    /// Whether a stored session has an upstream token that can still be used in today's mode, and was
+    /// got for what is asked for today: another API never sees it.
     pub(crate) fn keeps_upstream(&self, session: &Session, now: SystemTime) -> bool {
-        self.exchanges_for(session.principal())
-            && session.exchanged().is_some()
-            && !is_over(session, now)
+        let mode = self.upstream.get(session.principal().issuer());
+        match (mode, session.exchanged()) {
+            (Some(UpstreamCredentials::Exchange(exchange)), Some(token)) => {
+                token.target() == exchange.target() && !is_over(session, now)
+            }
+            _ => false,
+        }
     }
 
     /// Whether a session goes on past its end: for as long as clocks may disagree its token is good,

@@ -1,7 +1,10 @@
 //! What the token endpoint said: a token, whose fault it is that there is none, or nothing that
 //! could be used.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    time::{Duration, SystemTime},
+};
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -31,15 +34,19 @@ pub(super) enum Failure {
     /// It is about this token or its user; the issuer is well.
     #[error("{0}")]
     Refused(AuthError),
-    /// The issuer said something that says nothing about the token.
-    #[error("an error that is not known")]
-    Unknown,
-    /// It is about this server's client. With the issuer's word for it.
+    /// Nothing came of this token, for a reason that other tokens need not share; what that means for
+    /// its user is not known.
+    #[error("{0}")]
+    Token(&'static str),
+    /// It is about this server's client, as far as this token goes. With the issuer's word for it.
     #[error("the issuer does not take this server's client: {0}")]
     Client(&'static str),
-    /// It is asked too often.
-    #[error("status 429")]
-    Busy,
+    /// The issuer does not know this server's client at all.
+    #[error("the issuer does not know this server's client: {0}")]
+    NoClient(&'static str),
+    /// It is asked too often, by all or by this user; when to ask again.
+    #[error("the issuer says that it is asked too often")]
+    Busy(Duration),
     /// No answer that could be used.
     #[error("{0}")]
     Fetch(#[from] FetchError),
@@ -50,30 +57,37 @@ impl Failure {
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Refused(error) => error.label(),
-            Self::Unknown => "unknown_error",
-            Self::Client(_) => "client",
-            Self::Busy => "busy",
+            Self::Token(_) => "token",
+            Self::Client(_) | Self::NoClient(_) => "client",
+            Self::Busy(_) => "busy",
             Self::Fetch(error) => error.kind(),
         }
     }
 
     /// Whether whoever asks next would fare the same, whatever the token.
     pub(super) fn is_outage(&self) -> bool {
-        !matches!(self, Self::Refused(_) | Self::Unknown)
+        matches!(self, Self::NoClient(_) | Self::Busy(_) | Self::Fetch(_))
     }
 
     pub(super) fn into_error(self) -> AuthError {
         match self {
             Self::Refused(error) => error,
-            Self::Client(_) => unavailable(UnavailableReason::ExchangeClient, RETRY_AFTER),
-            Self::Busy => unavailable(UnavailableReason::ExchangeBusy, RETRY_AFTER),
-            Self::Unknown | Self::Fetch(_) => unavailable(UnavailableReason::Exchange, RETRY_AFTER),
+            Self::Client(_) | Self::NoClient(_) => {
+                unavailable(UnavailableReason::ExchangeClient, RETRY_AFTER)
+            }
+            Self::Busy(wait) => unavailable(UnavailableReason::ExchangeBusy, wait),
+            Self::Token(_) | Self::Fetch(_) => {
+                unavailable(UnavailableReason::Exchange, RETRY_AFTER)
+            }
         }
     }
 }
 
 /// When it is worth trying again after a failure.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// Longest time that an issuer may ask to be left alone for.
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 pub(super) fn unavailable(reason: UnavailableReason, retry_after: Duration) -> AuthError {
     AuthError::Unavailable {
@@ -106,42 +120,55 @@ fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Zeroizing<String>
 
 /// The token in an answer that was asked for at `asked_at` in exchange for `subject_token`.
 pub(super) fn read(
-    status: u16,
+    (status, retry_after): (u16, Option<Duration>),
     body: &[u8],
     subject_token: &str,
     asked_at: SystemTime,
 ) -> Result<UpstreamToken, Failure> {
+    let wait = retry_after.unwrap_or_default();
+    let busy = Failure::Busy(wait.clamp(RETRY_AFTER, LONGEST_WAIT));
     match status {
-        429 => return Err(Failure::Busy),
+        429 => return Err(busy),
         200 | 400..500 => {}
         // A redirect too: the token and the client's secret go nowhere but where they were meant to.
         _ => return Err(FetchError::Status(status).into()),
     }
     let reply = serde_json::from_slice::<Reply>(body).map_err(|_| unreadable(status))?;
     if let Some(error) = reply.error.as_str() {
-        return Err(refusal(error, reply.suberror.as_str()));
+        return Err(match error {
+            "slow_down" => busy,
+            error => refusal(error, reply.suberror.as_str()),
+        });
     }
     match reply.access_token {
-        Some(_) if status != 200 => Err(FetchError::Status(status).into()),
+        Some(_) if status != 200 => Err(Failure::Token("a token in an answer that is no success")),
         None => Err(unreadable(status)),
         Some(ref secret) => {
             usable(&reply, secret, subject_token)?;
             let lifetime = lifetime(&reply.expires_in)?;
-            // Early enough for an issuer that is away for a while.
-            let renew_at = asked_at + lifetime * 4 / 5;
+            let renew_at = asked_at + lifetime * share(secret) / 100;
             let expires_at = asked_at + lifetime;
             Ok(UpstreamToken::new(secret.clone(), renew_at, expires_at))
         }
     }
 }
 
+/// The part of its life, in hundredths, after which a token is renewed: early enough for an issuer that
+/// is away for a while, and not for all at once who logged in at once.
+fn share(secret: &str) -> u32 {
+    let mut hasher = DefaultHasher::new();
+    secret.hash(&mut hasher);
+    let jitter = (hasher.finish() % 20) as u32;
+    70 + jitter
+}
+
+/// An error without a reason may come from something before the issuer that dislikes this request, whose
+/// size and content are the token's.
 fn unreadable(status: u16) -> Failure {
     match status {
         200 => FetchError::Json.into(),
         401 => Failure::Client("status 401"),
-        // Something before the issuer dislikes this request, and its size is the token's.
-        400 | 413 | 414 | 422 | 431 => Failure::Unknown,
-        _ => FetchError::Status(status).into(),
+        _ => Failure::Token("an error without a reason"),
     }
 }
 
@@ -162,42 +189,44 @@ fn refusal(error: &str, finer: Option<&str>) -> Failure {
         "invalid_target" | "invalid_resource" => forbidden(ForbiddenReason::UpstreamTarget),
         "invalid_scope" => forbidden(ForbiddenReason::UpstreamScope),
         // RFC 8693 section 2.2.2 says so of a subject token that is not taken, RFC 6749 of a request
-        // that is malformed. A 401 would send everybody to a login again and again where it is that.
+        // that is malformed. Whoever remembers how it went before decides.
         "invalid_request" => forbidden(ForbiddenReason::UpstreamRequest),
-        "invalid_client" => Failure::Client("invalid_client"),
+        // Of the subject token (RFC 6750 section 3.1), where another grammar is at hand.
+        "invalid_token" => Failure::Refused(InvalidReason::NotExchanged.into()),
+        "invalid_client" => Failure::NoClient("invalid_client"),
+        // Some say so of a user to whom the client is not assigned.
         "unauthorized_client" => Failure::Client("unauthorized_client"),
-        "unsupported_grant_type" => Failure::Client("unsupported_grant_type"),
-        "slow_down" => Failure::Busy,
+        "unsupported_grant_type" => Failure::NoClient("unsupported_grant_type"),
         "temporarily_unavailable" | "server_error" => {
             FetchError::Refused("it says that it cannot serve right now").into()
         }
-        _ => Failure::Unknown,
+        _ => Failure::Token("an error that is not known"),
     }
 }
 
-fn usable(reply: &Reply, secret: &str, subject_token: &str) -> Result<(), FetchError> {
+fn usable(reply: &Reply, secret: &str, subject_token: &str) -> Result<(), Failure> {
     let is = |value: &Value, words: &[&str]| {
         let said = value.as_str().unwrap_or_default();
         value.is_null() || words.iter().any(|word| said.eq_ignore_ascii_case(word))
     };
     if !is(&reply.token_type, &["bearer"]) {
-        return Err(FetchError::Refused("the token is no bearer token"));
+        return Err(FetchError::Refused("the token is no bearer token").into());
     }
     if !is(&reply.issued_token_type, &[ACCESS_TOKEN, JWT]) {
-        return Err(FetchError::Refused("the token is no access token"));
+        return Err(FetchError::Refused("the token is no access token").into());
     }
     if secret == subject_token {
-        return Err(FetchError::Refused("it gave the client's own token back"));
+        return Err(Failure::Token("it gave the client's own token back"));
     }
     let sendable = secret.bytes().all(|byte| byte.is_ascii_graphic());
     if secret.is_empty() || secret.len() > MAX_TOKEN || !sendable {
-        return Err(FetchError::Refused("the token cannot be sent"));
+        return Err(Failure::Token("the token cannot be sent"));
     }
     Ok(())
 }
 
 /// `expires_in` in seconds, also where it is written as text.
-fn lifetime(expires_in: &Value) -> Result<Duration, FetchError> {
+fn lifetime(expires_in: &Value) -> Result<Duration, Failure> {
     let seconds = match expires_in {
         Value::Null => return Ok(UNSTATED_LIFETIME),
         Value::Number(number) => number.as_f64(),
@@ -205,7 +234,7 @@ fn lifetime(expires_in: &Value) -> Result<Duration, FetchError> {
         _ => None,
     };
     let seconds = seconds.filter(|seconds| *seconds >= 1.0);
-    let seconds = seconds.ok_or(FetchError::Refused("the token is over already"))?;
+    let seconds = seconds.ok_or(Failure::Token("the token is over already"))?;
     let lifetime = Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST_LIFETIME);
     Ok(lifetime.min(LONGEST_LIFETIME))
 }

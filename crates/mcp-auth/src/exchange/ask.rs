@@ -9,7 +9,10 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use mcp_outbound::{CircuitBreaker, FetchError as Outbound, HalfOpen, LogThrottle, read_body};
+use aws_lc_rs::digest::{SHA256, digest};
+use mcp_outbound::{FetchError as Outbound, LogThrottle, read_body};
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use serde_json::json;
 use tokio::sync::OnceCell;
 use tracing::Instrument as _;
 use url::Url;
@@ -20,10 +23,12 @@ use super::{
     answer::{self, Failure, unavailable},
     client::ClientAuthentication,
     config::{AssertionAudience, ExchangeConfig, ExchangeGrant},
+    outages::{Outages, PAUSE},
 };
 use crate::{
+    asker::Asker,
     discovery,
-    error::{AuthError, ConfigError, UnavailableReason},
+    error::{AuthError, ConfigError, ForbiddenReason, UnavailableReason},
     fetch::{FetchError, JSON, form_encoded, parse_url},
     principal::Principal,
     spans,
@@ -39,12 +44,8 @@ const BOUNDS: Bounds = Bounds {
     at_work: 32,
     waiting: 4_096,
     waiting_of_one: 64,
-    patience: Duration::from_secs(10),
+    patience: Duration::from_secs(5),
 };
-
-/// Failures in a row after which the issuer is left alone, and for how long.
-const FAILURES: u32 = 5;
-const PAUSE: Duration = Duration::from_secs(5);
 
 /// Exchanges tokens of one issuer for tokens of the upstream API (RFC 8693), so that no client's
 /// token travels on.
@@ -58,9 +59,10 @@ pub struct TokenExchange {
     discovered: ArcSwap<OnceCell<Url>>,
     client: reqwest::Client,
     turns: Turns,
-    breaker: CircuitBreaker,
-    outages: LogThrottle,
-    refusals: LogThrottle,
+    target: u64,
+    outages: Outages,
+    outages_told: LogThrottle,
+    refusals_told: LogThrottle,
     /// As it is sent.
     scope: String,
     exchanged: AtomicU64,
@@ -107,14 +109,15 @@ impl TokenExchange {
         }
         Ok(Self {
             scope: config.scopes.join(" "),
+            target: target_of(&config),
             config,
             configured,
             discovered: ArcSwap::default(),
             client,
             turns: Turns::new(BOUNDS),
-            breaker: CircuitBreaker::new(FAILURES, HalfOpen::After(PAUSE)),
-            outages: LogThrottle::default(),
-            refusals: LogThrottle::default(),
+            outages: Outages::default(),
+            outages_told: LogThrottle::default(),
+            refusals_told: LogThrottle::default(),
             exchanged: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -127,33 +130,48 @@ impl TokenExchange {
     /// [`AuthError::InvalidToken`] when the issuer says that the token is over,
     /// [`AuthError::Forbidden`] when it does not give one, which another login would not change, and
     /// [`AuthError::Unavailable`] when it gives no answer that could be used, or does not know this
-    /// server.
+    /// server. All after a wait of five seconds and the configured time at most.
     pub async fn exchange(
         &self,
         token: &AccessToken,
         principal: &Principal,
         now: SystemTime,
     ) -> Result<UpstreamToken, AuthError> {
-        let Ok(_turn) = self.turns.turn(principal.asker()).await else {
+        // Whatever was put together wrongly: no issuer sees the tokens of another one.
+        if principal.issuer() != self.config.issuer {
+            return Err(ForbiddenReason::UpstreamDenied.into());
+        }
+        let (began, user) = (Instant::now(), principal.asker());
+        let Ok(_turn) = self.turns.turn(user).await else {
             return Err(unavailable(UnavailableReason::ExchangeBusy, PAUSE));
         };
-        let admitted = self.breaker.admit(Instant::now());
+        let admitted = self.outages.admit(Instant::now());
         admitted.map_err(|wait| unavailable(UnavailableReason::Exchange, wait))?;
         let span = spans::exchange(&self.config.issuer);
-        let asking = self.ask(token, now).instrument(span.clone());
+        let asking = self.ask(token, now + began.elapsed());
+        let asking = asking.instrument(span.clone());
         let asked = tokio::time::timeout(self.config.timeout, asking).await;
-        let asked = asked.unwrap_or(Err(FetchError::NoAnswer(Outbound::Timeout).into()));
+        let asked = asked.unwrap_or_else(|_| {
+            self.look_for_it_again();
+            Err(FetchError::NoAnswer(Outbound::Timeout).into())
+        });
         match &asked {
             Err(failure) => {
                 spans::failed(&span, failure.kind());
-                self.failed(failure);
+                self.failed(failure, user);
             }
             Ok(_) => {
-                self.breaker.succeeded();
+                self.outages.succeeded();
                 self.exchanged.fetch_add(1, Ordering::Relaxed);
             }
         }
         asked.map_err(Failure::into_error)
+    }
+
+    /// Stands for what is asked for, of whom and by which client: a token that was got for something
+    /// else is not to be used for this.
+    pub fn target(&self) -> u64 {
+        self.target
     }
 
     /// How it stands; asks nobody.
@@ -166,33 +184,51 @@ impl TokenExchange {
         }
     }
 
-    fn failed(&self, failure: &Failure) {
+    fn failed(&self, failure: &Failure, user: Asker) {
         let issuer = &self.config.issuer;
-        if failure.is_outage() {
+        // About one token, or its user, who may have brought it about: no word about the issuer, unless
+        // it knew what to say.
+        if let Failure::Refused(_) = failure {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            self.outages.succeeded();
+        } else {
             self.failed.fetch_add(1, Ordering::Relaxed);
-            self.breaker.failed(Instant::now());
-            self.discovered.store(Arc::default());
-            if self.outages.pass().is_some() {
+        }
+        if failure.is_outage() {
+            self.outages.failed(user, Instant::now());
+            if self.outages_told.pass().is_some() {
                 tracing::error!(issuer, error = %failure, "tokens cannot be exchanged");
             }
-        } else {
-            self.refused.fetch_add(1, Ordering::Relaxed);
-            self.breaker.succeeded();
-            if self.refusals.pass().is_some() {
-                tracing::warn!(issuer, error = %failure, "a token was not exchanged");
-            }
+        } else if self.refusals_told.pass().is_some() {
+            tracing::warn!(issuer, error = %failure, "a token was not exchanged");
         }
+    }
+
+    /// The token endpoint may be elsewhere now.
+    fn look_for_it_again(&self) {
+        self.discovered.store(Arc::default());
     }
 
     async fn ask(&self, token: &AccessToken, now: SystemTime) -> Result<UpstreamToken, Failure> {
         let endpoint = self.endpoint().await?;
         let request = self.request(&endpoint, token, now)?;
         let response = request.send().await;
-        let response = response.map_err(|error| FetchError::from(Outbound::from(error)))?;
+        let response = response.map_err(|error| {
+            self.look_for_it_again();
+            FetchError::from(Outbound::from(error))
+        })?;
         let status = response.status().as_u16();
+        if matches!(status, 300..400 | 404 | 405 | 410) {
+            self.look_for_it_again();
+        }
+        let retry_after = retry_after(response.headers());
         let body = read_body(response, MAX_ANSWER).await;
-        let body = body.map_err(FetchError::from)?;
-        answer::read(status, &body, token.expose(), now)
+        let body = body.map_err(|error| match FetchError::from(error) {
+            FetchError::TooLarge => Failure::Token("an answer that is too long"),
+            error => error.into(),
+        })?;
+        let read = answer::read((status, retry_after), &body, token.expose(), now)?;
+        Ok(read.for_target(self.target))
     }
 
     async fn endpoint(&self) -> Result<Url, FetchError> {
@@ -276,3 +312,24 @@ const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const CLIENT_ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+fn target_of(config: &ExchangeConfig) -> u64 {
+    let said = json!([
+        config.issuer,
+        config.token_endpoint,
+        config.client_id,
+        format!("{:?}", config.grant),
+        config.audience,
+        config.resource,
+        config.scopes,
+    ]);
+    let digest = digest(&SHA256, said.to_string().as_bytes());
+    let (first, _) = digest.as_ref().as_chunks::<8>();
+    first.first().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+}
+
+/// In seconds; issuers that say a date are asked again when they would have been without a word.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    seconds.trim().parse().ok().map(Duration::from_secs)
+}

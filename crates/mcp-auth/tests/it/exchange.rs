@@ -32,7 +32,11 @@ pub(crate) fn exchange_of(config: ExchangeConfig) -> TokenExchange {
 
 /// A token of the issuer, parsed, with the principal that it proves.
 pub(crate) async fn subject(issuer: &Issuer) -> (AccessToken, Principal) {
-    let token = issuer.token().mint();
+    subject_named(issuer, "user_1").await
+}
+
+pub(crate) async fn subject_named(issuer: &Issuer, name: &str) -> (AccessToken, Principal) {
+    let token = issuer.token().subject(name).mint();
     let token = AccessToken::parse(&format!("Bearer {token}")).unwrap();
     let principal = verifier(issuer).verify(&token, SystemTime::now()).await;
     (token, principal.unwrap())

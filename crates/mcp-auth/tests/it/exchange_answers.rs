@@ -1,12 +1,15 @@
 //! What the token endpoint may say, and who has to act on it: never a login where that mends nothing.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
 
 use mcp_auth::{AuthError, ExchangeConfig, UpstreamToken};
 use mcp_test_support::{ExchangeAnswer, ExchangeClient, Gate, Issuer};
 use serde_json::{Value, json};
 
-use crate::exchange::{exchange_of, exchanged, subject, world};
+use crate::exchange::{exchange_of, exchanged, subject, subject_named, world};
 
 /// What the token endpoint answers, and the label of what comes of it.
 type Row = (u16, Value, &'static str);
@@ -39,6 +42,7 @@ async fn every_refusal_has_its_status_and_its_reason() {
         (401, (400, error("invalid_grant"), "not_exchanged")),
         (401, (401, error("invalid_grant"), "not_exchanged")),
         (401, (200, error("invalid_grant"), "not_exchanged")),
+        (401, (400, error("invalid_token"), "not_exchanged")),
         (
             401,
             (
@@ -196,40 +200,79 @@ async fn wrong_credentials_of_this_server_are_not_the_users_fault() {
     assert_eq!(label_of(verdict), (503, "exchange_client"));
 }
 
-/// Exchanges until the circuit is open; how often the issuer was asked.
-async fn asked_while_it_answers(answer: ExchangeAnswer) -> usize {
+/// Exchanges again and again for so many users; how often the issuer was asked.
+async fn asked_while_it_answers(answer: ExchangeAnswer, users: usize) -> usize {
     let (issuer, config): (Issuer, ExchangeConfig) = world().await;
     issuer.answer_exchanges(answer);
-    let (token, principal) = subject(&issuer).await;
+    let mut all = Vec::new();
+    for user in 0..users {
+        all.push(subject_named(&issuer, &format!("user_{user}")).await);
+    }
     let exchange = exchange_of(config);
-    for _ in 0..20 {
-        let refused = exchange.exchange(&token, &principal, SystemTime::now());
+    for (token, principal) in all.iter().cycle().take(20) {
+        let refused = exchange.exchange(token, principal, SystemTime::now());
         assert!(refused.await.is_err());
     }
-    let (asked, status) = (issuer.exchanges().entries().len(), exchange.status());
-    let counted = status.refused + status.failed;
-    assert_eq!(usize::try_from(counted).unwrap(), asked, "{status:?}");
-    assert_eq!(status.exchanged, 0);
-    asked
+    issuer.exchanges().entries().len()
 }
 
 #[tokio::test]
-async fn an_issuer_that_fails_is_left_alone_and_one_that_refuses_is_not() {
+async fn an_issuer_that_fails_several_users_is_left_alone() {
+    for (status, code) in [
+        (500, "server_error"),
+        (401, "invalid_client"),
+        (429, "slow_down"),
+        (200, "temporarily_unavailable"),
+    ] {
+        let answer = ExchangeAnswer::Fixed(status, error(code).to_string());
+        let asked = asked_while_it_answers(answer.clone(), 3).await;
+        assert!((5..20).contains(&asked), "{code}: {asked}");
+        let asked = asked_while_it_answers(answer, 1).await;
+        assert_eq!(asked, 20, "{code}: nobody else pays for one user's token");
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_of_tokens_is_no_outage_whoever_brings_them() {
     let answer = |status: u16, code: &str| ExchangeAnswer::Fixed(status, error(code).to_string());
-    let left_alone = |asked: usize| (5..20).contains(&asked);
-    assert!(left_alone(
-        asked_while_it_answers(answer(500, "server_error")).await
-    ));
-    assert!(left_alone(
-        asked_while_it_answers(answer(401, "invalid_client")).await
-    ));
-    assert_eq!(
-        asked_while_it_answers(answer(400, "invalid_grant")).await,
-        20
-    );
-    assert_eq!(
-        asked_while_it_answers(answer(400, "invalid_request")).await,
-        20
-    );
-    assert_eq!(asked_while_it_answers(answer(400, "pe3r")).await, 20);
+    for answer in [
+        answer(400, "invalid_grant"),
+        answer(400, "invalid_request"),
+        answer(400, "unauthorized_client"),
+        answer(400, "pe3r"),
+        ExchangeAnswer::Fixed(401, String::new()),
+        ExchangeAnswer::Fixed(403, "<html>pe3r".to_owned()),
+        ExchangeAnswer::Fixed(404, String::new()),
+        token_with(json!({"expires_in": 0})),
+        token_with(json!({"access_token": "x".repeat(20_000)})),
+        token_with(json!({"access_token": "x".repeat(200_000)})),
+    ] {
+        assert_eq!(asked_while_it_answers(answer.clone(), 20).await, 20);
+    }
+}
+
+#[tokio::test]
+async fn tokens_are_renewed_at_different_parts_of_their_lives() {
+    let (issuer, config) = world().await;
+    let exchange = exchange_of(config);
+    let now = SystemTime::now();
+    let mut parts = BTreeSet::new();
+    for user in 0..20 {
+        let (token, principal) = subject_named(&issuer, &format!("user_{user}")).await;
+        let token = exchange.exchange(&token, &principal, now).await.unwrap();
+        let part = token.renew_at().duration_since(now).unwrap().as_secs();
+        assert!((210..=275).contains(&part), "{part}");
+        parts.insert(part / 3);
+    }
+    assert!(parts.len() > 3, "{parts:?}");
+}
+
+#[tokio::test]
+async fn no_issuer_sees_a_token_of_another_one() {
+    let (issuer, config) = world().await;
+    let (token, principal) = subject(&world().await.0).await;
+    let exchange = exchange_of(config);
+    let verdict = exchange.exchange(&token, &principal, SystemTime::now());
+    assert_eq!(label_of(verdict.await), (403, "upstream_denied"));
+    assert!(issuer.exchanges().entries().is_empty());
 }

@@ -35,11 +35,15 @@ async fn exchanger() -> Issuer {
     issuer
 }
 
-fn exchange(issuer: &Issuer) -> TokenExchange {
+fn config(issuer: &Issuer) -> ExchangeConfig {
     let secret = ClientAuthentication::SecretBasic("s3cret".to_owned().into());
     let mut config = ExchangeConfig::new(issuer.url(), "mcp", secret);
     config.audience = Some(API.to_owned());
-    TokenExchange::new(config, http_client()).unwrap()
+    config
+}
+
+fn exchange(issuer: &Issuer) -> TokenExchange {
+    TokenExchange::new(config(issuer), http_client()).unwrap()
 }
 
 fn exchanging(issuer: &Issuer, store: &Arc<TestStore>) -> SessionTiersBuilder {
@@ -559,4 +563,25 @@ async fn what_an_administrator_gets_wrong_ends_no_session_whose_token_is_good() 
     })
     .await;
     assert_eq!(tiers.stats().verifications.get(), 1);
+}
+
+#[tokio::test]
+async fn a_stored_token_of_one_api_is_not_used_for_another() {
+    let (issuer, store) = (exchanger().await, TestStore::new());
+    let token = token_of(&issuer, "ada");
+    let facts = Arc::new(MemoryFacts::default());
+    let mut elsewhere = config(&issuer);
+    elsewhere.audience = Some("https://other.example.com".to_owned());
+    let mut narrower = config(&issuer);
+    narrower.scopes = vec!["read".to_owned()];
+    let mut seen = Vec::new();
+    for config in [config(&issuer), elsewhere, narrower, config(&issuer)] {
+        let exchange = TokenExchange::new(config, http_client()).unwrap();
+        let tiers = instance(&issuer, &store).exchange_leases(facts.clone());
+        let tiers = tiers.upstream(issuer.url(), exchange).build();
+        let resolved = tiers.resolve(&token).await.unwrap();
+        seen.push(upstream_of(&resolved).expose().to_owned());
+        tiers.flush(SOON).await;
+        assert_eq!(exchanges(&issuer), seen.len());
+    }
 }

@@ -10,6 +10,10 @@
 //! meets the instance that failed it. In front of each instance is a door (a TCP relay) that keeps
 //! the address when the instance restarts, and can reset every connection.
 //!
+//! **Whose token the API sees.** The issuer exchanges tokens (RFC 8693), so a request to the API with one
+//! that a client has is a failure. While the issuer is away, nobody shows a token that no instance has
+//! seen: there is nothing to exchange it for, and no instance can serve it.
+//!
 //! **What is a failure.** 401 for a good token, on any attempt; a call that failed twice, not
 //! counting attempts that were under way when their instance was killed or its connections reset;
 //! an answer or a request at the API that belongs to somebody else. A write of which an attempt was cut

@@ -40,16 +40,13 @@ impl World {
                 self.redis.go_on().await?;
             }
             Event::IssuerDown => {
+                self.make_known().await?;
                 self.issuer_goes_down().await;
                 self.outage(step).await?;
                 self.issuer_comes_back().await?;
             }
             Event::DeployWhileIssuerDown => {
-                // Writes of tools are remembered in Redis, too: sessions alone are counted.
-                self.rest().await;
-                let logged_in = self.log_in_everywhere().await;
-                self.go_on();
-                logged_in?;
+                self.make_known().await?;
                 self.issuer_goes_down().await;
                 self.fleet.roll(Signal::Term).await?;
                 // No instance has a key now: everybody is served from what Redis holds.
@@ -60,7 +57,12 @@ impl World {
                 let slow = IssuerMode::Slow(ISSUER_DELAY);
                 self.issuer_mode(slow, step).await?;
             }
-            Event::IssuerGarbage => self.issuer_mode(IssuerMode::Garbage, step).await?,
+            Event::IssuerGarbage => {
+                self.make_known().await?;
+                self.callers.login.is_down.store(true, Ordering::SeqCst);
+                self.issuer_mode(IssuerMode::Garbage, step).await?;
+                self.callers.login.is_down.store(false, Ordering::SeqCst);
+            }
             Event::IssuerRotatesKeys | Event::IssuerWithdrawsKeys => {
                 self.change_issuer_keys(step.event).await;
             }
@@ -88,6 +90,16 @@ impl World {
             self.fleet.reset_connections(number % INSTANCES);
             tokio::time::sleep(lasts / 6).await;
         }
+    }
+
+    /// Every tenant has a token that all instances can find: nobody exchanges one of which no instance
+    /// has heard while the issuer is away.
+    async fn make_known(&self) -> anyhow::Result<()> {
+        // Writes of tools are remembered in Redis, too: sessions alone are counted.
+        self.rest().await;
+        let logged_in = self.log_in_everywhere().await;
+        self.go_on();
+        logged_in
     }
 
     async fn issuer_goes_down(&self) {

@@ -1,6 +1,7 @@
 //! Redis as it is run for real: a master, a replica, and a Sentinel that swaps them.
 
 use std::{
+    collections::HashSet,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -130,6 +131,15 @@ impl RedisPair {
         let stats = self.master().commandstats().await?;
         let ours = ["get", "set", "del", "mget", "unlink"];
         Ok(ours.iter().filter_map(|name| stats.get(*name)).sum())
+    }
+
+    /// The names of all sessions.
+    pub(super) async fn sessions(&self) -> anyhow::Result<HashSet<String>> {
+        let names = self.master().keys_and_values().await?.into_iter();
+        let names = names.map(|(name, _)| name);
+        Ok(names
+            .filter(|name| name.starts_with("mcp:session:"))
+            .collect())
     }
 
     /// Sessions written since the counters were last reset.

@@ -1,6 +1,8 @@
 //! Everything that takes part, and what is asked of it outside the events.
 
 use std::{
+    collections::HashSet,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -9,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use tempfile::TempDir;
 use tokio::{sync::watch, task::JoinSet};
 
 use super::{
@@ -19,9 +22,14 @@ use super::{
     redis::RedisPair,
     tenant::{Login, Tenant},
 };
-use mcp_test_support::{Api, Issuer, client::Generation, free_port};
+use mcp_test_support::{
+    Api, ExchangeClient, Issuer, client::Generation, free_port, payload_of, random_hex,
+};
 
 pub(super) const TENANTS: usize = 50;
+/// What the issuer calls the API, and the client that may exchange tokens.
+const API: &str = "https://api.chaos.example";
+const CLIENT: &str = "chaos";
 /// Between events: the fleet gets back on its feet.
 const CALM: Duration = Duration::from_secs(1);
 const LIMIT: Duration = Duration::from_secs(30);
@@ -33,6 +41,8 @@ pub(super) struct World {
     pub(super) redis: RedisPair,
     pub(super) issuer_keys_changed: Option<Instant>,
     api: Api,
+    /// What the instances are configured with.
+    _settings: TempDir,
     workers: JoinSet<()>,
     verbose: bool,
 }
@@ -46,11 +56,13 @@ impl World {
         issuer.set_audience([resource.as_str()]);
         let api = Api::start().await.context("cannot start the API")?;
         let redis = RedisPair::start().await?;
+        let settings = tempfile::tempdir()?;
+        let file = exchange_settings(&settings, &issuer)?;
         let fleet = Fleet::start(&config.server, |command| {
             command
                 .env("MCP_HOST", &public_url)
-                .env("OAUTH_ISSUER", issuer.url())
-                .env("UPSTREAM_AUDIENCE", &resource)
+                .arg("--config")
+                .arg(&file)
                 .env("BRAINGRID_API_URL", api.url())
                 .env("REDIS_URL", redis.url())
         })
@@ -75,6 +87,7 @@ impl World {
             redis,
             issuer_keys_changed: None,
             api,
+            _settings: settings,
             workers: JoinSet::new(),
             verbose: config.verbose,
         };
@@ -107,7 +120,8 @@ impl World {
         Ok(())
     }
 
-    /// Whoever the API was asked for: token, organization and content belong to one tenant.
+    /// Whoever the API was asked for: token, organization and content belong to one tenant, and the
+    /// token is none that a client has.
     fn look_at_the_api(&self) {
         let recorder = &self.callers.recorder;
         for asked in self.api.requests().take() {
@@ -116,6 +130,11 @@ impl World {
                 continue;
             };
             let owner = number_of(subject);
+            let audience = asked.token().and_then(payload_of);
+            if audience.is_none_or(|claims| claims.get("aud") != Some(&API.into())) {
+                count(&recorder.phase().misplaced);
+                recorder.complain(&format!("a token that is not for the API: {asked:?}"));
+            }
             let body = asked
                 .body
                 .as_ref()
@@ -149,24 +168,24 @@ impl World {
     pub(super) async fn log_in_everywhere(&self) -> anyhow::Result<()> {
         let deadline = Instant::now() + LIMIT;
         while Instant::now() < deadline {
-            self.redis.master().reset_stats().await?;
+            let before = self.written().await?;
             self.tenants
                 .iter()
                 .for_each(|tenant| tenant.log_in(&self.callers.login));
             self.call_everywhere().await;
-            if self.written().await? >= u64::try_from(TENANTS * (INSTANCES - 1))? {
+            if self.written().await?.difference(&before).count() >= TENANTS {
                 return Ok(());
             }
         }
         bail!("sessions are not written to Redis")
     }
 
-    /// How many sessions were written, when no more are.
-    async fn written(&self) -> anyhow::Result<u64> {
-        let mut before = self.redis.writes().await?;
+    /// The sessions in Redis, when no more are written.
+    async fn written(&self) -> anyhow::Result<HashSet<String>> {
+        let mut before = self.redis.sessions().await?;
         loop {
             tokio::time::sleep(Duration::from_millis(200)).await;
-            let now = self.redis.writes().await?;
+            let now = self.redis.sessions().await?;
             if now == before {
                 return Ok(now);
             }
@@ -200,6 +219,20 @@ impl World {
         while self.workers.join_next().await.is_some() {}
         self.fleet.stop().await;
     }
+}
+
+/// The issuer gives tokens for the API; those of clients are for this server.
+fn exchange_settings(folder: &TempDir, issuer: &Issuer) -> anyhow::Result<PathBuf> {
+    let secret = random_hex(16);
+    issuer.let_exchange(CLIENT, ExchangeClient::Basic(secret.clone()));
+    let file = folder.path().join("settings.toml");
+    let text = format!(
+        "[[issuers]]\nissuer = \"{}\"\n\n[issuers.upstream]\nmode = \"exchange\"\n\
+         audience = \"{API}\"\nclient_id = \"{CLIENT}\"\nclient_secret = \"{secret}\"\n",
+        issuer.url()
+    );
+    std::fs::write(&file, text)?;
+    Ok(file)
 }
 
 fn each_instance() -> impl Iterator<Item = (usize, Generation)> {

@@ -137,7 +137,7 @@ impl SessionTiersBuilder {
             patience: self.patience,
             stats,
             warned: LogThrottle::default(),
-            unknown_keys: Budget::default(),
+            unknown_keys: Budget::of(20),
             warming: Arc::new(AtomicBool::new(false)),
             listener: Listener::default(),
         };

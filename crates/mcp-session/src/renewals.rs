@@ -10,7 +10,7 @@ use std::{
 use mcp_auth::AuthError;
 use moka::{Expiry, future::Cache};
 
-use crate::{key::SessionKey, logins::Logins, session::Session, tiers::Inner};
+use crate::{key::SessionKey, logins::Logins, session::Session, stats::Budget, tiers::Inner};
 
 /// The session with its new upstream token.
 pub(crate) type Exchanged = Result<Arc<Session>, AuthError>;
@@ -22,11 +22,15 @@ pub(crate) enum Occasion {
     Beginning,
     /// Another one.
     Renewal,
+    /// Another one, because the API refused the one at hand.
+    Refusal,
 }
 
 pub(crate) struct Renewals {
     pub(crate) results: Cache<(SessionKey, Occasion), Exchanged>,
     pub(crate) logins: Logins,
+    /// An API that refuses everybody is no reason to have everybody's token exchanged at once.
+    pub(crate) refusals: Budget,
     /// Those that no request waits for.
     behind: Mutex<HashSet<SessionKey>>,
 }
@@ -48,6 +52,7 @@ impl Default for Renewals {
                 .expire_after(Moment)
                 .build(),
             logins: Logins::default(),
+            refusals: Budget::of(50),
             behind: Mutex::default(),
         }
     }
@@ -56,7 +61,7 @@ impl Default for Renewals {
 impl Renewals {
     /// What came of exchanges for a token that is to be forgotten.
     pub(crate) async fn forget(&self, key: SessionKey) {
-        for occasion in [Occasion::Beginning, Occasion::Renewal] {
+        for occasion in [Occasion::Beginning, Occasion::Renewal, Occasion::Refusal] {
             self.results.invalidate(&(key, occasion)).await;
         }
     }

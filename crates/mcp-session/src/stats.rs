@@ -91,13 +91,20 @@ impl TierStats {
     }
 }
 
-/// Lets a few through per interval.
-#[derive(Debug, Default)]
-pub(crate) struct Budget(Mutex<Option<(Instant, u32)>>);
+/// Lets a few through per interval of ten seconds.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    few: u32,
+    spent: Mutex<Option<(Instant, u32)>>,
+}
 
 impl Budget {
     const INTERVAL: Duration = Duration::from_secs(10);
-    const FEW: u32 = 20;
+
+    pub(crate) fn of(few: u32) -> Self {
+        let spent = Mutex::default();
+        Self { few, spent }
+    }
 
     /// Whether one more may pass.
     pub(crate) fn spend(&self) -> bool {
@@ -105,12 +112,12 @@ impl Budget {
     }
 
     fn spend_at(&self, now: Instant) -> bool {
-        let mut spent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
         let (since, count) = spent
             .filter(|(since, _)| now.saturating_duration_since(*since) < Self::INTERVAL)
             .unwrap_or((now, 0));
         *spent = Some((since, count.saturating_add(1)));
-        count < Self::FEW
+        count < self.few
     }
 }
 
@@ -120,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_budget_lets_a_few_through_per_interval() {
-        let (budget, start) = (Budget::default(), Instant::now());
+        let (budget, start) = (Budget::of(20), Instant::now());
         let passed = |at| (0..1_000).filter(|_| budget.spend_at(at)).count();
         assert_eq!(passed(start), 20);
         assert_eq!(passed(start + Duration::from_secs(9)), 0);

@@ -27,6 +27,9 @@ use crate::{
 /// one would live longer.
 const AS_LONG: Duration = Duration::from_secs(10);
 
+/// When it is worth asking again.
+const A_MOMENT: Duration = Duration::from_secs(2);
+
 /// Whether the session needs no other upstream token yet.
 pub(crate) fn is_good(session: &Session, now: SystemTime) -> bool {
     session.exchanged().is_none_or(|token| {
@@ -62,7 +65,7 @@ impl SessionTiers {
             return Ok(current.clone());
         }
         let key = self.inner.keyring.session_key(token);
-        let occasion = Occasion::Renewal;
+        let occasion = Occasion::Refusal;
         let renewed = self.inner.exchanged(key, token, &session, occasion, now);
         Ok(token_of(&*renewed.await?)?.clone())
     }
@@ -179,7 +182,7 @@ impl Inner {
             results.get_with((key, occasion), Box::pin(work)).await
         });
         // It panicked.
-        let failed = |_| Err(unavailable(AS_LONG));
+        let failed = |_| Err(unavailable(A_MOMENT));
         let fresh = work.await.unwrap_or_else(failed)?;
         if fresh.is_login_of(session) {
             return Ok(fresh);
@@ -199,6 +202,9 @@ impl Inner {
         occasion: Occasion,
         now: SystemTime,
     ) -> Exchanged {
+        if occasion == Occasion::Refusal && !self.renewals.refusals.spend() {
+            return Err(unavailable(A_MOMENT));
+        }
         match self.exchange(key, token, session, now).await {
             Ok(upstream) => {
                 let session = Arc::new(session.clone().with_upstream(Some(upstream)));
@@ -206,7 +212,7 @@ impl Inner {
                 Ok(session)
             }
             Err(error) => {
-                if occasion == Occasion::Renewal && ends(&error, session, now) {
+                if occasion != Occasion::Beginning && ends(&error, session, now) {
                     self.end(key, session, &error).await;
                 }
                 Err(error)
@@ -288,7 +294,7 @@ impl Inner {
     async fn keep(&self, key: SessionKey, session: &Arc<Session>, occasion: Occasion) {
         match occasion {
             Occasion::Beginning => self.writer.put(key, Arc::clone(session)),
-            Occasion::Renewal => self.swap(key, session).await,
+            Occasion::Renewal | Occasion::Refusal => self.swap(key, session).await,
         }
     }
 

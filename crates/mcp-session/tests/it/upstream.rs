@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use futures::future::join_all;
+use futures::{StreamExt as _, future::join_all, stream};
 use mcp_auth::{
     AccessToken, Asker, AuthError, ClientAuthentication, ExchangeConfig, ForbiddenReason,
     InvalidReason, Principal, SameAudience, TokenExchange, Upstream, UpstreamToken,
@@ -584,4 +584,27 @@ async fn a_stored_token_of_one_api_is_not_used_for_another() {
         tiers.flush(SOON).await;
         assert_eq!(exchanges(&issuer), seen.len());
     }
+}
+
+#[tokio::test]
+async fn an_api_that_refuses_everybody_has_few_tokens_exchanged_at_once() {
+    const USERS: usize = 300;
+    let (issuer, store) = (exchanger().await, TestStore::new());
+    let tiers = exchanging(&issuer, &store).build();
+    let now = SystemTime::now();
+    let tokens: Vec<_> = (0..USERS)
+        .map(|user| token_of(&issuer, &format!("user_{user}")))
+        .collect();
+    let renewed = tokens.iter().map(|token| async {
+        let old = upstream_of(&tiers.resolve_at(token, now).await.unwrap());
+        let refused = Some(old.expose());
+        let renewed = tiers.upstream_token_at(token, Asker::UNKNOWN, refused, now);
+        renewed.await
+    });
+    let renewed: Vec<_> = stream::iter(renewed).buffered(16).collect().await;
+    let put_off = renewed.iter().filter_map(|it| it.as_ref().err());
+    let labels: Vec<_> = put_off.map(AuthError::label).collect();
+    assert!(!labels.is_empty());
+    assert!(labels.iter().all(|label| *label == "exchange_unavailable"));
+    assert_eq!(exchanges(&issuer), 2 * USERS - labels.len());
 }

@@ -117,7 +117,17 @@ impl IssuerSettings {
 pub(crate) fn read(reader: &mut Reader) -> Vec<IssuerSettings> {
     let from_file = read_tables(reader);
     let origin = reader.origin(&OAUTH_ISSUER);
-    if from_file.is_none() || matches!(origin, Origin::Environment { .. } | Origin::Flag { .. }) {
+    let replaced = matches!(origin, Origin::Environment { .. } | Origin::Flag { .. });
+    let exchanges = |all: &Vec<IssuerSettings>| all.iter().any(|it| it.upstream.is_some());
+    if replaced && from_file.as_ref().is_some_and(exchanges) {
+        // Whoever meant to exchange tokens does not find them sent on.
+        reader.report(
+            &OAUTH_ISSUER,
+            "it replaces the [[issuers]] of the file, and [issuers.upstream] with them",
+            "unset it, or take that table out of the file",
+        );
+    }
+    if from_file.is_none() || replaced {
         return read_one(reader).into_iter().collect();
     }
     if matches!(origin, Origin::File { .. }) {

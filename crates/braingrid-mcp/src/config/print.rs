@@ -161,6 +161,7 @@ A hosted server for many:
 transport = \"http\"
 bind = \"0.0.0.0\"
 public_url = \"https://mcp.example.com\"
+# Only if the API and this server are one resource by agreement; else see \"Calling the API\" below.
 upstream_audience = \"https://mcp.example.com/mcp\"
 encryption_key_file = \"/run/secrets/encryption-key\"
 redis_url_file = \"/run/secrets/redis-url\"
@@ -206,6 +207,9 @@ resource = \"https://api.example.com\"
 client_id = \"client_01…\"
 client_secret_file = \"/run/secrets/exchange-client\"
 ```
+
+This can stand in the file only. `OAUTH_ISSUER` or `WORKOS_ISSUER` in the environment replaces every `[[issuers]]`, and
+with such a table the server then does not start: unset it, and `UPSTREAM_AUDIENCE` too, which is for issuers without one.
 
 | Key | Default | Meaning |
 | --- | --- | --- |

@@ -38,8 +38,8 @@ pub(crate) const UPSTREAM_KEYS: &[IssuerKey] = &[
         key: MODE,
         default: "required",
         meaning: "`exchange`: the issuer gives a token of the API for the caller's, which stays here \
-                  (RFC 8693). `same-audience`: the caller's token is sent on; only where the API and \
-                  this server are one resource by agreement.",
+                  (RFC 8693). `same-audience`: the caller's token is sent on; it has to name the API \
+                  in `aud`.",
     },
     IssuerKey {
         key: AUDIENCE,

@@ -190,6 +190,19 @@ fn what_cannot_be_exchanged_is_told_with_the_fix() {
     );
 }
 
+/// Tokens that were to be exchanged would be sent on, and nobody would see it.
+#[test]
+fn an_issuer_in_the_environment_does_not_silently_replace_a_table_that_exchanges() {
+    let secret = format!("{EXCHANGE}client_secret = \"hunter2\"");
+    let environment = [
+        ("OAUTH_ISSUER", "https://two.example.com"),
+        ("UPSTREAM_AUDIENCE", "https://api.test"),
+    ];
+    let found = problems(load_upstream("", &secret, &environment));
+    let told = |line: &String| line.contains("OAUTH_ISSUER") && line.contains("[issuers.upstream]");
+    assert!(found.iter().any(told), "{found:#?}");
+}
+
 #[test]
 fn no_secret_of_an_exchange_is_printed() {
     let secret = format!("{EXCHANGE}client_secret = \"hunter2\"");

@@ -365,7 +365,7 @@ fn http_config(http: &HttpSettings, port: u16) -> anyhow::Result<HttpConfig> {
     Ok(config)
 }
 
-fn verifier(
+pub(crate) fn verifier(
     auth: &AuthSettings,
     resource: &str,
     client: reqwest::Client,

@@ -6,6 +6,7 @@ mod call;
 mod clients;
 mod credential;
 mod edge;
+mod exchange;
 mod finding;
 mod issuer;
 mod store;
@@ -57,6 +58,8 @@ mod check {
     pub(super) const REGISTRATION: &str = "client registration";
     pub(super) const REFRESH: &str = "refresh";
     pub(super) const TOKEN: &str = "token";
+    pub(super) const EXCHANGE: &str = "token exchange";
+    pub(super) const EXCHANGED: &str = "exchanged token";
     pub(super) const INITIALIZE: &str = "initialize";
     pub(super) const TOOLS_LIST: &str = "tools/list";
     pub(super) const TOOLS_CALL: &str = "tools/call";
@@ -193,9 +196,13 @@ async fn probe_http(
         None if args.login => Some(log_in(&http).await),
         token => token,
     };
+    let mut exchanged = Vec::new();
     let called = match token {
         None => None,
-        Some(Ok(token)) => Some(call::probe(client, &http, &token).await),
+        Some(Ok(token)) => {
+            exchanged = exchange::check(client, &http, api, &token).await?;
+            Some(call::probe(client, &http, &token).await)
+        }
         Some(Err(finding)) => Some(call::Probe {
             findings: vec![finding],
             went_through: false,
@@ -203,6 +210,7 @@ async fn probe_http(
     };
     let proven = called.as_ref().is_some_and(|called| called.went_through);
     findings.extend(admission::check(client, &http, proven).await);
+    findings.extend(exchanged);
     findings.extend(called.into_iter().flat_map(|called| called.findings));
     Ok(findings)
 }

@@ -232,3 +232,71 @@ async fn the_mode_is_told_at_start() {
     assert_eq!(sharing.matches("same-audience mode: ").count(), 1);
     assert!(sharing.contains("[issuers.upstream]"), "{sharing}");
 }
+
+/// What `doctor` says of the exchange with this token: check, verdict, text and remedy of each line.
+async fn doctor(world: &World, token: &str) -> String {
+    let file = world.home.path().join("token");
+    std::fs::write(&file, token).unwrap();
+    let doctor = command(world).arg("doctor").arg("--json");
+    let doctor = doctor.arg("--token-file").arg(file);
+    let output = doctor.command().output().await.unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(!said.contains(token) && !said.contains(SECRET), "{said}");
+    let report: Value = serde_json::from_str(&said).expect(&said);
+    let findings = report["findings"].as_array().unwrap().iter();
+    let part = |it: &Value, name: &str| it[name].as_str().unwrap_or_default().to_owned();
+    let ours = findings.filter(|it| part(it, "check").contains("exchange"));
+    let lines = ours.map(|it| {
+        ["check", "verdict", "says", "fix"]
+            .map(|name| part(it, name))
+            .join(": ")
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test]
+async fn doctor_exchanges_a_token_and_names_the_value_that_is_missing() {
+    let world = World::small().await;
+    let token = world.token("user_ada", "org_ada");
+    let well = doctor(&world, &token).await;
+    assert!(well.contains("token exchange: good: "), "{well}");
+    assert!(well.contains("exchanged token: good: "), "{well}");
+    let asked = world.api.requests().entries();
+    assert!(
+        asked.iter().all(|it| it.token() != Some(&token)),
+        "{asked:?}"
+    );
+    for (status, code, words) in [
+        (400, "invalid_target", API),
+        (400, "invalid_scope", "scopes in [issuers.upstream]"),
+        (400, "access_denied", "consent"),
+        (401, "invalid_client", "compare client_id"),
+        (400, "unauthorized_client", "token exchange grant"),
+        (400, "invalid_grant", "log in anew"),
+        (503, "down", "token endpoint"),
+    ] {
+        let answer = ExchangeAnswer::Fixed(status, json!({ "error": code }).to_string());
+        world.issuer.answer_exchanges(answer);
+        let told = doctor(&world, &token).await;
+        assert!(
+            told.starts_with("token exchange: problem: "),
+            "{code}: {told}"
+        );
+        assert!(told.contains(words), "{code}: {told}");
+    }
+    world.issuer.answer_exchanges(ExchangeAnswer::Right);
+    for (status, words) in [(401, "expects in aud"), (403, "organization")] {
+        let fault = Fault::Status(status);
+        world
+            .api
+            .inject(Operation::GetProfile, fault, Times::Always);
+        let told = doctor(&world, &token).await;
+        assert!(told.contains("token exchange: good"), "{told}");
+        assert!(told.contains("exchanged token: problem: "), "{told}");
+        assert!(told.contains(words), "{told}");
+        world.api.clear_faults();
+    }
+    let ended = world.issuer.token().organization("org_ada");
+    let told = doctor(&world, &ended.expires_in(-7_300).mint()).await;
+    assert!(told.contains("not_checked: not tried"), "{told}");
+}

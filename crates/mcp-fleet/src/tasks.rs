@@ -222,8 +222,9 @@ impl Tasks {
                 inner.config.max_of_tenant,
             ),
         ];
+        let worker = inner.worker();
         let begun = match inner.counted(&sets, &id).await {
-            Ok(()) => inner.kept(&id, owner, about, request).await,
+            Ok(()) => inner.kept(&id, owner, about, request, &worker).await,
             Err(error) => Err(error),
         };
         let (name, record, version) = match begun {
@@ -236,7 +237,7 @@ impl Tasks {
             }
         };
         let [(working, _), ..] = sets;
-        let running = inner.running(&id, name, working, record, version);
+        let running = worker.running(&id, name, working, record, version);
         Ok((id, running))
     }
 
@@ -291,8 +292,9 @@ impl Tasks {
         found: &FoundTask,
     ) -> Result<Option<RunningTask>, StoreError> {
         let inner = &self.inner;
+        let worker = inner.worker();
         let record = TaskRecord {
-            by: Some(inner.by()),
+            by: Some(worker.by.clone()),
             updated: millis_now(),
             ..found.record.clone()
         };
@@ -303,7 +305,7 @@ impl Tasks {
             return Ok(None);
         }
         let working = inner.working(owner);
-        let running = inner.running(id, name, working, record, version.wrapping_add(1));
+        let running = worker.running(id, name, working, record, version.wrapping_add(1));
         Ok(Some(running))
     }
 
@@ -391,6 +393,7 @@ impl Inner {
         owner: &[&str],
         about: String,
         request: String,
+        worker: &Worker,
     ) -> Result<(String, TaskRecord, u64), TaskError> {
         let now = millis_now();
         let record = TaskRecord {
@@ -401,7 +404,7 @@ impl Inner {
             created: now,
             updated: now,
             worked: now,
-            by: Some(self.by()),
+            by: Some(worker.by.clone()),
         };
         let name = self.names(id).swap_remove(0);
         let sealed = self.sealed(&name, &record)?;
@@ -412,10 +415,15 @@ impl Inner {
         }
     }
 
-    /// A new name for who works on something.
-    fn by(&self) -> String {
+    /// Somebody who works on something.
+    fn worker(self: &Arc<Self>) -> Worker {
         let number = self.number.fetch_add(1, Ordering::Relaxed);
-        format!("{}.{number}", self.instance)
+        let by = format!("{}.{number}", self.instance);
+        self.running_here().insert(by.clone());
+        Worker {
+            inner: Arc::clone(self),
+            by,
+        }
     }
 
     fn sealed(&self, name: &str, record: &TaskRecord) -> Result<Vec<u8>, StoreError> {
@@ -449,28 +457,6 @@ impl Inner {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn running(
-        self: &Arc<Self>,
-        id: &str,
-        name: String,
-        working: String,
-        record: TaskRecord,
-        version: u64,
-    ) -> RunningTask {
-        let by = record.by.clone().unwrap_or_default();
-        self.running_here().insert(by.clone());
-        RunningTask {
-            held: Arc::new(Held {
-                inner: Arc::clone(self),
-                id: id.to_owned(),
-                name,
-                by,
-                working,
-                current: Mutex::new((version, record)),
-            }),
-        }
-    }
-
     /// It is not under way any more.
     async fn over(&self, working: &str, id: &str) {
         if let Err(error) = self.store.remove(working, id.as_bytes()).await {
@@ -489,12 +475,41 @@ struct Held {
     inner: Arc<Inner>,
     id: String,
     name: String,
-    by: String,
     working: String,
     current: Mutex<(u64, TaskRecord)>,
+    _worker: Worker,
 }
 
-impl Drop for Held {
+/// Who works on something here. Known before the store is: whoever reads there who works on it finds
+/// them at work.
+struct Worker {
+    inner: Arc<Inner>,
+    by: String,
+}
+
+impl Worker {
+    fn running(
+        self,
+        id: &str,
+        name: String,
+        working: String,
+        record: TaskRecord,
+        version: u64,
+    ) -> RunningTask {
+        RunningTask {
+            held: Arc::new(Held {
+                inner: Arc::clone(&self.inner),
+                id: id.to_owned(),
+                name,
+                working,
+                current: Mutex::new((version, record)),
+                _worker: self,
+            }),
+        }
+    }
+}
+
+impl Drop for Worker {
     fn drop(&mut self) {
         self.inner.running_here().remove(&self.by);
     }

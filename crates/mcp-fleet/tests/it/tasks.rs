@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use mcp_fleet::{TaskError, TaskMarks, TaskState, Tasks, TasksConfig};
 use mcp_session::{Keyring, MemoryFacts};
+use tokio::sync::Notify;
+
+use crate::world::{Fault, Way};
 
 const ADA: &[&str] = &["issuer", "ada", "org"];
 const BOB: &[&str] = &["issuer", "bob", "org"];
@@ -41,6 +44,25 @@ async fn it_is_there_for_its_owner_at_any_instance() {
         (&*found.record.about, &*found.record.request),
         ("create", "")
     );
+}
+
+/// A listener, a waiter and whoever asks look at it at the same moment, at one instance.
+#[tokio::test(start_paused = true)]
+async fn who_takes_it_over_is_at_work_before_the_store_has_said_so() {
+    let (way, keyring) = (Arc::new(Way::default()), Arc::new(Keyring::random()));
+    let tasks = Tasks::shared(way.clone(), keyring, TasksConfig::default());
+    let (id, running) = begin(&tasks).await;
+    running.give_up().await;
+    let found = tasks.find(ADA, &id).await.unwrap().unwrap();
+    assert!(found.is_orphaned);
+    let told = Arc::new(Notify::new());
+    way.next([Some(Fault::Late(Arc::clone(&told)))]);
+    let (taken, ()) = tokio::join!(tasks.take_over(ADA, &id, &found), async {
+        let again = tasks.find(ADA, &id).await.unwrap().unwrap();
+        assert!(!again.is_orphaned, "it is taken over once more");
+        told.notify_one();
+    });
+    assert!(taken.unwrap().is_some());
 }
 
 #[tokio::test(start_paused = true)]

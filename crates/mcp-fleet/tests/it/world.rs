@@ -41,6 +41,7 @@ pub(crate) enum Fault {
     Late(Arc<Notify>),
 }
 
+#[derive(Default)]
 pub(crate) struct Way {
     store: Arc<MemoryFacts>,
     next: Mutex<VecDeque<Option<Fault>>>,
@@ -200,10 +201,7 @@ impl Fleet {
     pub(crate) fn with_keys(&self, keyring: Arc<Keyring>) -> (Journal, Arc<Way>) {
         let way = Arc::new(Way {
             store: Arc::clone(&self.store),
-            next: Mutex::default(),
-            always: Mutex::default(),
-            commands: AtomicUsize::new(0),
-            name: Mutex::default(),
+            ..Way::default()
         });
         let journal = Journal::shared(way.clone(), keyring, self.config.clone());
         (journal, way)

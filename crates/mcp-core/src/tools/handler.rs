@@ -276,19 +276,19 @@ impl ServerHandler for ToolSet {
     async fn on_custom_request(
         &self,
         mut request: CustomRequest,
-        context: RequestContext<RoleServer>,
+        mut context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         let modern = is_modern(&context);
         if !modern && let Some(method) = own_method(&request) {
-            let params = request.params.as_ref();
-            if let Some(answer) = self.of_2025_11_25(&method, params, &context).await {
+            let answer = self.of_2025_11_25(&method, &mut request, &mut context);
+            if let Some(answer) = answer.await {
                 return answer;
             }
             request.method = method;
         }
         if modern && request.method == LISTEN && self.has_tasks() && unwrapped(&request).is_some() {
             let operation = self.operation(LISTEN, None, &context);
-            let answer = self.listen(&request, context).boxed().await;
+            let answer = self.listen(request, context).boxed().await;
             operation.end(outcome_of(&answer), Failed::other(&answer));
             return answer;
         }

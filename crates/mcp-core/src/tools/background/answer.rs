@@ -52,20 +52,34 @@ impl ToolSet {
         context: &RequestContext<RoleServer>,
     ) -> Result<DetailedTask, ErrorData> {
         let (found, entry) = self.found(owner, id).await?;
+        let task = self.shown(id, &found, &entry)?;
+        if let FoundState::Orphaned(orphan) = found.state
+            && let Some(work) = orphan.take_over().await
+        {
+            let request = (&*found.request, found.worked_at);
+            self.go_on(id, entry, request, context.clone(), work).await;
+        }
+        Ok(task)
+    }
+
+    /// A task of this owner as it is, whether or not anybody works on it.
+    pub(super) async fn seen(
+        &self,
+        owner: &TaskOwner,
+        id: &str,
+    ) -> Result<DetailedTask, ErrorData> {
+        let (found, entry) = self.found(owner, id).await?;
+        self.shown(id, &found, &entry)
+    }
+
+    fn shown(&self, id: &str, found: &FoundTask, entry: &Entry) -> Result<DetailedTask, ErrorData> {
         let times = (found.created_at, found.updated_at);
         let task = described(id, times, self.tasks()?.ttl());
-        let payload = match found.state {
-            FoundState::Working => TaskPayload::Working,
-            FoundState::Elsewhere => done(&self.of_another_process(&entry, found.created_at)),
+        let payload = match &found.state {
+            FoundState::Working | FoundState::Orphaned(_) => TaskPayload::Working,
+            FoundState::Elsewhere => done(&self.of_another_process(entry, found.created_at)),
             FoundState::Cancelled => TaskPayload::Cancelled,
-            FoundState::Done(kept) => done(&kept),
-            FoundState::Orphaned(orphan) => {
-                if let Some(work) = orphan.take_over().await {
-                    let request = (&*found.request, found.worked_at);
-                    self.go_on(id, entry, request, context.clone(), work).await;
-                }
-                TaskPayload::Working
-            }
+            FoundState::Done(kept) => done(kept),
         };
         Ok(DetailedTask::new(task, payload))
     }

@@ -26,6 +26,7 @@ use super::{
         whole::filled_in,
     },
     answer::{POLL, unavailable},
+    work::forget_meta,
 };
 use crate::spans::Failed;
 
@@ -44,6 +45,24 @@ const RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
 /// Longest text that is told of a failure, in characters.
 const MAX_MESSAGE: usize = 500;
 
+/// What is asked about tasks.
+struct Asked {
+    method: &'static str,
+    /// Which task, or where the list goes on.
+    about: Option<String>,
+}
+
+impl Asked {
+    fn of(method: &str, params: Option<&Value>) -> Result<Self, ErrorData> {
+        let known = METHODS.into_iter().find(|known| *known == method);
+        let method = known.ok_or_else(no_such_method)?;
+        let name = if method == LIST { "cursor" } else { "taskId" };
+        let about = params.and_then(|params| params.get(name)?.as_str());
+        let about = about.map(str::to_owned);
+        Ok(Self { method, about })
+    }
+}
+
 type Context = RequestContext<RoleServer>;
 type Answer = Result<Value, ErrorData>;
 
@@ -58,9 +77,10 @@ impl ToolSet {
     pub(in super::super) async fn of_2025_11_25(
         &self,
         method: &str,
-        params: Option<&Value>,
-        context: &Context,
+        request: &mut CustomRequest,
+        context: &mut Context,
     ) -> Option<Result<CustomResult, ErrorData>> {
+        let params = request.params.as_ref();
         let agreed = context.protocol_version();
         // Those before it have none, and are otherwise the same.
         let has_tasks = self.has_tasks() && agreed == Some(ProtocolVersion::V_2025_11_25);
@@ -68,7 +88,16 @@ impl ToolSet {
             "initialize" => self.welcome(params, context).await?,
             "tools/list" => self.list_with_support(params, has_tasks, context),
             "tools/call" => self.begun(params, has_tasks, context).boxed().await?,
-            _ if has_tasks => self.asked(method, params, context).boxed().await,
+            _ if has_tasks => {
+                let asked = Asked::of(method, params);
+                // Some of these wait for long: nothing else that was said is held meanwhile.
+                request.params = None;
+                forget_meta(context);
+                match asked {
+                    Ok(asked) => self.asked(asked, context).boxed().await,
+                    Err(error) => Err(error),
+                }
+            }
             _ => Err(no_such_method()),
         };
         Some(answer.map(CustomResult::new))
@@ -141,25 +170,21 @@ impl ToolSet {
         entry.is_some_and(|entry| entry.effect == Effect::Slow)
     }
 
-    async fn asked(&self, method: &str, params: Option<&Value>, context: &Context) -> Answer {
-        let Some(method) = METHODS.into_iter().find(|known| *known == method) else {
-            return Err(no_such_method());
-        };
-        let operation = self.operation(method, None, context);
-        let work = self.answered(method, params, context);
+    async fn asked(&self, asked: Asked, context: &Context) -> Answer {
+        let operation = self.operation(asked.method, None, context);
+        let work = self.answered(&asked, context);
         let answer = operation.run(work).await;
         operation.end(outcome_of(&answer), Failed::other(&answer));
         answer
     }
 
-    async fn answered(&self, method: &str, params: Option<&Value>, context: &Context) -> Answer {
-        let text = |name| params.and_then(|params| params.get(name)?.as_str());
-        if method == LIST {
-            return self.listed_tasks(text("cursor"), context).await;
+    async fn answered(&self, asked: &Asked, context: &Context) -> Answer {
+        if asked.method == LIST {
+            return self.listed_tasks(asked.about.as_deref(), context).await;
         }
-        let id = text("taskId");
+        let id = asked.about.as_deref();
         let id = id.ok_or_else(|| ErrorData::invalid_params("taskId is needed, a text", None))?;
-        match method {
+        match asked.method {
             GET => self.snapshot(id, context).await,
             CANCEL => self.ended(id, context).await,
             _ => self.result(id, context).await,
@@ -171,16 +196,16 @@ impl ToolSet {
         Ok(told(&self.detailed(&owner, id, context).await?))
     }
 
-    /// Cancels a task that is not over yet.
+    /// Cancels a task that is not over yet. One that nobody works on is not begun for that.
     async fn ended(&self, id: &str, context: &Context) -> Answer {
         let owner = self.task_owner(context).await?;
-        let task = self.detailed(&owner, id, context).await?;
+        let task = self.seen(&owner, id).await?;
         if task.status().is_terminal() {
             return Err(ErrorData::invalid_params("the task is over already", None));
         }
         self.cancel(CancelTaskParams::new(id), context.clone())
             .await?;
-        Ok(told(&self.detailed(&owner, id, context).await?))
+        Ok(told(&self.seen(&owner, id).await?))
     }
 
     /// What came of a task, when it is over.
@@ -230,7 +255,7 @@ impl ToolSet {
         let next = ids.get(PAGE - 1).filter(|_| ids.len() > PAGE).cloned();
         let mut tasks = Vec::new();
         for id in ids.iter().take(PAGE) {
-            match self.detailed(&owner, id, context).await {
+            match self.seen(&owner, id).await {
                 Ok(task) => tasks.push(told(&task)),
                 Err(error) if error.code == ErrorCode::INTERNAL_ERROR => return Err(error),
                 // It is not kept any more, or of a tool that is not there any more.

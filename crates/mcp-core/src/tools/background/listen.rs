@@ -22,6 +22,7 @@ use super::{
     super::{ToolSet, handler::custom, whole::unwrapped},
     TaskOwner,
     answer::POLL,
+    work::forget_meta,
 };
 
 /// To how many tasks one request may listen: as many as an owner may have by default.
@@ -38,15 +39,18 @@ impl ToolSet {
     /// tasks must be over.
     pub(in super::super) async fn listen(
         &self,
-        request: &CustomRequest,
-        context: RequestContext<RoleServer>,
+        request: CustomRequest,
+        mut context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         let declared = context.meta.client_capabilities();
         if !declared.is_some_and(|it| it.supports_tasks()) {
             let needed = ClientCapabilities::builder().enable_tasks().build();
             return Err(ErrorData::missing_required_client_capability(needed));
         }
-        let ids = ids_of(request)?;
+        let ids = ids_of(&request)?;
+        // It listens for long: nothing else that was said is held meanwhile.
+        drop(request);
+        forget_meta(&mut context);
         let owner = self.task_owner(&context).await?;
         let listeners = &self.shared.listeners;
         // One that hears nothing holds a stream all the same.

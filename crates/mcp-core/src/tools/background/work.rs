@@ -45,6 +45,11 @@ const MAX_REQUEST: usize = 16 * 1024;
 /// Where a request says its revision.
 const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 
+/// Drops what a client said of a request beyond its revision, for what outlasts other requests.
+pub(super) fn forget_meta(context: &mut RequestContext<RoleServer>) {
+    context.meta.retain(|name, _| name == PROTOCOL_VERSION);
+}
+
 /// What is in the journal is trusted to be there for so much less than it is kept.
 const MARGIN: Duration = Duration::from_mins(1);
 

@@ -111,7 +111,14 @@ async fn whose_key_is_gone_learns_it_although_strangers_keep_the_cooldown_going(
         }
         tokio::task::yield_now().await;
     }
-    let second = verify(&verifier, &withdrawn).await;
+    // What the issuer was asked may be answered a moment later.
+    let second = loop {
+        let second = verify(&verifier, &withdrawn).await;
+        if second.as_ref().map_err(AuthError::label) != Err("unknown_key_cooldown") {
+            break second;
+        }
+        tokio::task::yield_now().await;
+    };
     assert_eq!(second, Err(InvalidReason::UnknownKey.into()));
 }
 

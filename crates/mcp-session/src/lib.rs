@@ -98,5 +98,5 @@ pub use seal::{
 pub use session::Session;
 pub use signouts::{RefusedTokens, SignOuts};
 pub use stats::{Counter, TierStats};
-pub use store::{MemoryStore, SharedStore, StoreError};
+pub use store::{Heard, MemoryStore, SharedStore, StoreError};
 pub use tiers::SessionTiers;

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use futures::StreamExt as _;
 use tokio::task::AbortHandle;
 
-use crate::{key::SessionKey, tiers::Inner};
+use crate::{key::SessionKey, store::Heard, tiers::Inner};
 
 /// Listens until it is dropped.
 #[derive(Default)]
@@ -19,7 +19,10 @@ impl Listener {
             let (memory, writer) = (tiers.memory.clone(), tiers.writer.clone());
             let renewals = Arc::clone(&tiers.renewals);
             let listening = tokio::spawn(async move {
-                while let Some(message) = messages.next().await {
+                while let Some(heard) = messages.next().await {
+                    let Heard::Message(message) = heard else {
+                        continue;
+                    };
                     for key in SessionKey::from_message(&message) {
                         writer.cancel(key);
                         memory.invalidate(&key).await;

@@ -38,7 +38,7 @@ use self::{
 };
 use crate::{
     spans,
-    store::{SharedStore, StoreError},
+    store::{Heard, SharedStore, StoreError},
 };
 
 /// Sessions in Redis: one server, Sentinel, or Cluster. Cheap to clone.
@@ -179,7 +179,7 @@ impl SharedStore for RedisStore {
         self.run("PUBLISH", &command).await
     }
 
-    fn listen(&self, channel: &'static str) -> BoxStream<'static, Vec<u8>> {
+    fn listen(&self, channel: &'static str) -> BoxStream<'static, Heard> {
         channel::subscribe(Arc::downgrade(&self.shared), channel)
     }
 }

@@ -3,7 +3,10 @@
 //! A store never sees plaintext and never decides anything: losing an entry costs a verification.
 //! [`MemoryStore`] is the embedded default for a single instance.
 
-use std::time::{Duration, Instant};
+use std::{
+    future::ready,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream, stream::BoxStream};
@@ -33,9 +36,19 @@ pub trait SharedStore: Send + Sync + 'static {
     /// What is published on `channel` from now on, as far as the store can be reached. It connects
     /// when it is first polled, and again whenever it has to. By default nothing: a store of one
     /// instance need not talk to itself.
-    fn listen(&self, _channel: &'static str) -> BoxStream<'static, Vec<u8>> {
+    fn listen(&self, _channel: &'static str) -> BoxStream<'static, Heard> {
         stream::empty().boxed()
     }
+}
+
+/// What somebody who listens hears.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// From now on everything that is published is heard. What was published before, since the last
+    /// message, may have been lost.
+    Listening,
+    /// Somebody published this.
+    Message(Vec<u8>),
 }
 
 /// Why a store did not do what it was asked to. It holds neither keys nor values.
@@ -168,17 +181,22 @@ impl SharedStore for MemoryStore {
         Ok(())
     }
 
-    fn listen(&self, channel: &'static str) -> BoxStream<'static, Vec<u8>> {
+    fn listen(&self, channel: &'static str) -> BoxStream<'static, Heard> {
         let messages = stream::unfold(self.messages.subscribe(), move |mut messages| async move {
             loop {
                 match messages.recv().await {
-                    Ok((to, message)) if to == channel => return Some((message, messages)),
-                    Ok(_) | Err(RecvError::Lagged(_)) => {}
+                    Ok((to, message)) if to == channel => {
+                        return Some((Heard::Message(message), messages));
+                    }
+                    Ok(_) => {}
+                    Err(RecvError::Lagged(_)) => return Some((Heard::Listening, messages)),
                     Err(RecvError::Closed) => return None,
                 }
             }
         });
-        messages.boxed()
+        stream::once(ready(Heard::Listening))
+            .chain(messages)
+            .boxed()
     }
 }
 

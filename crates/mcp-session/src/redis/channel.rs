@@ -15,7 +15,7 @@ use redis::aio::{PubSubSink, PubSubStream};
 use mcp_outbound::Backoff;
 
 use super::Shared;
-use crate::store::StoreError;
+use crate::store::{Heard, StoreError};
 
 /// A connection on which nothing came for this long is asked whether it still lives.
 const QUIET: Duration = Duration::from_secs(15);
@@ -29,7 +29,7 @@ struct Subscriber {
 }
 
 /// Everything published on `channel` from the first poll on, until the store is dropped.
-pub(super) fn subscribe(store: Weak<Shared>, channel: &'static str) -> BoxStream<'static, Vec<u8>> {
+pub(super) fn subscribe(store: Weak<Shared>, channel: &'static str) -> BoxStream<'static, Heard> {
     let subscriber = Subscriber {
         store,
         channel,
@@ -41,10 +41,10 @@ pub(super) fn subscribe(store: Weak<Shared>, channel: &'static str) -> BoxStream
 }
 
 impl Subscriber {
-    async fn next(mut self) -> Option<(Vec<u8>, Self)> {
+    async fn next(mut self) -> Option<(Heard, Self)> {
         loop {
             match self.message().await {
-                Ok(Some(message)) => return Some((message, self)),
+                Ok(Some(heard)) => return Some((heard, self)),
                 Ok(None) => {}
                 Err(_) => {
                     self.open = None;
@@ -60,13 +60,13 @@ impl Subscriber {
     }
 
     /// The next message, or none for a while.
-    async fn message(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
-        let (mut sink, mut messages) = match self.open.take() {
-            Some(open) => open,
-            None => self.connect().await?,
+    async fn message(&mut self) -> Result<Option<Heard>, StoreError> {
+        let Some((mut sink, mut messages)) = self.open.take() else {
+            self.open = Some(self.connect().await?);
+            return Ok(Some(Heard::Listening));
         };
         let message = match tokio::time::timeout(QUIET, messages.next()).await {
-            Ok(Some(message)) => Some(message.get_payload_bytes().to_vec()),
+            Ok(Some(message)) => Some(Heard::Message(message.get_payload_bytes().to_vec())),
             Ok(None) => return Err(StoreError::Unreachable("the connection broke")),
             Err(_) => {
                 let asked = tokio::time::timeout(Duration::from_secs(1), sink.ping::<()>());

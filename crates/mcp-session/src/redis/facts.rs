@@ -18,10 +18,10 @@ use crate::{
 const HEADER: usize = 16;
 
 /// Longest member of a set, in bytes: [`PAGE`] of them fit into one answer.
-const MAX_MEMBER: usize = 256;
+const MAX_MEMBER: usize = 512;
 
 /// Members in one answer, roughly.
-const PAGE: usize = 250;
+const PAGE: usize = 125;
 
 /// What is there, unless it is this very write: then 1, as after writing it.
 const PUT_IF_ABSENT: &str = "\

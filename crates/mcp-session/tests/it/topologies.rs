@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures::StreamExt as _;
-use mcp_session::{FactStore, RedisConfigError, RedisStore, SharedStore, StoreError};
+use mcp_session::{FactStore, Heard, RedisConfigError, RedisStore, SharedStore, StoreError};
 use mcp_test_support::{RedisServer, free_port, install_tls_provider};
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -77,13 +77,14 @@ async fn works(store: &RedisStore) {
     let heard = async {
         loop {
             store.publish(channel, vec![7]).await.unwrap();
-            if let Ok(message) = timeout(Duration::from_millis(20), told.next()).await {
-                return message;
+            match timeout(Duration::from_millis(20), told.next()).await {
+                Ok(Some(Heard::Listening)) | Err(_) => {}
+                Ok(heard) => return heard,
             }
         }
     };
     let heard = timeout(Duration::from_secs(10), heard).await;
-    assert_eq!(heard.unwrap(), Some(vec![7]));
+    assert_eq!(heard.unwrap(), Some(Heard::Message(vec![7])));
     facts::one_wins(Arc::new(store.clone())).await;
     for n in 0..20 {
         let key = format!("mcp:fact:v1:{n}");

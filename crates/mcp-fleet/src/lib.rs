@@ -7,6 +7,8 @@
 //! [`Tasks`] are calls that go on while nobody waits for them, and whose answers any instance has;
 //! [`TaskMarks`] say that one was begun where the answers stay in their process.
 //!
+//! [`Denials`] say who is no longer let in, on every instance, within a moment.
+//!
 //! What the journal is worth depends on the store: [`WithoutStore`] says what holds while it is away, and a
 //! store that loses what it acknowledged (a failover of Redis) may let a write through twice.
 //!
@@ -37,6 +39,7 @@
 mod begin;
 mod claim;
 mod decide;
+mod denials;
 mod held;
 mod intent;
 mod journal;
@@ -48,6 +51,7 @@ mod seen;
 mod tasks;
 mod write;
 
+pub use denials::{Asked, Cause, Denial, Denials, DenialsStatus, Denies, Listening, Refusal, Whom};
 pub use intent::Intent;
 pub use journal::{Begun, Journal, ReadBack, Replay};
 pub use marks::{TaskMark, TaskMarks};

@@ -9,6 +9,7 @@
 mod abandoned;
 mod any;
 mod away;
+mod denials;
 mod lost;
 mod rotation;
 mod running;

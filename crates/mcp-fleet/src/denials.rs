@@ -1,0 +1,385 @@
+//! Who is no longer let in: known to every instance, in memory, so that asking costs no I/O.
+//!
+//! A denial is about a user, an organization, a client, or one token. There are two kinds.
+//! *Before* a time signs out: what was issued until then is refused, and a new login is welcome. *Until
+//! lifted* suspends: nothing is let in, whenever it was issued. The store has an index of all, sealed;
+//! news of one reach the other instances by subscription, and each reads the whole index again when its
+//! subscription was renewed, and every minute. What an instance knows and the index does not is written
+//! back: emptying the store lets nobody in.
+
+mod index;
+mod known;
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::{Duration, SystemTime},
+};
+
+use futures::StreamExt as _;
+use mcp_session::{FactStore, Heard, Keyring, MemoryFacts, MemoryStore, SharedStore, StoreError};
+use tokio::{
+    task::AbortHandle,
+    time::{Instant, sleep_until},
+};
+
+use self::{index::Index, known::Known};
+
+/// Whom a denial is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Whom {
+    /// A subject of an issuer, whatever its organization.
+    User {
+        /// Issuer identifier.
+        issuer: String,
+        /// Its `sub`.
+        subject: String,
+    },
+    /// A subject of an issuer, for one organization alone.
+    Member {
+        /// Issuer identifier.
+        issuer: String,
+        /// Its `sub`.
+        subject: String,
+        /// The organization.
+        organization: String,
+    },
+    /// An organization, whoever the issuer is.
+    Organization(String),
+    /// An OAuth client of an issuer.
+    Client {
+        /// Issuer identifier.
+        issuer: String,
+        /// Its `client_id`.
+        client: String,
+    },
+    /// One access token of an issuer.
+    Token {
+        /// Issuer identifier.
+        issuer: String,
+        /// Its `jti`.
+        id: String,
+    },
+    /// All tokens of an issuer.
+    Issuer(String),
+}
+
+/// What is denied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denies {
+    /// Tokens that were issued until then. A new login is welcome.
+    Before(SystemTime),
+    /// All, until it is lifted.
+    UntilLifted,
+    /// Nothing any more: a denial until lifted ends.
+    Nothing,
+}
+
+/// Why somebody is denied.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    strum::IntoStaticStr,
+    strum::EnumString,
+    strum::VariantArray,
+)]
+#[strum(serialize_all = "snake_case")]
+#[non_exhaustive]
+pub enum Cause {
+    /// An operator said so.
+    Operator,
+    /// The issuer's webhook.
+    Webhook,
+    /// OpenID Connect back-channel logout.
+    BackchannelLogout,
+    /// A security event (RFC 8935, CAEP).
+    SecurityEvent,
+}
+
+/// That somebody is denied, from some time on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// Whom it is about.
+    pub whom: Whom,
+    /// What is denied.
+    pub denies: Denies,
+    /// Why.
+    pub cause: Cause,
+    /// When it was said. Of two about the same, the later one counts.
+    pub said_at: SystemTime,
+}
+
+impl Denial {
+    /// As exact as it is written down.
+    fn in_millis(mut self) -> Self {
+        self.said_at = index::exact(self.said_at);
+        if let Denies::Before(at) = self.denies {
+            self.denies = Denies::Before(index::exact(at));
+        }
+        self
+    }
+}
+
+/// What is asked about a token.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Its issuer.
+    pub issuer: &'a str,
+    /// Its subject.
+    pub subject: &'a str,
+    /// The organization it is for.
+    pub organization: Option<&'a str>,
+    /// The client it was issued to.
+    pub client: Option<&'a str>,
+    /// Its id.
+    pub token_id: Option<&'a str>,
+    /// When it was issued, if it says so.
+    pub issued_at: Option<SystemTime>,
+}
+
+/// Why a token is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// Why it is denied.
+    pub cause: Cause,
+    /// The token does not say when it was issued: it may be a new one, and a new login may give just
+    /// such another.
+    pub unclear: bool,
+}
+
+/// What can be seen of the denials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DenialsStatus {
+    /// How many there are.
+    pub known: usize,
+    /// How long ago the index was read whole; `None` before the first time.
+    pub age: Option<Duration>,
+}
+
+/// How long a denial that signs out is kept: longer than any token lives.
+const MAX_LIFETIME: Duration = Duration::from_hours(366 * 24);
+
+/// How often the index is read whole without being told to.
+const EVERY: Duration = Duration::from_mins(1);
+
+/// When a reading that failed is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// The denials of a deployment. Cheap to clone.
+#[derive(Clone)]
+pub struct Denials {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    known: RwLock<Known>,
+    /// Whether there are none: what most calls find.
+    none: AtomicBool,
+    index: Index,
+    news: Arc<dyn SharedStore>,
+    /// Milliseconds from `begun` to the last whole reading, and one more; 0 before the first.
+    read_at: AtomicU64,
+    begun: Instant,
+    /// How long what signs out is kept.
+    lasting: Duration,
+}
+
+/// Listens for as long as it lives.
+pub struct Listening(AbortHandle);
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Denials {
+    /// The channel on which news go.
+    const NEWS: &'static str = "mcp:denied:v1";
+
+    /// Denials that all instances share. `longest_token` is how long a token lives at most, leeway
+    /// included.
+    pub fn shared(
+        facts: Arc<dyn FactStore>,
+        news: Arc<dyn SharedStore>,
+        keyring: Arc<Keyring>,
+        longest_token: Duration,
+    ) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                known: RwLock::default(),
+                none: AtomicBool::new(true),
+                index: Index::new(facts, keyring),
+                news,
+                read_at: AtomicU64::new(0),
+                begun: Instant::now(),
+                lasting: longest_token.min(MAX_LIFETIME),
+            }),
+        }
+    }
+
+    /// Denials of a single instance, which a restart forgets.
+    pub fn in_process(keyring: Arc<Keyring>, longest_token: Duration) -> Self {
+        let facts = Arc::new(MemoryFacts::default());
+        let news = Arc::new(MemoryStore::default());
+        Self::shared(facts, news, keyring, longest_token)
+    }
+
+    /// Begins to hear what other instances deny, and reads what was denied before. Ends when it is
+    /// dropped.
+    pub fn listen(&self) -> Listening {
+        let this = self.clone();
+        let listening = tokio::spawn(async move { this.hear().await });
+        Listening(listening.abort_handle())
+    }
+
+    /// Whether a token is refused. No I/O.
+    pub fn check(&self, asked: &Asked<'_>) -> Option<Refusal> {
+        if self.inner.none.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.known().check(asked)
+    }
+
+    /// Denies, here at once and in the other instances as soon as they hear of it.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the others may not hear of it now. It holds here, and is written to the
+    /// index as soon as that is possible.
+    pub async fn deny(&self, denial: Denial) -> Result<(), StoreError> {
+        let denial = denial.in_millis();
+        if !self.learn(&denial) {
+            return Ok(());
+        }
+        let lasting = self.lasting(&denial);
+        let member = self.inner.index.put(&denial, lasting).await?;
+        let told = self.inner.news.publish(Self::NEWS, member).await;
+        if denial.denies == Denies::Nothing {
+            self.inner.index.remove_older(&denial).await?;
+        }
+        told
+    }
+
+    /// All that is denied now, in no order.
+    pub fn all(&self) -> Vec<Denial> {
+        self.known().all()
+    }
+
+    /// What can be seen of it. No I/O.
+    pub fn status(&self) -> DenialsStatus {
+        let read_at = self.inner.read_at.load(Ordering::Relaxed).checked_sub(1);
+        let age = read_at.map(|at| {
+            let since = self.inner.begun.elapsed();
+            since.saturating_sub(Duration::from_millis(at))
+        });
+        DenialsStatus {
+            known: self.known().len(),
+            age,
+        }
+    }
+
+    async fn hear(&self) {
+        let mut news = self.inner.news.listen(Self::NEWS);
+        let mut due = Instant::now();
+        loop {
+            tokio::select! {
+                heard = news.next() => match heard {
+                    Some(Heard::Message(member)) => self.heard(&member),
+                    // What was said before is in the index.
+                    Some(Heard::Listening) => due = Instant::now(),
+                    None => {
+                        // Nobody tells news: the index has to do.
+                        sleep_until(due).await;
+                        due = self.read().await;
+                    }
+                },
+                () = sleep_until(due) => due = self.read().await,
+            }
+        }
+    }
+
+    fn heard(&self, member: &[u8]) {
+        if let Some(denial) = self.inner.index.open_any(member) {
+            self.learn(&denial);
+        }
+    }
+
+    /// Reads the index whole, and writes back what is missing in it. When to do it again.
+    async fn read(&self) -> Instant {
+        match self.inner.index.all().await {
+            Ok(found) => {
+                for denial in &found {
+                    self.learn(denial);
+                }
+                let missing = self.known().missing_in(&found);
+                self.forget_old();
+                let at = self.inner.begun.elapsed().as_millis();
+                let at = u64::try_from(at).unwrap_or(u64::MAX - 1) + 1;
+                self.inner.read_at.store(at, Ordering::Relaxed);
+                let mut again = EVERY;
+                for denial in missing {
+                    let put = self.inner.index.put(&denial, self.lasting(&denial)).await;
+                    if put.is_err() {
+                        again = AGAIN;
+                        break;
+                    }
+                }
+                Instant::now() + again
+            }
+            Err(error) => {
+                tracing::debug!(error = %error, "what is denied cannot be read just now");
+                Instant::now() + AGAIN
+            }
+        }
+    }
+
+    fn learn(&self, denial: &Denial) -> bool {
+        let mut known = self.known_mut();
+        let learned = known.learn(denial);
+        self.inner.none.store(known.is_empty(), Ordering::Relaxed);
+        learned
+    }
+
+    fn forget_old(&self) {
+        let oldest = SystemTime::now() - self.inner.lasting;
+        let mut known = self.known_mut();
+        known.forget_before(oldest);
+        self.inner.none.store(known.is_empty(), Ordering::Relaxed);
+    }
+
+    /// What signs out outlives every token that it is about; what suspends has to be lifted. That it was
+    /// lifted is kept for as long as an instance may be away that knows it otherwise.
+    fn lasting(&self, denial: &Denial) -> Duration {
+        match denial.denies {
+            Denies::Before(_) | Denies::Nothing => self.inner.lasting,
+            Denies::UntilLifted => MAX_LIFETIME * 10,
+        }
+    }
+
+    fn known(&self) -> RwLockReadGuard<'_, Known> {
+        self.inner
+            .known
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn known_mut(&self) -> RwLockWriteGuard<'_, Known> {
+        self.inner
+            .known
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Denials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Denials")
+            .field("status", &self.status())
+            .finish_non_exhaustive()
+    }
+}

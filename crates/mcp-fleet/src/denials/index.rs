@@ -1,0 +1,223 @@
+//! The index of all denials in the store: sixteen sets, by whom a denial is about. A member is a sealed
+//! denial, and is over by itself.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use mcp_session::{FactStore, Keyring, StoreError};
+use serde::{Deserialize, Serialize};
+
+use super::{Cause, Denial, Denies, Whom};
+
+/// So many sets: readers and writers of one do not wait for the others, on whatever node each is.
+const SETS: usize = 16;
+
+pub(super) struct Index {
+    facts: Arc<dyn FactStore>,
+    keyring: Arc<Keyring>,
+}
+
+/// The form in which a denial is sealed. Times are milliseconds since the epoch.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    #[serde(rename = "k")]
+    kind: Kind,
+    #[serde(rename = "n")]
+    names: Vec<String>,
+    /// What was issued until then.
+    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
+    before: Option<u64>,
+    #[serde(rename = "l", default, skip_serializing_if = "std::ops::Not::not")]
+    lifted: bool,
+    #[serde(rename = "c")]
+    cause: String,
+    #[serde(rename = "t")]
+    said_at: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Kind {
+    #[serde(rename = "u")]
+    User,
+    #[serde(rename = "m")]
+    Member,
+    #[serde(rename = "o")]
+    Organization,
+    #[serde(rename = "c")]
+    Client,
+    #[serde(rename = "t")]
+    Token,
+    #[serde(rename = "i")]
+    Issuer,
+}
+
+impl Index {
+    pub(super) fn new(facts: Arc<dyn FactStore>, keyring: Arc<Keyring>) -> Self {
+        Self { facts, keyring }
+    }
+
+    /// Puts a denial into the index; the member, which is also what others are told.
+    pub(super) async fn put(
+        &self,
+        denial: &Denial,
+        lasting: Duration,
+    ) -> Result<Vec<u8>, StoreError> {
+        let set = self.set_of(&denial.whom)?;
+        let record = serde_json::to_vec(&Record::of(denial)).map_err(|_| StoreError::Full)?;
+        let sealed = self
+            .keyring
+            .seal(PLACE, &record)
+            .map_err(|_| StoreError::Full)?;
+        self.facts.insert(&set, sealed.clone(), lasting).await?;
+        Ok(sealed)
+    }
+
+    /// Takes out what was said about the same before, and is no longer so.
+    pub(super) async fn remove_older(&self, lifted: &Denial) -> Result<(), StoreError> {
+        let set = self.set_of(&lifted.whom)?;
+        for (member, _) in self.facts.members(&set).await? {
+            let Some(denial) = self.open_any(&member) else {
+                continue;
+            };
+            let is_suspension = denial.denies == Denies::UntilLifted;
+            if is_suspension && denial.whom == lifted.whom && denial.said_at < lifted.said_at {
+                self.facts.remove(&set, &member).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All denials that are in the index, under any key of the ring.
+    pub(super) async fn all(&self) -> Result<Vec<Denial>, StoreError> {
+        let mut all = Vec::new();
+        for number in 0..SETS {
+            for set in self.names(number) {
+                let members = self.facts.members(&set).await?;
+                all.extend(
+                    members
+                        .iter()
+                        .filter_map(|(member, _)| self.open_any(member)),
+                );
+            }
+        }
+        Ok(all)
+    }
+
+    /// The denial that a member, or a message, is.
+    pub(super) fn open_any(&self, member: &[u8]) -> Option<Denial> {
+        let opened = self.keyring.open(PLACE, member).ok()?;
+        serde_json::from_slice::<Record>(&opened.plaintext)
+            .ok()?
+            .denial()
+    }
+
+    fn set_of(&self, whom: &Whom) -> Result<String, StoreError> {
+        let (_, names) = names_of(whom);
+        let parts: Vec<&[u8]> = names.iter().map(|name| name.as_bytes()).collect();
+        // The same for everybody, whatever key is the current one.
+        let hash = fnv(&parts);
+        let names = self.names(usize::try_from(hash % 16).unwrap_or_default());
+        names.into_iter().next().ok_or(StoreError::Full)
+    }
+
+    fn names(&self, number: usize) -> Vec<String> {
+        self.keyring
+            .names("denials", &[number.to_string().as_bytes()])
+    }
+}
+
+/// A denial says itself whom it is about: it holds in whatever set it is found.
+const PLACE: &str = "mcp:denial:v1";
+
+fn fnv(parts: &[&[u8]]) -> u64 {
+    let bytes = parts.iter().flat_map(|part| part.iter().chain(&[0]));
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+fn names_of(whom: &Whom) -> (Kind, Vec<&str>) {
+    match whom {
+        Whom::User { issuer, subject } => (Kind::User, vec![issuer, subject]),
+        Whom::Member {
+            issuer,
+            subject,
+            organization,
+        } => (Kind::Member, vec![issuer, subject, organization]),
+        Whom::Organization(organization) => (Kind::Organization, vec![organization]),
+        Whom::Client { issuer, client } => (Kind::Client, vec![issuer, client]),
+        Whom::Token { issuer, id } => (Kind::Token, vec![issuer, id]),
+        Whom::Issuer(issuer) => (Kind::Issuer, vec![issuer]),
+    }
+}
+
+impl Record {
+    fn of(denial: &Denial) -> Self {
+        let (kind, names) = names_of(&denial.whom);
+        Self {
+            kind,
+            names: names.into_iter().map(ToOwned::to_owned).collect(),
+            before: match denial.denies {
+                Denies::Before(at) => Some(millis(at)),
+                Denies::UntilLifted | Denies::Nothing => None,
+            },
+            lifted: denial.denies == Denies::Nothing,
+            cause: <&str>::from(denial.cause).to_owned(),
+            said_at: millis(denial.said_at),
+        }
+    }
+
+    fn denial(self) -> Option<Denial> {
+        let mut names = self.names.into_iter();
+        let mut name = || names.next();
+        let whom = match self.kind {
+            Kind::User => Whom::User {
+                issuer: name()?,
+                subject: name()?,
+            },
+            Kind::Member => Whom::Member {
+                issuer: name()?,
+                subject: name()?,
+                organization: name()?,
+            },
+            Kind::Organization => Whom::Organization(name()?),
+            Kind::Client => Whom::Client {
+                issuer: name()?,
+                client: name()?,
+            },
+            Kind::Token => Whom::Token {
+                issuer: name()?,
+                id: name()?,
+            },
+            Kind::Issuer => Whom::Issuer(name()?),
+        };
+        let denies = match self.before {
+            Some(at) => Denies::Before(time(at)),
+            None if self.lifted => Denies::Nothing,
+            None => Denies::UntilLifted,
+        };
+        Some(Denial {
+            whom,
+            denies,
+            // One that a newer version knows is no less a denial.
+            cause: self.cause.parse().unwrap_or(Cause::Operator),
+            said_at: time(self.said_at),
+        })
+    }
+}
+
+fn millis(at: SystemTime) -> u64 {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// As exact as it is written down.
+pub(super) fn exact(at: SystemTime) -> SystemTime {
+    time(millis(at))
+}
+
+fn time(millis: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(millis)
+}

@@ -1,6 +1,6 @@
 //! Configuration to object graph, in order, without logic.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use mcp_auth::{
@@ -505,14 +505,24 @@ fn sessions(
         };
         tiers = tiers.upstream(&it.accepted.issuer, credentials);
     }
-    if let Some(audience) = &auth.upstream_audience {
+    announce_shared(auth);
+    Ok(tiers.build())
+}
+
+/// However the mode was chosen, for one issuer or for all.
+fn announce_shared(auth: &AuthSettings) {
+    let upstream = auth.issuers.iter().filter_map(|it| it.upstream.as_ref());
+    let shared = upstream.filter_map(|it| match it {
+        UpstreamSettings::SameAudience(audience) => Some(audience),
+        UpstreamSettings::Exchange(_) => None,
+    });
+    for audience in shared.collect::<BTreeSet<_>>() {
         tracing::info!(
             audience,
             "same-audience mode: the API accepts the caller's own token, which names it as an audience; \
-             where the issuer exchanges tokens, [issuers.upstream] with mode = \"exchange\" keeps it here"
+             where the issuer exchanges tokens, UPSTREAM_MODE=exchange or [issuers.upstream] keeps it here"
         );
     }
-    Ok(tiers.build())
 }
 
 /// Tokens for the API come from the issuer.

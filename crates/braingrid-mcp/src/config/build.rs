@@ -16,7 +16,7 @@ use url::Url;
 use super::parse::words::Transport;
 use super::reader::Reader;
 use super::settings::{self, Setting};
-use super::{Surroundings, UpstreamSettings, upstream};
+use super::{Surroundings, upstream};
 
 pub(crate) use auth::AuthSettings;
 pub(super) use http::read_listen;
@@ -88,16 +88,7 @@ pub(super) fn read_config(
     telemetry.prometheus = matches!(&serve, Serve::Http(http) if http.admin.is_some());
     if let (Serve::Http(http), Some(api)) = (&serve, &base_url) {
         let resource = format!("{}/mcp", http.public_url_at(http.listen.port()));
-        let mut shared = http
-            .auth
-            .issuers
-            .iter()
-            .filter_map(|it| match &it.upstream {
-                Some(UpstreamSettings::SameAudience(audience)) => Some(audience),
-                _ => None,
-            });
-        let warning = shared.find_map(|it| upstream::tautology(&resource, it, api.as_str()));
-        reader.warnings.extend(warning);
+        upstream::check_own(reader, &resource, api.as_str(), &http.auth.issuers);
     }
     let warnings = std::mem::take(&mut reader.warnings);
     Some(Config {
@@ -119,7 +110,7 @@ fn read_scopes<D: Copy>(reader: &mut Reader, setting: &Setting<Vec<String>, D>) 
     once(reader.list(setting))
 }
 
-fn once(lists: Vec<Vec<String>>) -> Vec<String> {
+pub(super) fn once(lists: Vec<Vec<String>>) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     for entry in lists.into_iter().flatten() {
         if !all.contains(&entry) {

@@ -91,7 +91,8 @@ fn leads_away(key: &str, value: &Value) -> bool {
 
 /// Whether the mark stands where it may be shown: in a key, or in a value that is no secret.
 fn holds_mark(key: &str, value: &Value) -> bool {
-    let is_secret = |known: &super::Spec| known.secret && known.key == key;
+    let is_key = |known: &str| known == key || known.strip_prefix("upstream_") == Some(key);
+    let is_secret = |known: &super::Spec| known.secret && is_key(known.key);
     if key == "introspection_client_secret" || settings::all().any(is_secret) {
         return false;
     }

@@ -7,9 +7,10 @@ use secrecy::ExposeSecret as _;
 use zeroize::Zeroizing;
 
 use super::issuers::IssuerKey;
-use super::parse::{Refusal, endpoints, numbers, words};
+use super::parse::{Refusal, endpoints, numbers, secrets, words};
 use super::problem::Problem;
 use super::reader::Table;
+use super::text;
 
 const ENDPOINT: &str = "introspection_endpoint";
 const CLIENT_ID: &str = "introspection_client_id";
@@ -52,7 +53,11 @@ pub(crate) fn read(table: &mut Table, problems: &mut Vec<Problem>) -> Option<Int
     let before = problems.len();
     let endpoint = table.optional(ENDPOINT, endpoints::key_set_url, problems);
     let client_id = table.optional(CLIENT_ID, words::word, problems);
-    let client_secret = table.secret_or_file(CLIENT_SECRET, CLIENT_SECRET_FILE, problems);
+    let client_secret = table.secret(
+        CLIENT_SECRET,
+        |it| text::read_secret(it, secrets::secret),
+        problems,
+    );
     let cache = table.optional(CACHE_KEY, cache, problems);
     if problems.len() > before {
         return None;

@@ -1,12 +1,14 @@
 //! The authorization servers: several from the file, or one from variables.
 
-use mcp_auth::{AudienceFrom, IssuerConfig};
+use mcp_auth::{AudienceFrom, IssuerConfig, Preset};
 
 use super::introspection::{self, INTROSPECTION_KEYS};
 use super::layers::Origin;
 use super::parse::{endpoints, identity, words};
 use super::reader::{Reader, Table};
-use super::settings::{ISSUERS, OAUTH_ISSUER, OAUTH_JWKS_URI, WORKOS_CLIENT_ID};
+use super::settings::{
+    ISSUERS, OAUTH_ISSUER, OAUTH_JWKS_URI, OAUTH_PRESET, Spec, UPSTREAM_MODE, WORKOS_CLIENT_ID,
+};
 use super::upstream::{self, UpstreamSettings};
 
 /// One authorization server whose tokens are accepted.
@@ -94,7 +96,7 @@ const OWN_KEYS: &[IssuerKey] = &[
         key: "upstream",
         default: "`UPSTREAM_AUDIENCE`",
         meaning: "A table, `[issuers.upstream]` below its entry: what the BrainGrid API is called \
-                  with for its users; see below.",
+                  with for its users; see [above](#calling-the-api-for-its-users).",
     },
 ];
 
@@ -119,12 +121,13 @@ pub(crate) fn read(reader: &mut Reader) -> Vec<IssuerSettings> {
     let origin = reader.origin(&OAUTH_ISSUER);
     let replaced = matches!(origin, Origin::Environment { .. } | Origin::Flag { .. });
     let exchanges = |all: &Vec<IssuerSettings>| all.iter().any(|it| it.upstream.is_some());
-    if replaced && from_file.as_ref().is_some_and(exchanges) {
+    let is_said = reader.origin(&UPSTREAM_MODE) != Origin::Default;
+    if replaced && !is_said && from_file.as_ref().is_some_and(exchanges) {
         // Whoever meant to exchange tokens does not find them sent on.
         reader.report(
             &OAUTH_ISSUER,
             "it replaces the [[issuers]] of the file, and [issuers.upstream] with them",
-            "unset it, or take that table out of the file",
+            "unset it, or set UPSTREAM_MODE and what goes with it too",
         );
     }
     if from_file.is_none() || replaced {
@@ -137,10 +140,7 @@ pub(crate) fn read(reader: &mut Reader) -> Vec<IssuerSettings> {
             "move this issuer into an [[issuers]] entry of its own",
         );
     }
-    for (setting, key) in [
-        (&OAUTH_JWKS_URI, "jwks_uri"),
-        (&WORKOS_CLIENT_ID, "audiences"),
-    ] {
+    for (setting, key) in of_one_issuer() {
         if reader.origin(setting) != Origin::Default {
             reader.report(
                 setting,
@@ -152,21 +152,39 @@ pub(crate) fn read(reader: &mut Reader) -> Vec<IssuerSettings> {
     from_file.unwrap_or_default()
 }
 
+/// The settings of the issuer of `OAUTH_ISSUER`, and what they are in an entry of `[[issuers]]`.
+fn of_one_issuer() -> impl Iterator<Item = (&'static Spec, String)> {
+    let own: [(&Spec, &str); 3] = [
+        (&OAUTH_JWKS_URI, "jwks_uri"),
+        (&OAUTH_PRESET, "preset"),
+        (&WORKOS_CLIENT_ID, "audiences"),
+    ];
+    let upstream = upstream::of_one_issuer();
+    own.into_iter()
+        .map(|(setting, key)| (setting, key.to_owned()))
+        .chain(upstream.map(|(setting, key)| (setting, format!("{key} of [issuers.upstream]"))))
+}
+
 /// The one issuer of `OAUTH_ISSUER` and the variables that go with it.
 fn read_one(reader: &mut Reader) -> Option<IssuerSettings> {
     let issuer = reader.optional(&OAUTH_ISSUER);
     let jwks_uri = reader.optional(&OAUTH_JWKS_URI);
     let client_id = reader.optional(&WORKOS_CLIENT_ID);
-    let mut settings = IssuerSettings::new(issuer?);
-    settings.accepted.jwks_uri = jwks_uri;
+    let preset = reader.optional(&OAUTH_PRESET);
     let of_workos = match reader.origin(&OAUTH_ISSUER) {
         Origin::Default => true,
         Origin::Environment { name } => name == "WORKOS_ISSUER",
         Origin::File { .. } | Origin::Flag { .. } => false,
     };
-    if of_workos {
-        settings.scopes = OPENID;
+    let spelled = preset.or(of_workos.then_some(Preset::WorkOs));
+    let upstream = upstream::read_settings(reader, issuer.as_deref().unwrap_or_default(), spelled);
+    let mut settings = IssuerSettings::new(issuer?);
+    settings.upstream = upstream;
+    settings.accepted.jwks_uri = jwks_uri;
+    if let Some(preset) = preset {
+        preset.apply(&mut settings.accepted);
     }
+    settings.scopes = spelled.map_or(&[], scopes_of);
     if let Some(client_id) = client_id {
         reader.warnings.push(
             "WORKOS_CLIENT_ID is accepted as an audience: tokens that this client got for another \
@@ -176,6 +194,11 @@ fn read_one(reader: &mut Reader) -> Option<IssuerSettings> {
         settings.accepted.audiences.push(client_id);
     }
     Some(settings)
+}
+
+/// What its clients ask for. Entra has no token for this server unless a scope of this server is.
+fn scopes_of(preset: Preset) -> &'static [&'static str] {
+    if preset == Preset::Entra { &[] } else { OPENID }
 }
 
 /// The entries of `[[issuers]]`; `None` when there are none.
@@ -247,7 +270,6 @@ fn read_table(reader: &mut Reader, mut table: Table) -> Option<IssuerSettings> {
     if issuer.is_none() && problems.len() == before {
         problems.push(table.problem("issuer", "it is missing", "set the issuer identifier"));
     }
-    let mut scopes: &[_] = &[];
     let mut settings = IssuerConfig::new(issuer.unwrap_or_default(), [""; 0]);
     settings.jwks_uri = table.optional("jwks_uri", endpoints::key_set_url, problems);
     settings.audiences = table.list("audiences", identity::audience, problems);
@@ -269,10 +291,6 @@ fn read_table(reader: &mut Reader, mut table: Table) -> Option<IssuerSettings> {
     }
     let preset = table.optional("preset", identity::preset, problems);
     if let Some(preset) = preset {
-        // Entra has no token for this server unless a scope of this server is asked for.
-        if preset != mcp_auth::Preset::Entra {
-            scopes = OPENID;
-        }
         preset.apply(&mut settings);
     }
     let algorithms = table.list("algorithms", identity::algorithm, problems);
@@ -289,12 +307,12 @@ fn read_table(reader: &mut Reader, mut table: Table) -> Option<IssuerSettings> {
         settings.service_principals = admitted;
     }
     settings.introspection = introspection::read(&mut table, problems);
-    let upstream = upstream::read(&mut table, &settings.issuer, preset, problems);
+    let upstream = upstream::read_table(&mut table, &settings.issuer, preset, problems);
     let known: Vec<_> = keys().map(|known| known.key).collect();
     table.finish(&known, problems);
     (problems.len() == before).then_some(IssuerSettings {
         accepted: settings,
-        scopes,
+        scopes: preset.map_or(&[], scopes_of),
         upstream,
     })
 }

@@ -7,7 +7,6 @@ use strum::VariantArray as _;
 use super::Effective;
 use super::issuers::{self, IssuerKey};
 use super::settings::{self, Group, Kind, Spec, UsedBy};
-use super::upstream;
 
 /// The settings in effect, with where each comes from. Secrets are redacted.
 pub(crate) fn effective_text(effective: &[Effective]) -> String {
@@ -45,15 +44,17 @@ pub(crate) fn effective_json(effective: &[Effective]) -> serde_json::Value {
 pub(crate) fn documentation() -> String {
     let mut text = INTRODUCTION.to_owned();
     for &group in Group::VARIANTS {
-        let _ = write!(text, "\n## {}\n\n{TABLE_HEAD}", group.title());
+        let _ = write!(text, "\n## {}\n\n", group.title());
+        if group == Group::Upstream {
+            text.push_str(UPSTREAM_HEAD);
+        }
+        text.push_str(TABLE_HEAD);
         for setting in settings::all().filter(|setting| setting.group == group) {
             text.push_str(&row(setting));
         }
     }
     text.push_str(ISSUERS_HEAD);
     text.extend(issuers::keys().map(key_row));
-    text.push_str(UPSTREAM_HEAD);
-    text.extend(upstream::UPSTREAM_KEYS.iter().map(key_row));
     text.push_str(CLOSING);
     text
 }
@@ -161,8 +162,13 @@ A hosted server for many:
 transport = \"http\"
 bind = \"0.0.0.0\"
 public_url = \"https://mcp.example.com\"
-# Only if the API and this server are one resource by agreement; else see \"Calling the API\" below.
-upstream_audience = \"https://mcp.example.com/mcp\"
+oauth_issuer = \"https://auth.example.com\"
+oauth_preset = \"workos\"
+# The API gets tokens of its own. Where the issuer exchanges none: \"Calling the API\" below.
+upstream_mode = \"exchange\"
+upstream_resource = \"https://api.example.com\"
+upstream_client_id = \"client_01…\"
+upstream_client_secret_file = \"/run/secrets/upstream-client-secret\"
 encryption_key_file = \"/run/secrets/encryption-key\"
 redis_url_file = \"/run/secrets/redis-url\"
 ```
@@ -190,11 +196,22 @@ organization_claim = \"tenant\"
 | --- | --- | --- |
 ";
 
-const UPSTREAM_HEAD: &str = "
-## Calling the API for the users of an issuer
-
+const UPSTREAM_HEAD: &str = "\
 A client's token is for this server, and MCP forbids to pass it on. The issuer gives another one for
 it: a token of the API, got once for a session, kept sealed with it, and replaced before it ends.
+These settings say so of the issuer of `OAUTH_ISSUER`:
+
+```sh
+OAUTH_ISSUER=https://auth.example.com
+OAUTH_PRESET=workos
+UPSTREAM_MODE=exchange
+UPSTREAM_RESOURCE=https://api.example.com
+UPSTREAM_CLIENT_ID=client_01…
+UPSTREAM_CLIENT_SECRET_FILE=/run/secrets/upstream-client-secret
+```
+
+An entry of `[[issuers]]` has a table of its own instead, in which the keys are the same without
+`upstream_`:
 
 ```toml
 [[issuers]]
@@ -205,14 +222,15 @@ preset = \"workos\"
 mode = \"exchange\"
 resource = \"https://api.example.com\"
 client_id = \"client_01…\"
-client_secret_file = \"/run/secrets/exchange-client\"
+client_secret_file = \"/run/secrets/upstream-client-secret\"
 ```
 
-This can stand in the file only. `OAUTH_ISSUER` or `WORKOS_ISSUER` in the environment replaces every `[[issuers]]`, and
-with such a table the server then does not start: unset it, and `UPSTREAM_AUDIENCE` too, which is for issuers without one.
+`OAUTH_ISSUER` or `WORKOS_ISSUER` in the environment replaces every `[[issuers]]`. Where such a table is
+among them the server does not start, unless `UPSTREAM_MODE` says what holds instead.
 
-| Key | Default | Meaning |
-| --- | --- | --- |
+Where the issuer exchanges nothing, the exception is `same-audience`: the caller's token is sent on, and
+has to be made for both. The log says so at each start.
+
 ";
 
 const CLOSING: &str = "

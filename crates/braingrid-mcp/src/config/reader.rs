@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 use super::layers::{Merged, Origin};
 use super::parse::Refusal;
 use super::problem::Problem;
-use super::settings::{Setting, Spec, WithDefault};
+use super::settings::{Kind, Setting, Spec, WithDefault};
 use super::text;
 pub(crate) use table::Table;
 
@@ -104,10 +104,7 @@ impl Reader {
     /// A secret that may be absent.
     pub(crate) fn secret<T>(&mut self, setting: &Setting<T>) -> Option<T> {
         let secret = self.merged.secrets.get(setting.key)?.clone();
-        self.accept(
-            setting,
-            text::read_secret(secret.expose_secret(), |text| setting.parse(text)),
-        )
+        self.accept(setting, read_secret(setting, secret.expose_secret()))
     }
 
     /// A secret list, separated by commas.
@@ -197,6 +194,15 @@ impl Reader {
             }
             kind => Some(kind.to_string()),
         }
+    }
+}
+
+/// A secret as its setting reads it.
+pub(crate) fn read_secret<T>(setting: &Setting<T>, secret: &str) -> Result<T, Refusal> {
+    let parse = |text: &str| setting.parse(text);
+    match setting.kind {
+        Kind::Lines => text::read_secret_lines(secret, parse),
+        _ => text::read_secret(secret, parse),
     }
 }
 

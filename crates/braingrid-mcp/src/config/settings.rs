@@ -22,6 +22,7 @@ mod logs;
 mod server;
 mod sessions;
 mod tools;
+mod upstream;
 mod writes;
 
 use std::fmt;
@@ -36,6 +37,7 @@ pub(crate) use logs::*;
 pub(crate) use server::*;
 pub(crate) use sessions::*;
 pub(crate) use tools::*;
+pub(crate) use upstream::*;
 pub(crate) use writes::*;
 
 use super::parse::Parsed;
@@ -84,6 +86,8 @@ pub(crate) struct Spec {
 pub(crate) enum Kind {
     /// One text, number or duration.
     Text,
+    /// Several lines, as PEM has them.
+    Lines,
     /// A list: an array in the file, separated by commas elsewhere.
     List,
     /// On or off.
@@ -122,6 +126,7 @@ pub(crate) enum Group {
     General,
     Http,
     Identity,
+    Upstream,
     Sessions,
     BrainGrid,
     Login,
@@ -137,6 +142,7 @@ impl Group {
             Self::General => "Server",
             Self::Http => "HTTP",
             Self::Identity => "Who may call",
+            Self::Upstream => "Calling the API for its users",
             Self::Sessions => "Sessions",
             Self::BrainGrid => "BrainGrid API",
             Self::Login => "Local login",
@@ -292,6 +298,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Spec> + Clone {
         server::ALL,
         http::ALL,
         identity::ALL,
+        upstream::ALL,
         sessions::ALL,
         braingrid::ALL,
         login::ALL,
@@ -312,6 +319,7 @@ mod tests {
             server::DEFAULTS,
             http::DEFAULTS,
             identity::DEFAULTS,
+            upstream::DEFAULTS,
             sessions::DEFAULTS,
             braingrid::DEFAULTS,
             login::DEFAULTS,

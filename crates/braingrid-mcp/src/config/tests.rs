@@ -296,10 +296,7 @@ fn everything_wrong_is_reported_at_once_each_with_its_fix() {
         ("DRAIN_TIMEOUT: \"soon\"", "5m"),
         ("ALLOWED_ORIGINS: \"*\"", "name each origin"),
         ("ALLOWED_ORIGINS: \"ftp://", "https://"),
-        (
-            "UPSTREAM_AUDIENCE: it is not set",
-            "the BrainGrid API accepts",
-        ),
+        ("UPSTREAM_MODE: it is not set", "UPSTREAM_MODE=exchange"),
         ("ALLOWED_HOSTS: \"https://", "without https://"),
         ("TOOL_SCOPES: \"read\" has no =", "NAME=SCOPE"),
         ("TOOL_SCOPES: \"no_such_tool\"", "tool list"),

@@ -129,6 +129,18 @@ pub(crate) fn read_secret<T>(
     accepted(plain(value)?, parser)
 }
 
+/// The same for a secret of several lines.
+pub(crate) fn read_secret_lines<T>(
+    value: &str,
+    parser: impl Fn(&str) -> Result<T, Refusal>,
+) -> Result<T, Refusal> {
+    let lines = || value.trim().lines();
+    for line in [lines().next(), lines().next_back()] {
+        plain(line.unwrap_or_default())?;
+    }
+    accepted(value, parser)
+}
+
 fn accepted<T>(text: &str, parser: impl Fn(&str) -> Result<T, Refusal>) -> Result<T, Refusal> {
     let value = parser(text).map_err(|mut refusal| {
         refusal.fix += &beside(text);

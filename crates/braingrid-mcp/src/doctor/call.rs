@@ -90,7 +90,7 @@ impl Caller<'_> {
                 format!("{tool}: {}", short(text)),
                 "do what it says; if BrainGrid does not accept the token, let the issuer put the \
                  API's audience (UPSTREAM_AUDIENCE) into it, or where tokens are exchanged \
-                 ([issuers.upstream]) into those for the API",
+                 (UPSTREAM_MODE, [issuers.upstream]) into those for the API",
             ));
             return None;
         }
@@ -170,8 +170,8 @@ fn refused(status: u16, why: &str) -> &'static str {
         }
         403 => {
             "the token is good, and not enough: let the issuer put the organization, the scopes \
-             and UPSTREAM_AUDIENCE into it, or let it exchange the token where [issuers.upstream] \
-             says so; the server's access log has the reason"
+             and UPSTREAM_AUDIENCE into it, or let it exchange the token where UPSTREAM_MODE or \
+             [issuers.upstream] says so; the server's access log has the reason"
         }
         503 => "the server cannot check the token: see the issuer's lines",
         _ => "see the server's log",

@@ -114,16 +114,16 @@ fn fix(error: &AuthError, config: &ExchangeConfig) -> String {
     match error {
         AuthError::Forbidden(ForbiddenReason::UpstreamTarget) => format!(
             "at the issuer: let client {client} have tokens of {named:?}, which must be the name of an \
-             API there (audience or resource in [issuers.upstream])"
+             API there (UPSTREAM_RESOURCE or UPSTREAM_AUDIENCE, in the file in [issuers.upstream])"
         ),
         AuthError::Forbidden(ForbiddenReason::UpstreamScope) => format!(
-            "at the issuer: give the API these scopes and let client {client} ask for them: {:?} (scopes \
-             in [issuers.upstream])",
+            "at the issuer: give the API these scopes and let client {client} ask for them: {:?} \
+             (UPSTREAM_SCOPES, in the file scopes in [issuers.upstream])",
             config.scopes.join(" ")
         ),
         AuthError::Forbidden(ForbiddenReason::UpstreamRequest) => format!(
-            "at the issuer: see that token exchange is on for client {client}; here: see that preset is \
-             the issuer's, for it decides how the request is spelled"
+            "at the issuer: see that token exchange is on for client {client}; here: see that \
+             OAUTH_PRESET (in the file preset) is the issuer's, for it decides how the request is spelled"
         ),
         AuthError::Forbidden(_) => format!(
             "at the issuer: let client {client} exchange tokens of this user for {named:?}: grants, \
@@ -131,12 +131,13 @@ fn fix(error: &AuthError, config: &ExchangeConfig) -> String {
         ),
         AuthError::Unavailable { reason, .. } if *reason == UnavailableReason::ExchangeClient => {
             format!(
-                "compare client_id {client:?} and its secret or key in [issuers.upstream] with the \
-                 issuer's, and let that client use the token exchange grant"
+                "compare client_id {client:?} and its secret or key (UPSTREAM_CLIENT_…, in the file in \
+                 [issuers.upstream]) with the issuer's, and let that client use the token exchange grant"
             )
         }
         AuthError::Unavailable { .. } => "see that this machine reaches the issuer's token endpoint \
-             (token_endpoint in [issuers.upstream], where it is on another host than the issuer)"
+             (UPSTREAM_TOKEN_ENDPOINT, in the file token_endpoint in [issuers.upstream], where it is on \
+             another host than the issuer)"
             .to_owned(),
         _ => "log in anew and try with that token; if it is refused too, see that token exchange is on \
               for the client that the token was issued to"

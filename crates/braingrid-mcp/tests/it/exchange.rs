@@ -26,18 +26,49 @@ fn command(world: &World) -> ServerCommand {
     world
         .issuer
         .let_exchange(CLIENT, ExchangeClient::Post(SECRET.to_owned()));
-    let toml = format!(
-        "[[issuers]]\nissuer = \"{}\"\npreset = \"workos\"\n\n[issuers.upstream]\n\
-         mode = \"exchange\"\nresource = \"{API}\"\nclient_id = \"{CLIENT}\"\n\
-         client_secret_file = \"secret\"\n",
-        world.issuer.url()
-    );
-    let file = world.home.path().join("exchange.toml");
-    std::fs::write(&file, toml).unwrap();
     std::fs::write(world.home.path().join("secret"), SECRET).unwrap();
+    let upstream = format!(
+        "mode = \"exchange\"\nresource = \"{API}\"\nclient_id = \"{CLIENT}\"\n\
+         client_secret_file = \"secret\"\n"
+    );
+    by_table(world, &upstream)
+}
+
+fn shared_by_table(world: &World) -> ServerCommand {
+    let audience = world.resource();
+    by_table(
+        world,
+        &format!("mode = \"same-audience\"\naudience = \"{audience}\"\n"),
+    )
+}
+
+/// A server whose issuer has a table with these keys.
+fn by_table(world: &World, upstream: &str) -> ServerCommand {
+    let issuer = world.issuer.url();
+    let toml = format!(
+        "[[issuers]]\nissuer = \"{issuer}\"\npreset = \"workos\"\n\n[issuers.upstream]\n{upstream}"
+    );
+    let file = world.home.path().join("issuers.toml");
+    std::fs::write(&file, toml).unwrap();
     let command = world.command().without_env("OAUTH_ISSUER");
     let command = command.without_env("UPSTREAM_AUDIENCE");
     command.arg("--config").arg(file)
+}
+
+/// The same exchange by variables alone.
+fn command_by_environment(world: &World) -> ServerCommand {
+    let secret = world.home.path().join("secret");
+    std::fs::write(&secret, format!("{SECRET}\n")).unwrap();
+    world
+        .issuer
+        .let_exchange(CLIENT, ExchangeClient::Post(SECRET.to_owned()));
+    let command = world.command().without_env("UPSTREAM_AUDIENCE");
+    command
+        .env("OAUTH_PRESET", "workos")
+        .env("UPSTREAM_MODE", "exchange")
+        .env("UPSTREAM_RESOURCE", API)
+        .env("UPSTREAM_CLIENT_ID", CLIENT)
+        .env("UPSTREAM_CLIENT_SECRET_FILE", secret)
 }
 
 async fn server(world: &World) -> ServerProcess {
@@ -223,14 +254,38 @@ async fn an_api_that_refuses_every_token_is_given_one_fresh_one() {
 }
 
 #[tokio::test]
+async fn variables_alone_are_enough_to_exchange() {
+    let world = World::small().await;
+    let server = world.start(&command_by_environment(&world)).await;
+    let token = world.token("user_ada", "org_ada");
+    let answer = list(&server, &token).await;
+    assert!(answer.structured().is_some(), "{}", answer.body);
+    assert_eq!(exchanges(&world.issuer), 1);
+    let asked = world.api.requests().entries();
+    assert!(!asked.is_empty());
+    assert!(asked.iter().all(|it| it.token() != Some(&token)));
+    let said = server.text();
+    assert!(
+        said.contains("token exchange: ") && !said.contains(SECRET),
+        "{said}"
+    );
+}
+
+#[tokio::test]
 async fn the_mode_is_told_at_start() {
     let world = World::small().await;
     let exchanging = server(&world).await.text();
     assert!(exchanging.contains("token exchange: "), "{exchanging}");
     assert!(!exchanging.contains("same-audience"), "{exchanging}");
-    let sharing = world.server().await.text();
-    assert_eq!(sharing.matches("same-audience mode: ").count(), 1);
-    assert!(sharing.contains("[issuers.upstream]"), "{sharing}");
+    let chosen = world.command().env("UPSTREAM_MODE", "same-audience");
+    for sharing in [
+        world.server().await.text(),
+        world.start(&chosen).await.text(),
+        world.start(&shared_by_table(&world)).await.text(),
+    ] {
+        assert_eq!(sharing.matches("same-audience mode: ").count(), 1);
+        assert!(sharing.contains("UPSTREAM_MODE=exchange"), "{sharing}");
+    }
 }
 
 /// What `doctor` says of the exchange with this token: check, verdict, text and remedy of each line.

@@ -7,7 +7,7 @@ use crate::config::issuers::{self, IssuerSettings};
 use crate::config::layers::Origin;
 use crate::config::reader::Reader;
 use crate::config::settings;
-use crate::config::upstream::UpstreamSettings;
+use crate::config::upstream::{self, UpstreamSettings};
 
 /// Who may call.
 #[derive(Debug)]
@@ -16,9 +16,6 @@ pub(crate) struct AuthSettings {
     pub(crate) issuers: Vec<IssuerSettings>,
     /// What holds for the tokens of all of them.
     pub(crate) verifier: VerifierConfig,
-    /// The audience under which the BrainGrid API accepts the caller's token, where an issuer says
-    /// nothing else.
-    pub(crate) upstream_audience: Option<String>,
     /// Scopes that clients are told to ask for.
     pub(crate) scopes: Vec<String>,
     /// Which scopes tools need: `read`, `write` or a canonical tool name, and the scopes.
@@ -40,57 +37,64 @@ impl AuthSettings {
 
 pub(super) fn read_auth(reader: &mut Reader, public_url: Option<&str>, port: u16) -> AuthSettings {
     let mut issuers = issuers::read(reader);
-    let upstream_audience = read_upstream(reader, &mut issuers, public_url, port);
+    read_upstream(reader, &mut issuers, public_url, port);
     AuthSettings {
         scopes: read_asked_scopes(reader, &issuers),
         issuers,
         verifier: read_verifier(reader),
-        upstream_audience,
         tool_scopes: read_tool_scopes(reader),
         scope_hierarchy: read_hierarchy(reader),
     }
 }
 
-/// The audience of the issuers that have no table for it.
+/// `UPSTREAM_AUDIENCE` is for the issuers of which nothing else is said.
 fn read_upstream(
     reader: &mut Reader,
     issuers: &mut [IssuerSettings],
     public_url: Option<&str>,
     port: u16,
-) -> Option<String> {
+) {
+    if upstream::is_chosen(reader) {
+        return;
+    }
     let audience = reader.optional(&settings::UPSTREAM_AUDIENCE);
-    let origin = reader.origin(&settings::UPSTREAM_AUDIENCE);
+    let is_set = reader.origin(&settings::UPSTREAM_AUDIENCE) != Origin::Default;
     if !issuers.is_empty() && issuers.iter().all(|it| it.upstream.is_some()) {
-        if origin != Origin::Default {
+        if is_set {
             reader.warnings.push(
                 "UPSTREAM_AUDIENCE is without effect: each issuer has an [issuers.upstream] table"
                     .to_owned(),
             );
         }
-        return None;
+        return;
     }
-    if audience.is_none() && origin == Origin::Default {
-        let local = format!("http://127.0.0.1:{port}");
-        // Not guessed where MCP_HOST is set, and cannot be read.
-        let is_unset = reader.origin(&settings::PUBLIC_URL) == Origin::Default;
-        let ours = public_url.or(is_unset.then_some(&*local));
-        let shared = ours.map(|ours| {
-            format!("; where the API shares this server's audience, that is {ours}/mcp")
-        });
-        reader.report(
-            &settings::UPSTREAM_AUDIENCE,
-            "it is not set, and without it no call may be sent on to the BrainGrid API",
-            format!(
-                "let the issuer exchange tokens ([issuers.upstream], mode = \"exchange\"), or set it \
-                 to the audience that the BrainGrid API accepts{}",
-                shared.unwrap_or_default()
-            ),
-        );
+    if !is_set {
+        report_unset(reader, public_url, port);
     }
     for issuer in issuers.iter_mut().filter(|it| it.upstream.is_none()) {
         issuer.upstream = audience.clone().map(UpstreamSettings::SameAudience);
     }
-    audience
+}
+
+/// The exception is named with its audience, which nobody finds by guessing.
+fn report_unset(reader: &mut Reader, public_url: Option<&str>, port: u16) {
+    let local = format!("http://127.0.0.1:{port}");
+    // Not guessed where MCP_HOST is set, and cannot be read.
+    let is_unset = reader.origin(&settings::PUBLIC_URL) == Origin::Default;
+    let ours = public_url.or(is_unset.then_some(&*local));
+    let shared = ours
+        .map(|ours| format!("; where the API shares this server's audience, that is {ours}/mcp"));
+    reader.report(
+        &settings::UPSTREAM_MODE,
+        "it is not set, and without it no call may be sent on to the BrainGrid API",
+        format!(
+            "let the issuer exchange tokens: UPSTREAM_MODE=exchange with UPSTREAM_RESOURCE, \
+             UPSTREAM_CLIENT_ID and UPSTREAM_CLIENT_SECRET, or [issuers.upstream] in each entry of the \
+             file; where it exchanges none, set UPSTREAM_AUDIENCE to the audience that the BrainGrid \
+             API accepts{}",
+            shared.unwrap_or_default()
+        ),
+    );
 }
 
 fn read_verifier(reader: &mut Reader) -> VerifierConfig {

@@ -126,7 +126,8 @@ pub(crate) fn near_misses(environment: &Environment) -> Vec<String> {
     };
     let names: Vec<String> = settings::all().flat_map(with_files).collect();
     let strangers = environment.0.keys().filter(|name| {
-        (name.starts_with("BRAINGRID_") || name.starts_with("MCP_")) && !names.contains(name)
+        let ours = ["BRAINGRID_", "MCP_", "UPSTREAM_"];
+        ours.iter().any(|begin| name.starts_with(begin)) && !names.contains(name)
     });
     strangers
         .filter_map(|name| {

@@ -1,5 +1,6 @@
 //! Tokens, keys and certificates. What is secret is never quoted.
 
+use mcp_auth::ClientKey;
 use mcp_session::KeyProblem;
 use secrecy::SecretString;
 use zeroize::Zeroizing;
@@ -20,6 +21,22 @@ pub(crate) fn token(value: &str) -> Parsed<SecretString> {
         "it is no token",
         "paste the token alone: no quotes, spaces or line breaks",
     )
+}
+
+/// A client's secret, whatever an issuer makes of one.
+#[expect(clippy::unnecessary_wraps, reason = "a parser like the others")]
+pub(crate) fn secret(value: &str) -> Parsed<SecretString> {
+    Ok(SecretString::from(value))
+}
+
+/// A client's private key. The text is never quoted.
+pub(crate) fn client_key(value: &str) -> Parsed<ClientKey> {
+    ClientKey::from_pem(value).or_else(|error| {
+        refuse(
+            error.to_string(),
+            "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 makes one",
+        )
+    })
 }
 
 /// 32 bytes from 64 hexadecimal characters. The text is never quoted.

@@ -95,3 +95,41 @@ pub(crate) fn login_store(value: &str) -> Parsed<LoginStore> {
         ),
     }
 }
+
+/// What the API is called with for users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum UpstreamMode {
+    SameAudience,
+    Exchange,
+}
+
+pub(crate) fn upstream_mode(value: &str) -> Parsed<UpstreamMode> {
+    match value.to_ascii_lowercase().as_str() {
+        "exchange" => Ok(UpstreamMode::Exchange),
+        "same-audience" => Ok(UpstreamMode::SameAudience),
+        _ => refuse(
+            format!("{} is no mode", quoted(value)),
+            "use exchange or same-audience",
+        ),
+    }
+}
+
+/// How this server proves to an issuer which client it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ClientMethod {
+    Basic,
+    Post,
+    Key,
+}
+
+pub(crate) fn client_method(value: &str) -> Parsed<ClientMethod> {
+    match value {
+        "client_secret_basic" => Ok(ClientMethod::Basic),
+        "client_secret_post" => Ok(ClientMethod::Post),
+        "private_key_jwt" => Ok(ClientMethod::Key),
+        _ => refuse(
+            format!("{} is no way to authenticate", quoted(value)),
+            "use client_secret_basic, client_secret_post or private_key_jwt",
+        ),
+    }
+}

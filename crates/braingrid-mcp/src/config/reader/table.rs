@@ -1,10 +1,10 @@
 //! One table of an array of tables.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use config::{Value, ValueKind};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{entries, one};
 use crate::config::layers::secret_file;
@@ -20,14 +20,14 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// Where the file stands: what its relative paths are relative to.
-    pub(crate) fn directory(&self) -> &Path {
-        &self.directory
-    }
-
     /// Whether a key is there.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.values.contains_key(key)
+    }
+
+    /// Takes a key out unread.
+    pub(crate) fn drop(&mut self, key: &str) {
+        self.values.remove(key);
     }
 
     /// A value that may be absent.
@@ -41,35 +41,30 @@ impl Table {
         self.accept(key, text::read(&value, parser), problems)
     }
 
-    /// A secret that may be absent.
-    pub(crate) fn secret(
+    /// A secret that may be absent: itself under its key, or the file that holds it under `KEY_file`.
+    pub(crate) fn secret<T>(
         &mut self,
         key: &str,
+        read: impl Fn(&str) -> Result<T, Refusal>,
         problems: &mut Vec<Problem>,
-    ) -> Option<SecretString> {
-        let value = self.single(key, problems)?;
-        let read = text::read_secret(&value, |value| Ok(SecretString::from(value)));
-        self.accept(key, read, problems)
-    }
-
-    /// A secret that may be absent: itself, or the file that holds it.
-    pub(crate) fn secret_or_file(
-        &mut self,
-        key: &str,
-        file_key: &str,
-        problems: &mut Vec<Problem>,
-    ) -> Option<SecretString> {
-        let path = self.optional(file_key, |path| Ok(path.to_owned()), problems);
-        let path = path.map(|path| self.directory().join(path));
-        match (self.secret(key, problems), path) {
+    ) -> Option<T> {
+        let file_key = format!("{key}_file");
+        let path = self.optional(&file_key, |path| Ok(path.to_owned()), problems);
+        let (given, secret) = match (self.single(key, problems), path) {
             (Some(_), Some(_)) => {
                 let what = "the secret and its file are both set";
-                problems.push(self.problem(file_key, what, "keep one of them"));
-                None
+                problems.push(self.problem(&file_key, what, "keep one of them"));
+                return None;
             }
-            (None, Some(path)) => secret_file(&self.label(file_key), &path, problems),
-            (written, None) => written,
-        }
+            (None, Some(path)) => {
+                let path = self.directory.join(path);
+                let secret = secret_file(&self.label(&file_key), &path, problems)?;
+                (file_key.as_str(), secret)
+            }
+            (Some(written), None) => (key, SecretString::from(written)),
+            (None, None) => return None,
+        };
+        self.accept(given, read(secret.expose_secret()), problems)
     }
 
     /// A table inside this one, which may be absent.

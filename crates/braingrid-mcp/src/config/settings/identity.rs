@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use mcp_auth::Preset;
+
 use super::{Group, Kind, Setting, Spec, UsedBy, WithDefault};
 use crate::config::parse::{endpoints, identity, no_text, numbers, tools};
 
@@ -25,6 +27,16 @@ settings! {
         .says(
             "Key set of that server",
             "Only for an authorization server without discovery metadata.",
+        );
+
+    OAUTH_PRESET: Setting<Preset> = Setting::new(
+        Group::Identity, UsedBy::Http, "oauth_preset", &["OAUTH_PRESET"],
+        identity::preset,
+    )
+        .says(
+            "Vendor of that server",
+            "As `preset` in `[[issuers]]`: how the vendor's tokens name the organization, which algorithms \
+             sign them, and how an exchange is spelled. `WORKOS_ISSUER` spells exchanges as `workos` does.",
         );
 
     WORKOS_CLIENT_ID: Setting<String> = Setting::new(
@@ -63,20 +75,6 @@ settings! {
             "Longest life of an access token",
             "Whatever its `exp` says: since its `iat`, or since it is first verified where it has none. \
              From 5 minutes to 366 days. Sessions, stored ones too, end with it.",
-        );
-
-    UPSTREAM_AUDIENCE: Setting<String> = Setting::new(
-        Group::Identity, UsedBy::Both, "upstream_audience", &["UPSTREAM_AUDIENCE"],
-        identity::audience,
-    )
-        .flag("upstream-audience", "NAME")
-        .says(
-            "Audience of the API",
-            "The one under which the BrainGrid API accepts tokens. Required for http, unless each issuer has \
-             an `[issuers.upstream]`. Tokens must carry it in `aud` beside the resource; a token that does is \
-             also good for the BrainGrid API and is sent to it (same-audience mode). When the API is the \
-             same resource by agreement, this is the resource itself. Over stdio it is optional: \
-             `braingrid-mcp login` then asks for tokens for this resource (RFC 8707).",
         );
 
     OAUTH_SCOPES: Setting<Vec<String>> = Setting::new(

@@ -25,27 +25,52 @@ fn every_default_is_accepted() {
     load_http(&[]).unwrap();
 }
 
-#[test]
-fn the_example_in_the_documentation_works() {
+/// What stands after the first `begin` in the documentation, up to the end of the example.
+fn example(begin: &str) -> String {
     let documentation = documentation();
-    let example = documentation
-        .split("```toml\n# braingrid-mcp.toml\n")
-        .nth(1)
-        .unwrap();
-    let example = example.split("```").next().unwrap();
-    let issuers = documentation.split("```toml\n[[issuers]]").nth(1).unwrap();
-    let issuers = issuers.split("```").next().unwrap();
+    let (_, rest) = documentation.split_once(begin).unwrap();
+    rest.split("```").next().unwrap().to_owned()
+}
+
+#[test]
+fn the_examples_in_the_documentation_work() {
     let directory = tempfile::tempdir().unwrap();
-    std::fs::write(directory.path().join("key"), KEY).unwrap();
-    std::fs::write(directory.path().join("redis"), REDIS).unwrap();
-    let toml = format!("{example}\n[[issuers]]{issuers}")
-        .replace("/run/secrets/encryption-key", "key")
-        .replace("/run/secrets/redis-url", "redis");
+    for (name, text) in [
+        ("encryption-key", KEY),
+        ("redis-url", REDIS),
+        ("upstream-client-secret", "x"),
+    ] {
+        std::fs::write(directory.path().join(name), text).unwrap();
+    }
     let file = directory.path().join("braingrid-mcp.toml");
-    std::fs::write(&file, toml).unwrap();
-    let settings = http(load(&Flags::new(), &around_file(&file, &[])));
-    assert_eq!(settings.auth.issuers.len(), 2);
-    assert!(settings.session.keys.is_some());
+    let loaded = |toml: &str, environment: &[(&str, &str)]| {
+        std::fs::write(&file, toml.replace("/run/secrets/", "")).unwrap();
+        http(load(&Flags::new(), &around_file(&file, environment)))
+    };
+    let exchanges = |settings: &HttpSettings| {
+        let upstream = &settings.auth.issuers[0].upstream;
+        matches!(upstream, Some(UpstreamSettings::Exchange(_)))
+    };
+    let hosted = loaded(&example("```toml\n# braingrid-mcp.toml\n"), &[]);
+    assert!(hosted.session.keys.is_some() && exchanges(&hosted));
+
+    let http = [("MCP_TRANSPORT", "http")];
+    let table = example("without\n`upstream_`:\n\n```toml\n");
+    assert!(exchanges(&loaded(&table, &http)));
+
+    let several = example("the one it names.\n\n```toml\n");
+    let shared = [http[0], ("UPSTREAM_AUDIENCE", "https://api.example.com")];
+    assert_eq!(loaded(&several, &shared).auth.issuers.len(), 2);
+
+    let secret = directory.path().join("upstream-client-secret");
+    let variables = example("```sh\nOAUTH_ISSUER=");
+    let variables = format!("OAUTH_ISSUER={variables}").replace(
+        "/run/secrets/upstream-client-secret",
+        secret.to_str().unwrap(),
+    );
+    let mut environment = http.to_vec();
+    environment.extend(variables.lines().filter_map(|line| line.split_once('=')));
+    assert!(exchanges(&super::http(load_env(&environment))));
 }
 
 #[test]

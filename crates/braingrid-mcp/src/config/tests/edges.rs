@@ -17,6 +17,10 @@ fn with_variables() -> impl Iterator<Item = (&'static Spec, Vec<(&'static str, &
         if setting.key != "upstream_audience" {
             needed.push(("UPSTREAM_AUDIENCE", "https://api.example.com"));
         }
+        let is_alone = ["upstream_audience", "upstream_mode"].contains(&setting.key);
+        if setting.key.starts_with("upstream_") && !is_alone {
+            needed.push(("UPSTREAM_MODE", "exchange"));
+        }
         if setting.name() == "OTEL_TRACES_SAMPLER_ARG" {
             needed.push(("OTEL_TRACES_SAMPLER", "traceidratio"));
         }

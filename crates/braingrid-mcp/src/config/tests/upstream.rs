@@ -134,10 +134,14 @@ fn what_cannot_be_exchanged_is_told_with_the_fix() {
             "audience",
             "set audience or resource",
         ),
-        (EXCHANGE.to_owned(), "client_secret_file", "client_key_file"),
+        (
+            EXCHANGE.to_owned(),
+            "client_secret",
+            "client_secret_file or client_key_file",
+        ),
         (
             format!("{full}\nclient_key_file = \"key.pem\""),
-            "client_key_file",
+            "client_key",
             "keep one",
         ),
         (
@@ -207,10 +211,204 @@ fn an_issuer_in_the_environment_does_not_silently_replace_a_table_that_exchanges
 fn no_secret_of_an_exchange_is_printed() {
     let secret = format!("{EXCHANGE}client_secret = \"hunter2\"");
     let loaded = load_upstream("", &secret, &[]).unwrap();
-    let printed = format!(
-        "{loaded:?} {} {}",
-        effective_json(&loaded.effective),
-        effective_text(&loaded.effective)
+    for loaded in [loaded, load_variables(&[]).unwrap()] {
+        let printed = format!(
+            "{loaded:?} {} {}",
+            effective_json(&loaded.effective),
+            effective_text(&loaded.effective)
+        );
+        assert!(!printed.contains("hunter2"), "{printed}");
+    }
+}
+
+/// Variables of an exchange that lacks nothing.
+const EXCHANGE_VARIABLES: &[(&str, &str)] = &[
+    ("MCP_TRANSPORT", "http"),
+    ("OAUTH_ISSUER", "https://one.example.com"),
+    ("UPSTREAM_MODE", "exchange"),
+    ("UPSTREAM_AUDIENCE", "https://api.test"),
+    ("UPSTREAM_CLIENT_ID", "mcp"),
+    ("UPSTREAM_CLIENT_SECRET", "hunter2"),
+];
+
+/// Those with some set otherwise; an empty one counts as not set.
+fn load_variables(changed: &[(&str, &str)]) -> Result<Loaded, Problems> {
+    let all = EXCHANGE_VARIABLES.iter().chain(changed);
+    load_env(&all.copied().collect::<Vec<_>>())
+}
+
+fn exchange_by_variables(changed: &[(&str, &str)]) -> mcp_auth::ExchangeConfig {
+    match upstream_of(load_variables(changed)) {
+        UpstreamSettings::Exchange(config) => config,
+        UpstreamSettings::SameAudience(audience) => panic!("{audience}"),
+    }
+}
+
+#[test]
+fn variables_say_what_the_table_says() {
+    let secret = format!("{EXCHANGE}client_secret = \"hunter2\"");
+    let by_table = exchange_of("", &secret);
+    assert_eq!(
+        format!("{by_table:?}"),
+        format!("{:?}", exchange_by_variables(&[]))
     );
-    assert!(!printed.contains("hunter2"), "{printed}");
+    for preset in ["workos", "entra", "okta"] {
+        let by_table = exchange_of(&format!("preset = \"{preset}\""), &secret);
+        let by_variables = exchange_by_variables(&[("OAUTH_PRESET", preset)]);
+        assert_eq!(
+            format!("{by_table:?}"),
+            format!("{by_variables:?}"),
+            "{preset}"
+        );
+    }
+    let key = SigningKey::generate(Algorithm::EdDsa).private_pem();
+    let scopes = [
+        ("UPSTREAM_SCOPES", "read write"),
+        ("UPSTREAM_CLIENT_SECRET", ""),
+    ];
+    let chosen = [scopes[0], scopes[1], ("UPSTREAM_CLIENT_KEY", key.as_ref())];
+    let by_key = exchange_by_variables(&chosen);
+    assert_eq!(by_key.scopes, ["read", "write"]);
+    assert!(matches!(
+        by_key.authentication,
+        ClientAuthentication::PrivateKeyJwt(_)
+    ));
+}
+
+#[test]
+fn the_issuer_of_workos_needs_no_preset_to_spell_its_exchange() {
+    let old_name = [
+        ("OAUTH_ISSUER", ""),
+        ("WORKOS_ISSUER", "https://one.example.com"),
+    ];
+    let config = exchange_by_variables(&old_name);
+    assert_eq!(config.resource.as_deref(), Some("https://api.test"));
+    assert!(matches!(
+        config.authentication,
+        ClientAuthentication::SecretPost(_)
+    ));
+}
+
+#[test]
+fn a_preset_in_a_variable_reads_the_tokens_too() {
+    let issuers = http(load_variables(&[("OAUTH_PRESET", "entra")]))
+        .auth
+        .issuers;
+    assert_eq!(issuers[0].accepted.organization_claim, "tid");
+}
+
+#[test]
+fn variables_that_contradict_each_other_are_told_with_the_fix() {
+    let own = "http://127.0.0.1:8080/mcp";
+    for (changed, start, fix) in [
+        (
+            &[("UPSTREAM_MODE", "")][..],
+            "UPSTREAM_MODE: it is missing",
+            "set it to exchange",
+        ),
+        (
+            &[("UPSTREAM_MODE", "swap")],
+            "UPSTREAM_MODE: ",
+            "use exchange or same-audience",
+        ),
+        (
+            &[("UPSTREAM_CLIENT_ID", "")],
+            "UPSTREAM_CLIENT_ID: ",
+            "may exchange tokens",
+        ),
+        (
+            &[("UPSTREAM_CLIENT_SECRET", "")],
+            "UPSTREAM_CLIENT_SECRET: ",
+            "UPSTREAM_CLIENT_SECRET_FILE or UPSTREAM_CLIENT_KEY_FILE",
+        ),
+        (
+            &[("UPSTREAM_AUDIENCE", "")],
+            "UPSTREAM_AUDIENCE: nothing names the API",
+            "set UPSTREAM_AUDIENCE or UPSTREAM_RESOURCE",
+        ),
+        (
+            &[("UPSTREAM_MODE", "same-audience")],
+            "UPSTREAM_CLIENT_SECRET: it goes with exchange",
+            "set UPSTREAM_MODE to exchange",
+        ),
+        (
+            &[("UPSTREAM_AUDIENCE", own)],
+            "UPSTREAM_AUDIENCE: ",
+            "name the BrainGrid API",
+        ),
+        (
+            &[("UPSTREAM_AUDIENCE", ""), ("UPSTREAM_RESOURCE", own)],
+            "UPSTREAM_RESOURCE: ",
+            "name the BrainGrid API",
+        ),
+        (
+            &[("UPSTREAM_CLIENT_KEY", "hunter2")],
+            "UPSTREAM_CLIENT_KEY: ",
+            "openssl",
+        ),
+        (
+            &[("UPSTREAM_CLIENT_KEY_ID", "k")],
+            "UPSTREAM_CLIENT_KEY_ID: ",
+            "set UPSTREAM_CLIENT_KEY_FILE",
+        ),
+    ] {
+        let found = problems(load_variables(changed));
+        let told = |line: &String| line.starts_with(start) && line.contains(fix);
+        assert!(
+            found.iter().any(told),
+            "{changed:?}: {start} … {fix} in {found:#?}"
+        );
+        assert!(!format!("{found:?}").contains("hunter2"), "{found:?}");
+    }
+}
+
+#[test]
+fn variables_for_one_issuer_say_nothing_about_the_entries_of_the_file() {
+    let secret = format!("{EXCHANGE}client_secret = \"hunter2\"");
+    let beside = [("UPSTREAM_CLIENT_ID", "other"), ("OAUTH_PRESET", "okta")];
+    let found = problems(load_upstream("", &secret, &beside));
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found[0].contains("set preset in"), "{found:#?}");
+    assert!(
+        found[1].contains("set client_id of [issuers.upstream]"),
+        "{found:#?}"
+    );
+    // Who says what holds instead may replace them.
+    let instead = load_upstream("", &secret, EXCHANGE_VARIABLES);
+    assert!(
+        matches!(upstream_of(instead), UpstreamSettings::Exchange(config) if config.client_id == "mcp")
+    );
+}
+
+#[test]
+fn same_audience_may_be_chosen_by_variable() {
+    let nothing = [("UPSTREAM_CLIENT_ID", ""), ("UPSTREAM_CLIENT_SECRET", "")];
+    let chosen = [("UPSTREAM_MODE", "same-audience"), nothing[0], nothing[1]];
+    let chosen = load_variables(&chosen).unwrap();
+    assert_eq!(chosen.config.warnings, Vec::<String>::new());
+    assert!(
+        matches!(upstream_of(Ok(chosen)), UpstreamSettings::SameAudience(it) if it == "https://api.test")
+    );
+}
+
+/// The callers' tokens would go to a service that they do not name.
+#[test]
+fn a_token_that_names_this_server_only_is_not_silently_good_for_another_origin() {
+    const OWN: &str = "https://mcp.test/mcp";
+    for (audience, api, warned) in [
+        (OWN, "https://api.test", true),
+        (OWN, "https://mcp.test:8443/api", true),
+        (OWN, "https://mcp.test/api/v1", false),
+        (OWN, "https://mcp.test:443", false),
+        ("https://api.test", "https://api.test", false),
+    ] {
+        let environment = [
+            ("MCP_HOST", "https://mcp.test"),
+            ("UPSTREAM_AUDIENCE", audience),
+            ("BRAINGRID_API_URL", api),
+        ];
+        let warnings = load_http(&environment).unwrap().config.warnings;
+        let told = warnings.iter().any(|it| it.contains("own resource"));
+        assert_eq!(told, warned, "{audience} and {api}: {warnings:?}");
+    }
 }

@@ -217,6 +217,9 @@ fn next_steps(environment: &Environment, dns: &str) {
     println!("  issuer   {}", environment.issuer);
     println!("           let it issue tokens for the resource (audience) {resource}");
     println!("           and let clients register there; docs/issuers says how");
+    if let Some((client, api)) = environment.exchange() {
+        println!("           let the client {client} exchange tokens of that resource for {api}");
+    }
     println!("  check    curl {}/ready", environment.public_url);
     println!("  client   claude mcp add --transport http braingrid {resource}");
 }

@@ -37,6 +37,9 @@ const SETTINGS: &[&str] = &[
     "REDIS_URL",
     "SESSION_CACHE_TTL",
     "UPSTREAM_AUDIENCE",
+    "UPSTREAM_CLIENT_ID",
+    "UPSTREAM_CLIENT_SECRET",
+    "UPSTREAM_MODE",
 ];
 
 /// What this machine lacks to build images.

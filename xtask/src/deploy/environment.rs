@@ -9,6 +9,13 @@ use toml::{Table, Value};
 use super::{Platform, secrets};
 use crate::shell;
 
+/// How the API is called for users, and the way that is taken unless another is chosen.
+const MODE: &str = "UPSTREAM_MODE";
+const EXCHANGE: &str = "exchange";
+
+/// What proves that the server is the client that exchanges tokens: one of them.
+pub(crate) const CLIENT_SECRETS: [&str; 2] = ["UPSTREAM_CLIENT_SECRET", "UPSTREAM_CLIENT_KEY"];
+
 /// Where the files are.
 pub(crate) const DIR: &str = "deploy/environments";
 
@@ -91,6 +98,7 @@ pub(crate) fn parse(
     }
     let mut settings = strings(file.remove("settings"), "settings", &mut wrong);
     settings.extend(changes.settings);
+    wrong.extend(upstream_faults(&settings));
     let section = match file.remove(platform.name()) {
         Some(Value::Table(table)) => table,
         Some(_) => bail!("{} must be a table", platform.name()),
@@ -131,6 +139,17 @@ impl Environment {
         format!("{}/mcp", self.public_url)
     }
 
+    /// The client that exchanges tokens, and the API that they are for; none where they are sent on.
+    pub(crate) fn exchange(&self) -> Option<(&str, &str)> {
+        let setting = |name: &str| self.settings.get(name).map(String::as_str);
+        let api = API.iter().find_map(|name| setting(name));
+        let is_chosen = setting(MODE) == Some(EXCHANGE);
+        is_chosen.then(|| {
+            let client = setting(CLIENT).unwrap_or_default();
+            (client, api.unwrap_or_default())
+        })
+    }
+
     /// The host in the public URL.
     pub(crate) fn host(&self) -> &str {
         let host = self.public_url.trim_start_matches("https://");
@@ -140,18 +159,46 @@ impl Environment {
 
 /// What every hosted server is told.
 fn defaults(environment: &Environment) -> BTreeMap<String, String> {
-    let resource = environment.resource();
     [
         ("MCP_TRANSPORT", "http"),
         ("BIND", "0.0.0.0"),
         ("MCP_HOST", &environment.public_url),
         ("OAUTH_ISSUER", &environment.issuer),
-        ("UPSTREAM_AUDIENCE", &resource),
+        (MODE, EXCHANGE),
         ("BRAINGRID_ENV", &environment.name),
         ("LOG_FORMAT", "json"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into()
+}
+
+/// What names the API.
+const API: [&str; 3] = ["UPSTREAM_RESOURCE", "UPSTREAM_AUDIENCE", "UPSTREAM_SCOPES"];
+const CLIENT: &str = "UPSTREAM_CLIENT_ID";
+
+/// What is missing for the mode, before a new revision says it.
+fn upstream_faults(settings: &BTreeMap<String, String>) -> Vec<String> {
+    let mode = settings.get(MODE).map_or(EXCHANGE, String::as_str);
+    let mut faults = Vec::new();
+    if mode == EXCHANGE {
+        if !settings.contains_key(CLIENT) {
+            faults.push(format!(
+                "settings.{CLIENT} is missing: the client that may exchange tokens at the issuer; where \
+                 the issuer exchanges none, set {MODE} = \"same-audience\" and UPSTREAM_AUDIENCE"
+            ));
+        }
+        if !API.iter().any(|name| settings.contains_key(*name)) {
+            faults.push(format!(
+                "settings.{} is missing: the BrainGrid API, as the issuer names it (or {})",
+                API[0], API[1]
+            ));
+        }
+    } else if !settings.contains_key("UPSTREAM_AUDIENCE") {
+        faults.push(format!(
+            "settings.UPSTREAM_AUDIENCE is missing, which {MODE} = \"{mode}\" needs"
+        ));
+    }
+    faults
 }
 
 /// Who is in front of the server and says from where a request comes.
@@ -243,17 +290,23 @@ mod tests {
                         oauth_issuer = 'https://auth.example.com'\n\
                         image = 'registry.example.com/braingrid-mcp:1'\n";
 
+    const EXCHANGING: &str = "[settings]\n\
+                              UPSTREAM_CLIENT_ID = 'client_1'\n\
+                              UPSTREAM_RESOURCE = 'https://api.example.com'\n";
+
     fn parsed(text: &str) -> anyhow::Result<Environment> {
         parse("test", Platform::CloudRun, text, Changes::default())
     }
 
     #[test]
     fn a_small_file_is_enough_and_its_settings_win() {
-        let environment = parsed(&format!("{GOOD}[settings]\nLOG_FORMAT = 'pretty'\n")).unwrap();
+        let environment = parsed(&format!("{GOOD}{EXCHANGING}LOG_FORMAT = 'pretty'\n")).unwrap();
         let setting = |name: &str| environment.settings.get(name).map(String::as_str);
         assert_eq!(setting("MCP_HOST"), Some("https://mcp.example.com"));
-        let resource = Some("https://mcp.example.com/mcp");
-        assert_eq!(setting("UPSTREAM_AUDIENCE"), resource);
+        assert_eq!(environment.resource(), "https://mcp.example.com/mcp");
+        assert_eq!(setting("UPSTREAM_MODE"), Some("exchange"));
+        let exchange = Some(("client_1", "https://api.example.com"));
+        assert_eq!(environment.exchange(), exchange);
         assert_eq!(setting("LOG_FORMAT"), Some("pretty"));
         assert_eq!(setting("TRUSTED_PROXIES"), Some("peer"));
         assert_eq!(proxies_of(Platform::Kubernetes), "private");
@@ -281,11 +334,26 @@ mod tests {
 
     #[test]
     fn a_section_of_secrets_names_them_and_does_not_hold_them() {
-        let section =
-            |value: &str| format!("{GOOD}[cloud-run.secrets]\nENCRYPTION_KEY = '{value}'\n");
+        let section = |value: &str| {
+            format!("{GOOD}{EXCHANGING}[cloud-run.secrets]\nENCRYPTION_KEY = '{value}'\n")
+        };
         assert!(parsed(&section("braingrid-mcp-encryption-key:latest")).is_ok());
         let held = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
         assert!(parsed(&section(held)).is_err());
+    }
+
+    #[test]
+    fn a_mode_without_what_it_needs_is_not_deployed() {
+        let with = |settings: &str| parsed(&format!("{GOOD}[settings]\n{settings}"));
+        let said = format!("{:#}", with("").unwrap_err());
+        for part in ["UPSTREAM_CLIENT_ID", "UPSTREAM_RESOURCE", "same-audience"] {
+            assert!(said.contains(part), "{said}");
+        }
+        let shared = "UPSTREAM_MODE = 'same-audience'\n";
+        let said = format!("{:#}", with(shared).unwrap_err());
+        assert!(said.contains("settings.UPSTREAM_AUDIENCE"), "{said}");
+        let shared = format!("{shared}UPSTREAM_AUDIENCE = 'https://api.example.com'\n");
+        assert_eq!(with(&shared).unwrap().exchange(), None);
     }
 
     #[test]

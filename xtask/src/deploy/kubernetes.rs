@@ -22,6 +22,9 @@ const BASE: &str = "deploy/kubernetes/base";
 /// Pods have 30 seconds, of which they spend the first five waiting.
 const DRAIN: &str = "20s";
 
+/// The variables of the base that come from its Secret, the first of all.
+const SECRETS: usize = 5;
+
 /// The section `[kubernetes]`.
 #[derive(Debug)]
 struct Cluster {
@@ -50,8 +53,12 @@ pub(crate) fn deploy(environment: &Environment, dir: &Path, apply: bool) -> anyh
             println!("  {}", step.what);
         }
     }
+    let mut keys = "encryption-key and redis-url".to_owned();
+    if environment.exchange().is_some() {
+        keys += ", and upstream-client-secret or upstream-client-key";
+    }
     println!(
-        "\nThe cluster must hold the Secret {} with the keys encryption-key and redis-url.",
+        "\nThe cluster must hold the Secret {} with the keys {keys}.",
         cluster.secret
     );
     let dns = format!(
@@ -195,7 +202,7 @@ fn overlay(environment: &Environment, cluster: &Cluster) -> Value {
         { "op": "replace", "path": "/spec/minReplicas", "value": cluster.min },
         { "op": "replace", "path": "/spec/maxReplicas", "value": cluster.max },
     ]);
-    let secrets: Vec<_> = (0..3)
+    let secrets: Vec<_> = (0..SECRETS)
         .map(|number| {
             let path = format!(
                 "/spec/template/spec/containers/0/env/{number}/valueFrom/secretKeyRef/name"

@@ -35,7 +35,10 @@ const PREFIXES: &[&str] = &[
 pub(crate) fn name_is_secret(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     // Where a secret is, and what it is called, is none.
-    if name.ends_with("_FILE") || name.ends_with("_NAME") {
+    if ["_FILE", "_NAME", "_ID"]
+        .iter()
+        .any(|end| name.ends_with(end))
+    {
         return false;
     }
     name.ends_with("REDIS_URL") || name.split(['_', '-']).any(|word| WORDS.contains(&word))
@@ -102,6 +105,8 @@ mod tests {
             "REDIS_URL",
             "BRAINGRID_API_TOKEN",
             "OTEL_EXPORTER_OTLP_HEADERS",
+            "UPSTREAM_CLIENT_SECRET",
+            "UPSTREAM_CLIENT_KEY",
             "db_password",
         ] {
             assert!(name_is_secret(name), "{name}");
@@ -112,6 +117,8 @@ mod tests {
             "WORKOS_CLIENT_ID",
             "OAUTH_JWKS_URI",
             "ENCRYPTION_KEY_FILE",
+            "UPSTREAM_CLIENT_ID",
+            "UPSTREAM_CLIENT_KEY_ID",
         ] {
             assert!(!name_is_secret(name), "{name}");
         }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{
     Platform, Step,
-    environment::{Changes, Environment, read, strings},
+    environment::{CLIENT_SECRETS, Changes, Environment, read, strings},
     folder, next_steps, perform, write,
 };
 use crate::{build, lab, node, shell};
@@ -48,8 +48,12 @@ pub(crate) fn deploy(environment: &Environment, dir: &Path, apply: bool) -> anyh
     } else {
         println!("\nwould then, with --apply:\n  build the functions\n  send them to production");
     }
+    let client = match environment.exchange() {
+        Some(_) => format!(", and {}", CLIENT_SECRETS.join(" or ")),
+        None => String::new(),
+    };
     println!(
-        "\nThe project must hold ENCRYPTION_KEY and REDIS_URL: vercel env add NAME production --sensitive"
+        "\nThe project must hold ENCRYPTION_KEY and REDIS_URL{client}: vercel env add NAME production --sensitive"
     );
     let dns = format!("{}, as a domain of the project", environment.host());
     next_steps(environment, &dns);

@@ -1,5 +1,6 @@
 //! What the settings promise, by loading them.
 
+mod deployments;
 mod documentation;
 mod edges;
 mod effects;

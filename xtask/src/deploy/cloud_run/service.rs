@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::bail;
 use serde_json::{Map, Value, json};
 
-use crate::deploy::environment::{Environment, strings};
+use crate::deploy::environment::{CLIENT_SECRETS, Environment, strings};
 
 /// The port that the server is told; Cloud Run sets `PORT` to it.
 const PORT: u16 = 8080;
@@ -58,6 +58,15 @@ pub(super) fn section(environment: &Environment) -> anyhow::Result<CloudRun> {
                 "cloud-run.secrets.{name} must be name:version of a secret"
             )),
         }
+    }
+    let is_proven = CLIENT_SECRETS
+        .iter()
+        .any(|name| secrets.contains_key(*name));
+    if environment.exchange().is_some() && !is_proven {
+        wrong.push(format!(
+            "cloud-run.secrets has none of {}: the server cannot exchange tokens",
+            CLIENT_SECRETS.join(" and ")
+        ));
     }
     if environment.settings.contains_key("PORT") {
         wrong.push("Cloud Run sets PORT itself".to_owned());

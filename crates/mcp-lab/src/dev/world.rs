@@ -4,7 +4,7 @@ use std::{future::Future, path::Path, pin::Pin, time::Duration};
 
 use anyhow::{Context, bail};
 use mcp_test_support::{
-    Api, Issuer, RedisServer, ServerCommand, ServerProcess, free_port, random_hex,
+    Api, ExchangeClient, Issuer, RedisServer, ServerCommand, ServerProcess, free_port, random_hex,
 };
 use serde::Serialize;
 
@@ -12,6 +12,9 @@ use super::Options;
 
 const START_LIMIT: Duration = Duration::from_secs(20);
 const STOP_LIMIT: Duration = Duration::from_secs(15);
+/// The servers at the issuer, and the API there.
+const CLIENT: &str = "braingrid-mcp";
+const API: &str = "https://api.example.com";
 /// Long enough for a day at the keyboard.
 const TOKEN_SECONDS: i64 = 12 * 3600;
 
@@ -47,6 +50,8 @@ impl World {
             None
         };
         let encryption_key = random_hex(32);
+        let client_secret = random_hex(16);
+        issuer.let_exchange(CLIENT, ExchangeClient::Basic(client_secret.clone()));
 
         let mut servers = Vec::new();
         for replica in 0..options.replicas {
@@ -54,7 +59,8 @@ impl World {
                 port if port > 0 && replica == 0 => port,
                 _ => free_port()?,
             };
-            let mut command = server(&options.server, port, &issuer, &api);
+            let mut command = server(&options.server, port, &issuer, &api)
+                .env("UPSTREAM_CLIENT_SECRET", &client_secret);
             if let Some(redis) = &redis {
                 command = command
                     .env("REDIS_URL", redis.url())
@@ -137,7 +143,9 @@ fn server(binary: &Path, port: u16, issuer: &Issuer, api: &Api) -> ServerCommand
     ServerCommand::http(binary, port)
         .own_process_group()
         .env("OAUTH_ISSUER", issuer.url())
-        .env("UPSTREAM_AUDIENCE", format!("http://127.0.0.1:{port}/mcp"))
+        .env("UPSTREAM_MODE", "exchange")
+        .env("UPSTREAM_AUDIENCE", API)
+        .env("UPSTREAM_CLIENT_ID", CLIENT)
         .env("BRAINGRID_API_URL", api.url())
 }
 

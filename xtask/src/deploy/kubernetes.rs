@@ -243,6 +243,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_secret_of_the_base_is_taken_from_the_secret_that_is_named() {
+        let base = shell::read(&format!("{BASE}/deployment.yaml")).unwrap();
+        let (_, variables) = base.split_once("          env:\n").unwrap();
+        let mut variables = variables.split("- name: ").skip(1);
+        let from_secret = |it: &str| it.contains("secretKeyRef");
+        assert!(variables.by_ref().take(SECRETS).all(from_secret));
+        assert!(!variables.any(from_secret), "they stand first");
+    }
+
+    #[test]
     fn an_image_is_named_by_tag_or_digest() {
         assert_eq!(image("r:5000/a/b")["newName"], "r:5000/a/b");
         assert_eq!(image("r:5000/a/b:1.2")["newTag"], "1.2");

@@ -135,14 +135,18 @@ fn a_first_apply_creates_the_service_and_lets_everyone_reach_it() {
         (Some("1"), Some("512Mi"))
     );
     let env = container(&service)["env"].as_array().unwrap();
-    let key = env
-        .iter()
-        .find(|one| one["name"] == "ENCRYPTION_KEY")
-        .unwrap();
-    assert_eq!(
-        key["valueFrom"]["secretKeyRef"]["name"],
-        "braingrid-mcp-encryption-key"
-    );
+    let variable = |name: &str| env.iter().find(|one| one["name"] == name).unwrap();
+    for (name, secret) in [
+        ("ENCRYPTION_KEY", "braingrid-mcp-encryption-key"),
+        (
+            "UPSTREAM_CLIENT_SECRET",
+            "braingrid-mcp-upstream-client-secret",
+        ),
+    ] {
+        let reference = &variable(name)["valueFrom"]["secretKeyRef"];
+        assert_eq!(reference["name"], secret);
+    }
+    assert_eq!(variable("UPSTREAM_MODE")["value"], "exchange");
     assert!(container(&service)["startupProbe"]["httpGet"]["path"] == "/health");
     let binding = &machine.google.policy()["bindings"][0];
     assert_eq!(

@@ -6,7 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use mcp_auth::{AccessToken, Asker, AuthError, Principal, Upstream};
+use mcp_auth::{AccessToken, Asker, AuthError, InvalidReason, Principal, Upstream};
 use mcp_core::{Caller, Credential, CredentialError, Organization};
 use mcp_outbound::MemoryHook;
 use mcp_session::{Session, SessionTiers};
@@ -157,7 +157,7 @@ impl Credential for ExchangedCredential {
     }
 
     fn reject(&self, refused: &SecretString) {
-        tracing::warn!("BrainGrid did not accept the token that was exchanged for it");
+        tracing::warn!("BrainGrid did not accept the token that was got for it");
         *self.refused() = Some(refused.clone());
     }
 }
@@ -169,6 +169,11 @@ fn no_token(error: &AuthError) -> CredentialError {
         AuthError::Unavailable { .. } => {
             "The authorization server gives no token for BrainGrid at \
              the moment. Try again in a minute."
+                .to_owned()
+        }
+        AuthError::InvalidToken(InvalidReason::NotGranted) => {
+            "BrainGrid does not take this login any more. Call again: your MCP client renews it, or \
+             asks you to log in."
                 .to_owned()
         }
         _ => "The login is over. Log in again in your MCP client.".to_owned(),

@@ -23,7 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Asks one issuer what time it is, by the `Date` of any answer (RFC 9110 section 6.6.1).
 #[derive(Debug)]
 pub(crate) struct IssuerClock {
-    url: Url,
+    /// None where there is no other machine to ask.
+    url: Option<Url>,
     client: reqwest::Client,
     /// Holding this lock is the right to ask.
     asked_at: Mutex<Option<Instant>>,
@@ -39,7 +40,7 @@ struct Seen {
 }
 
 impl IssuerClock {
-    pub(crate) fn new(url: Url, client: reqwest::Client) -> Arc<Self> {
+    pub(crate) fn new(url: Option<Url>, client: reqwest::Client) -> Arc<Self> {
         Arc::new(Self {
             url,
             client,
@@ -51,12 +52,15 @@ impl IssuerClock {
     /// Asks, unless that was done a moment ago, and says whether it asked. What does not answer
     /// changes nothing.
     pub(crate) async fn look(&self) -> bool {
+        let Some(url) = &self.url else {
+            return false;
+        };
         let mut asked_at = self.asked_at.lock().await;
         if asked_at.is_some_and(|at| at.elapsed() < PAUSE) {
             return false;
         }
         *asked_at = Some(Instant::now());
-        let asked = self.client.head(self.url.clone()).timeout(PATIENCE);
+        let asked = self.client.head(url.clone()).timeout(PATIENCE);
         let Ok(answer) = asked.send().await else {
             return true;
         };

@@ -95,6 +95,8 @@ pub enum InvalidReason {
     Inactive,
     /// The issuer does not take it in exchange for one of the upstream API: it is over there.
     NotExchanged,
+    /// The upstream API does not take what was granted with it any more: a newer one may hold more.
+    NotGranted,
     /// An operator withdrew it.
     Revoked,
 }
@@ -348,6 +350,9 @@ pub enum ConfigError {
     /// The private key of a client cannot be used.
     #[error("the client's private key {0}")]
     ClientKey(&'static str),
+    /// The key set that is configured as text cannot be used.
+    #[error("the key set of issuer {0} cannot be used: {1}")]
+    KeySet(String, &'static str),
     /// The HTTP client could not be built.
     #[error("HTTP client: {0}")]
     Client(#[from] TlsError),

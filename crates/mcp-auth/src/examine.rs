@@ -7,7 +7,7 @@ use mcp_outbound::metadata_urls;
 use crate::{
     discovery,
     fetch::{FetchError, JSON, KEY_SET, get_json, parse_url},
-    issuer::IssuerConfig,
+    issuer::{IssuerConfig, key_set},
     jwk::algorithm_named,
     key_set::{JwkSet, KeySet},
 };
@@ -29,9 +29,23 @@ pub struct Examination {
     pub refused_keys: Vec<String>,
 }
 
+impl Examination {
+    fn of(pkce: Option<bool>, set: Result<KeySet, String>, algorithms: &[String]) -> Self {
+        Self {
+            metadata: Ok(pkce),
+            refused_keys: set.iter().flat_map(KeySet::faults).collect(),
+            keys: Some(set.and_then(|set| usable(&set, algorithms))),
+        }
+    }
+}
+
 /// Asks an issuer for its metadata and its keys, as [`TokenVerifier`](crate::TokenVerifier) does,
 /// and keeps nothing.
 pub async fn examine(issuer: &IssuerConfig, client: &reqwest::Client) -> Examination {
+    if let Some(text) = &issuer.jwks {
+        let set = key_set(&issuer.issuer, text).map_err(|error| error.to_string());
+        return Examination::of(None, set, &issuer.algorithms);
+    }
     let found = match &issuer.jwks_uri {
         Some(uri) => match parse_url(uri) {
             Ok(uri) => Ok((uri, None)),
@@ -51,11 +65,7 @@ pub async fn examine(issuer: &IssuerConfig, client: &reqwest::Client) -> Examina
             let keys = get_json::<JwkSet>(client, &uri, KEY_SET, PATIENCE).await;
             let set = keys.map(|document| KeySet::usable(&document, Instant::now()));
             let set = set.map_err(|error| error.to_string());
-            Examination {
-                metadata: Ok(pkce),
-                refused_keys: set.iter().flat_map(KeySet::faults).collect(),
-                keys: Some(set.and_then(|set| usable(&set, &issuer.algorithms))),
-            }
+            Examination::of(pkce, set, &issuer.algorithms)
         }
     }
 }

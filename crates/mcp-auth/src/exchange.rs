@@ -2,18 +2,21 @@
 //!
 //! The client's token must not travel on to another service. The one recorded exception is the
 //! *same-audience* mode: the API is, by agreement, the same resource, and the token says so in its
-//! `aud`. [`TokenExchange`] (RFC 8693) is the other way: the issuer gives a token for the API.
+//! `aud`. [`TokenExchange`] (RFC 8693) is the other way: the issuer gives a token for the API. An
+//! authorization server in this process leaves one with the tokens it issues: [`GrantOpener`].
 
 mod answer;
 mod ask;
 mod client;
 mod config;
+mod granted;
 mod outages;
 
 pub use self::{
     ask::{ExchangeStatus, TokenExchange},
     client::{ClientAuthentication, ClientKey},
     config::{AssertionAudience, ExchangeConfig, ExchangeGrant},
+    granted::GrantOpener,
 };
 
 use std::{fmt, sync::Arc, time::SystemTime};
@@ -34,6 +37,8 @@ pub enum UpstreamCredentials {
     SameAudience(SameAudience),
     /// The issuer gives another token for it.
     Exchange(Arc<TokenExchange>),
+    /// It came with the presented token, sealed by this process's own authorization server.
+    Granted(Arc<dyn GrantOpener>),
 }
 
 impl UpstreamCredentials {
@@ -41,7 +46,8 @@ impl UpstreamCredentials {
     ///
     /// # Errors
     /// [`ForbiddenReason::UpstreamAudience`] when the presented token would have to be used and was
-    /// not issued for the upstream API; those of [`TokenExchange::exchange`].
+    /// not issued for the upstream API; those of [`TokenExchange::exchange`] and
+    /// [`GrantOpener::open`].
     pub async fn obtain(
         &self,
         token: &AccessToken,
@@ -57,6 +63,20 @@ impl UpstreamCredentials {
                 let exchanged = exchange.exchange(token, principal, now).await;
                 exchanged.map(Upstream::Exchanged)
             }
+            Self::Granted(opener) => {
+                let granted = opener.open(token, principal, now).await?;
+                Ok(Upstream::Exchanged(granted.for_target(opener.target())))
+            }
+        }
+    }
+
+    /// Stands for what tokens of their own are got for in this mode: one that was got for something
+    /// else is not to be used. `None` where there are none.
+    pub fn target(&self) -> Option<u64> {
+        match self {
+            Self::SameAudience(_) => None,
+            Self::Exchange(exchange) => Some(exchange.target()),
+            Self::Granted(opener) => Some(opener.target()),
         }
     }
 }
@@ -146,6 +166,16 @@ impl UpstreamToken {
     #[must_use]
     pub fn for_target(self, target: u64) -> Self {
         Self { target, ..self }
+    }
+
+    /// The same token, which is over at `end` and for which no other one is got before.
+    #[must_use]
+    pub fn lasting_until(self, end: SystemTime) -> Self {
+        Self {
+            renew_at: end,
+            expires_at: end,
+            ..self
+        }
     }
 
     /// The target of the exchange that it was got by.

@@ -1,6 +1,6 @@
 //! One issuer that is trusted: what it may say, its keys, its clock.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use jsonwebtoken::Algorithm;
 
@@ -11,6 +11,7 @@ use crate::{
     fetch::parse_url,
     introspection::{Introspection, IntrospectionConfig},
     jwk::{ALGORITHMS, algorithm_named},
+    key_set::KeySet,
     key_source::{KeyPolicy, KeySource},
 };
 
@@ -24,6 +25,9 @@ pub struct IssuerConfig {
     pub audiences: Vec<String>,
     /// Key set URL; found through the issuer's metadata when absent.
     pub jwks_uri: Option<String>,
+    /// The key set itself (RFC 7517), of an issuer whose keys are in this process: it is never asked
+    /// for anything.
+    pub jwks: Option<String>,
     /// Algorithm names to accept; all supported ones when empty.
     pub algorithms: Vec<String>,
     /// What stands in for the audience of tokens without one; without it they are refused.
@@ -54,6 +58,7 @@ impl IssuerConfig {
             issuer: issuer.into(),
             audiences: audiences.into_iter().map(Into::into).collect(),
             jwks_uri: None,
+            jwks: None,
             algorithms: Vec::new(),
             audience_from: None,
             organization_claim: "org_id".to_owned(),
@@ -64,6 +69,18 @@ impl IssuerConfig {
             introspection: None,
         }
     }
+}
+
+/// The keys of a set that is configured as text: one without any would refuse every token.
+pub(crate) fn key_set(issuer: &str, text: &str) -> Result<KeySet, ConfigError> {
+    let refused = |fault| ConfigError::KeySet(issuer.to_owned(), fault);
+    let document = serde_json::from_str(text).map_err(|_| refused("it is no JSON Web Key Set"))?;
+    let set = KeySet::usable(&document, Instant::now());
+    let fault = set.refused.first().map(|key| key.fault.as_str());
+    if set.keys.is_empty() {
+        return Err(refused(fault.unwrap_or("it holds no key")));
+    }
+    Ok(set)
 }
 
 /// A configured issuer at work.
@@ -82,7 +99,10 @@ impl Issuer {
         client: reqwest::Client,
         policy: KeyPolicy,
     ) -> Result<Self, ConfigError> {
-        let clock = IssuerClock::new(parse_url(&config.issuer)?, client.clone());
+        let url = parse_url(&config.issuer)?;
+        // Whose keys are here is this process: its clock is ours.
+        let url = Some(url).filter(|_| config.jwks.is_none());
+        let clock = IssuerClock::new(url, client.clone());
         let jwks_uri = config.jwks_uri.as_deref().map(parse_url).transpose()?;
         if config.audiences.iter().all(String::is_empty) {
             return Err(ConfigError::NoAudience(config.issuer));
@@ -108,7 +128,11 @@ impl Issuer {
             .clone()
             .map(|config| Introspection::new(config, client.clone(), policy.timeout))
             .transpose()?;
-        let keys = KeySource::new(config.issuer.clone(), jwks_uri, client, policy);
+        let name = config.issuer.clone();
+        let keys = match &config.jwks {
+            Some(text) => KeySource::fixed(name, key_set(&config.issuer, text)?, client, policy),
+            None => KeySource::new(name, jwks_uri, client, policy),
+        };
         Ok(Self {
             config,
             algorithms,

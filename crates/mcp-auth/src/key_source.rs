@@ -64,6 +64,8 @@ pub(crate) struct KeySource {
     client: reqwest::Client,
     policy: KeyPolicy,
     configured_uri: Option<Url>,
+    /// The keys are this process's own: there are no newer ones anywhere.
+    fixed: bool,
     current: ArcSwapOption<KeySet>,
     /// Holding this lock is the right to fetch: there is one fetch at a time.
     fetching: Arc<Mutex<FetchState>>,
@@ -120,24 +122,55 @@ impl KeySource {
         client: reqwest::Client,
         policy: KeyPolicy,
     ) -> Arc<Self> {
-        let fetching = Arc::default();
-        let current = ArcSwapOption::empty();
+        Arc::new(Self::of(issuer, client, policy, configured_uri))
+    }
+
+    /// Keys that are configured: nobody is asked for them, and they do not age.
+    pub(crate) fn fixed(
+        issuer: String,
+        set: KeySet,
+        client: reqwest::Client,
+        policy: KeyPolicy,
+    ) -> Arc<Self> {
         Arc::new(Self {
+            fixed: true,
+            current: ArcSwapOption::from_pointee(set),
+            ..Self::of(issuer, client, policy, None)
+        })
+    }
+
+    fn of(
+        issuer: String,
+        client: reqwest::Client,
+        policy: KeyPolicy,
+        configured_uri: Option<Url>,
+    ) -> Self {
+        Self {
             issuer,
             client,
             policy,
             configured_uri,
-            current,
-            fetching,
+            fixed: false,
+            current: ArcSwapOption::empty(),
+            fetching: Arc::default(),
             unknown: Sightings::default(),
             fetches: Outcomes::default(),
-        })
+        }
     }
 
     /// A key set that may be used, without asking anybody.
     pub(crate) fn at_hand(&self, now: Instant) -> Option<Arc<KeySet>> {
         let set = self.current.load_full()?;
-        (now.saturating_duration_since(set.asked_at) < self.policy.stale_for).then_some(set)
+        (self.fixed || set.age(now) < self.policy.stale_for).then_some(set)
+    }
+
+    /// How long ago a set of this source was what the issuer had.
+    pub(crate) fn age(&self, set: &KeySet, now: Instant) -> Duration {
+        if self.fixed {
+            Duration::ZERO
+        } else {
+            set.age(now)
+        }
     }
 
     /// A key set that may be used; fetched if there is none, refreshed behind the request's back
@@ -155,7 +188,7 @@ impl KeySource {
                 })
             }
             Some(set) => {
-                if arrived.saturating_duration_since(set.asked_at) >= self.policy.fresh_for {
+                if !self.fixed && set.age(arrived) >= self.policy.fresh_for {
                     self.refresh_in_background(arrived);
                 }
                 Ok(set)
@@ -175,6 +208,9 @@ impl KeySource {
     ) -> Result<(), AuthError> {
         let set = self.usable(arrived).await?;
         let verdict = set.check(token, allowed);
+        if self.fixed {
+            return verdict.into_result();
+        }
         let cause = match verdict {
             Verdict::Verified | Verdict::Invalid(_) => return verdict.into_result(),
             Verdict::Mismatch(_) => Cause::Mismatch,

@@ -77,7 +77,8 @@ pub use error::{
 pub use examine::{Examination, examine, issuer_metadata};
 pub use exchange::{
     AssertionAudience, ClientAuthentication, ClientKey, ExchangeConfig, ExchangeGrant,
-    ExchangeStatus, SameAudience, TokenExchange, Upstream, UpstreamCredentials, UpstreamToken,
+    ExchangeStatus, GrantOpener, SameAudience, TokenExchange, Upstream, UpstreamCredentials,
+    UpstreamToken,
 };
 pub use fetch::{http_client, http_client_over};
 pub use introspection::IntrospectionConfig;

@@ -44,7 +44,7 @@ impl TokenVerifier {
             IssuerStatus {
                 issuer: issuer.config.issuer.clone(),
                 keys: keys.as_ref().map_or(0, |keys| keys.len()),
-                keys_age: keys.map(|keys| keys.age(now)),
+                keys_age: keys.map(|keys| issuer.keys.age(&keys, now)),
                 clock_ahead: issuer.clock.ahead(),
                 fetched,
                 fetches_failed,

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use mcp_auth::{AuthError, Principal, TokenVerifier, UpstreamCredentials};
+use mcp_auth::{AuthError, InvalidReason, Principal, TokenVerifier, UpstreamCredentials};
 use mcp_outbound::LogThrottle;
 use moka::{Expiry, future::Cache};
 
@@ -167,8 +167,35 @@ fn negative_cache() -> Cache<SessionKey, AuthError> {
     Cache::builder()
         .name("known bad tokens")
         .max_capacity(10_000)
-        .time_to_live(Duration::from_secs(10))
+        .expire_after(BadExpiry)
         .build()
+}
+
+/// Long only for what cannot be seen of the token itself, and would have its client call in vain.
+struct BadExpiry;
+
+impl Expiry<SessionKey, AuthError> for BadExpiry {
+    fn expire_after_create(
+        &self,
+        _: &SessionKey,
+        error: &AuthError,
+        _: Instant,
+    ) -> Option<Duration> {
+        Some(match error {
+            AuthError::InvalidToken(InvalidReason::NotGranted) => Duration::from_hours(1),
+            _ => Duration::from_secs(10),
+        })
+    }
+
+    fn expire_after_update(
+        &self,
+        key: &SessionKey,
+        error: &AuthError,
+        at: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        self.expire_after_create(key, error, at)
+    }
 }
 
 /// How long a session that is over can be told from one that never was.

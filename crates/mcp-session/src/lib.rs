@@ -66,6 +66,7 @@ mod facts;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod granted;
 mod key;
 mod lease;
 mod listener;

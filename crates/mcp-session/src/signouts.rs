@@ -172,9 +172,11 @@ fn may_be_genuine(error: &AuthError) -> bool {
 
 /// Whether a token that is refused for this may have been good here.
 fn may_have_been_good(reason: InvalidReason) -> bool {
-    use InvalidReason::{Claim, Expired, KeyBound, NotExchanged, NotYetValid, TooOld, Type};
+    use InvalidReason::{
+        Claim, Expired, KeyBound, NotExchanged, NotGranted, NotYetValid, TooOld, Type,
+    };
     matches!(
         reason,
-        Expired | TooOld | NotYetValid | NotExchanged | Type | KeyBound | Claim(_)
+        Expired | TooOld | NotYetValid | NotExchanged | NotGranted | Type | KeyBound | Claim(_)
     )
 }

@@ -51,7 +51,8 @@ impl SessionTiers {
     ///
     /// # Errors
     /// As for [`SessionTiers::resolve_at`]; [`ForbiddenReason::UpstreamDenied`] where the session has
-    /// no upstream token of its own.
+    /// no upstream token of its own; where it came with the client's token and the API refuses it,
+    /// [`InvalidReason::NotGranted`], as long as another login may help.
     pub async fn upstream_token_at(
         &self,
         token: &AccessToken,
@@ -65,6 +66,9 @@ impl SessionTiers {
             return Ok(current.clone());
         }
         let key = self.inner.keyring.session_key(token);
+        if self.inner.grants_for(session.principal()) {
+            return Err(self.inner.not_granted(key, &session, now).await);
+        }
         let occasion = Occasion::Refusal;
         let renewed = self.inner.exchanged(key, token, &session, occasion, now);
         Ok(token_of(&*renewed.await?)?.clone())
@@ -128,12 +132,10 @@ impl Inner {
     /// got for what is asked for today: another API never sees it.
     pub(crate) fn keeps_upstream(&self, session: &Session, now: SystemTime) -> bool {
         let mode = self.upstream.get(session.principal().issuer());
-        match (mode, session.exchanged()) {
-            (Some(UpstreamCredentials::Exchange(exchange)), Some(token)) => {
-                token.target() == exchange.target() && !is_over(session, now)
-            }
-            _ => false,
-        }
+        let target = mode.and_then(UpstreamCredentials::target);
+        session.exchanged().is_some_and(|token| {
+            target.is_some_and(|target| token.target() == target) && !is_over(session, now)
+        })
     }
 
     /// Whether a session goes on past its end: for as long as clocks may disagree its token is good,
@@ -158,6 +160,9 @@ impl Inner {
             Some(UpstreamCredentials::Exchange(_)) => {
                 let occasion = Occasion::Beginning;
                 return self.exchanged(key, token, &session, occasion, now).await;
+            }
+            Some(mode @ UpstreamCredentials::Granted(_)) => {
+                return self.granted(key, mode, token, session, now).await;
             }
             Some(mode) => Some(mode.obtain(token, session.principal(), now).await?),
             None => None,
@@ -318,7 +323,7 @@ impl Inner {
     }
 
     /// It is over for this session, and for no other login that took its place.
-    async fn end(&self, key: SessionKey, session: &Session, error: &AuthError) {
+    pub(crate) async fn end(&self, key: SessionKey, session: &Session, error: &AuthError) {
         let remove = |held: Option<moka::Entry<SessionKey, Arc<Session>>>| {
             ready(match held {
                 Some(held) if held.value().is_login_of(session) => Op::Remove,

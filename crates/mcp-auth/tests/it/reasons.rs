@@ -22,6 +22,7 @@ const REASONS: &[(&str, &str, &str)] = &[
     ("inactive", "401", "user"),
     ("revoked", "401", "user"),
     ("not_exchanged", "401", "user"),
+    ("not_granted", "401", "client"),
     ("claim", "401", "issuer"),
     ("critical_header", "401", "issuer"),
     ("too_large", "401", "issuer"),

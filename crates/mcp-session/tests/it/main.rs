@@ -7,6 +7,7 @@
 )]
 
 mod facts;
+mod granted;
 mod redis;
 mod tiers;
 mod tiers_on_redis;

@@ -1,0 +1,65 @@
+//! Upstream tokens that came with the client's token, from an authorization server in this process:
+//! opened with the session, and over with it. There is no other one to be had here.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use mcp_auth::{
+    AccessToken, AuthError, ForbiddenReason, InvalidReason, Principal, Upstream,
+    UpstreamCredentials,
+};
+
+use crate::{key::SessionKey, renewals::Exchanged, session::Session, tiers::Inner};
+
+/// A client's token that is younger came with the newest that the authorization server has.
+const NEW: Duration = Duration::from_mins(1);
+
+impl Inner {
+    /// Whether this principal's issuer leaves upstream tokens with its own.
+    pub(crate) fn grants_for(&self, principal: &Principal) -> bool {
+        let mode = self.upstream.get(principal.issuer());
+        matches!(mode, Some(UpstreamCredentials::Granted(_)))
+    }
+
+    /// The session with what its token holds, written to the store.
+    pub(crate) async fn granted(
+        &self,
+        key: SessionKey,
+        mode: &UpstreamCredentials,
+        token: &AccessToken,
+        session: Session,
+        now: SystemTime,
+    ) -> Exchanged {
+        let upstream = mode.obtain(token, session.principal(), now).await?;
+        // As long as the client's token is good, by whichever clock.
+        let end = session.principal().expires_at() + self.verifier.leeway();
+        let upstream = match upstream {
+            Upstream::Exchanged(opened) => Upstream::Exchanged(opened.lasting_until(end)),
+            Upstream::Presented => Upstream::Presented,
+        };
+        let session = Arc::new(session.with_upstream(Some(upstream)));
+        self.writer.put(key, Arc::clone(&session));
+        Ok(session)
+    }
+
+    /// The API refuses what came with the client's token, which ends the session: its client gets a
+    /// newer token, with what the authorization server has now. Where it has just done so, no login
+    /// helps.
+    pub(crate) async fn not_granted(
+        &self,
+        key: SessionKey,
+        session: &Session,
+        now: SystemTime,
+    ) -> AuthError {
+        let issued = session.principal().issued_at();
+        let error = if issued.is_none_or(|issued| now < issued + NEW) {
+            ForbiddenReason::UpstreamDenied.into()
+        } else {
+            InvalidReason::NotGranted.into()
+        };
+        self.end(key, session, &error).await;
+        error
+    }
+}

@@ -289,7 +289,7 @@ fn is_encoded(headers: &HeaderMap) -> bool {
     })
 }
 
-fn forbidden_origin(refused: Refused) -> Response<BoxedBody> {
+pub(crate) fn forbidden_origin(refused: Refused) -> Response<BoxedBody> {
     let text = match refused {
         Refused::Origin => {
             "pages and connectors of this origin may not call this server: its administrator lets \
@@ -311,7 +311,7 @@ fn options() -> Response<BoxedBody> {
     response
 }
 
-fn draining() -> Response<BoxedBody> {
+pub(crate) fn draining() -> Response<BoxedBody> {
     unavailable(
         "this instance is stopping: try again",
         std::time::Duration::from_secs(1),

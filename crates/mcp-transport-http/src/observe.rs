@@ -13,7 +13,7 @@ pub type RequestObserver = Arc<dyn Fn(&AnsweredRequest<'_>) + Send + Sync>;
 pub struct AnsweredRequest<'a> {
     /// The HTTP method; `other` for one without a standard.
     pub http_method: &'static str,
-    /// `mcp`, `metadata`, `health`, `ready` or `unknown`.
+    /// `mcp`, `metadata`, `health`, `ready`, `unknown`, or the label of a mounted route.
     pub route: &'static str,
     /// The HTTP status.
     pub status: u16,

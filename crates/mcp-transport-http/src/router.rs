@@ -32,6 +32,8 @@ pub(crate) enum Route {
     Metadata,
     Health,
     Ready,
+    /// Of the host: which one, and its label.
+    Mounted(usize, &'static str),
     Unknown,
 }
 
@@ -42,6 +44,7 @@ impl Route {
             Self::Metadata => "metadata",
             Self::Health => "health",
             Self::Ready => "ready",
+            Self::Mounted(_, label) => label,
             Self::Unknown => "unknown",
         }
     }
@@ -98,6 +101,13 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
                 let span = line.trace.span.clone();
                 let answering = self.inner.endpoint(request, &mut line);
                 answering.instrument(span).await
+            }
+            Route::Mounted(index, _) => {
+                let path = request.uri().path().to_owned();
+                let answering = self.inner.answer_mounted(index, request, &mut line);
+                // Boxed: few requests are such ones.
+                let answer = Box::pin(answering).await;
+                self.inner.or_not_found(&path, answer)
             }
             Route::Unknown => self.inner.not_found(request.uri().path()),
         };
@@ -168,7 +178,8 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
     fn not_found(&self, path: &str) -> Response<BoxedBody> {
         let resource = &self.config.resource;
         let path = spelled(path).to_ascii_lowercase();
-        let text = if ISSUERS_OWN.iter().any(|own| path.contains(own)) {
+        let asks_issuer = ISSUERS_OWN.iter().any(|own| path.contains(own));
+        let text = if asks_issuer && !self.has_mounted("/token") {
             format!(
                 "this server is no authorization server: {} names the one that issues its tokens",
                 self.config.metadata_url()
@@ -177,6 +188,17 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
             format!("no such path: the MCP endpoint is {resource}")
         };
         refusal(StatusCode::NOT_FOUND, "not_found", &text)
+    }
+
+    /// What a mounted route answered, unless it has nothing there.
+    fn or_not_found(&self, path: &str, answer: Response<BoxedBody>) -> Response<BoxedBody> {
+        let is_empty = answer.body().size_hint().exact() == Some(0);
+        if answer.status() != StatusCode::NOT_FOUND || !is_empty {
+            return answer;
+        }
+        let mut own = self.not_found(path);
+        own.headers_mut().extend(answer.into_parts().0.headers);
+        own
     }
 
     fn ready(&self) -> Response<BoxedBody> {
@@ -274,7 +296,7 @@ pub(crate) fn routes(prefix: &str) -> Vec<(String, Route)> {
 
 /// A path in the one spelling that routes have. People type slashes at the end and twice; programs
 /// escape what needs none. It is served as meant, for redirects lose bodies and headers.
-fn spelled(path: &str) -> String {
+pub(crate) fn spelled(path: &str) -> String {
     let mut spelled = String::with_capacity(path.len());
     let segments = path
         .split('/')

@@ -23,6 +23,7 @@ use crate::{
     drain::Drain,
     memory::{MemoryBudget, MemoryUsage},
     metadata,
+    mounted::{MountError, Mounted, MountedRoutes},
     observe::RequestObserver,
     origin::OriginRule,
     preview::RequestPreview,
@@ -69,6 +70,7 @@ pub(crate) struct Inner<H> {
     pub(crate) metadata: Bytes,
     pub(crate) endpoint_path: String,
     pub(crate) routes: Vec<(String, Route)>,
+    pub(crate) mounted: Vec<Mounted>,
 }
 
 /// What can be seen of a server while it runs. A cheap handle.
@@ -164,6 +166,20 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
         self.changed(|inner| inner.wrapping = Some(Box::new(wrapping)))
     }
 
+    /// The same server, on whose listener these paths lead to a handler of the host's. They may stand
+    /// for an authorization server's, and for none of this server's own.
+    ///
+    /// # Errors
+    /// [`MountError`] for a path that leads somewhere already, or that is none.
+    pub fn with_routes(self, mine: MountedRoutes) -> Result<Self, MountError> {
+        let mut result = Ok(());
+        let server = self.changed(|inner| {
+            let prefix = inner.config.prefix();
+            result = mine.mount(prefix, &mut inner.routes, &mut inner.mounted);
+        });
+        result.map(|()| server)
+    }
+
     /// The same server; `head` decides which requests are traced.
     #[must_use]
     pub fn with_head_sampler(self, head: HeadSampler) -> Self {
@@ -244,6 +260,7 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
             metadata: metadata::render(&config),
             endpoint_path: config.endpoint_path(),
             routes: routes(config.prefix()),
+            mounted: Vec::new(),
             config,
         };
         Self {

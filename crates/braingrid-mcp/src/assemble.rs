@@ -139,7 +139,7 @@ pub(crate) async fn run_http(
     let scopes = tools.clone();
     let callers = sessions.clone();
     let memory = config.memory.clone();
-    let caller = move |session: &Session, token: &AccessToken| {
+    let caller = move |session: &Arc<Session>, token: &AccessToken| {
         let room = room_for(session.principal(), &memory);
         caller_of(&callers, session, token).within(room)
     };

@@ -6,6 +6,7 @@
 //! not for long: an audit log that takes nothing stops nobody. Arguments are not in a record, only a
 //! keyed digest of them.
 
+mod actor;
 mod digest;
 mod export;
 mod hooks;
@@ -27,6 +28,7 @@ use opentelemetry::trace::{TraceContextExt as _, TraceId};
 use serde::{Serialize, Serializer};
 use tokio::sync::oneshot;
 
+use actor::Actor;
 pub(crate) use digest::Digest;
 use export::Export;
 use lines::Lines;
@@ -35,7 +37,7 @@ use crate::config::AuditTarget;
 use crate::metrics::Observer;
 use crate::metrics::names::{AUDIT_LOST, AUDIT_RECORDS};
 
-/// Records that may wait. A record takes some 400 bytes.
+/// Records that may wait. A record takes some 600 bytes.
 const WAITING: usize = 8_192;
 
 /// Refusals take no more than half of the places: strangers can make any number of them, and must
@@ -64,6 +66,15 @@ pub(crate) struct Record {
     /// Who, as the issuer names them; absent where nobody was authenticated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) subject: Option<String>,
+    /// The OAuth client that the caller's token was issued to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) client: Option<String>,
+    /// Who acts for the subject, by the token that BrainGrid is called with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) actor: Option<Actor>,
+    /// Who acts for the subject by the client's own token, where another one is sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) client_actor: Option<Actor>,
     /// For which organization.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) organization: Option<String>,
@@ -124,6 +135,9 @@ impl Record {
             outcome,
             call_id: None,
             subject: None,
+            client: None,
+            actor: None,
+            client_actor: None,
             organization: None,
             tool: None,
             arguments: None,

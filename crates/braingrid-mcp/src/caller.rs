@@ -7,21 +7,25 @@ use std::{
 
 use async_trait::async_trait;
 use mcp_auth::{AccessToken, Asker, AuthError, InvalidReason, Principal, Upstream};
-use mcp_core::{Caller, Credential, CredentialError, Organization};
+use mcp_core::{Actor, Caller, Credential, CredentialError, Organization, Parties};
 use mcp_outbound::MemoryHook;
 use mcp_session::{Session, SessionTiers};
 use mcp_transport_http::MemoryBudget;
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// The caller of one request.
-pub(crate) fn caller_of(sessions: &SessionTiers, session: &Session, token: &AccessToken) -> Caller {
+pub(crate) fn caller_of(
+    sessions: &SessionTiers,
+    session: &Arc<Session>,
+    token: &AccessToken,
+) -> Caller {
     let principal = session.principal();
     let organization = match principal.organization().map(str::parse) {
         Some(Ok(id)) => Organization::known(id),
         // Only where the issuer's settings let tokens without an organization in.
         None => Organization::from_profile(None),
         // Never another organization than the one the token names.
-        Some(Err(_)) => return nobody(principal),
+        Some(Err(_)) => return nobody(session),
     };
     let credential = credential_of(sessions, session, token);
     caller(principal, organization, credential).until(session.expires_at())
@@ -29,27 +33,28 @@ pub(crate) fn caller_of(sessions: &SessionTiers, session: &Session, token: &Acce
 
 fn credential_of(
     sessions: &SessionTiers,
-    session: &Session,
+    session: &Arc<Session>,
     token: &AccessToken,
 ) -> Arc<dyn Credential> {
-    let principal = session.principal();
     match session.upstream() {
         Some(Upstream::Exchanged(_)) => Arc::new(ExchangedCredential {
             token: token.clone(),
-            asker: principal.asker(),
+            asker: session.principal().asker(),
+            session: Arc::clone(session),
             sessions: sessions.clone(),
             refused: Mutex::default(),
         }),
         Some(Upstream::Presented) => Arc::new(PresentedCredential {
             token: token.clone(),
-            expires_at: principal.expires_at(),
+            session: Arc::clone(session),
             sessions: sessions.clone(),
         }),
         // Never the client's token where nobody said that it may go out.
-        None => Arc::new(StaticRefusal(
-            "This server has no way to call BrainGrid for this authorization server. Ask the \
-             administrator to configure one.",
-        )),
+        None => Arc::new(StaticRefusal {
+            session: Arc::clone(session),
+            text: "This server has no way to call BrainGrid for this authorization server. Ask the \
+                   administrator to configure one.",
+        }),
     }
 }
 
@@ -79,34 +84,42 @@ fn caller(
 }
 
 /// A caller that can do nothing: its organization has a name that BrainGrid cannot have given.
-fn nobody(principal: &Principal) -> Caller {
-    let credential = StaticRefusal(
-        "The access token names an organization that is no BrainGrid organization. Ask the \
-         administrator to check which claim of the token holds its id.",
-    );
+fn nobody(session: &Arc<Session>) -> Caller {
+    let credential = StaticRefusal {
+        session: Arc::clone(session),
+        text: "The access token names an organization that is no BrainGrid organization. Ask the \
+               administrator to check which claim of the token holds its id.",
+    };
     caller(
-        principal,
+        session.principal(),
         Organization::from_profile(None),
         Arc::new(credential),
     )
 }
 
-struct StaticRefusal(&'static str);
+struct StaticRefusal {
+    session: Arc<Session>,
+    text: &'static str,
+}
 
 #[async_trait]
 impl Credential for StaticRefusal {
     async fn bearer(&self) -> Result<SecretString, CredentialError> {
-        Err(CredentialError::new(self.0))
+        Err(CredentialError::new(self.text))
     }
 
     fn reject(&self, _: &SecretString) {}
+
+    fn parties(&self) -> Parties<'_> {
+        parties_of(&self.session)
+    }
 }
 
 /// The token that the client presented, because it was issued for BrainGrid too (same-audience
 /// mode): there is no other one to fall back on, and it lives no longer than the request.
 struct PresentedCredential {
     token: AccessToken,
-    expires_at: SystemTime,
+    session: Arc<Session>,
     sessions: SessionTiers,
 }
 
@@ -119,11 +132,15 @@ impl Credential for PresentedCredential {
     fn reject(&self, _: &SecretString) {
         tracing::warn!("BrainGrid did not accept the credential of a verified session");
         let (sessions, token) = (self.sessions.clone(), self.token.clone());
-        let expires_at = self.expires_at;
+        let expires_at = self.session.principal().expires_at();
         tokio::spawn(async move {
             let now = SystemTime::now();
             sessions.refused_upstream(&token, expires_at, now).await;
         });
+    }
+
+    fn parties(&self) -> Parties<'_> {
+        parties_of(&self.session)
     }
 }
 
@@ -132,6 +149,7 @@ impl Credential for PresentedCredential {
 struct ExchangedCredential {
     token: AccessToken,
     asker: Asker,
+    session: Arc<Session>,
     sessions: SessionTiers,
     /// What BrainGrid did not accept last.
     refused: Mutex<Option<SecretString>>,
@@ -159,6 +177,27 @@ impl Credential for ExchangedCredential {
     fn reject(&self, refused: &SecretString) {
         tracing::warn!("BrainGrid did not accept the token that was got for it");
         *self.refused() = Some(refused.clone());
+    }
+
+    fn parties(&self) -> Parties<'_> {
+        parties_of(&self.session)
+    }
+}
+
+/// The parties behind a session, as its tokens name them.
+pub(crate) fn parties_of(session: &Session) -> Parties<'_> {
+    Parties {
+        client: session.principal().client_id(),
+        actor: session.actor().map(named),
+        client_actor: session.client_actor().map(named),
+    }
+}
+
+fn named(actor: &mcp_auth::Actor) -> Actor<'_> {
+    Actor {
+        subject: actor.subject.as_deref(),
+        issuer: actor.issuer.as_deref(),
+        client: actor.client_id.as_deref(),
     }
 }
 

@@ -9,6 +9,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{
     AccessToken, AuthError, IssuerConfig, TokenVerifier, VerifierConfig,
+    actor::Actor,
     audience::MeantFor,
     claims::Claims,
     jwk::ALGORITHMS,
@@ -96,6 +97,9 @@ fn well_formed(record: &PrincipalRecord) {
         record.scopes.is_sorted_by(|a, b| a < b),
         "sorted, each once"
     );
+    let names = record.actor.iter().flat_map(Actor::names);
+    let mut letters = names.flat_map(str::chars);
+    assert!(!letters.any(char::is_control));
     let organization = record.organization.as_deref();
     assert!(!matches!(organization, Some("" | "default")));
 }

@@ -130,7 +130,7 @@ impl Jwt {
     }
 }
 
-fn decode<T: serde::de::DeserializeOwned>(part: &str) -> Result<T, InvalidReason> {
+pub(crate) fn decode<T: serde::de::DeserializeOwned>(part: &str) -> Result<T, InvalidReason> {
     let bytes = URL_SAFE_NO_PAD
         .decode(part)
         .map_err(|_| InvalidReason::Malformed)?;

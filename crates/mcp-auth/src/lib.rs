@@ -36,6 +36,7 @@
 //! # Ok(()) }
 //! ```
 
+mod actor;
 mod asker;
 mod audience;
 mod claims;
@@ -69,6 +70,7 @@ mod token;
 mod turns;
 mod verifier;
 
+pub use actor::Actor;
 pub use asker::Asker;
 pub use audience::AudienceFrom;
 pub use error::{

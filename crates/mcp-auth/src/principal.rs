@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::asker::Asker;
+use crate::{actor::Actor, asker::Asker};
 
 /// Who a token speaks for, proven: it can only come from a verified token, or from a record that
 /// was sealed by this service after it verified one.
@@ -26,6 +26,9 @@ pub struct PrincipalRecord {
     /// OAuth client (`client_id`, else `azp`).
     #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
+    /// Who acts for the subject (`act`), for an audit log.
+    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<Actor>,
     /// Organization (tenant) the token is bound to.
     #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
     pub organization: Option<String>,
@@ -80,6 +83,11 @@ impl Principal {
     /// OAuth client the token was issued to.
     pub fn client_id(&self) -> Option<&str> {
         self.0.client_id.as_deref()
+    }
+
+    /// Who acts for the subject, by the token itself. Nothing is decided by it.
+    pub fn actor(&self) -> Option<&Actor> {
+        self.0.actor.as_ref()
     }
 
     /// Organization (tenant).

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use crate::{
+    actor::Actor,
     audience::MeantFor,
     claims::{Claims, Hashes},
     error::{AuthError, ForbiddenReason, InvalidReason},
@@ -132,6 +133,7 @@ impl Claims {
             issuer: self.issuer()?.to_owned(),
             subject: subject.ok_or(ForbiddenReason::NoSubject)?,
             client_id: self.client(),
+            actor: self.get("act").and_then(Actor::of),
             organization: organization::named(&self.0, organization_claim),
             scopes: self.scopes(),
             audiences,

@@ -28,10 +28,38 @@ pub trait Credential: Send + Sync + 'static {
     /// one, if there is a way to get it.
     fn reject(&self, refused: &SecretString);
 
+    /// Which parties stand behind a call beside its subject, where that is known: for an audit log, and
+    /// asked for by nothing else.
+    fn parties(&self) -> Parties<'_> {
+        Parties::default()
+    }
+
     /// What the user has to do to be logged out: a phrase for "To log out, …".
     fn how_to_log_out(&self) -> &'static str {
         "log out of this server in your MCP client, which keeps the login"
     }
+}
+
+/// The parties behind a call, beside its subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Parties<'a> {
+    /// The OAuth client that the caller's token was issued to.
+    pub client: Option<&'a str>,
+    /// Who acts for the subject, by the token that BrainGrid is called with.
+    pub actor: Option<Actor<'a>>,
+    /// Who acts for the subject by the caller's own token, where another one is sent in its place.
+    pub client_actor: Option<Actor<'a>>,
+}
+
+/// Who acts for a subject (`act`, RFC 8693 section 4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Actor<'a> {
+    /// Its name.
+    pub subject: Option<&'a str>,
+    /// Who gives it that name.
+    pub issuer: Option<&'a str>,
+    /// The client that it is.
+    pub client: Option<&'a str>,
 }
 
 /// There is no credential for BrainGrid. The text is shown to the user and names the next step.
@@ -120,6 +148,11 @@ impl Caller {
     /// Who the caller is, where that is known.
     pub fn subject(&self) -> Option<&str> {
         self.0.subject.as_deref()
+    }
+
+    /// Which parties stand behind its calls beside it.
+    pub fn parties(&self) -> Parties<'_> {
+        self.0.credential.parties()
     }
 
     /// Where the organization of this caller comes from.

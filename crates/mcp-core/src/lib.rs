@@ -35,7 +35,7 @@ pub use braingrid::{
     ApiRequestObserver, BrainGridClient, BrainGridConfig, ConfigError, FinishedApiRequest,
     HeaderHook, Profile, Timeouts,
 };
-pub use caller::{Caller, Credential, CredentialError, Organization};
+pub use caller::{Actor, Caller, Credential, CredentialError, Organization, Parties};
 pub use error::ApiError;
 pub use ids::{InvalidId, OrganizationId, ProjectRef, RequirementRef, TaskRef};
 pub use revisions::protocol_revisions;

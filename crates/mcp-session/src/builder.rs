@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use mcp_auth::{AuthError, InvalidReason, Principal, TokenVerifier, UpstreamCredentials};
+use mcp_auth::{Principal, TokenVerifier, UpstreamCredentials};
 use mcp_outbound::LogThrottle;
 use moka::{Expiry, future::Cache};
 
@@ -15,6 +15,7 @@ use crate::{
     key::SessionKey,
     lease::Leases,
     listener::Listener,
+    refused::negative_cache,
     seal::Keyring,
     session::Session,
     signouts::counted_refusals,
@@ -159,43 +160,6 @@ fn session_cache(bytes: u64) -> Cache<SessionKey, Arc<Session>> {
         })
         .expire_after(SessionExpiry)
         .build()
-}
-
-/// Small and short: it protects the store and the verifier from a client that repeats itself, and
-/// nothing else.
-fn negative_cache() -> Cache<SessionKey, AuthError> {
-    Cache::builder()
-        .name("known bad tokens")
-        .max_capacity(10_000)
-        .expire_after(BadExpiry)
-        .build()
-}
-
-/// Long only for what cannot be seen of the token itself, and would have its client call in vain.
-struct BadExpiry;
-
-impl Expiry<SessionKey, AuthError> for BadExpiry {
-    fn expire_after_create(
-        &self,
-        _: &SessionKey,
-        error: &AuthError,
-        _: Instant,
-    ) -> Option<Duration> {
-        Some(match error {
-            AuthError::InvalidToken(InvalidReason::NotGranted) => Duration::from_hours(1),
-            _ => Duration::from_secs(10),
-        })
-    }
-
-    fn expire_after_update(
-        &self,
-        key: &SessionKey,
-        error: &AuthError,
-        at: Instant,
-        _: Option<Duration>,
-    ) -> Option<Duration> {
-        self.expire_after_create(key, error, at)
-    }
 }
 
 /// How long a session that is over can be told from one that never was.

@@ -73,6 +73,7 @@ mod listener;
 mod logins;
 mod record;
 mod redis;
+mod refused;
 mod renewals;
 mod resolved;
 mod seal;

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use mcp_auth::{Principal, PrincipalRecord, Upstream, UpstreamToken};
+use mcp_auth::{Actor, Principal, PrincipalRecord, Upstream, UpstreamToken};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -91,6 +91,8 @@ struct UpstreamRecord {
     expires_at: u64,
     #[serde(rename = "g", default)]
     target: u64,
+    #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
+    actor: Option<Actor>,
 }
 
 impl UpstreamRecord {
@@ -100,12 +102,14 @@ impl UpstreamRecord {
             renew_at: seconds(token.renew_at()),
             expires_at: seconds(token.expires_at()),
             target: token.target(),
+            actor: token.actor().cloned(),
         }
     }
 
     fn into_token(self) -> UpstreamToken {
         let (renew_at, expires_at) = (time(self.renew_at), time(self.expires_at));
-        UpstreamToken::new(self.secret, renew_at, expires_at).for_target(self.target)
+        let token = UpstreamToken::new(self.secret, renew_at, expires_at);
+        token.for_target(self.target).acted_by(self.actor)
     }
 }
 
@@ -182,6 +186,38 @@ mod tests {
             plaintext.len(),
             "grew, and left copies behind"
         );
+    }
+
+    #[test]
+    fn whoever_acts_for_the_subject_comes_back_and_a_record_without_still_opens() {
+        let actor = |name: &str| Actor {
+            subject: Some(name.to_owned()),
+            ..Actor::default()
+        };
+        let mut principal = principal("ada", 5_000).to_record();
+        principal.actor = Some(actor("agent"));
+        let Upstream::Exchanged(token) = upstream("upstream-s3cret", 4_000) else {
+            unreachable!();
+        };
+        let token = token.acted_by(Some(actor("mcp")));
+        let session = Session::new(
+            Principal::from_record(principal),
+            Some(Upstream::Exchanged(token)),
+            UNIX_EPOCH + Duration::from_secs(1_000),
+            Duration::MAX,
+        );
+        let plaintext = encode(&session).unwrap();
+        let back = decode(&plaintext, Duration::MAX).unwrap();
+        assert_eq!(back, session);
+        assert_eq!(back.actor(), Some(&actor("mcp")));
+        assert_eq!(back.client_actor(), Some(&actor("agent")));
+        let text = String::from_utf8(plaintext.to_vec()).unwrap();
+        let old = text.replace(r#","a":{"s":"mcp"}"#, "");
+        let old = old.replace(r#","d":{"s":"agent"}"#, "");
+        assert_eq!(old.len() + 34, text.len(), "{text}");
+        let old = decode(old.as_bytes(), Duration::MAX).unwrap();
+        assert_eq!((old.actor(), old.client_actor()), (None, None));
+        assert_eq!(old.principal().subject(), "ada");
     }
 
     #[test]

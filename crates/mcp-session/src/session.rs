@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use mcp_auth::{Principal, Upstream, UpstreamToken};
+use mcp_auth::{Actor, Principal, Upstream, UpstreamToken};
 
 /// A verified principal, what the upstream API is called with for it, and how long it may be used.
 ///
@@ -86,6 +86,21 @@ impl Session {
         }
     }
 
+    /// Who acts for the subject, by the token that the upstream API is called with. The issuer's word,
+    /// unless that is the client's own token, which was verified.
+    pub fn actor(&self) -> Option<&Actor> {
+        match self.upstream.as_ref() {
+            Some(Upstream::Exchanged(token)) => token.actor(),
+            _ => self.principal.actor(),
+        }
+    }
+
+    /// Who acts for the subject by the client's own token, where another one goes out in its place.
+    pub fn client_actor(&self) -> Option<&Actor> {
+        let exchanged = self.exchanged();
+        exchanged.and_then(|_| self.principal.actor())
+    }
+
     /// When the token behind this session was verified.
     pub(crate) fn established_at(&self) -> SystemTime {
         self.established_at
@@ -115,6 +130,7 @@ impl Session {
     pub(crate) fn weight(&self) -> usize {
         let principal = &self.principal;
         let text = |text: &str| text.len() + 24;
+        let names = |actor: &Actor| actor.names().map(text).sum::<usize>();
         let list = |list: &[String]| list.iter().map(|item| text(item)).sum::<usize>();
         size_of::<Self>()
             + text(principal.issuer())
@@ -124,7 +140,13 @@ impl Session {
             + list(principal.scopes())
             + list(principal.audiences())
             + principal.stand_in().map_or(0, text)
-            + self.exchanged().map_or(0, |token| text(token.expose()))
+            + principal.actor().map_or(0, names)
+            + self.exchanged().map_or(0, |token| {
+                text(token.expose())
+                    + token
+                        .actor()
+                        .map_or(0, |actor| size_of::<Actor>() + names(actor))
+            })
     }
 }
 

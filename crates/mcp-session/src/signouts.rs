@@ -12,6 +12,7 @@ use moka::future::Cache;
 
 use crate::{
     key::SessionKey,
+    refused::Refused,
     tiers::{Inner, SessionTiers},
 };
 
@@ -100,8 +101,14 @@ impl SessionTiers {
         if expires_at + RENEWAL <= now {
             let key = self.inner.keyring.session_key(token);
             let expired = AuthError::InvalidToken(InvalidReason::Expired);
-            self.inner.negative_cache.insert(key, expired.clone()).await;
-            let held = self.inner.memory.remove(&key).await.is_some();
+            let session = self.inner.memory.get(&key).await;
+            let held = session.is_some();
+            let refused = Refused {
+                error: expired.clone(),
+                session,
+            };
+            self.inner.negative_cache.insert(key, refused).await;
+            self.inner.memory.invalidate(&key).await;
             self.inner.count_refusal(key, token, &expired, held).await;
         }
     }

@@ -10,6 +10,7 @@ pub(crate) fn principal(subject: &str, expires_at: u64) -> Principal {
         issuer: "https://auth.example.com".to_owned(),
         subject: subject.to_owned(),
         client_id: Some("client_01JZ7Q3V5W8X9Y0Z1A2B3C4D5E".to_owned()),
+        actor: None,
         organization: Some("org_01JZ7Q3V5W8X9Y0Z1A2B3C4D5E".to_owned()),
         scopes: [
             "profile",

@@ -21,6 +21,7 @@ use crate::{
     key::SessionKey,
     lease::Leases,
     listener::Listener,
+    refused::Refused,
     renewals::Renewals,
     resolved::{Resolved, Tier},
     seal::Keyring,
@@ -47,7 +48,7 @@ pub(crate) struct Inner {
     pub(crate) leases: Option<Leases>,
     pub(crate) memory: Cache<SessionKey, Arc<Session>>,
     /// Tokens that were proven bad a moment ago.
-    pub(crate) negative_cache: Cache<SessionKey, AuthError>,
+    pub(crate) negative_cache: Cache<SessionKey, Refused>,
     /// Tokens whose refusal was counted as a sign-out.
     pub(crate) counted_refusals: Cache<SessionKey, ()>,
     pub(crate) writer: Writer,
@@ -251,9 +252,9 @@ impl Inner {
         asker: Asker,
         now: SystemTime,
     ) -> Result<Resolved, AuthError> {
-        if let Some(error) = self.negative_cache.get(&key).await {
+        if let Some(refused) = self.negative_cache.get(&key).await {
             self.stats.known_bad_hits.increment();
-            return Err(error);
+            return Err(refused.error);
         }
         let (mut led, result) = self.single_flight(key, token, asker, now).await;
         // "The issuer has no such key" was said of a key set that may have been asked for before
@@ -313,17 +314,27 @@ impl Inner {
         } else {
             self.ask_then_verify(token, asker, now).await
         };
+        let mut whose = None;
         let established = match found {
             Ok(Found::Stored { session, stale }) => {
+                whose = Some(session.principal().clone());
                 self.adopt(key, token, session, stale, now).await
             }
-            Ok(Found::Verified(principal)) => self.share_or_begin(key, token, principal, now).await,
+            Ok(Found::Verified(principal)) => {
+                whose = Some(principal.clone());
+                self.share_or_begin(key, token, principal, now).await
+            }
             Err(error) => Err(error),
         };
         if let Err(error) = &established
             && is_worth_remembering(error)
         {
-            self.negative_cache.insert(key, error.clone()).await;
+            let session = |principal| Session::new(principal, None, now, self.max_lifetime);
+            let refused = Refused {
+                error: error.clone(),
+                session: whose.map(session).map(Arc::new),
+            };
+            self.negative_cache.insert(key, refused).await;
         }
         established
     }

@@ -16,6 +16,7 @@ use moka::ops::compute::{CompResult, Op};
 use crate::{
     key::SessionKey,
     lease::Wanted,
+    refused::Refused,
     renewals::{Behind, Exchanged, Occasion},
     resolved::Resolved,
     session::Session,
@@ -332,7 +333,11 @@ impl Inner {
         };
         let ended = self.memory.entry(key).and_compute_with(remove).await;
         if !matches!(ended, CompResult::Unchanged(_)) {
-            self.negative_cache.insert(key, error.clone()).await;
+            let refused = Refused {
+                error: error.clone(),
+                session: Some(Arc::new(session.clone().with_upstream(None))),
+            };
+            self.negative_cache.insert(key, refused).await;
             self.writer.remove(key);
         }
     }

@@ -208,6 +208,7 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
                 if let (Some(_), Some(token)) = (&self.observer, &token) {
                     let issuer = self.sessions.issuer_named_by(token);
                     line.issuer = issuer.map(str::to_owned);
+                    line.session = self.sessions.session_of_refused(token).await;
                 }
                 if let (AuthError::InvalidToken(InvalidReason::Audience), Some(token)) =
                     (&error, &token)

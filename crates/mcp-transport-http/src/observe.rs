@@ -40,7 +40,8 @@ pub struct Rejection<'a> {
     pub client_request_id: Option<&'a str>,
     /// Where it came from, see [`crate::ClientAddress`]. For an audit log: no metric.
     pub client_address: Option<IpAddr>,
-    /// Who it was, for one that is known and may not do this. For an audit log: no metric.
+    /// Who it was, for one that is known and may not do this, or is let in no more. For an audit log: no
+    /// metric.
     pub session: Option<&'a Session>,
     /// The tool that was asked for.
     pub tool: Option<&'a str>,

@@ -30,7 +30,7 @@ use crate::{
     router::{Route, routes},
 };
 
-type AttachCaller = dyn Fn(&Session, &AccessToken, &mut Extensions) + Send + Sync;
+type AttachCaller = dyn Fn(&Arc<Session>, &AccessToken, &mut Extensions) + Send + Sync;
 type ScopeRule = dyn Fn(&RequestPreview<'_>, &[String]) -> Result<(), Vec<String>> + Send + Sync;
 type Wrapping = dyn Fn(&RequestPreview<'_>, &[u8]) -> Option<Vec<u8>> + Send + Sync;
 
@@ -111,11 +111,12 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
         config: HttpConfig,
         sessions: SessionTiers,
         handler: H,
-        caller: impl Fn(&Session, &AccessToken) -> C + Send + Sync + 'static,
+        caller: impl Fn(&Arc<Session>, &AccessToken) -> C + Send + Sync + 'static,
     ) -> Self {
-        let attach = move |session: &Session, token: &AccessToken, extensions: &mut Extensions| {
-            extensions.insert(caller(session, token));
-        };
+        let attach =
+            move |session: &Arc<Session>, token: &AccessToken, extensions: &mut Extensions| {
+                extensions.insert(caller(session, token));
+            };
         Self::build(
             config,
             sessions,

@@ -15,7 +15,7 @@ use opentelemetry_sdk::logs::{
 };
 use url::Url;
 
-use super::{Counts, Record, Settled, WAITING};
+use super::{Actor, Counts, Record, Settled, WAITING};
 use crate::telemetry;
 
 /// The event name of a record.
@@ -68,6 +68,7 @@ impl Export {
             ("audit.outcome", Some(record.outcome.to_owned())),
             ("audit.call_id", record.call_id),
             ("enduser.id", record.subject),
+            ("audit.client", record.client),
             ("audit.organization", record.organization),
             ("gen_ai.tool.name", record.tool),
             ("audit.arguments", record.arguments),
@@ -78,7 +79,17 @@ impl Export {
                 record.client_address.map(|ip| ip.to_string()),
             ),
         ];
-        for (name, text) in texts {
+        let actor = |actor: Option<Actor>| actor.unwrap_or_default();
+        let (actor, client_actor) = (actor(record.actor), actor(record.client_actor));
+        let actors = [
+            ("audit.actor.subject", actor.subject),
+            ("audit.actor.issuer", actor.issuer),
+            ("audit.actor.client", actor.client),
+            ("audit.client_actor.subject", client_actor.subject),
+            ("audit.client_actor.issuer", client_actor.issuer),
+            ("audit.client_actor.client", client_actor.client),
+        ];
+        for (name, text) in texts.into_iter().chain(actors) {
             if let Some(text) = text {
                 log.add_attribute(name, AnyValue::from(text));
             }

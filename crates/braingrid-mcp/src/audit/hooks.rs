@@ -10,6 +10,8 @@ use mcp_session::Session;
 use mcp_transport_http::{Rejection, RequestObserver};
 use serde_json::Map;
 
+use crate::caller::parties_of;
+
 use super::{Audit, Digest, Event, Record, new_call_id};
 
 impl Audit {
@@ -21,6 +23,7 @@ impl Audit {
             let arguments = call.arguments.unwrap_or(&none);
             let mut record = Record::now(Event::ToolCall, "");
             record.subject = call.caller.subject().map(str::to_owned);
+            record.name(call.caller.parties());
             record.arguments = Some(digest.of(
                 organization_of(call.caller).as_deref(),
                 call.tool,
@@ -88,6 +91,9 @@ fn refused(rejection: &Rejection<'_>) -> Record {
     if let Some(principal) = rejection.session.map(Session::principal) {
         record.subject = Some(principal.subject().to_owned());
         record.organization = principal.organization().map(str::to_owned);
+    }
+    if let Some(session) = rejection.session {
+        record.name(parties_of(session));
     }
     record.tool = rejection.tool.map(str::to_owned);
     record.request_id = Some(rejection.request_id.to_owned());

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::world::{LIMIT, World, client_of, idea};
 
-fn parsed(text: &str) -> Vec<Value> {
+pub(crate) fn parsed(text: &str) -> Vec<Value> {
     let lines = text.lines();
     lines
         .map(|line| serde_json::from_str(line).unwrap())
@@ -20,7 +20,13 @@ fn parsed(text: &str) -> Vec<Value> {
 async fn traffic(world: &World, server: &ServerProcess) {
     let token = |scope: &str| {
         let token = world.issuer.token().subject("user_ada");
-        token.organization("org_ada").scope(scope).mint()
+        let token = token.claim("client_id", "client_claude");
+        let agent = json!({"sub": "agent_7", "iss": "https://agents.test"});
+        token
+            .organization("org_ada")
+            .scope(scope)
+            .claim("act", agent)
+            .mint()
     };
     let missing = json!({"project_id": "PROJ-1", "requirement_id": "REQ-999", "name": "new"});
     let calls = [
@@ -98,6 +104,12 @@ async fn writes_and_refusals_are_appended_to_a_file() {
         }
         assert_eq!(done["subject"], "user_ada");
         assert_eq!(done["organization"], "org_ada");
+        let agent = json!({"subject": "agent_7", "issuer": "https://agents.test"});
+        for named in [intent, done, somebody] {
+            assert_eq!(named["client"], "client_claude", "{named}");
+            assert_eq!(named["actor"], agent, "{named}");
+            assert!(named.get("client_actor").is_none(), "it is the same token");
+        }
         assert_eq!(done["tool"], "create_requirement");
         assert_eq!(done["request_id"], lines[0]["request_id"]);
         for record in &records {
@@ -112,7 +124,15 @@ async fn writes_and_refusals_are_appended_to_a_file() {
         assert_eq!(somebody["subject"], "user_ada");
         assert_eq!(somebody["tool"], "create_requirement");
         assert_eq!(nobody["request_id"], lines[4]["request_id"]);
-        for known in ["call_id", "subject", "organization", "tool", "arguments"] {
+        for known in [
+            "call_id",
+            "subject",
+            "client",
+            "actor",
+            "organization",
+            "tool",
+            "arguments",
+        ] {
             assert!(nobody.get(known).is_none(), "{nobody}");
         }
     }
@@ -142,7 +162,16 @@ async fn a_collector_can_take_it_and_counts_what_was_written() {
         .collect();
     assert_eq!(kinds, EXPECTED);
     assert!(logs.iter().all(|log| log.event_name == "mcp.audit"));
-    assert_eq!(logs[0].attributes["enduser.id"], "user_ada");
+    for (name, value) in [
+        ("enduser.id", "user_ada"),
+        ("audit.client", "client_claude"),
+        ("audit.actor.subject", "agent_7"),
+        ("audit.actor.issuer", "https://agents.test"),
+    ] {
+        assert_eq!(logs[0].attributes[name], value, "{name}");
+        assert_eq!(logs[4].attributes[name], value, "of a refusal: {name}");
+        assert!(!logs[5].attributes.contains_key(name), "of nobody: {name}");
+    }
     let tool = |span: &&mcp_test_support::collector::Span| span.name.starts_with("tools/call");
     let spans = collector.spans().entries();
     let tool = spans.iter().find(tool).unwrap();

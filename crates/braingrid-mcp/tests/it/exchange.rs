@@ -18,11 +18,11 @@ use crate::{
 };
 
 const API: &str = "https://api.braingrid.test";
-const CLIENT: &str = "client_mcp";
+pub(crate) const CLIENT: &str = "client_mcp";
 const SECRET: &str = "s3cret-of-the-client";
 
 /// The command of a server whose issuer exchanges tokens, and nothing else is said about the API.
-fn command(world: &World) -> ServerCommand {
+pub(crate) fn command(world: &World) -> ServerCommand {
     world
         .issuer
         .let_exchange(CLIENT, ExchangeClient::Post(SECRET.to_owned()));

@@ -18,6 +18,7 @@ mod doctor;
 mod edges;
 mod ended_input;
 mod exchange;
+mod exchange_audit;
 mod experimental_tasks;
 mod install;
 mod issuers;

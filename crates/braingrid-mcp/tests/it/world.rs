@@ -203,7 +203,7 @@ impl Here {
 }
 
 /// Whoever calls, with the token that was presented.
-fn caller(session: &Session, token: &AccessToken) -> Caller {
+fn caller(session: &Arc<Session>, token: &AccessToken) -> Caller {
     struct Presented(String);
     #[async_trait::async_trait]
     impl Credential for Presented {

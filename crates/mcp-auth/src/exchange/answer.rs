@@ -12,8 +12,11 @@ use zeroize::Zeroizing;
 
 use super::UpstreamToken;
 use crate::{
+    actor::Actor,
+    claims::Claims,
     error::{AuthError, ForbiddenReason, InvalidReason, UnavailableReason},
     fetch::FetchError,
+    jwt,
 };
 
 /// How long a token is believed of which the issuer does not say when it ends.
@@ -109,6 +112,9 @@ struct Reply {
     expires_in: Value,
     #[serde(default)]
     error: Value,
+    /// In the answer where the token itself cannot be read.
+    #[serde(default)]
+    act: Value,
     /// Entra's finer word.
     #[serde(default)]
     suberror: Value,
@@ -148,9 +154,18 @@ pub(super) fn read(
             let lifetime = lifetime(&reply.expires_in)?;
             let renew_at = asked_at + lifetime * share(secret) / 100;
             let expires_at = asked_at + lifetime;
-            Ok(UpstreamToken::new(secret.clone(), renew_at, expires_at))
+            let actor = actor_in(secret).or_else(|| Actor::of(&reply.act));
+            Ok(UpstreamToken::new(secret.clone(), renew_at, expires_at).acted_by(actor))
         }
     }
+}
+
+/// Whom the token names as acting for its subject, where it is a JWT. It was made for the API, which alone
+/// can verify it: this is the issuer's word, got from its token endpoint over TLS.
+fn actor_in(secret: &str) -> Option<Actor> {
+    let payload = secret.split('.').nth(1)?;
+    let claims: Claims = jwt::decode(payload).ok()?;
+    claims.get("act").and_then(Actor::of)
 }
 
 /// The part of its life, in hundredths, after which a token is renewed: early enough for an issuer that

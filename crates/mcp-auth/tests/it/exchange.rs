@@ -72,6 +72,8 @@ async fn a_token_becomes_one_of_the_api_for_the_same_user() {
         (&"user_1".into(), &API.into())
     );
     assert_eq!(claims["act"]["sub"], CLIENT);
+    let actor = token.actor().and_then(|actor| actor.subject.as_deref());
+    assert_eq!(actor, Some(CLIENT));
     assert_eq!(claims["scope"], "read write");
     let lifetime = token.expires_at().duration_since(before).unwrap().as_secs();
     assert!((295..=360).contains(&lifetime), "{lifetime}");

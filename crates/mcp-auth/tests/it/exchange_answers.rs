@@ -5,6 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use mcp_auth::{AuthError, ExchangeConfig, UpstreamToken};
 use mcp_test_support::{ExchangeAnswer, ExchangeClient, Gate, Issuer};
 use serde_json::{Value, json};
@@ -154,6 +155,37 @@ async fn answers_are_read_as_issuers_write_them() {
             (lifetime - 1..=lifetime + 30).contains(&left.as_secs()),
             "{changes}: {left:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn who_acts_is_read_from_the_token_or_its_answer_and_nothing_there_costs_a_token() {
+    let encoded = |text: &[u8]| URL_SAFE_NO_PAD.encode(text);
+    let jwt = |claims: &str| format!("e30.{}.c2ln", encoded(claims.as_bytes()));
+    let deep = "{\"act\":".repeat(1_000);
+    let outer = json!({"sub": "in_the_answer", "act": {"sub": "before"}});
+    for (token, act, expected) in [
+        (
+            jwt(r#"{"act":{"sub":"mcp","act":{"sub":"b"}}}"#),
+            json!(null),
+            Some("mcp"),
+        ),
+        (jwt(r#"{"act":{"sub":"mcp"}}"#), outer.clone(), Some("mcp")),
+        ("opaque".to_owned(), outer.clone(), Some("in_the_answer")),
+        (jwt(r#"{"act":"mcp"}"#), outer, Some("in_the_answer")),
+        (jwt(r#"{"act":[]}"#), json!([]), None),
+        (jwt("{}"), json!("mcp"), None),
+        (jwt(&deep), json!({}), None),
+        (format!("e30.{}.c2ln", encoded(b"\xff")), json!(7), None),
+        ("a.b.c.d.e".to_owned(), json!(null), None),
+    ] {
+        let answer = token_with(json!({"access_token": token, "act": act}));
+        let given = verdict_of(answer).await.unwrap();
+        assert_eq!(given.expose(), token);
+        let actor = given.actor().and_then(|actor| actor.subject.as_deref());
+        assert_eq!(actor, expected, "{token}");
+        let shown = format!("{given:?}");
+        assert!(expected.is_none_or(|name| !shown.contains(name)), "{shown}");
     }
 }
 

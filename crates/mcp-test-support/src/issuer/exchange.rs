@@ -167,10 +167,15 @@ impl State {
         let (lifetime, now) = (*lock(&self.exchanges.lifetime), self.now());
         let asked = Some(field("scope")).filter(|it| !it.is_empty());
         let scope = asked.map_or_else(|| subject.get("scope").cloned(), |it| Some(it.into()));
+        // Who acted before is inside (RFC 8693 section 4.1).
+        let act = match subject.get("act") {
+            Some(before) => json!({ "sub": client, "act": before }),
+            None => json!({ "sub": client }),
+        };
         let claims = json!({
             "sub": subject.get("sub"), "org_id": subject.get("org_id"), "aud": target,
             "scope": scope, "exp": now + lifetime, "client_id": subject.get("client_id"),
-            "act": { "sub": client },
+            "act": act,
         });
         let body = json!({
             "access_token": self.mint(&claims), "issued_token_type": ACCESS_TOKEN,

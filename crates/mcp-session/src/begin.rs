@@ -8,17 +8,17 @@ use std::{
 use mcp_auth::{AccessToken, AuthError, Principal};
 
 use crate::{
-    key::SessionKey,
     resolved::{Resolved, Tier},
     session::Session,
     tiers::{Found, Inner},
+    under_way::Begun,
 };
 
 impl Inner {
     /// Takes over a session that another instance established, or this one before it restarted.
     pub(crate) async fn adopt(
         self: &Arc<Self>,
-        key: SessionKey,
+        begun: &Arc<Begun>,
         token: &AccessToken,
         session: Session,
         stale: bool,
@@ -31,7 +31,7 @@ impl Inner {
             Arc::new(session)
         } else {
             let session = session.with_upstream(None);
-            self.with_credential(key, token, session, now).await?
+            self.with_credential(begun, token, session, now).await?
         };
         // One that was exchanged just now is written already.
         let changed = if keeps {
@@ -43,7 +43,7 @@ impl Inner {
             self.stats.records_resealed.increment();
         }
         if changed {
-            self.writer.put(key, Arc::clone(&session));
+            self.write(begun, &session);
         }
         Ok(Resolved {
             session,
@@ -55,7 +55,7 @@ impl Inner {
     /// token already, which is worth a question to the store, but not more than its patience.
     pub(crate) async fn share_or_begin(
         self: &Arc<Self>,
-        key: SessionKey,
+        begun: &Arc<Begun>,
         token: &AccessToken,
         principal: Principal,
         now: SystemTime,
@@ -66,25 +66,25 @@ impl Inner {
                 && *session.principal() == principal
                 && self.keeps_upstream(&session, now)
             {
-                return self.adopt(key, token, session, stale, now).await;
+                return self.adopt(begun, token, session, stale, now).await;
             }
         }
-        self.begin(key, token, principal, now).await
+        self.begin(begun, token, principal, now).await
     }
 
     /// Starts it.
     async fn begin(
         self: &Arc<Self>,
-        key: SessionKey,
+        begun: &Arc<Begun>,
         token: &AccessToken,
         principal: Principal,
         now: SystemTime,
     ) -> Result<Resolved, AuthError> {
         let session = Session::new(principal, None, now, self.max_lifetime);
-        let session = self.with_credential(key, token, session, now).await?;
+        let session = self.with_credential(begun, token, session, now).await?;
         // Unless it was written with what it was exchanged for.
         if session.exchanged().is_none() {
-            self.writer.put(key, Arc::clone(&session));
+            self.write(begun, &session);
         }
         Ok(Resolved {
             session,

@@ -11,7 +11,9 @@ use mcp_auth::{
     UpstreamCredentials,
 };
 
-use crate::{key::SessionKey, renewals::Exchanged, session::Session, tiers::Inner};
+use crate::{
+    key::SessionKey, renewals::Exchanged, session::Session, tiers::Inner, under_way::Begun,
+};
 
 /// A client's token that is younger came with the newest that the authorization server has.
 const NEW: Duration = Duration::from_mins(1);
@@ -26,7 +28,7 @@ impl Inner {
     /// The session with what its token holds, written to the store.
     pub(crate) async fn granted(
         &self,
-        key: SessionKey,
+        begun: &Begun,
         mode: &UpstreamCredentials,
         token: &AccessToken,
         session: Session,
@@ -40,7 +42,7 @@ impl Inner {
             Upstream::Presented => Upstream::Presented,
         };
         let session = Arc::new(session.with_upstream(Some(upstream)));
-        self.writer.put(key, Arc::clone(&session));
+        self.write(begun, &session);
         Ok(session)
     }
 

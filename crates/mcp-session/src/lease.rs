@@ -14,6 +14,7 @@ use crate::{
     key::SessionKey,
     record,
     seal::Keyring,
+    store::StoreError,
 };
 
 /// Longer than an exchange takes at most: then its instance is gone.
@@ -91,6 +92,15 @@ impl Leases {
                 Turn::Wait | Turn::Alone => return wanted.exchange().await,
             }
         }
+    }
+
+    /// Takes away what was left for a token, and the lease of whoever is about to leave something.
+    pub(crate) async fn forget(&self, key: SessionKey) -> Result<(), StoreError> {
+        let name = key.lease();
+        if let Some(fact) = self.facts.read(&name).await? {
+            self.facts.compare_and_delete(&name, fact.version).await?;
+        }
+        Ok(())
     }
 
     async fn turn(&self, name: &str, wanted: &Wanted) -> Turn {

@@ -86,6 +86,7 @@ mod stored;
 #[cfg(test)]
 mod testing;
 mod tiers;
+mod under_way;
 mod upstream;
 mod writer;
 

@@ -24,9 +24,10 @@ impl Listener {
                         continue;
                     };
                     for key in SessionKey::from_message(&message) {
+                        // First: what is under way must not come after.
+                        renewals.forget(key).await;
                         writer.cancel(key);
                         memory.invalidate(&key).await;
-                        renewals.forget(key).await;
                     }
                 }
             });

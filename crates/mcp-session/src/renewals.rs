@@ -10,7 +10,14 @@ use std::{
 use mcp_auth::AuthError;
 use moka::{Expiry, future::Cache};
 
-use crate::{key::SessionKey, logins::Logins, session::Session, stats::Budget, tiers::Inner};
+use crate::{
+    key::SessionKey,
+    logins::Logins,
+    session::Session,
+    stats::Budget,
+    tiers::Inner,
+    under_way::{Begun, UnderWay},
+};
 
 /// The session with its new upstream token.
 pub(crate) type Exchanged = Result<Arc<Session>, AuthError>;
@@ -26,8 +33,12 @@ pub(crate) enum Occasion {
     Refusal,
 }
 
+/// An exchange for a token, [since](Begun::since) it was forgotten last.
+pub(crate) type Question = (SessionKey, u64, Occasion);
+
 pub(crate) struct Renewals {
-    pub(crate) results: Cache<(SessionKey, Occasion), Exchanged>,
+    pub(crate) results: Cache<Question, Exchanged>,
+    pub(crate) under_way: UnderWay,
     pub(crate) logins: Logins,
     /// An API that refuses everybody is no reason to have everybody's token exchanged at once.
     pub(crate) refusals: Budget,
@@ -51,6 +62,7 @@ impl Default for Renewals {
                 .max_capacity(RESULTS)
                 .expire_after(Moment)
                 .build(),
+            under_way: UnderWay::default(),
             logins: Logins::default(),
             refusals: Budget::of(50),
             behind: Mutex::default(),
@@ -59,10 +71,11 @@ impl Default for Renewals {
 }
 
 impl Renewals {
-    /// What came of exchanges for a token that is to be forgotten.
+    /// A token is to be forgotten: what came of exchanges for it, and what will come of those under way.
     pub(crate) async fn forget(&self, key: SessionKey) {
+        let since = self.under_way.forget(key);
         for occasion in [Occasion::Beginning, Occasion::Renewal, Occasion::Refusal] {
-            self.results.invalidate(&(key, occasion)).await;
+            self.results.invalidate(&(key, since, occasion)).await;
         }
     }
 }
@@ -74,13 +87,8 @@ struct Moment;
 const AFTER_A_TOKEN: Duration = Duration::from_secs(30);
 const AFTER_AN_ERROR: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(10));
 
-impl Expiry<(SessionKey, Occasion), Exchanged> for Moment {
-    fn expire_after_create(
-        &self,
-        _: &(SessionKey, Occasion),
-        came: &Exchanged,
-        _: Instant,
-    ) -> Option<Duration> {
+impl Expiry<Question, Exchanged> for Moment {
+    fn expire_after_create(&self, _: &Question, came: &Exchanged, _: Instant) -> Option<Duration> {
         let (shortest, longest) = AFTER_AN_ERROR;
         Some(match came {
             Ok(session) => {
@@ -106,9 +114,10 @@ pub(crate) struct Behind {
 
 impl Behind {
     /// `None` where there is one already, or one came to an end a moment ago.
-    pub(crate) fn begin(inner: &Arc<Inner>, key: SessionKey) -> Option<Self> {
-        let renewals = &inner.renewals;
-        if renewals.results.contains_key(&(key, Occasion::Renewal)) {
+    pub(crate) fn begin(inner: &Arc<Inner>, begun: &Begun) -> Option<Self> {
+        let (renewals, key) = (&inner.renewals, begun.key());
+        let question = (key, begun.since(), Occasion::Renewal);
+        if renewals.results.contains_key(&question) {
             return None;
         }
         let mut behind = renewals

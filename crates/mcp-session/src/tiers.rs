@@ -29,6 +29,7 @@ use crate::{
     spans,
     stats::{Budget, TierStats},
     store::{SharedStore, StoreError},
+    under_way::Begun,
     upstream,
     writer::Writer,
 };
@@ -72,6 +73,19 @@ enum Remembered {
     /// There was a session until a moment ago.
     Ended,
     Nothing,
+}
+
+/// Why a session that was asked for is not in memory.
+enum NotKept {
+    Refused(AuthError),
+    /// It was forgotten while it was on its way.
+    Forgotten(Arc<Session>),
+}
+
+impl From<AuthError> for NotKept {
+    fn from(error: AuthError) -> Self {
+        Self::Refused(error)
+    }
 }
 
 /// What an answer is made of, before the upstream credential.
@@ -173,11 +187,15 @@ impl SessionTiers {
         let keys: Vec<_> = std::iter::once(current)
             .chain(inner.keyring.previous_keys(token))
             .collect();
-        inner.memory.invalidate(&current).await;
+        // First: what is under way must not come after.
         inner.renewals.forget(current).await;
+        inner.memory.invalidate(&current).await;
         let mut result = Ok(());
         for key in &keys {
             result = result.and(inner.writer.remove_now(*key).await);
+            if let Some(leases) = &inner.leases {
+                result = result.and(leases.forget(*key).await);
+            }
         }
         // Last: whoever is told must not find the record again.
         let message = SessionKey::to_message(&keys);
@@ -283,26 +301,35 @@ impl Inner {
         now: SystemTime,
     ) -> (bool, Result<Resolved, AuthError>) {
         let (mut led, mut found_in) = (false, Tier::Memory);
+        let begun = Begun::begin(&self.renewals, key);
         let work = async {
             led = true;
-            let resolved = self.establish(key, token, asker, now).await?;
+            let resolved = self.establish(&begun, token, asker, now).await?;
             found_in = resolved.tier;
+            if begun.is_forgotten() {
+                return Err(NotKept::Forgotten(resolved.session));
+            }
             Ok(resolved.session)
         };
-        let result = self.memory.try_get_with(key, work).await;
-        let result = match result {
-            Ok(session) => Ok(Resolved {
-                session,
-                tier: found_in,
-            }),
-            Err(error) => Err(AuthError::clone(&error)),
+        let kept = self.memory.try_get_with(key, work).await;
+        if led && begun.is_forgotten() {
+            self.memory.invalidate(&key).await;
+        }
+        let session = match kept {
+            Ok(session) => Ok(session),
+            Err(why) => match &*why {
+                NotKept::Refused(error) => Err(error.clone()),
+                // Whoever waited came before it was forgotten, or is served as if.
+                NotKept::Forgotten(session) => Ok(Arc::clone(session)),
+            },
         };
-        (led, result)
+        let tier = found_in;
+        (led, session.map(|session| Resolved { session, tier }))
     }
 
     async fn establish(
         self: &Arc<Self>,
-        key: SessionKey,
+        begun: &Arc<Begun>,
         token: &AccessToken,
         asker: Asker,
         now: SystemTime,
@@ -318,11 +345,11 @@ impl Inner {
         let established = match found {
             Ok(Found::Stored { session, stale }) => {
                 whose = Some(session.principal().clone());
-                self.adopt(key, token, session, stale, now).await
+                self.adopt(begun, token, session, stale, now).await
             }
             Ok(Found::Verified(principal)) => {
                 whose = Some(principal.clone());
-                self.share_or_begin(key, token, principal, now).await
+                self.share_or_begin(begun, token, principal, now).await
             }
             Err(error) => Err(error),
         };
@@ -334,7 +361,7 @@ impl Inner {
                 error: error.clone(),
                 session: whose.map(session).map(Arc::new),
             };
-            self.negative_cache.insert(key, refused).await;
+            self.negative_cache.insert(begun.key(), refused).await;
         }
         established
     }

@@ -22,6 +22,7 @@ use crate::{
     session::Session,
     signouts::RENEWAL,
     tiers::{Inner, SessionTiers, is_worth_remembering},
+    under_way::Begun,
 };
 
 /// An upstream token that ends so shortly before its session ends with the client's token: no other
@@ -70,8 +71,9 @@ impl SessionTiers {
         if self.inner.grants_for(session.principal()) {
             return Err(self.inner.not_granted(key, &session, now).await);
         }
+        let begun = Begun::begin(&self.inner.renewals, key);
         let occasion = Occasion::Refusal;
-        let renewed = self.inner.exchanged(key, token, &session, occasion, now);
+        let renewed = self.inner.exchanged(&begun, token, &session, occasion, now);
         Ok(token_of(&*renewed.await?)?.clone())
     }
 
@@ -99,16 +101,17 @@ impl SessionTiers {
         now: SystemTime,
     ) -> Result<Resolved, AuthError> {
         let inner = &self.inner;
+        let begun = Begun::begin(&inner.renewals, key);
         if is_over(&session, now) {
-            let renewed = inner.exchanged(key, token, &session, Occasion::Renewal, now);
+            let renewed = inner.exchanged(&begun, token, &session, Occasion::Renewal, now);
             return renewed.await.map(Resolved::from_memory);
         }
-        if let Some(behind) = Behind::begin(inner, key) {
+        if let Some(behind) = Behind::begin(inner, &begun) {
             let (inner, token) = (Arc::clone(inner), token.clone());
             let session = Arc::clone(&session);
             tokio::spawn(async move {
                 // What went wrong is told where it is found out; until its end the old one serves.
-                let renewed = inner.exchanged(key, &token, &session, Occasion::Renewal, now);
+                let renewed = inner.exchanged(&begun, &token, &session, Occasion::Renewal, now);
                 drop(renewed.await);
                 drop(behind);
             });
@@ -152,7 +155,7 @@ impl Inner {
     /// The session with what the API is called with for it; nothing where its issuer has no mode.
     pub(crate) async fn with_credential(
         self: &Arc<Self>,
-        key: SessionKey,
+        begun: &Arc<Begun>,
         token: &AccessToken,
         session: Session,
         now: SystemTime,
@@ -160,10 +163,10 @@ impl Inner {
         let upstream = match self.upstream.get(session.principal().issuer()) {
             Some(UpstreamCredentials::Exchange(_)) => {
                 let occasion = Occasion::Beginning;
-                return self.exchanged(key, token, &session, occasion, now).await;
+                return self.exchanged(begun, token, &session, occasion, now).await;
             }
             Some(mode @ UpstreamCredentials::Granted(_)) => {
-                return self.granted(key, mode, token, session, now).await;
+                return self.granted(begun, mode, token, session, now).await;
             }
             Some(mode) => Some(mode.obtain(token, session.principal(), now).await?),
             None => None,
@@ -175,17 +178,23 @@ impl Inner {
     /// for it, which goes on when they leave.
     async fn exchanged(
         self: &Arc<Self>,
-        key: SessionKey,
+        begun: &Arc<Begun>,
         token: &AccessToken,
         session: &Session,
         occasion: Occasion,
         now: SystemTime,
     ) -> Exchanged {
         let (inner, token, asked_for) = (Arc::clone(self), token.clone(), session.clone());
+        let working = Arc::clone(begun);
         let work = tokio::spawn(async move {
-            let work = inner.replace(key, &token, &asked_for, occasion, now);
+            let work = inner.replace(&working, &token, &asked_for, occasion, now);
             let results = &inner.renewals.results;
-            results.get_with((key, occasion), Box::pin(work)).await
+            let question = (working.key(), working.since(), occasion);
+            let came = results.get_with(question, Box::pin(work)).await;
+            if working.is_forgotten() {
+                results.invalidate(&question).await;
+            }
+            came
         });
         // It panicked.
         let failed = |_| Err(unavailable(A_MOMENT));
@@ -196,13 +205,13 @@ impl Inner {
         // Asked for by an earlier session of this token, whose rights are not those of this one.
         let mine = session.clone().with_upstream(fresh.upstream().cloned());
         let mine = Arc::new(mine);
-        self.keep(key, &mine, occasion).await;
+        self.keep(begun, &mine, occasion).await;
         Ok(mine)
     }
 
     async fn replace(
         &self,
-        key: SessionKey,
+        begun: &Begun,
         token: &AccessToken,
         session: &Session,
         occasion: Occasion,
@@ -211,10 +220,11 @@ impl Inner {
         if occasion == Occasion::Refusal && !self.renewals.refusals.spend() {
             return Err(unavailable(A_MOMENT));
         }
+        let key = begun.key();
         match self.exchange(key, token, session, now).await {
             Ok(upstream) => {
                 let session = Arc::new(session.clone().with_upstream(Some(upstream)));
-                self.keep(key, &session, occasion).await;
+                self.keep(begun, &session, occasion).await;
                 Ok(session)
             }
             Err(error) => {
@@ -297,29 +307,40 @@ impl Inner {
         }
     }
 
-    async fn keep(&self, key: SessionKey, session: &Arc<Session>, occasion: Occasion) {
+    async fn keep(&self, begun: &Begun, session: &Arc<Session>, occasion: Occasion) {
         match occasion {
-            Occasion::Beginning => self.writer.put(key, Arc::clone(session)),
-            Occasion::Renewal | Occasion::Refusal => self.swap(key, session).await,
+            Occasion::Beginning => self.write(begun, session),
+            Occasion::Renewal | Occasion::Refusal => self.swap(begun, session).await,
+        }
+    }
+
+    /// Has a session kept in the store, unless it was forgotten since its work began.
+    pub(crate) fn write(&self, begun: &Begun, session: &Arc<Session>) {
+        if begun.is_forgotten() {
+            return;
+        }
+        self.writer.put(begun.key(), Arc::clone(session));
+        // Between the two: then the record was removed before it was written.
+        if begun.is_forgotten() {
+            self.writer.remove(begun.key());
         }
     }
 
     /// Puts the session with its new token in the place of the old one, unless that was forgotten
     /// meanwhile, or another login took its place.
-    async fn swap(&self, key: SessionKey, session: &Arc<Session>) {
+    async fn swap(&self, begun: &Begun, session: &Arc<Session>) {
         let put = |held: Option<moka::Entry<SessionKey, Arc<Session>>>| {
             ready(match held {
-                Some(held) if held.value().is_login_of(session) => Op::Put(Arc::clone(session)),
+                Some(held) if held.value().is_login_of(session) && !begun.is_forgotten() => {
+                    Op::Put(Arc::clone(session))
+                }
                 _ => Op::Nop,
             })
         };
-        let swapped = self.memory.entry(key).and_compute_with(put).await;
+        let entry = self.memory.entry(begun.key());
+        let swapped = entry.and_compute_with(put).await;
         if matches!(swapped, CompResult::ReplacedWith(_)) {
-            self.writer.put(key, Arc::clone(session));
-            // Forgotten between the two: then the record was removed before it was written.
-            if !self.memory.contains_key(&key) {
-                self.writer.remove(key);
-            }
+            self.write(begun, session);
         }
     }
 

@@ -7,6 +7,7 @@
 )]
 
 mod facts;
+mod forgetting;
 mod granted;
 mod redis;
 mod tiers;

@@ -23,13 +23,13 @@ use crate::world::{
 };
 
 const API: &str = "https://api.example.com";
-const SOON: Duration = Duration::from_secs(5);
+pub(crate) const SOON: Duration = Duration::from_secs(5);
 /// The stand-in's tokens live 300 s.
 const AGEING: Duration = Duration::from_secs(280);
 const OVER: Duration = Duration::from_secs(301);
 
 /// An issuer that exchanges tokens for this server.
-async fn exchanger() -> Issuer {
+pub(crate) async fn exchanger() -> Issuer {
     let issuer = issuer().await;
     issuer.let_exchange("mcp", ExchangeClient::Basic("s3cret".to_owned()));
     issuer
@@ -42,15 +42,15 @@ fn config(issuer: &Issuer) -> ExchangeConfig {
     config
 }
 
-fn exchange(issuer: &Issuer) -> TokenExchange {
+pub(crate) fn exchange(issuer: &Issuer) -> TokenExchange {
     TokenExchange::new(config(issuer), http_client()).unwrap()
 }
 
-fn exchanging(issuer: &Issuer, store: &Arc<TestStore>) -> SessionTiersBuilder {
+pub(crate) fn exchanging(issuer: &Issuer, store: &Arc<TestStore>) -> SessionTiersBuilder {
     instance(issuer, store).upstream(issuer.url(), exchange(issuer))
 }
 
-fn upstream_of(resolved: &Resolved) -> UpstreamToken {
+pub(crate) fn upstream_of(resolved: &Resolved) -> UpstreamToken {
     let upstream = resolved.session.upstream();
     let Some(Upstream::Exchanged(token)) = upstream else {
         unreachable!("{upstream:?}");
@@ -63,7 +63,7 @@ fn refuse(issuer: &Issuer, code: &str) {
     issuer.answer_exchanges(ExchangeAnswer::Fixed(400, body));
 }
 
-fn exchanges(issuer: &Issuer) -> usize {
+pub(crate) fn exchanges(issuer: &Issuer) -> usize {
     issuer.exchanges().entries().len()
 }
 

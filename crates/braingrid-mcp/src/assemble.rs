@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 
 use crate::admin::Admin;
 use crate::audit::{Audit, Digest};
-use crate::caller::{caller_of, room_for};
+use crate::caller::{SessionCallers, room_for};
 use crate::config::{
     AdminSettings, ApiSettings, AuthSettings, HttpSettings, SealingKeys, SessionSettings,
     StdioSettings, UpstreamSettings,
@@ -137,11 +137,11 @@ pub(crate) async fn run_http(
     };
     let tools = tools.with_tasks(tasks::of_tools(tasks_in(&http.session, facts)));
     let scopes = tools.clone();
-    let callers = sessions.clone();
+    let callers = SessionCallers::new(sessions.clone());
     let memory = config.memory.clone();
     let caller = move |session: &Arc<Session>, token: &AccessToken| {
         let room = room_for(session.principal(), &memory);
-        caller_of(&callers, session, token).within(room)
+        callers.caller_of(session, token).within(room)
     };
     let mut server = HttpServer::new(config, sessions.clone(), tools.clone(), caller)
         .with_direct_tools(tools.built_in())

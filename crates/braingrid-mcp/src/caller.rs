@@ -8,53 +8,70 @@ use std::{
 use async_trait::async_trait;
 use mcp_auth::{AccessToken, Asker, AuthError, InvalidReason, Principal, Upstream};
 use mcp_core::{Actor, Caller, Credential, CredentialError, Organization, Parties};
-use mcp_outbound::MemoryHook;
+use mcp_outbound::{LogThrottle, MemoryHook};
 use mcp_session::{Session, SessionTiers};
 use mcp_transport_http::MemoryBudget;
 use secrecy::{ExposeSecret as _, SecretString};
 
-/// The caller of one request.
-pub(crate) fn caller_of(
-    sessions: &SessionTiers,
-    session: &Arc<Session>,
-    token: &AccessToken,
-) -> Caller {
-    let principal = session.principal();
-    let organization = match principal.organization().map(str::parse) {
-        Some(Ok(id)) => Organization::known(id),
-        // Only where the issuer's settings let tokens without an organization in.
-        None => Organization::from_profile(None),
-        // Never another organization than the one the token names.
-        Some(Err(_)) => return nobody(session),
-    };
-    let credential = credential_of(sessions, session, token);
-    caller(principal, organization, credential).until(session.expires_at())
+/// Makes the callers of requests. A cheap clone.
+#[derive(Clone)]
+pub(crate) struct SessionCallers(Arc<Inner>);
+
+struct Inner {
+    sessions: SessionTiers,
+    /// An API that refuses everybody is told of now and then.
+    refusals_told: LogThrottle,
 }
 
-fn credential_of(
-    sessions: &SessionTiers,
-    session: &Arc<Session>,
-    token: &AccessToken,
-) -> Arc<dyn Credential> {
-    match session.upstream() {
-        Some(Upstream::Exchanged(_)) => Arc::new(ExchangedCredential {
-            token: token.clone(),
-            asker: session.principal().asker(),
-            session: Arc::clone(session),
-            sessions: sessions.clone(),
-            refused: Mutex::default(),
-        }),
-        Some(Upstream::Presented) => Arc::new(PresentedCredential {
-            token: token.clone(),
-            session: Arc::clone(session),
-            sessions: sessions.clone(),
-        }),
-        // Never the client's token where nobody said that it may go out.
-        None => Arc::new(StaticRefusal {
-            session: Arc::clone(session),
-            text: "This server has no way to call BrainGrid for this authorization server. Ask the \
-                   administrator to configure one.",
-        }),
+impl SessionCallers {
+    pub(crate) fn new(sessions: SessionTiers) -> Self {
+        Self(Arc::new(Inner {
+            sessions,
+            refusals_told: LogThrottle::default(),
+        }))
+    }
+
+    /// The caller of one request.
+    pub(crate) fn caller_of(&self, session: &Arc<Session>, token: &AccessToken) -> Caller {
+        let principal = session.principal();
+        let organization = match principal.organization().map(str::parse) {
+            Some(Ok(id)) => Organization::known(id),
+            // Only where the issuer's settings let tokens without an organization in.
+            None => Organization::from_profile(None),
+            // Never another organization than the one the token names.
+            Some(Err(_)) => return nobody(session),
+        };
+        let credential = self.credential_of(session, token);
+        caller(principal, organization, credential).until(session.expires_at())
+    }
+
+    fn credential_of(&self, session: &Arc<Session>, token: &AccessToken) -> Arc<dyn Credential> {
+        match session.upstream() {
+            Some(Upstream::Exchanged(_)) => Arc::new(ExchangedCredential {
+                token: token.clone(),
+                asker: session.principal().asker(),
+                session: Arc::clone(session),
+                callers: self.clone(),
+                refused: Mutex::default(),
+            }),
+            Some(Upstream::Presented) => Arc::new(PresentedCredential {
+                token: token.clone(),
+                session: Arc::clone(session),
+                callers: self.clone(),
+            }),
+            // Never the client's token where nobody said that it may go out.
+            None => Arc::new(StaticRefusal {
+                session: Arc::clone(session),
+                text: "This server has no way to call BrainGrid for this authorization server. Ask \
+                       the administrator to configure one.",
+            }),
+        }
+    }
+
+    fn refused(&self, what: &'static str) {
+        if let Some(suppressed) = self.0.refusals_told.pass() {
+            tracing::warn!(suppressed, "BrainGrid did not accept {what}");
+        }
     }
 }
 
@@ -120,7 +137,7 @@ impl Credential for StaticRefusal {
 struct PresentedCredential {
     token: AccessToken,
     session: Arc<Session>,
-    sessions: SessionTiers,
+    callers: SessionCallers,
 }
 
 #[async_trait]
@@ -130,11 +147,12 @@ impl Credential for PresentedCredential {
     }
 
     fn reject(&self, _: &SecretString) {
-        tracing::warn!("BrainGrid did not accept the credential of a verified session");
-        let (sessions, token) = (self.sessions.clone(), self.token.clone());
+        self.callers.refused("the credential of a verified session");
+        let (callers, token) = (self.callers.clone(), self.token.clone());
         let expires_at = self.session.principal().expires_at();
         tokio::spawn(async move {
             let now = SystemTime::now();
+            let sessions = &callers.0.sessions;
             sessions.refused_upstream(&token, expires_at, now).await;
         });
     }
@@ -150,7 +168,7 @@ struct ExchangedCredential {
     token: AccessToken,
     asker: Asker,
     session: Arc<Session>,
-    sessions: SessionTiers,
+    callers: SessionCallers,
     /// What BrainGrid did not accept last.
     refused: Mutex<Option<SecretString>>,
 }
@@ -166,8 +184,8 @@ impl Credential for ExchangedCredential {
     async fn bearer(&self) -> Result<SecretString, CredentialError> {
         let (refused, now) = (self.refused().clone(), SystemTime::now());
         let refused = refused.as_ref().map(SecretString::expose_secret);
-        let upstream = self
-            .sessions
+        let sessions = &self.callers.0.sessions;
+        let upstream = sessions
             .upstream_token_at(&self.token, self.asker, refused, now)
             .await
             .map_err(|error| no_token(&error))?;
@@ -175,7 +193,7 @@ impl Credential for ExchangedCredential {
     }
 
     fn reject(&self, refused: &SecretString) {
-        tracing::warn!("BrainGrid did not accept the token that was got for it");
+        self.callers.refused("the token that was got for it");
         *self.refused() = Some(refused.clone());
     }
 
@@ -253,7 +271,7 @@ mod tests {
         let token = format!("Bearer {}", issuer.token().mint());
         let token = AccessToken::parse(&token).unwrap();
         let session = sessions.resolve(&token).await.unwrap().session;
-        let credential = credential_of(&sessions, &session, &token);
+        let credential = SessionCallers::new(sessions).credential_of(&session, &token);
         let bearer = async || credential.bearer().await.unwrap();
         let first = bearer().await;
         credential.reject(&first);

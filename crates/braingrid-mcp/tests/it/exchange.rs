@@ -302,6 +302,8 @@ async fn doctor(world: &World, token: &str) -> String {
     let part = |it: &Value, name: &str| it[name].as_str().unwrap_or_default().to_owned();
     let ours = findings.filter(|it| part(it, "check").contains("exchange"));
     let lines = ours.map(|it| {
+    let told = server.text().matches("BrainGrid did not accept").count();
+    assert!((1..5).contains(&told), "{told} lines of 5 calls");
         ["check", "verdict", "says", "fix"]
             .map(|name| part(it, name))
             .join(": ")

@@ -13,7 +13,8 @@ use mcp_core::{
 use mcp_fleet::{Journal, JournalConfig, Tasks, TasksConfig};
 use mcp_outbound::{Proxies, SystemRoots};
 use mcp_session::{
-    Keyring, MemoryStore, RedisConfig, RedisStore, Session, SessionTiers, SharedStore,
+    Keyring, MemoryStore, RedisConfig, RedisStore, Session, SessionTiers, SessionTiersBuilder,
+    SharedStore,
 };
 use mcp_transport_http::{AdminServer, HttpConfig, HttpServer, Phase, RequestPreview};
 use mcp_transport_stdio::StaticToken;
@@ -119,13 +120,13 @@ pub(crate) async fn run_http(
     let facts = facts(&http.session, redis.as_ref())?;
     let sessions = sessions(
         &http.session,
-        &http.auth,
-        &resource,
         verifier.clone(),
+        // From here on, for a token that does not say when it was issued.
+        http.auth.verifier.max_lifetime,
         redis.clone(),
         facts.clone(),
-        &issuers,
-    )?;
+    );
+    let sessions = with_upstream(sessions, &http.auth, &resource, &api, &issuers)?.build();
     let mut api = api_config(api);
     api.tls = Some(tls);
     let (client, tools) = tool_set(api, options, telemetry)?;
@@ -475,24 +476,32 @@ fn keyring(settings: &SessionSettings) -> Keyring {
 
 fn sessions(
     settings: &SessionSettings,
-    auth: &AuthSettings,
-    resource: &str,
     verifier: TokenVerifier,
+    max_lifetime: Duration,
     redis: Option<RedisStore>,
     facts: Option<RedisStore>,
-    issuers: &reqwest::Client,
-) -> anyhow::Result<SessionTiers> {
+) -> SessionTiersBuilder {
     let keyring = keyring(settings);
     let store: Arc<dyn SharedStore> = match redis {
         Some(redis) => Arc::new(redis),
         None => Arc::new(MemoryStore::default()),
     };
-    let mut tiers = SessionTiers::builder(verifier, keyring, store)
-        // From here on, for a token that does not say when it was issued.
-        .max_lifetime(settings.max_lifetime.min(auth.verifier.max_lifetime));
-    if let Some(facts) = facts {
-        tiers = tiers.exchange_leases(Arc::new(facts));
+    let tiers = SessionTiers::builder(verifier, keyring, store)
+        .max_lifetime(settings.max_lifetime.min(max_lifetime));
+    match facts {
+        Some(facts) => tiers.exchange_leases(Arc::new(facts)),
+        None => tiers,
     }
+}
+
+/// What the API is called with for the users of each issuer.
+fn with_upstream(
+    mut tiers: SessionTiersBuilder,
+    auth: &AuthSettings,
+    resource: &str,
+    api: &ApiSettings,
+    issuers: &reqwest::Client,
+) -> anyhow::Result<SessionTiersBuilder> {
     for it in &auth.issuers {
         let Some(upstream) = &it.upstream else {
             continue;
@@ -501,12 +510,12 @@ fn sessions(
             UpstreamSettings::SameAudience(audience) => {
                 same_audience(audience, auth, resource).into()
             }
-            UpstreamSettings::Exchange(config) => exchange(config, issuers)?.into(),
+            UpstreamSettings::Exchange(config) => exchange(config, api, issuers)?.into(),
         };
         tiers = tiers.upstream(&it.accepted.issuer, credentials);
     }
     announce_shared(auth);
-    Ok(tiers.build())
+    Ok(tiers)
 }
 
 /// However the mode was chosen, for one issuer or for all.
@@ -526,13 +535,19 @@ fn announce_shared(auth: &AuthSettings) {
 }
 
 /// Tokens for the API come from the issuer.
-fn exchange(config: &ExchangeConfig, client: &reqwest::Client) -> anyhow::Result<TokenExchange> {
+fn exchange(
+    config: &ExchangeConfig,
+    api: &ApiSettings,
+    client: &reqwest::Client,
+) -> anyhow::Result<TokenExchange> {
     let issuer = &config.issuer;
     tracing::info!(
         issuer,
         "token exchange: the API is called with tokens of its own"
     );
-    Ok(TokenExchange::new(config.clone(), client.clone())?)
+    let mut config = config.clone();
+    config.sent_to = Some(api.base_url.to_string());
+    Ok(TokenExchange::new(config, client.clone())?)
 }
 
 fn same_audience(audience: &str, auth: &AuthSettings, resource: &str) -> SameAudience {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use mcp_test_support::{
-    ExchangeAnswer, ExchangeClient, Exposition, Issuer, ServerCommand, ServerProcess,
+    Api, ExchangeAnswer, ExchangeClient, Exposition, Issuer, ServerCommand, ServerProcess,
     api::{Fault, Operation, Times},
     client::{Generation, RawAnswer},
     payload_of,
@@ -193,6 +193,28 @@ async fn every_refusal_of_the_issuer_has_its_answer() {
     let world = World::small().await;
     let (server, operators) = Operators::start(&world, command(&world)).await;
     for (code, status, told) in [
+#[tokio::test]
+async fn a_token_of_one_address_of_the_api_is_sent_to_no_other() {
+    let world = World::shared().await;
+    let token = world.token("user_ada", "org_ada");
+    assert_eq!(list(&server(&world).await, &token).await.status, 200);
+    let stored = crate::sessions::stored_sessions(&world, 1);
+    stored.await;
+    let moved = Api::start().await.unwrap();
+    let elsewhere = command(&world).env("BRAINGRID_API_URL", moved.url());
+    let elsewhere = world.start(&elsewhere).await;
+    assert_eq!(list(&elsewhere, &token).await.status, 200);
+    assert_eq!(exchanges(&world.issuer), 2);
+    let sent = |api: &Api| {
+        let asked = api.requests().entries();
+        let tokens = asked.iter().filter_map(|it| it.token().map(str::to_owned));
+        tokens.collect::<BTreeSet<_>>()
+    };
+    let (before, after) = (sent(&world.api), sent(&moved));
+    assert!(!before.is_empty() && !after.is_empty());
+    assert!(before.is_disjoint(&after));
+}
+
         ("invalid_grant", 401, "invalid_token"),
         ("access_denied", 403, "does not let this user act"),
         ("invalid_target", 403, "audience or resource"),

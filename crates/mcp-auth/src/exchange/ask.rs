@@ -168,8 +168,8 @@ impl TokenExchange {
         asked.map_err(Failure::into_error)
     }
 
-    /// Stands for what is asked for, of whom and by which client: a token that was got for something
-    /// else is not to be used for this.
+    /// Stands for what is asked for, of whom, by which client and for which address: a token that was
+    /// got for something else is not to be used for this.
     pub fn target(&self) -> u64 {
         self.target
     }
@@ -333,3 +333,4 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?;
     seconds.trim().parse().ok().map(Duration::from_secs)
 }
+        config.sent_to,

@@ -20,6 +20,9 @@ pub struct ExchangeConfig {
     pub audience: Option<String>,
     /// Address of the upstream API (`resource`, RFC 8707).
     pub resource: Option<String>,
+    /// Where its tokens are sent, which no issuer is told: those that were got for one address are not sent
+    /// to another, whatever it is called.
+    pub sent_to: Option<String>,
     /// Scopes to ask for; none leaves them to the issuer.
     pub scopes: Vec<String>,
     /// How the exchange is spelled.
@@ -62,6 +65,7 @@ impl ExchangeConfig {
             authentication,
             audience: None,
             resource: None,
+            sent_to: None,
             scopes: Vec::new(),
             grant: ExchangeGrant::TokenExchange,
             assertion_audience: AssertionAudience::Issuer,

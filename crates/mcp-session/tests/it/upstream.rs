@@ -574,8 +574,10 @@ async fn a_stored_token_of_one_api_is_not_used_for_another() {
     elsewhere.audience = Some("https://other.example.com".to_owned());
     let mut narrower = config(&issuer);
     narrower.scopes = vec!["read".to_owned()];
+    let mut moved = config(&issuer);
+    moved.sent_to = Some("https://moved.example.com".to_owned());
     let mut seen = Vec::new();
-    for config in [config(&issuer), elsewhere, narrower, config(&issuer)] {
+    for config in [config(&issuer), elsewhere, narrower, moved, config(&issuer)] {
         let exchange = TokenExchange::new(config, http_client()).unwrap();
         let tiers = instance(&issuer, &store).exchange_leases(facts.clone());
         let tiers = tiers.upstream(issuer.url(), exchange).build();

@@ -11,6 +11,7 @@ mod client;
 mod config;
 mod granted;
 mod outages;
+mod scopes;
 
 pub use self::{
     ask::{ExchangeStatus, TokenExchange},

@@ -51,7 +51,7 @@ pub(super) async fn check(
             let left = upstream.expires_at().duration_since(now);
             let minutes = left.unwrap_or_default().as_secs().div_ceil(60);
             let says = format!("the issuer gives a token of the API, good for {minutes} min");
-            let given = Finding::good(check::EXCHANGE, says);
+            let given = given(says, &exchange.missing_scopes(), config);
             vec![given, taken(api, &principal, &upstream).await?]
         }
         Err(error) => {
@@ -60,6 +60,21 @@ pub(super) async fn check(
             vec![Finding::problem(check::EXCHANGE, says, fix)]
         }
     })
+}
+
+/// A token that is there; the scopes that it lacks may be what a call fails by.
+fn given(says: String, missing: &[String], config: &ExchangeConfig) -> Finding {
+    if missing.is_empty() {
+        return Finding::good(check::EXCHANGE, says);
+    }
+    let missing = missing.join(" ");
+    let says = format!("{says}, but without the scopes {missing:?}");
+    let client = &config.client_id;
+    let fix = format!(
+        "at the issuer: let client {client} and the user have these scopes of the API; or take them out of \
+         scopes in [issuers.upstream]"
+    );
+    Finding::warning(check::EXCHANGE, says, fix)
 }
 
 /// Asks the API who the user is, with the token that is meant for it.

@@ -23,13 +23,18 @@ const SECRET: &str = "s3cret-of-the-client";
 
 /// The command of a server whose issuer exchanges tokens, and nothing else is said about the API.
 pub(crate) fn command(world: &World) -> ServerCommand {
+    command_with(world, "")
+}
+
+/// The same with more in its table.
+fn command_with(world: &World, more: &str) -> ServerCommand {
     world
         .issuer
         .let_exchange(CLIENT, ExchangeClient::Post(SECRET.to_owned()));
     std::fs::write(world.home.path().join("secret"), SECRET).unwrap();
     let upstream = format!(
         "mode = \"exchange\"\nresource = \"{API}\"\nclient_id = \"{CLIENT}\"\n\
-         client_secret_file = \"secret\"\n"
+         client_secret_file = \"secret\"\n{more}"
     );
     by_table(world, &upstream)
 }
@@ -189,11 +194,6 @@ async fn two_hundred_first_calls_at_two_instances_are_one_exchange_and_a_third_n
 }
 
 #[tokio::test]
-async fn every_refusal_of_the_issuer_has_its_answer() {
-    let world = World::small().await;
-    let (server, operators) = Operators::start(&world, command(&world)).await;
-    for (code, status, told) in [
-#[tokio::test]
 async fn a_token_of_one_address_of_the_api_is_sent_to_no_other() {
     let world = World::shared().await;
     let token = world.token("user_ada", "org_ada");
@@ -215,6 +215,11 @@ async fn a_token_of_one_address_of_the_api_is_sent_to_no_other() {
     assert!(before.is_disjoint(&after));
 }
 
+#[tokio::test]
+async fn every_refusal_of_the_issuer_has_its_answer() {
+    let world = World::small().await;
+    let (server, operators) = Operators::start(&world, command(&world)).await;
+    for (code, status, told) in [
         ("invalid_grant", 401, "invalid_token"),
         ("access_denied", 403, "does not let this user act"),
         ("invalid_target", 403, "audience or resource"),
@@ -273,6 +278,8 @@ async fn an_api_that_refuses_every_token_is_given_one_fresh_one() {
         assert!(answer.structured().is_none(), "{}", answer.body);
     }
     assert_eq!(exchanges(&world.issuer), 2);
+    let told = server.text().matches("BrainGrid did not accept").count();
+    assert!((1..5).contains(&told), "{told} lines of 5 calls");
 }
 
 #[tokio::test]
@@ -312,9 +319,13 @@ async fn the_mode_is_told_at_start() {
 
 /// What `doctor` says of the exchange with this token: check, verdict, text and remedy of each line.
 async fn doctor(world: &World, token: &str) -> String {
+    doctor_of(world, command(world), token).await
+}
+
+async fn doctor_of(world: &World, command: ServerCommand, token: &str) -> String {
     let file = world.home.path().join("token");
     std::fs::write(&file, token).unwrap();
-    let doctor = command(world).arg("doctor").arg("--json");
+    let doctor = command.arg("doctor").arg("--json");
     let doctor = doctor.arg("--token-file").arg(file);
     let output = doctor.command().output().await.unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
@@ -324,8 +335,6 @@ async fn doctor(world: &World, token: &str) -> String {
     let part = |it: &Value, name: &str| it[name].as_str().unwrap_or_default().to_owned();
     let ours = findings.filter(|it| part(it, "check").contains("exchange"));
     let lines = ours.map(|it| {
-    let told = server.text().matches("BrainGrid did not accept").count();
-    assert!((1..5).contains(&told), "{told} lines of 5 calls");
         ["check", "verdict", "says", "fix"]
             .map(|name| part(it, name))
             .join(": ")
@@ -375,6 +384,17 @@ async fn doctor_exchanges_a_token_and_names_the_value_that_is_missing() {
         assert!(told.contains(words), "{told}");
         world.api.clear_faults();
     }
+    let told = doctor_of(
+        &world,
+        command_with(&world, "scopes = [\"read\", \"write\"]\n"),
+        &token,
+    );
+    let narrower = json!({"access_token": "opaque", "token_type": "Bearer", "scope": "read"});
+    let narrower = ExchangeAnswer::Fixed(200, narrower.to_string());
+    world.issuer.answer_exchanges(narrower);
+    let told = told.await;
+    assert!(told.contains("token exchange: warning: "), "{told}");
+    assert!(told.contains("without the scopes \"write\""), "{told}");
     let ended = world.issuer.token().organization("org_ada");
     let told = doctor(&world, &ended.expires_in(-7_300).mint()).await;
     assert!(told.contains("not_checked: not tried"), "{told}");

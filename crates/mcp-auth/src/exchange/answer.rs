@@ -112,6 +112,8 @@ struct Reply {
     expires_in: Value,
     #[serde(default)]
     error: Value,
+    #[serde(default)]
+    scope: Value,
     /// In the answer where the token itself cannot be read.
     #[serde(default)]
     act: Value,
@@ -124,13 +126,14 @@ fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Zeroizing<String>
     Ok(Option::<String>::deserialize(from)?.map(Zeroizing::new))
 }
 
-/// The token in an answer that was asked for at `asked_at` in exchange for `subject_token`.
+/// The token in an answer that was asked for at `asked_at` in exchange for `subject_token`, and the
+/// `scope` that it is said to have.
 pub(super) fn read(
     (status, retry_after): (u16, Option<Duration>),
     body: &[u8],
     subject_token: &str,
     asked_at: SystemTime,
-) -> Result<UpstreamToken, Failure> {
+) -> Result<(UpstreamToken, Value), Failure> {
     let wait = retry_after.unwrap_or_default();
     let busy = Failure::Busy(wait.clamp(RETRY_AFTER, LONGEST_WAIT));
     match status {
@@ -155,7 +158,8 @@ pub(super) fn read(
             let renew_at = asked_at + lifetime * share(secret) / 100;
             let expires_at = asked_at + lifetime;
             let actor = actor_in(secret).or_else(|| Actor::of(&reply.act));
-            Ok(UpstreamToken::new(secret.clone(), renew_at, expires_at).acted_by(actor))
+            let token = UpstreamToken::new(secret.clone(), renew_at, expires_at);
+            Ok((token.acted_by(actor), reply.scope))
         }
     }
 }

@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use aws_lc_rs::digest::{SHA256, digest};
 use mcp_outbound::{FetchError as Outbound, LogThrottle, read_body};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use tracing::Instrument as _;
 use url::Url;
@@ -24,6 +24,7 @@ use super::{
     client::ClientAuthentication,
     config::{AssertionAudience, ExchangeConfig, ExchangeGrant},
     outages::{Outages, PAUSE},
+    scopes,
 };
 use crate::{
     asker::Asker,
@@ -65,6 +66,9 @@ pub struct TokenExchange {
     refusals_told: LogThrottle,
     /// As it is sent.
     scope: String,
+    /// What the last answer did not grant of it.
+    missing: ArcSwap<Vec<String>>,
+    missing_told: LogThrottle,
     exchanged: AtomicU64,
     refused: AtomicU64,
     failed: AtomicU64,
@@ -109,6 +113,8 @@ impl TokenExchange {
         }
         Ok(Self {
             scope: config.scopes.join(" "),
+            missing: ArcSwap::default(),
+            missing_told: LogThrottle::default(),
             target: target_of(&config),
             config,
             configured,
@@ -184,6 +190,25 @@ impl TokenExchange {
         }
     }
 
+    /// The scopes that were asked for and that the last answer did not grant.
+    pub fn missing_scopes(&self) -> Arc<Vec<String>> {
+        self.missing.load_full()
+    }
+
+    /// A token with fewer scopes than the API wants is a token nevertheless, for what it is good for.
+    fn compare_scopes(&self, granted: &Value) {
+        let missing = scopes::missing(&self.config.scopes, granted);
+        let before = self.missing.swap(Arc::new(missing.clone()));
+        if !missing.is_empty() && *before != missing && self.missing_told.pass().is_some() {
+            let (issuer, missing) = (&self.config.issuer, missing.join(" "));
+            tracing::warn!(
+                issuer,
+                missing,
+                "the issuer grants fewer scopes than are asked for: the API may refuse calls"
+            );
+        }
+    }
+
     fn failed(&self, failure: &Failure, user: Asker) {
         let issuer = &self.config.issuer;
         // About one token, or its user, who may have brought it about: no word about the issuer, unless
@@ -227,8 +252,9 @@ impl TokenExchange {
             FetchError::TooLarge => Failure::Token("an answer that is too long"),
             error => error.into(),
         })?;
-        let read = answer::read((status, retry_after), &body, token.expose(), now)?;
-        Ok(read.for_target(self.target))
+        let (token, granted) = answer::read((status, retry_after), &body, token.expose(), now)?;
+        self.compare_scopes(&granted);
+        Ok(token.for_target(self.target))
     }
 
     async fn endpoint(&self) -> Result<Url, FetchError> {
@@ -322,6 +348,7 @@ fn target_of(config: &ExchangeConfig) -> u64 {
         config.audience,
         config.resource,
         config.scopes,
+        config.sent_to,
     ]);
     let digest = digest(&SHA256, said.to_string().as_bytes());
     let (first, _) = digest.as_ref().as_chunks::<8>();
@@ -333,4 +360,3 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?;
     seconds.trim().parse().ok().map(Duration::from_secs)
 }
-        config.sent_to,

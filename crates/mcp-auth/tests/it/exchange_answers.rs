@@ -190,6 +190,25 @@ async fn who_acts_is_read_from_the_token_or_its_answer_and_nothing_there_costs_a
 }
 
 #[tokio::test]
+async fn scopes_that_were_not_granted_are_named_until_they_are() {
+    let (issuer, mut config) = world().await;
+    config.scopes = vec!["read".to_owned(), "write".to_owned()];
+    let (token, principal) = subject(&issuer).await;
+    let exchange = exchange_of(config);
+    for (scope, missing) in [
+        (json!("openid read"), vec!["write"]),
+        (json!("write read"), vec![]),
+        (json!("other"), vec!["read", "write"]),
+        (json!(null), vec![]),
+    ] {
+        issuer.answer_exchanges(token_with(json!({ "scope": scope })));
+        let given = exchange.exchange(&token, &principal, SystemTime::now());
+        assert_eq!(given.await.unwrap().expose(), "upstream", "it is one");
+        assert_eq!(*exchange.missing_scopes(), missing);
+    }
+}
+
+#[tokio::test]
 async fn the_clients_own_token_is_none_of_the_api() {
     let (issuer, config) = world().await;
     let (token, principal) = subject(&issuer).await;

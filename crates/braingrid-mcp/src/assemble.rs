@@ -33,6 +33,7 @@ use crate::limits;
 #[cfg(feature = "login")]
 pub(crate) use crate::login::callers as local_callers;
 use crate::metrics::Metrics;
+use crate::mirror;
 use crate::project_file::default_project;
 use crate::roots;
 use crate::shutdown::Shutdown;
@@ -152,6 +153,7 @@ pub(crate) async fn run_http(
             Some(tool) => scopes.check_scopes(tool, granted),
             None => Ok(()),
         });
+    server = mirror::beside(server, &http.auth, &issuers)?;
     if let Some(head) = telemetry.head_sampler() {
         server = server.with_head_sampler(head);
     }

@@ -15,6 +15,7 @@ mod limits;
 #[cfg(feature = "login")]
 mod login;
 mod metrics;
+mod mirror;
 mod owner;
 mod program;
 mod project_file;

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use mcp_outbound::{is_issuer, metadata_urls};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use url::Url;
+use zeroize::Zeroizing;
 
-use crate::fetch::{FetchError, JSON, get_json, parse_url};
+use crate::fetch::{FetchError, JSON, get_document, parse_url};
 
 /// The part of an authorization server's metadata that a resource server needs.
 #[derive(Debug, Deserialize)]
@@ -69,14 +70,51 @@ pub(crate) async fn find(
     issuer: &str,
     timeout: Duration,
 ) -> Result<Discovered, FetchError> {
+    let found = document::<Metadata>(client, issuer, timeout).await?;
+    Ok(Discovered {
+        metadata: found.document,
+        source: found.source,
+    })
+}
+
+/// A document that says whose it is.
+pub(crate) trait Names: DeserializeOwned {
+    /// Its `issuer`; empty where there is none.
+    fn issuer(&self) -> &str;
+}
+
+impl Names for Metadata {
+    fn issuer(&self) -> &str {
+        &self.issuer
+    }
+}
+
+/// An issuer's metadata, and where and how they were written.
+pub(crate) struct Found<T> {
+    pub(crate) document: T,
+    pub(crate) body: Zeroizing<Vec<u8>>,
+    pub(crate) source: Url,
+}
+
+/// The same document, as something else.
+pub(crate) async fn document<T: Names>(
+    client: &reqwest::Client,
+    issuer: &str,
+    timeout: Duration,
+) -> Result<Found<T>, FetchError> {
     let mut outcome = FetchError::Refused("the issuer URL has no host");
-    for url in metadata_urls(issuer) {
-        match get_json::<Metadata>(client, &url, JSON, timeout).await {
-            Ok(metadata) if metadata.issuer == issuer => {
-                let source = url;
-                return Ok(Discovered { metadata, source });
+    for source in metadata_urls(issuer) {
+        match get_document::<T>(client, &source, JSON, timeout).await {
+            Ok((document, body)) if document.issuer() == issuer => {
+                return Ok(Found {
+                    document,
+                    body,
+                    source,
+                });
             }
-            Ok(metadata) => outcome = FetchError::AnotherIssuer(spelling(metadata.issuer)),
+            Ok((other, _)) => {
+                outcome = FetchError::AnotherIssuer(spelling(other.issuer().to_owned()));
+            }
             // An issuer that does not answer will not answer the next path either.
             Err(error @ FetchError::NoAnswer(_)) => return Err(error),
             Err(error) => outcome = error,

@@ -2,11 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use mcp_outbound::metadata_urls;
-
 use crate::{
     discovery,
-    fetch::{FetchError, JSON, KEY_SET, get_json, parse_url},
+    fetch::{FetchError, KEY_SET, get_json, parse_url},
     issuer::{IssuerConfig, key_set},
     jwk::algorithm_named,
     key_set::{JwkSet, KeySet},
@@ -76,20 +74,15 @@ pub async fn issuer_metadata(
     issuer: &IssuerConfig,
     client: &reqwest::Client,
 ) -> Option<serde_json::Value> {
-    for url in metadata_urls(&issuer.issuer) {
-        let found = get_json::<serde_json::Value>(client, &url, JSON, PATIENCE).await;
-        match found {
-            Ok(metadata) if names(&metadata, &issuer.issuer) => return Some(metadata),
-            Err(FetchError::NoAnswer(_)) => return None,
-            Ok(_) | Err(_) => {}
-        }
-    }
-    None
+    let found = discovery::document::<serde_json::Value>(client, &issuer.issuer, PATIENCE);
+    found.await.ok().map(|found| found.document)
 }
 
-fn names(metadata: &serde_json::Value, issuer: &str) -> bool {
-    let named = metadata.get("issuer");
-    named.and_then(serde_json::Value::as_str) == Some(issuer)
+impl discovery::Names for serde_json::Value {
+    fn issuer(&self) -> &str {
+        let named = self.get("issuer").and_then(Self::as_str);
+        named.unwrap_or_default()
+    }
 }
 
 /// The algorithms for which there is a key, or why there is none.

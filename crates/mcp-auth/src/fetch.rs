@@ -5,6 +5,7 @@ use std::time::Duration;
 use mcp_outbound::{FetchError as Outbound, SystemRoots, read_body};
 use serde::de::DeserializeOwned;
 use url::Url;
+use zeroize::Zeroizing;
 
 use crate::error::ConfigError;
 
@@ -81,8 +82,19 @@ pub(crate) async fn get_json<T: DeserializeOwned>(
     accept: &'static str,
     timeout: Duration,
 ) -> Result<T, FetchError> {
+    let (document, _) = get_document(client, url, accept, timeout).await?;
+    Ok(document)
+}
+
+/// The same, with the bytes that it was written in.
+pub(crate) async fn get_document<T: DeserializeOwned>(
+    client: &reqwest::Client,
+    url: &Url,
+    accept: &'static str,
+    timeout: Duration,
+) -> Result<(T, Zeroizing<Vec<u8>>), FetchError> {
     let request = client.get(url.clone()).header("accept", accept);
-    read_json(request.timeout(timeout)).await
+    read(request.timeout(timeout)).await
 }
 
 /// Sends a request and decodes its answer, which must be a 200 of bounded size. Some issuers write
@@ -90,11 +102,19 @@ pub(crate) async fn get_json<T: DeserializeOwned>(
 pub(crate) async fn read_json<T: DeserializeOwned>(
     request: reqwest::RequestBuilder,
 ) -> Result<T, FetchError> {
+    let (document, _) = read(request).await?;
+    Ok(document)
+}
+
+async fn read<T: DeserializeOwned>(
+    request: reqwest::RequestBuilder,
+) -> Result<(T, Zeroizing<Vec<u8>>), FetchError> {
     let response = request.send().await.map_err(Outbound::from)?;
     if response.status() != reqwest::StatusCode::OK {
         return Err(FetchError::Status(response.status().as_u16()));
     }
-    decode(&read_body(response, MAX_BODY).await?)
+    let body = read_body(response, MAX_BODY).await?;
+    Ok((decode(&body)?, body))
 }
 
 fn decode<T: DeserializeOwned>(json: &[u8]) -> Result<T, FetchError> {

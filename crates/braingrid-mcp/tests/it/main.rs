@@ -29,6 +29,7 @@ mod login;
 mod logs;
 mod lost_answers;
 mod metrics;
+mod mirror;
 mod panics;
 mod progress;
 mod protocol;

@@ -615,12 +615,12 @@ async fn a_refusal_is_json_with_a_code_and_the_id_of_the_request() {
         ),
         (get("/"), 404, world.resource()),
         (
-            get("/.well-known/oauth-authorization-server"),
+            get("/.well-known/openid-configuration"),
             404,
             "/.well-known/oauth-protected-resource/mcp".to_owned(),
         ),
         (
-            get("/.well-known/oauth-authorization-server/mcp"),
+            get("/mcp/.well-known/openid-configuration"),
             404,
             "no authorization server".to_owned(),
         ),

@@ -285,7 +285,7 @@ async fn the_right_key_is_found_among_many_and_among_namesakes() {
 
 /// An issuer that answers by the path and the head of the request, and what it was asked. In its
 /// answers `SELF` is its address.
-async fn answering(
+pub(crate) async fn answering(
     answer: impl Fn(&str, &str) -> (u16, String) + Send + 'static,
 ) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -13,6 +13,7 @@ mod exchange_answers;
 mod fetches;
 mod introspection;
 mod keys;
+mod mirror;
 mod own_keys;
 mod presets;
 mod reasons;

@@ -16,6 +16,8 @@ pub(crate) struct AuthSettings {
     pub(crate) issuers: Vec<IssuerSettings>,
     /// What holds for the tokens of all of them.
     pub(crate) verifier: VerifierConfig,
+    /// Whether the metadata of the only issuer are served here, too.
+    pub(crate) metadata_mirror: bool,
     /// Scopes that clients are told to ask for.
     pub(crate) scopes: Vec<String>,
     /// Which scopes tools need: `read`, `write` or a canonical tool name, and the scopes.
@@ -40,6 +42,7 @@ pub(super) fn read_auth(reader: &mut Reader, public_url: Option<&str>, port: u16
     read_upstream(reader, &mut issuers, public_url, port);
     AuthSettings {
         scopes: read_asked_scopes(reader, &issuers),
+        metadata_mirror: reader.value(&settings::METADATA_MIRROR),
         issuers,
         verifier: read_verifier(reader),
         tool_scopes: read_tool_scopes(reader),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mcp_auth::Preset;
 
 use super::{Group, Kind, Setting, Spec, UsedBy, WithDefault};
-use crate::config::parse::{endpoints, identity, no_text, numbers, tools};
+use crate::config::parse::{endpoints, identity, no_text, numbers, tools, words};
 
 settings! {
     OAUTH_ISSUER: WithDefault<String> = Setting::new(
@@ -54,6 +54,18 @@ settings! {
         .says(
             "Several authorization servers",
             "An array of tables, in the file only; see below.",
+        );
+
+    METADATA_MIRROR: WithDefault<bool> = Setting::new(
+        Group::Identity, UsedBy::Http, "metadata_mirror", &["METADATA_MIRROR"],
+        words::switch,
+    )
+        .kind(Kind::Switch)
+        .default("true")
+        .says(
+            "Metadata of the authorization server here",
+            "For clients of MCP 2025-03-26, which look for it at the resource's own name only: it is served \
+             there as the authorization server wrote it. Not with several `[[issuers]]`.",
         );
 
     OAUTH_LEEWAY: WithDefault<Duration> = Setting::new(

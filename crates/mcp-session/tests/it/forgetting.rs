@@ -1,7 +1,10 @@
 //! A session that is forgotten while it is on its way: whoever waits for it is served, and it is neither
 //! in memory nor in the store afterwards, nor is the token that was exchanged for it.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, SystemTime},
+};
 
 use futures::future::join_all;
 use mcp_auth::AccessToken;
@@ -9,7 +12,7 @@ use mcp_session::{MemoryFacts, MemoryStore, SessionTiers, SharedStore, Tier};
 use mcp_test_support::{ExchangeAnswer, Gate, Issuer};
 
 use crate::{
-    upstream::{SOON, exchange, exchanger, exchanges, exchanging, upstream_of},
+    upstream::{OVER, SOON, exchange, exchanger, exchanges, exchanging, upstream_of},
     world::{TestStore, eventually, first_ring, token_of, verifier},
 };
 
@@ -114,4 +117,61 @@ async fn what_goes_on_when_nobody_waits_is_forgotten_too() {
     let stored = fresh.resolve(&token).await.unwrap();
     assert_eq!(upstream_of(&stored).expose(), upstream_of(&newer).expose());
     assert_eq!(exchanges(&issuer), 2);
+}
+
+#[tokio::test]
+async fn a_session_that_is_forgotten_while_its_token_is_replaced_stays_forgotten() {
+    let (issuer, store) = (exchanger().await, TestStore::new());
+    let tiers = exchanging(&issuer, &store).build();
+    let (token, now) = (token_of(&issuer, "ada"), SystemTime::now());
+    tiers.resolve_at(&token, now).await.unwrap();
+    let gate = Gate::closed();
+    issuer.answer_exchanges(ExchangeAnswer::Held(gate.clone()));
+    let renewing = tiers.resolve_at(&token, now + OVER);
+    let (renewed, ()) = tokio::join!(renewing, async {
+        let asked = issuer.exchanges().wait_until(|it| it.len() == 2, SOON);
+        assert!(asked.await);
+        tiers.forget(&token).await.unwrap();
+        gate.open();
+    });
+    assert!(renewed.is_ok(), "this request had begun before");
+    tiers.flush(SOON).await;
+    let name = first_ring().session_key(&token).to_string();
+    assert_eq!(store.get(&name).await.unwrap(), None);
+    let puts = store.puts.load(Ordering::SeqCst);
+    assert_eq!(
+        tiers.resolve(&token).await.unwrap().tier,
+        Tier::Verification
+    );
+    tiers.flush(SOON).await;
+    assert_eq!(store.puts.load(Ordering::SeqCst), puts + 1);
+}
+
+#[tokio::test]
+async fn a_renewal_that_ends_late_leaves_the_session_of_a_newer_login_alone() {
+    let (issuer, store) = (exchanger().await, TestStore::new());
+    let lifetime = Duration::from_mins(20);
+    let tiers = exchanging(&issuer, &store).max_lifetime(lifetime).build();
+    let (token, now) = (token_of(&issuer, "ada"), SystemTime::now());
+    tiers.resolve_at(&token, now).await.unwrap();
+    let gate = Gate::closed();
+    issuer.answer_exchanges(ExchangeAnswer::Held(gate.clone()));
+    let renewing = tiers.resolve_at(&token, now + OVER);
+    let (renewed, newer) = tokio::join!(renewing, async {
+        let asked = issuer.exchanges().wait_until(|it| it.len() == 2, SOON);
+        assert!(asked.await);
+        tiers.forget(&token).await.unwrap();
+        issuer.answer_exchanges(ExchangeAnswer::Right);
+        let newer = tiers.resolve_at(&token, now + OVER).await.unwrap();
+        gate.open();
+        newer
+    });
+    assert!(renewed.is_ok(), "this request had begun before");
+    let held = tiers.resolve_at(&token, now + OVER).await.unwrap();
+    assert_eq!(held.session, newer.session);
+    assert_eq!(held.session.expires_at(), now + OVER + lifetime);
+    tiers.flush(SOON).await;
+    let other = exchanging(&issuer, &store).max_lifetime(lifetime).build();
+    let stored = other.resolve_at(&token, now + OVER).await.unwrap();
+    assert_eq!(upstream_of(&stored).expose(), upstream_of(&newer).expose());
 }

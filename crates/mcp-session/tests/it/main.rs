@@ -9,6 +9,8 @@
 mod facts;
 mod forgetting;
 mod granted;
+mod in_vain;
+mod leases;
 mod redis;
 mod tiers;
 mod tiers_on_redis;

@@ -9,10 +9,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use futures::{StreamExt as _, future::join_all, stream};
+use futures::future::join_all;
 use mcp_auth::{
-    AccessToken, Asker, AuthError, ClientAuthentication, ExchangeConfig, ForbiddenReason,
-    InvalidReason, Principal, SameAudience, TokenExchange, Upstream, UpstreamToken,
+    Asker, AuthError, ClientAuthentication, ExchangeConfig, ForbiddenReason, InvalidReason,
+    Principal, SameAudience, TokenExchange, Upstream, UpstreamToken,
 };
 use mcp_session::{MemoryFacts, Resolved, SessionTiers, SessionTiersBuilder, SharedStore, Tier};
 use mcp_test_support::{ExchangeAnswer, ExchangeClient, Gate, Issuer, http_client};
@@ -22,11 +22,11 @@ use crate::world::{
     AUDIENCE, TestStore, access, eventually, first_ring, instance, issuer, token_of,
 };
 
-const API: &str = "https://api.example.com";
+pub(crate) const API: &str = "https://api.example.com";
 pub(crate) const SOON: Duration = Duration::from_secs(5);
 /// The stand-in's tokens live 300 s.
-const AGEING: Duration = Duration::from_secs(280);
-const OVER: Duration = Duration::from_secs(301);
+pub(crate) const AGEING: Duration = Duration::from_secs(280);
+pub(crate) const OVER: Duration = Duration::from_secs(301);
 
 /// An issuer that exchanges tokens for this server.
 pub(crate) async fn exchanger() -> Issuer {
@@ -35,7 +35,7 @@ pub(crate) async fn exchanger() -> Issuer {
     issuer
 }
 
-fn config(issuer: &Issuer) -> ExchangeConfig {
+pub(crate) fn config(issuer: &Issuer) -> ExchangeConfig {
     let secret = ClientAuthentication::SecretBasic("s3cret".to_owned().into());
     let mut config = ExchangeConfig::new(issuer.url(), "mcp", secret);
     config.audience = Some(API.to_owned());
@@ -58,7 +58,7 @@ pub(crate) fn upstream_of(resolved: &Resolved) -> UpstreamToken {
     token.clone()
 }
 
-fn refuse(issuer: &Issuer, code: &str) {
+pub(crate) fn refuse(issuer: &Issuer, code: &str) {
     let body = json!({ "error": code }).to_string();
     issuer.answer_exchanges(ExchangeAnswer::Fixed(400, body));
 }
@@ -189,90 +189,6 @@ async fn an_issuer_that_is_away_costs_nothing_until_the_token_is_over_and_no_log
 }
 
 #[tokio::test]
-async fn a_refusal_is_remembered_and_ends_what_was_there() {
-    for (code, expected) in [
-        (
-            "invalid_grant",
-            AuthError::from(InvalidReason::NotExchanged),
-        ),
-        ("access_denied", ForbiddenReason::UpstreamDenied.into()),
-        ("invalid_target", ForbiddenReason::UpstreamTarget.into()),
-        ("invalid_scope", ForbiddenReason::UpstreamScope.into()),
-        ("invalid_request", InvalidReason::NotExchanged.into()),
-    ] {
-        let (issuer, store) = (exchanger().await, TestStore::new());
-        let tiers = exchanging(&issuer, &store).build();
-        let (token, now) = (token_of(&issuer, "ada"), SystemTime::now());
-        tiers.resolve_at(&token, now).await.unwrap();
-        refuse(&issuer, code);
-        let calls = join_all((0..20).map(|_| tiers.resolve_at(&token, now + OVER)));
-        for refused in calls.await {
-            assert_eq!(refused.unwrap_err(), expected, "{code}");
-        }
-        assert_eq!(exchanges(&issuer), 2, "{code}");
-        tiers.flush(SOON).await;
-        let name = first_ring().session_key(&token).to_string();
-        assert_eq!(store.get(&name).await.unwrap(), None, "{code}");
-        let new = token_of(&issuer, "bob");
-        for _ in 0..3 {
-            assert_eq!(tiers.resolve(&new).await.unwrap_err(), expected, "{code}");
-        }
-        assert_eq!(exchanges(&issuer), 3, "{code}");
-    }
-}
-
-/// A token of the user that was issued so many seconds from now.
-fn issued_in(issuer: &Issuer, subject: &str, seconds: i64) -> AccessToken {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let at = now.unwrap().as_secs().strict_add_signed(seconds);
-    access(&issuer.token().subject(subject).claim("iat", at))
-}
-
-#[tokio::test]
-async fn logins_that_did_not_help_are_not_asked_for_again() {
-    for (code, in_vain) in [
-        ("invalid_grant", ForbiddenReason::UpstreamDenied),
-        ("invalid_request", ForbiddenReason::UpstreamRequest),
-    ] {
-        let (issuer, store) = (exchanger().await, TestStore::new());
-        let tiers = exchanging(&issuer, &store).build();
-        let login = |subject: &str, seconds| issued_in(&issuer, subject, seconds);
-        refuse(&issuer, code);
-        let over = AuthError::from(InvalidReason::NotExchanged);
-        let in_vain = AuthError::from(in_vain);
-        let refused = async |token: &AccessToken| tiers.resolve(token).await.unwrap_err();
-        assert_eq!(refused(&login("ada", -60)).await, over);
-        assert_eq!(refused(&login("bob", -30)).await, over, "another user");
-        assert_eq!(refused(&login("ada", -30)).await, over, "another device");
-        assert_eq!(refused(&login("ada", 30)).await, over, "the client renews");
-        assert_eq!(refused(&login("ada", 60)).await, in_vain, "a login later");
-        issuer.answer_exchanges(ExchangeAnswer::Right);
-        tiers.resolve(&login("ada", -20)).await.unwrap();
-        refuse(&issuer, code);
-        assert_eq!(refused(&login("ada", 70)).await, in_vain, "another device");
-        issuer.answer_exchanges(ExchangeAnswer::Right);
-        tiers.resolve(&login("ada", 80)).await.unwrap();
-        refuse(&issuer, code);
-        assert_eq!(refused(&login("ada", 85)).await, over, "it had helped");
-    }
-}
-
-#[tokio::test]
-async fn logins_by_tokens_that_do_not_say_when_they_were_issued_come_to_an_end() {
-    let (issuer, store) = (exchanger().await, TestStore::new());
-    let tiers = exchanging(&issuer, &store).build();
-    refuse(&issuer, "invalid_grant");
-    let mut labels = Vec::new();
-    for number in 0..4 {
-        let token = issuer.token().subject("ada").claim("iat", json!(null));
-        let token = access(&token.claim("number", number));
-        labels.push(tiers.resolve(&token).await.unwrap_err().label());
-    }
-    let (login, told) = ("not_exchanged", "upstream_denied");
-    assert_eq!(labels, [login, login, told, told]);
-}
-
-#[tokio::test]
 async fn a_token_that_the_api_refuses_is_replaced_once() {
     let (issuer, store) = (exchanger().await, TestStore::new());
     let tiers = exchanging(&issuer, &store).build();
@@ -292,34 +208,6 @@ async fn a_token_that_the_api_refuses_is_replaced_once() {
     let again = tiers.upstream_token_at(&token, Asker::UNKNOWN, again, now);
     assert_eq!(again.await.unwrap(), all[0]);
     assert_eq!(exchanges(&issuer), 2);
-}
-
-#[tokio::test]
-async fn a_session_that_is_forgotten_while_its_token_is_replaced_stays_forgotten() {
-    let (issuer, store) = (exchanger().await, TestStore::new());
-    let tiers = exchanging(&issuer, &store).build();
-    let (token, now) = (token_of(&issuer, "ada"), SystemTime::now());
-    tiers.resolve_at(&token, now).await.unwrap();
-    let gate = Gate::closed();
-    issuer.answer_exchanges(ExchangeAnswer::Held(gate.clone()));
-    let renewing = tiers.resolve_at(&token, now + OVER);
-    let (renewed, ()) = tokio::join!(renewing, async {
-        let asked = issuer.exchanges().wait_until(|it| it.len() == 2, SOON);
-        assert!(asked.await);
-        tiers.forget(&token).await.unwrap();
-        gate.open();
-    });
-    assert!(renewed.is_ok(), "this request had begun before");
-    tiers.flush(SOON).await;
-    let name = first_ring().session_key(&token).to_string();
-    assert_eq!(store.get(&name).await.unwrap(), None);
-    let puts = store.puts.load(Ordering::SeqCst);
-    assert_eq!(
-        tiers.resolve(&token).await.unwrap().tier,
-        Tier::Verification
-    );
-    tiers.flush(SOON).await;
-    assert_eq!(store.puts.load(Ordering::SeqCst), puts + 1);
 }
 
 #[tokio::test]
@@ -344,109 +232,6 @@ async fn a_stored_session_follows_the_mode_of_today() {
     let foreign = instance(&issuer, &store).upstream(issuer.url(), SameAudience::new(API));
     let refused = foreign.build().resolve(&token).await.unwrap_err();
     assert_eq!(refused, ForbiddenReason::UpstreamAudience.into());
-}
-
-#[tokio::test]
-async fn instances_that_meet_a_token_at_once_exchange_it_once() {
-    let (issuer, store) = (exchanger().await, TestStore::new());
-    let facts = Arc::new(MemoryFacts::default());
-    let fleet: Vec<_> = (0..4)
-        .map(|_| exchanging(&issuer, &store).exchange_leases(facts.clone()))
-        .map(SessionTiersBuilder::build)
-        .collect();
-    let token = token_of(&issuer, "ada");
-    let gate = Gate::closed();
-    issuer.answer_exchanges(ExchangeAnswer::Held(gate.clone()));
-    let calls = fleet.iter().cycle().take(80);
-    let calls = join_all(calls.map(|tiers| tiers.resolve(&token)));
-    let (all, ()) = tokio::join!(calls, async {
-        let asked = issuer.exchanges().wait_until(|it| !it.is_empty(), SOON);
-        assert!(asked.await);
-        gate.open();
-    });
-    let first = upstream_of(all[0].as_ref().unwrap());
-    for resolved in &all {
-        assert_eq!(
-            upstream_of(resolved.as_ref().unwrap()).expose(),
-            first.expose()
-        );
-    }
-    assert_eq!(exchanges(&issuer), 1);
-    // The API refuses it everywhere at once: another one for all.
-    let now = SystemTime::now();
-    let renewed = fleet
-        .iter()
-        .map(|it| it.upstream_token_at(&token, Asker::UNKNOWN, Some(first.expose()), now));
-    let renewed: Vec<_> = join_all(renewed)
-        .await
-        .into_iter()
-        .map(Result::unwrap)
-        .collect();
-    assert_ne!(renewed[0].expose(), first.expose());
-    assert!(renewed.iter().all(|it| it.expose() == renewed[0].expose()));
-    assert_eq!(exchanges(&issuer), 2);
-}
-
-#[tokio::test]
-async fn a_lease_is_given_back_after_a_refusal_and_kept_for_one_who_left() {
-    let (issuer, store) = (exchanger().await, TestStore::new());
-    let facts = Arc::new(MemoryFacts::default());
-    let build = || {
-        exchanging(&issuer, &store)
-            .exchange_leases(facts.clone())
-            .build()
-    };
-    let (one, other) = (build(), build());
-    let token = token_of(&issuer, "ada");
-    refuse(&issuer, "access_denied");
-    let denied = AuthError::from(ForbiddenReason::UpstreamDenied);
-    for tiers in [&one, &other] {
-        assert_eq!(tiers.resolve(&token).await.unwrap_err(), denied);
-    }
-    assert_eq!(
-        exchanges(&issuer),
-        2,
-        "nobody waits for a lease that is over"
-    );
-    let (gate, token) = (Gate::closed(), token_of(&issuer, "bob"));
-    issuer.answer_exchanges(ExchangeAnswer::Held(gate.clone()));
-    let left = one.resolve(&token);
-    tokio::select! {
-        _ = left => unreachable!("the gate is closed"),
-        asked = issuer.exchanges().wait_until(|it| it.len() == 3, SOON) => assert!(asked),
-    }
-    let (resolved, ()) = tokio::join!(other.resolve(&token), async { gate.open() });
-    assert!(upstream_of(&resolved.unwrap()).expires_at() > SystemTime::now());
-    assert_eq!(exchanges(&issuer), 3, "its work went on");
-}
-
-#[tokio::test]
-async fn a_renewal_that_ends_late_leaves_the_session_of_a_newer_login_alone() {
-    let (issuer, store) = (exchanger().await, TestStore::new());
-    let lifetime = Duration::from_mins(20);
-    let tiers = exchanging(&issuer, &store).max_lifetime(lifetime).build();
-    let (token, now) = (token_of(&issuer, "ada"), SystemTime::now());
-    tiers.resolve_at(&token, now).await.unwrap();
-    let gate = Gate::closed();
-    issuer.answer_exchanges(ExchangeAnswer::Held(gate.clone()));
-    let renewing = tiers.resolve_at(&token, now + OVER);
-    let (renewed, newer) = tokio::join!(renewing, async {
-        let asked = issuer.exchanges().wait_until(|it| it.len() == 2, SOON);
-        assert!(asked.await);
-        tiers.forget(&token).await.unwrap();
-        issuer.answer_exchanges(ExchangeAnswer::Right);
-        let newer = tiers.resolve_at(&token, now + OVER).await.unwrap();
-        gate.open();
-        newer
-    });
-    assert!(renewed.is_ok(), "this request had begun before");
-    let held = tiers.resolve_at(&token, now + OVER).await.unwrap();
-    assert_eq!(held.session, newer.session);
-    assert_eq!(held.session.expires_at(), now + OVER + lifetime);
-    tiers.flush(SOON).await;
-    let other = exchanging(&issuer, &store).max_lifetime(lifetime).build();
-    let stored = other.resolve_at(&token, now + OVER).await.unwrap();
-    assert_eq!(upstream_of(&stored).expose(), upstream_of(&newer).expose());
 }
 
 #[tokio::test]
@@ -479,19 +264,6 @@ async fn whoever_is_denied_gets_no_upstream_token_any_more_and_causes_no_exchang
     assert_eq!(exchanges(&issuer), 1);
     denied.store(false, Ordering::SeqCst);
     assert_eq!(upstream(None, now).await.unwrap(), old);
-}
-
-#[tokio::test]
-async fn an_answer_that_says_nothing_about_a_token_is_asked_for_once_in_a_while() {
-    let (issuer, store) = (exchanger().await, TestStore::new());
-    let tiers = exchanging(&issuer, &store).build();
-    let token = token_of(&issuer, "ada");
-    refuse(&issuer, "another_error");
-    for _ in 0..50 {
-        let refused = tiers.resolve(&token).await.unwrap_err();
-        assert_eq!(refused.label(), "exchange_unavailable");
-    }
-    assert!(exchanges(&issuer) < 25, "{}", exchanges(&issuer));
 }
 
 #[tokio::test]
@@ -547,25 +319,6 @@ async fn within_the_leeway_of_clocks_nothing_is_exchanged_and_what_there_is_serv
 }
 
 #[tokio::test]
-async fn what_an_administrator_gets_wrong_ends_no_session_whose_token_is_good() {
-    let (issuer, store) = (exchanger().await, TestStore::new());
-    let tiers = exchanging(&issuer, &store).build();
-    let (token, now) = (token_of(&issuer, "ada"), SystemTime::now());
-    let old = upstream_of(&tiers.resolve_at(&token, now).await.unwrap());
-    refuse(&issuer, "invalid_target");
-    tiers.resolve_at(&token, now + AGEING).await.unwrap();
-    let asked = issuer.exchanges().wait_until(|it| it.len() == 2, SOON);
-    assert!(asked.await);
-    issuer.answer_exchanges(ExchangeAnswer::Right);
-    eventually("it is renewed", async || {
-        let resolved = tiers.resolve_at(&token, now + AGEING).await.unwrap();
-        upstream_of(&resolved) != old
-    })
-    .await;
-    assert_eq!(tiers.stats().verifications.get(), 1);
-}
-
-#[tokio::test]
 async fn a_stored_token_of_one_api_is_not_used_for_another() {
     let (issuer, store) = (exchanger().await, TestStore::new());
     let token = token_of(&issuer, "ada");
@@ -586,27 +339,4 @@ async fn a_stored_token_of_one_api_is_not_used_for_another() {
         tiers.flush(SOON).await;
         assert_eq!(exchanges(&issuer), seen.len());
     }
-}
-
-#[tokio::test]
-async fn an_api_that_refuses_everybody_has_few_tokens_exchanged_at_once() {
-    const USERS: usize = 300;
-    let (issuer, store) = (exchanger().await, TestStore::new());
-    let tiers = exchanging(&issuer, &store).build();
-    let now = SystemTime::now();
-    let tokens: Vec<_> = (0..USERS)
-        .map(|user| token_of(&issuer, &format!("user_{user}")))
-        .collect();
-    let renewed = tokens.iter().map(|token| async {
-        let old = upstream_of(&tiers.resolve_at(token, now).await.unwrap());
-        let refused = Some(old.expose());
-        let renewed = tiers.upstream_token_at(token, Asker::UNKNOWN, refused, now);
-        renewed.await
-    });
-    let renewed: Vec<_> = stream::iter(renewed).buffered(16).collect().await;
-    let put_off = renewed.iter().filter_map(|it| it.as_ref().err());
-    let labels: Vec<_> = put_off.map(AuthError::label).collect();
-    assert!(!labels.is_empty());
-    assert!(labels.iter().all(|label| *label == "exchange_unavailable"));
-    assert_eq!(exchanges(&issuer), 2 * USERS - labels.len());
 }

@@ -4,13 +4,18 @@ use url::{Host, Url};
 
 /// Whether a URL stays on this machine: `localhost` and names below it (RFC 6761 section 6.3), or
 /// a loopback address.
-fn is_loopback(url: &Url) -> bool {
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Domain(name)) => is_loopback_name(name),
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
     }
+}
+
+/// Whether a name, in lower case, stands for this machine.
+pub(crate) fn is_loopback_name(name: &str) -> bool {
+    name == "localhost" || name.ends_with(".localhost")
 }
 
 /// Whether what is sent to a URL cannot be read on its way: `https`, or plain `http` that stays on

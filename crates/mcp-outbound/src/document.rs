@@ -60,7 +60,7 @@ impl From<reqwest::Error> for FetchError {
 }
 
 /// An error and its causes in one line; reqwest's own text is only "builder error".
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     let causes = causes.map(ToString::to_string).collect::<Vec<_>>();
     if causes.is_empty() {

@@ -1,9 +1,10 @@
 //! What every request that leaves a server needs, stated once: whom TLS trusts ([`SystemRoots`]),
 //! where a request may go ([`is_secure`]), where an issuer's metadata is ([`metadata_urls`]), and
 //! when to stop asking a far end that fails ([`CircuitBreaker`], [`Backoff`]). [`PooledClient`] is the
-//! client for a far end that is asked with every call, [`http_client`] for the others. [`run_to_end`] is for
-//! work that must not end with the request it belongs to, [`HeadSampler`] for whose trace that is,
-//! and [`LogThrottle`] keeps an outage from flooding the log.
+//! client for a far end that is asked with every call, [`http_client`] for the others, and
+//! [`GuardedClient`] for those that a stranger names. [`run_to_end`] is for work that must not end with
+//! the request it belongs to, [`HeadSampler`] for whose trace that is, and [`LogThrottle`] keeps an
+//! outage from flooding the log.
 //!
 //! This crate is the ground floor: it knows no protocol above HTTP and TLS.
 
@@ -12,6 +13,7 @@ mod backoff;
 mod breaker;
 mod connect;
 mod document;
+mod guarded;
 mod log_throttle;
 mod pooled;
 mod proxies;
@@ -24,6 +26,7 @@ pub use address::{is_issuer, is_secure, metadata_urls};
 pub use backoff::Backoff;
 pub use breaker::{CircuitBreaker, HalfOpen};
 pub use document::{http_client, read_body};
+pub use guarded::{GuardedClient, GuardedDocument, GuardedError, Reach, is_public};
 pub use log_throttle::LogThrottle;
 pub use pooled::{FetchError, Fetched, PooledClient};
 pub use proxies::{Proxies, ProxyError};

@@ -8,7 +8,7 @@ use std::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{
-    AccessToken, AuthError, IssuerConfig, TokenVerifier, VerifierConfig,
+    AccessToken, AssertionKeys, AuthError, IssuerConfig, TokenVerifier, VerifierConfig,
     actor::Actor,
     audience::MeantFor,
     claims::Claims,
@@ -116,6 +116,12 @@ pub fn jwks(data: &[u8]) {
             continue;
         };
         assert_ne!(keys.check(&token, ALGORITHMS), Verdict::Verified);
+    }
+    let Ok(keys) = AssertionKeys::parse(data) else {
+        return;
+    };
+    for token in &*FOREIGN {
+        assert!(keys.verify(token.expose()).is_err());
     }
 }
 

@@ -27,27 +27,32 @@ fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D:
 impl Header {
     /// `typ` and `crit`: RFC 8725 section 3.11, RFC 7515 section 4.1.11.
     fn check(&self) -> Result<(), InvalidReason> {
-        // An issuer should not write an empty list, and one asks for nothing.
-        let asks_for_nothing = match &self.crit {
+        // Those after the second tell no kind of token from another, and are what some issuers write.
+        const TYPES: &[&str] = &["jwt", "at+jwt", "", "jose", "bearer", "access_token"];
+        if !self.asks_for_nothing() {
+            return Err(InvalidReason::Critical);
+        }
+        if !self.is_type(TYPES) {
+            return Err(InvalidReason::Type);
+        }
+        Ok(())
+    }
+
+    /// Whether `crit` names nothing. An issuer should not write an empty list, and one asks for nothing.
+    pub(crate) fn asks_for_nothing(&self) -> bool {
+        match &self.crit {
             Value::Null => true,
             Value::Array(names) => names.is_empty(),
             _ => false,
-        };
-        if !asks_for_nothing {
-            return Err(InvalidReason::Critical);
         }
-        let Some(typ) = &self.typ else { return Ok(()) };
+    }
+
+    /// Whether `typ` is one of these, in lower case, or is not there.
+    pub(crate) fn is_type(&self, types: &[&str]) -> bool {
+        let Some(typ) = &self.typ else { return true };
         let typ = typ.to_ascii_lowercase();
         let typ = typ.strip_prefix("application/").unwrap_or(&typ);
-        // The others tell no kind of token from another, and are what some issuers write.
-        if matches!(
-            typ,
-            "jwt" | "at+jwt" | "" | "jose" | "bearer" | "access_token"
-        ) {
-            Ok(())
-        } else {
-            Err(InvalidReason::Type)
-        }
+        types.contains(&typ)
     }
 
     /// Whether it says outright that this is an access token (RFC 9068 section 2.1).

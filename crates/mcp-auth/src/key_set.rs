@@ -149,5 +149,5 @@ impl KeySet {
 /// other.
 #[derive(Debug, Deserialize)]
 pub(crate) struct JwkSet {
-    keys: Vec<serde_json::Value>,
+    pub(crate) keys: Vec<serde_json::Value>,
 }

@@ -38,6 +38,7 @@
 
 mod actor;
 mod asker;
+mod assertion;
 mod audience;
 mod claims;
 mod clock;
@@ -49,6 +50,7 @@ mod fetch;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod id_token;
 mod introspection;
 mod issuer;
 mod jwk;
@@ -73,6 +75,7 @@ mod verifier;
 
 pub use actor::Actor;
 pub use asker::Asker;
+pub use assertion::{AssertionError, AssertionKeys, assertion_subject};
 pub use audience::AudienceFrom;
 pub use error::{
     AuthError, ConfigError, ForbiddenReason, InvalidReason, UnavailableReason, UnusableKey,
@@ -84,11 +87,13 @@ pub use exchange::{
     UpstreamToken,
 };
 pub use fetch::{http_client, http_client_over};
+pub use id_token::IdTokens;
 pub use introspection::IntrospectionConfig;
 pub use issuer::IssuerConfig;
 pub use jwk::signature_algorithms;
 pub use key_source::KeyPolicy;
 pub use mirror::{MetadataMirror, MirrorError, MirroredMetadata};
+pub use organization::{claim_at, organization_at, word as claim_word};
 pub use preset::{Preset, UnknownPreset};
 pub use principal::{Principal, PrincipalRecord};
 pub use status::IssuerStatus;

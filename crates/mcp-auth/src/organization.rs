@@ -6,18 +6,19 @@ use serde_json::{Map, Value};
 /// inside (`o.id`). A name may hold dots itself; the longest name that exists counts.
 ///
 /// An empty value, the placeholder `default` and a choice of several name none.
-pub(crate) fn named(claims: &Map<String, Value>, path: &str) -> Option<String> {
-    let name = name_of(locate(claims, path)?)?;
+pub fn organization_at(claims: &Map<String, Value>, path: &str) -> Option<String> {
+    let name = name_of(claim_at(claims, path)?)?;
     Some(name).filter(|name| !name.trim().is_empty() && name != "default")
 }
 
-fn locate<'c>(claims: &'c Map<String, Value>, path: &str) -> Option<&'c Value> {
+/// The claim at a `path` as [`organization_at`] has it, unless it is `null`.
+pub fn claim_at<'c>(claims: &'c Map<String, Value>, path: &str) -> Option<&'c Value> {
     let here = claims.get(path).filter(|value| !value.is_null());
     here.or_else(|| {
         let mut dots = path.rmatch_indices('.');
         dots.find_map(|(at, _)| {
             let (name, rest) = (path.get(..at)?, path.get(at + 1..)?);
-            locate(inside(claims.get(name)?)?, rest)
+            claim_at(inside(claims.get(name)?)?, rest)
         })
     })
 }
@@ -59,8 +60,8 @@ fn name_of(value: &Value) -> Option<String> {
     }
 }
 
-/// A text, or a whole number as its text.
-pub(crate) fn word(value: &Value) -> Option<String> {
+/// A text, or a whole number as its text; what is neither is none.
+pub fn word(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => match number.as_f64().filter(|_| number.is_f64()) {
@@ -160,7 +161,11 @@ mod tests {
             let Value::Object(map) = &claims else {
                 panic!()
             };
-            assert_eq!(named(map, path).as_deref(), expected, "{path} of {claims}");
+            assert_eq!(
+                organization_at(map, path).as_deref(),
+                expected,
+                "{path} of {claims}"
+            );
         }
     }
 }

@@ -134,7 +134,7 @@ impl Claims {
             subject: subject.ok_or(ForbiddenReason::NoSubject)?,
             client_id: self.client(),
             actor: self.get("act").and_then(Actor::of),
-            organization: organization::named(&self.0, organization_claim),
+            organization: organization::organization_at(&self.0, organization_claim),
             scopes: self.scopes(),
             audiences,
             stand_in,

@@ -96,7 +96,7 @@ impl ClientKey {
     }
 
     /// An assertion that this is `client`, for `audience`. `None` when there is no randomness.
-    pub(super) fn assertion(
+    pub fn assertion(
         &self,
         client: &str,
         audience: &str,

@@ -1,6 +1,7 @@
 //! The far ends of the wire, for tests and for the lab. Development only.
 //!
-//! **What stands in for what.** [`Issuer`] is an OAuth issuer with keys made at start; [`Api`] is a
+//! **What stands in for what.** [`Issuer`] is an OAuth issuer with keys made at start,
+//! [`IdentityProvider`] one that an enterprise has, behind an authorization server; [`Api`] is a
 //! stand-in for the BrainGrid API. The API's specification is not public: [`Api`] encodes *our
 //! assumptions* about its paths and shapes. A test that passes against it does not show that the
 //! real API is understood; it shows that the server does what it means to do.
@@ -61,6 +62,7 @@ mod journal;
 mod keys;
 mod lock;
 mod process;
+mod provider;
 mod redis;
 pub mod resp;
 mod terminal;
@@ -76,6 +78,7 @@ pub use journal::Journal;
 pub use keys::{Algorithm, SigningKey};
 pub use lock::lock;
 pub use process::{Captured, ServerCommand, ServerProcess, Source, free_port, signal};
+pub use provider::{IdentityProvider, ProviderFault, ProviderUser};
 pub use redis::RedisServer;
 pub use terminal::OnTerminal;
 pub use token::{TokenBuilder, payload_of};

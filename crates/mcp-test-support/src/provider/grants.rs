@@ -1,0 +1,309 @@
+//! Its codes and tokens: single use, replaced with every refresh, revocable.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::SystemTime,
+};
+
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode, header};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::{
+    Dialect, IdentityProvider, State,
+    login::{Form, form},
+    settings::ProviderUser,
+};
+use crate::{
+    http::{Answer, json as json_answer, with_type},
+    lock::lock,
+    token::{TokenBuilder, seconds},
+};
+
+/// An error, as the standard and as GitHub calls it.
+type Refusal = (&'static str, &'static str);
+
+const UNKNOWN_CLIENT: Refusal = ("invalid_client", "incorrect_client_credentials");
+
+/// What a code stands for.
+#[derive(Clone)]
+pub(super) struct Pending {
+    pub(super) challenge: String,
+    pub(super) redirect_uri: String,
+    pub(super) nonce: Option<String>,
+    pub(super) scope: String,
+    pub(super) user: ProviderUser,
+}
+
+/// A user's login, with the one refresh token that is good.
+struct Login {
+    pending: Pending,
+    refresh_token: Option<String>,
+    access_tokens: Vec<(String, Option<i64>)>,
+}
+
+#[derive(Default)]
+pub(super) struct Grants {
+    codes: Mutex<BTreeMap<String, Pending>>,
+    logins: Mutex<Vec<Login>>,
+    refreshed: AtomicUsize,
+}
+
+impl Grants {
+    /// A code for a login.
+    pub(super) fn begin(&self, pending: Pending) -> String {
+        let code = random("code");
+        lock(&self.codes).insert(code.clone(), pending);
+        code
+    }
+}
+
+impl IdentityProvider {
+    /// Ends all logins, as an administrator does: no token is good any more.
+    pub fn end_logins(&self) {
+        lock(&self.state.grants.logins).clear();
+    }
+
+    /// How many logins there are: begun, and neither revoked nor ended.
+    #[must_use]
+    pub fn logins(&self) -> usize {
+        lock(&self.state.grants.logins).len()
+    }
+
+    /// Refreshes that were done, whoever learned of it.
+    #[must_use]
+    pub fn refreshed(&self) -> usize {
+        self.state.grants.refreshed.load(Ordering::Relaxed)
+    }
+
+    /// Whether this access token is good now.
+    #[must_use]
+    pub fn takes(&self, access_token: &str) -> bool {
+        self.state.user_of(access_token).is_some()
+    }
+}
+
+impl State {
+    pub(super) fn token(&self, request: &Request<Bytes>) -> Answer {
+        let asked = form(request.body());
+        let field = |name: &str| asked.get(name).map(String::as_str).unwrap_or_default();
+        if !knows_client(request.headers(), &asked) {
+            return self.refuse(UNKNOWN_CLIENT);
+        }
+        let answer = match field("grant_type") {
+            // GitHub does not ask for one.
+            "authorization_code" | "" => self.redeem(&asked),
+            "refresh_token" => self.refresh(field("refresh_token")),
+            _ => Err(("unsupported_grant_type", "unsupported_grant_type")),
+        };
+        match answer {
+            Ok(fields) => self.spell(request.headers(), fields),
+            Err(refusal) => self.refuse(refusal),
+        }
+    }
+
+    fn redeem(&self, asked: &Form) -> Result<Map<String, Value>, Refusal> {
+        let field = |name: &str| asked.get(name).map(String::as_str).unwrap_or_default();
+        let pending = lock(&self.grants.codes).remove(field("code"));
+        let verifier = field("code_verifier").as_bytes();
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, verifier);
+        let challenge = URL_SAFE_NO_PAD.encode(digest);
+        let fits = |pending: &Pending| {
+            pending.challenge == challenge && pending.redirect_uri == field("redirect_uri")
+        };
+        let pending = pending
+            .filter(fits)
+            .ok_or(("invalid_grant", "bad_verification_code"))?;
+        let mut logins = lock(&self.grants.logins);
+        logins.push(Login {
+            pending,
+            refresh_token: None,
+            access_tokens: Vec::new(),
+        });
+        let login = logins.last_mut().expect("it was put there");
+        Ok(self.tokens(login, true))
+    }
+
+    fn refresh(&self, token: &str) -> Result<Map<String, Value>, Refusal> {
+        let mut logins = lock(&self.grants.logins);
+        let mut logins = logins.iter_mut();
+        let login = logins.find(|login| login.refresh_token.as_deref() == Some(token));
+        let login = login.ok_or(("invalid_grant", "bad_refresh_token"))?;
+        self.grants.refreshed.fetch_add(1, Ordering::Relaxed);
+        Ok(self.tokens(login, false))
+    }
+
+    /// New tokens for a login; its old refresh token is good no more.
+    fn tokens(&self, login: &mut Login, first: bool) -> Map<String, Value> {
+        let settings = lock(&self.settings);
+        let access_token = random("access");
+        let ends = settings.lifetime.map(|lifetime| now() + lifetime);
+        login.access_tokens.push((access_token.clone(), ends));
+        login.refresh_token = settings.refresh_tokens.then(|| random("refresh"));
+        let bearer = if self.dialect == Dialect::OpenId {
+            "Bearer"
+        } else {
+            "bearer"
+        };
+        let scope = login.pending.scope.as_str();
+        let mut answer = Map::new();
+        let mut say = |name: &str, value: Value| answer.insert(name.to_owned(), value);
+        say("access_token", access_token.into());
+        say("token_type", bearer.into());
+        say("scope", scope.into());
+        if let Some(lifetime) = settings.lifetime {
+            say("expires_in", lifetime.into());
+        }
+        if let Some(token) = &login.refresh_token {
+            say("refresh_token", token.clone().into());
+        }
+        drop(settings);
+        if self.dialect == Dialect::OpenId {
+            let nonce = login.pending.nonce.as_deref().filter(|_| first);
+            say("id_token", self.id_token(&login.pending.user, nonce).into());
+        }
+        answer
+    }
+
+    fn id_token(&self, user: &ProviderUser, nonce: Option<&str>) -> String {
+        let settings = lock(&self.settings);
+        let key = lock(&self.key).clone();
+        let mut claims = Map::new();
+        claims.extend(user.0.clone());
+        claims.retain(|name, _| !settings.only_in_userinfo.contains(name));
+        claims.extend(nonce.map(|nonce| ("nonce".to_owned(), nonce.into())));
+        claims.extend(settings.id_token.clone());
+        let token = TokenBuilder::new(&self.url(), &[], key)
+            .header("typ", "JWT")
+            .audience(IdentityProvider::CLIENT_ID)
+            .without("scope")
+            .without("org_id");
+        let token = claims.iter().fold(token, |token, (name, value)| {
+            if value.is_null() {
+                token.without(name)
+            } else {
+                token.claim(name, value.clone())
+            }
+        });
+        token.mint()
+    }
+
+    fn user_of(&self, access_token: &str) -> Option<ProviderUser> {
+        let logins = lock(&self.grants.logins);
+        let good = |(token, ends): &(String, Option<i64>)| {
+            token == access_token && ends.is_none_or(|ends| now() < ends)
+        };
+        let mut logins = logins.iter();
+        let login = logins.find(|login| login.access_tokens.iter().any(good))?;
+        Some(login.pending.user.clone())
+    }
+
+    pub(super) fn userinfo(&self, headers: &HeaderMap) -> Answer {
+        let bearer = authorization(headers).and_then(|it| it.strip_prefix("Bearer "));
+        match bearer.and_then(|token| self.user_of(token)) {
+            Some(user) => json_answer(StatusCode::OK, &Value::Object(user.0)),
+            None => json_answer(
+                StatusCode::UNAUTHORIZED,
+                &json!({ "error": "invalid_token", "message": "Bad credentials" }),
+            ),
+        }
+    }
+
+    /// The login of this token ends; other tokens are unknown, which is no error.
+    pub(super) fn revoke(&self, request: &Request<Bytes>) -> Answer {
+        let asked = form(request.body());
+        if !knows_client(request.headers(), &asked) {
+            return self.refuse(UNKNOWN_CLIENT);
+        }
+        let token = asked.get("token").map(String::as_str).unwrap_or_default();
+        self.end(token);
+        json_answer(StatusCode::OK, &json!({}))
+    }
+
+    pub(super) fn revoke_like_github(&self, request: &Request<Bytes>) -> Answer {
+        let asked: Value = serde_json::from_slice(request.body()).unwrap_or_default();
+        let known = knows_client(request.headers(), &Form::new());
+        match asked.get("access_token").and_then(Value::as_str) {
+            Some(token) if known && self.end(token) => {
+                with_type(StatusCode::NO_CONTENT, "application/json", String::new())
+            }
+            _ => json_answer(StatusCode::NOT_FOUND, &json!({ "message": "Not Found" })),
+        }
+    }
+
+    fn end(&self, token: &str) -> bool {
+        let mut logins = lock(&self.grants.logins);
+        let before = logins.len();
+        logins.retain(|login| {
+            let mut access_tokens = login.access_tokens.iter();
+            login.refresh_token.as_deref() != Some(token)
+                && !access_tokens.any(|(known, _)| known == token)
+        });
+        logins.len() < before
+    }
+
+    fn refuse(&self, (standard, of_github): Refusal) -> Answer {
+        let (status, code) = match (self.dialect, standard) {
+            (Dialect::GitHub, _) => (StatusCode::OK, of_github),
+            (Dialect::OpenId, "invalid_client") => (StatusCode::UNAUTHORIZED, standard),
+            (Dialect::OpenId, _) => (StatusCode::BAD_REQUEST, standard),
+        };
+        json_answer(status, &json!({ "error": code }))
+    }
+
+    /// GitHub answers with a form, unless it is asked for JSON.
+    fn spell(&self, headers: &HeaderMap, fields: Map<String, Value>) -> Answer {
+        let accept = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok());
+        let json = accept.is_some_and(|accept| accept.starts_with("application/json"));
+        if self.dialect == Dialect::OpenId || json {
+            return json_answer(StatusCode::OK, &Value::Object(fields));
+        }
+        let mut body = url::form_urlencoded::Serializer::new(String::new());
+        for (name, value) in &fields {
+            body.append_pair(name, value.as_str().unwrap_or_default());
+        }
+        let kind = "application/x-www-form-urlencoded";
+        with_type(StatusCode::OK, kind, body.finish())
+    }
+}
+
+/// HTTP Basic with both parts encoded as in a form (RFC 6749 section 2.3.1), or the form itself.
+fn knows_client(headers: &HeaderMap, asked: &Form) -> bool {
+    let basic = authorization(headers).and_then(|it| it.strip_prefix("Basic "));
+    let decoded = basic.and_then(|it| STANDARD.decode(it).ok());
+    let decoded = decoded.and_then(|it| String::from_utf8(it).ok());
+    let (id, secret) = match decoded.as_deref().and_then(|it| it.split_once(':')) {
+        Some((id, secret)) => (plain(id), plain(secret)),
+        None => {
+            let field = |name: &str| asked.get(name).cloned().unwrap_or_default();
+            (field("client_id"), field("client_secret"))
+        }
+    };
+    id == IdentityProvider::CLIENT_ID && secret == IdentityProvider::CLIENT_SECRET
+}
+
+fn plain(encoded: &str) -> String {
+    let fields = form(format!("it={encoded}").as_bytes());
+    fields.get("it").cloned().unwrap_or_default()
+}
+
+fn authorization(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::AUTHORIZATION)?.to_str().ok()
+}
+
+fn random(kind: &str) -> String {
+    format!("{kind}_{}", Uuid::new_v4().simple())
+}
+
+fn now() -> i64 {
+    seconds(SystemTime::now())
+}

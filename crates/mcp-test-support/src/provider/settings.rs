@@ -1,0 +1,127 @@
+//! What a test sets: who logs in, how, and what the tokens say.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::{Dialect, IdentityProvider};
+use crate::lock::lock;
+
+/// Who logs in: the claims of the user.
+#[derive(Clone, Debug)]
+pub struct ProviderUser(pub(super) Map<String, Value>);
+
+impl ProviderUser {
+    /// A user with this subject, and with any other claims.
+    ///
+    /// ```
+    /// use mcp_test_support::ProviderUser;
+    ///
+    /// let ada = ProviderUser::new("ada").claim("email", "ada@acme.test").claim("hd", "acme.test");
+    /// ```
+    #[must_use]
+    pub fn new(subject: &str) -> Self {
+        Self(Map::new()).claim("sub", subject)
+    }
+
+    /// The same user with this claim.
+    #[must_use]
+    pub fn claim(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.0.insert(name.to_owned(), value.into());
+        self
+    }
+}
+
+pub(super) struct Settings {
+    pub(super) redirect_uris: Vec<String>,
+    pub(super) user: ProviderUser,
+    /// Claims that ID tokens do not have, and userinfo has.
+    pub(super) only_in_userinfo: Vec<String>,
+    /// Claims of ID tokens in place of the true ones; null for none.
+    pub(super) id_token: BTreeMap<String, Value>,
+    /// Members of the metadata in place of the true ones.
+    pub(super) metadata: BTreeMap<String, Value>,
+    /// Seconds; `None` for access tokens that do not end.
+    pub(super) lifetime: Option<i64>,
+    pub(super) refresh_tokens: bool,
+    pub(super) login_page: bool,
+    /// The error that logins end with.
+    pub(super) refusal: Option<String>,
+}
+
+impl Settings {
+    pub(super) fn new(dialect: Dialect) -> Self {
+        let user = match dialect {
+            Dialect::OpenId => ProviderUser::new("user_ada").claim("org_id", "org_ada"),
+            Dialect::GitHub => ProviderUser(Map::new())
+                .claim("id", 583_231)
+                .claim("login", "ada")
+                .claim("email", json!(null)),
+        };
+        let open_id = dialect == Dialect::OpenId;
+        Self {
+            redirect_uris: Vec::new(),
+            user,
+            only_in_userinfo: Vec::new(),
+            id_token: BTreeMap::new(),
+            metadata: BTreeMap::new(),
+            lifetime: open_id.then_some(3_600),
+            refresh_tokens: open_id,
+            login_page: false,
+            refusal: None,
+        }
+    }
+}
+
+impl IdentityProvider {
+    /// Its client may be sent back to exactly this URI.
+    pub fn register_redirect(&self, uri: &str) {
+        lock(&self.state.settings)
+            .redirect_uris
+            .push(uri.to_owned());
+    }
+
+    /// Who is logged in from now on.
+    pub fn set_user(&self, user: ProviderUser) {
+        lock(&self.state.settings).user = user;
+    }
+
+    /// From now on this claim of the user is not in ID tokens, but in userinfo.
+    pub fn only_in_userinfo(&self, claim: &str) {
+        lock(&self.state.settings)
+            .only_in_userinfo
+            .push(claim.to_owned());
+    }
+
+    /// From now on ID tokens have this claim; null for none.
+    pub fn bend_id_tokens(&self, claim: &str, value: impl Into<Value>) {
+        let bent = &mut lock(&self.state.settings).id_token;
+        bent.insert(claim.to_owned(), value.into());
+    }
+
+    /// From now on its metadata has this member.
+    pub fn bend_metadata(&self, member: &str, value: impl Into<Value>) {
+        let bent = &mut lock(&self.state.settings).metadata;
+        bent.insert(member.to_owned(), value.into());
+    }
+
+    /// How long access tokens are good from now on, in seconds; `None` for those that do not end.
+    pub fn set_lifetime(&self, seconds: Option<i64>) {
+        lock(&self.state.settings).lifetime = seconds;
+    }
+
+    /// Whether logins have refresh tokens from now on.
+    pub fn give_refresh_tokens(&self, give: bool) {
+        lock(&self.state.settings).refresh_tokens = give;
+    }
+
+    /// From now on a login asks on a page first: a form with the buttons `Sign in` and `Cancel`.
+    pub fn show_login_page(&self) {
+        lock(&self.state.settings).login_page = true;
+    }
+
+    /// From now on logins end with this error (RFC 6749 section 4.1.2.1).
+    pub fn refuse_logins(&self, error: &str) {
+        lock(&self.state.settings).refusal = Some(error.to_owned());
+    }
+}

@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use lexopt::prelude::{Long, Short};
 
-use crate::{build, check, deploy, interop, lab, manifests, package, shell, test};
+use crate::{build, check, deploy, interop, lab, manifests, package, pages, shell, test};
 
 const HELP: &str = "\
 Everything the continuous integration runs, in its order.
@@ -66,6 +66,11 @@ const STEPS: &[Step] = &[
         name: "interop",
         repeat: "cargo xtask interop",
         action: interop::step,
+    },
+    Step {
+        name: "pages",
+        repeat: "cargo xtask pages",
+        action: pages::step,
     },
     Step {
         name: "conformance",

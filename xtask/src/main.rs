@@ -33,6 +33,7 @@ mod manifests;
 mod map;
 mod node;
 mod package;
+mod pages;
 mod python;
 mod redis;
 mod shell;
@@ -47,6 +48,7 @@ Work on it
   dev          build and start everything on this machine, with a demonstration
   test         run all tests, with a real Redis
   interop      real clients, a certified authorization server, the real server
+  pages        the pages of a login, in a real Chromium
   chaos        everything around a fleet of servers fails, and nobody notices
   storm        writes are sent again while that happens, and none is done twice
   load-test    how fast it is, beside the bare SDK, with every answer checked
@@ -85,6 +87,7 @@ fn dispatch() -> anyhow::Result<()> {
             "test" => test::run(flags)?,
             "ci" => ci::run(flags)?,
             "interop" => interop::run(flags)?,
+            "pages" => pages::run(flags)?,
             "conformance" => lab::conformance(&words(flags)?)?,
             "build" => build::run(flags)?,
             "package" => package::run(flags)?,

@@ -6,6 +6,7 @@ use anyhow::Context;
 use mcp_auth::{
     AccessToken, ExchangeConfig, SameAudience, TokenExchange, TokenVerifier, UpstreamCredentials,
 };
+use mcp_authorization_server::AuthorizationServer;
 use mcp_core::{
     ApiRequestObserver, BrainGridClient, BrainGridConfig, Caller, FinishedApiRequest, Organization,
     ScopePolicy, ToolOptions, ToolSet, own_token,
@@ -23,6 +24,7 @@ use tokio::net::TcpListener;
 
 use crate::admin::Admin;
 use crate::audit::{Audit, Digest};
+use crate::authorization_server;
 use crate::caller::{SessionCallers, room_for};
 use crate::config::{
     AdminSettings, ApiSettings, AuthSettings, HttpSettings, SealingKeys, SessionSettings,
@@ -97,7 +99,7 @@ pub(crate) async fn run_stdio(
 
 /// Serves many users.
 pub(crate) async fn run_http(
-    http: HttpSettings,
+    mut http: HttpSettings,
     api: ApiSettings,
     mut options: ToolOptions,
     writes: Option<JournalConfig>,
@@ -108,17 +110,27 @@ pub(crate) async fn run_http(
     let listener = listen(http.listen).await?;
     let address = listener.local_addr()?;
     options.scopes = scope_policy(&http.auth);
+    let roots = SystemRoots::new();
+    let tls = roots.tls_config()?;
+    let issuers = mcp_auth::http_client_over(tls.clone())?;
+    let redis = redis(&http.session)?;
+    let facts = facts(&http.session, redis.as_ref())?;
+    let public_url = http.public_url_at(address.port());
+    let client = issuers.clone();
+    let own = authorization_server::of(
+        &mut http,
+        &public_url,
+        &api,
+        facts.as_ref(),
+        tls.clone(),
+        client,
+    )?;
+    let with_tls = roots::needed(peers(&http.auth).chain([api.base_url.as_str()]));
     let mut config = http_config(&http, address.port())?;
     limits::apply(&http.limits, &mut config);
     config.scopes_supported = asked_scopes(&http.auth, &options.scopes);
     let resource = config.resource.clone();
-    let roots = SystemRoots::new();
-    let tls = roots.tls_config()?;
-    let with_tls = roots::needed(peers(&http.auth).chain([api.base_url.as_str()]));
-    let issuers = mcp_auth::http_client_over(tls.clone())?;
     let verifier = verifier(&http.auth, &resource, issuers.clone())?;
-    let redis = redis(&http.session)?;
-    let facts = facts(&http.session, redis.as_ref())?;
     let sessions = sessions(
         &http.session,
         verifier.clone(),
@@ -127,7 +139,15 @@ pub(crate) async fn run_http(
         redis.clone(),
         facts.clone(),
     );
-    let sessions = with_upstream(sessions, &http.auth, &resource, &api, &issuers)?.build();
+    let sessions = with_upstream(
+        sessions,
+        &http.auth,
+        &resource,
+        &api,
+        &issuers,
+        own.as_ref(),
+    )?
+    .build();
     let mut api = api_config(api);
     api.tls = Some(tls);
     let (client, tools) = tool_set(api, options, telemetry)?;
@@ -138,39 +158,19 @@ pub(crate) async fn run_http(
         None => tools,
     };
     let tools = tools.with_tasks(tasks::of_tools(tasks_in(&http.session, facts)));
-    let scopes = tools.clone();
-    let callers = SessionCallers::new(sessions.clone());
-    let memory = config.memory.clone();
-    let caller = move |session: &Arc<Session>, token: &AccessToken| {
-        let room = room_for(session.principal(), &memory);
-        callers.caller_of(session, token).within(room)
+    let server = endpoint(config, &sessions, &tools);
+    let server = match own {
+        Some(own) => server.with_routes(authorization_server::routes(own))?,
+        None => mirror::beside(server, &http.auth, &issuers)?,
     };
-    let mut server = HttpServer::new(config, sessions.clone(), tools.clone(), caller)
-        .with_direct_tools(tools.built_in())
-        .with_methods(mcp_core::METHODS)
-        .with_wrapping(wrapped)
-        .with_scope_rule(move |request, granted| match &request.tool {
-            Some(tool) => scopes.check_scopes(tool, granted),
-            None => Ok(()),
-        });
-    server = mirror::beside(server, &http.auth, &issuers)?;
-    if let Some(head) = telemetry.head_sampler() {
-        server = server.with_head_sampler(head);
-    }
-    if let Some(audit) = &audit {
-        server = server.with_observer(audit.of_refusals());
-    }
-    if let Some(metrics) = telemetry.metrics() {
-        let observer = metrics.observer();
-        observer.sessions(&sessions);
-        observer.issuers(&verifier);
-        observer.server(&server.status());
-        if let Some(redis) = &redis {
-            observer.redis(redis);
-        }
-        let recorder = metrics.recorder();
-        server = server.with_observer(Arc::new(move |request| recorder.request(request)));
-    }
+    let server = watched(
+        server,
+        telemetry,
+        audit.as_ref(),
+        &sessions,
+        &verifier,
+        redis.as_ref(),
+    );
     if let (Some(settings), Some(metrics)) = (&http.admin, telemetry.metrics()) {
         let admin = Admin {
             metrics: metrics.exposition(),
@@ -205,6 +205,54 @@ pub(crate) async fn run_http(
     };
     tracing::info!(unfinished, unsaved, "stopped");
     Ok(())
+}
+
+/// The endpoint of these tools.
+fn endpoint(config: HttpConfig, sessions: &SessionTiers, tools: &ToolSet) -> HttpServer<ToolSet> {
+    let scopes = tools.clone();
+    let callers = SessionCallers::new(sessions.clone());
+    let memory = config.memory.clone();
+    let caller = move |session: &Arc<Session>, token: &AccessToken| {
+        let room = room_for(session.principal(), &memory);
+        callers.caller_of(session, token).within(room)
+    };
+    HttpServer::new(config, sessions.clone(), tools.clone(), caller)
+        .with_direct_tools(tools.built_in())
+        .with_methods(mcp_core::METHODS)
+        .with_wrapping(wrapped)
+        .with_scope_rule(move |request, granted| match &request.tool {
+            Some(tool) => scopes.check_scopes(tool, granted),
+            None => Ok(()),
+        })
+}
+
+/// The same server, seen by whoever watches it.
+fn watched(
+    mut server: HttpServer<ToolSet>,
+    telemetry: &Telemetry,
+    audit: Option<&Audit>,
+    sessions: &SessionTiers,
+    verifier: &TokenVerifier,
+    redis: Option<&RedisStore>,
+) -> HttpServer<ToolSet> {
+    if let Some(head) = telemetry.head_sampler() {
+        server = server.with_head_sampler(head);
+    }
+    if let Some(audit) = audit {
+        server = server.with_observer(audit.of_refusals());
+    }
+    if let Some(metrics) = telemetry.metrics() {
+        let observer = metrics.observer();
+        observer.sessions(sessions);
+        observer.issuers(verifier);
+        observer.server(&server.status());
+        if let Some(redis) = redis {
+            observer.redis(redis);
+        }
+        let recorder = metrics.recorder();
+        server = server.with_observer(Arc::new(move |request| recorder.request(request)));
+    }
+    server
 }
 
 /// What the tools want to read whole, as the SDK hands it on.
@@ -396,7 +444,10 @@ fn peers(auth: &AuthSettings) -> impl Iterator<Item = &str> {
             Some(UpstreamSettings::Exchange(config)) => config.token_endpoint.as_deref(),
             _ => None,
         };
+        // It asks its provider, and where clients describe themselves.
+        let own = matches!(settings.upstream, Some(UpstreamSettings::Granted));
         std::iter::once(issuer.issuer.as_str())
+            .chain(own.then_some("https://any"))
             .chain(keys)
             .chain(introspection)
             .chain(exchange)
@@ -503,6 +554,7 @@ fn with_upstream(
     resource: &str,
     api: &ApiSettings,
     issuers: &reqwest::Client,
+    own: Option<&AuthorizationServer>,
 ) -> anyhow::Result<SessionTiersBuilder> {
     for it in &auth.issuers {
         let Some(upstream) = &it.upstream else {
@@ -513,6 +565,10 @@ fn with_upstream(
                 same_audience(audience, auth, resource).into()
             }
             UpstreamSettings::Exchange(config) => exchange(config, api, issuers)?.into(),
+            UpstreamSettings::Granted => {
+                let own = own.context("[authorization_server]")?;
+                UpstreamCredentials::Granted(own.opener())
+            }
         };
         tiers = tiers.upstream(&it.accepted.issuer, credentials);
     }
@@ -525,7 +581,7 @@ fn announce_shared(auth: &AuthSettings) {
     let upstream = auth.issuers.iter().filter_map(|it| it.upstream.as_ref());
     let shared = upstream.filter_map(|it| match it {
         UpstreamSettings::SameAudience(audience) => Some(audience),
-        UpstreamSettings::Exchange(_) => None,
+        UpstreamSettings::Exchange(_) | UpstreamSettings::Granted => None,
     });
     for audience in shared.collect::<BTreeSet<_>>() {
         tracing::info!(

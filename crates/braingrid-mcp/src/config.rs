@@ -3,6 +3,7 @@
 //! Defaults < file < environment < flags. All of it comes from the table in `settings`; all
 //! that is wrong with it is reported at once. Below this file, configuration is arguments.
 
+mod authorization_server;
 mod build;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
@@ -24,6 +25,7 @@ use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
+pub(crate) use authorization_server::AuthorizationServerSettings;
 #[cfg(feature = "login")]
 pub(crate) use build::LoginSettings;
 pub(crate) use build::{

@@ -3,6 +3,7 @@
 mod admin;
 mod assemble;
 mod audit;
+mod authorization_server;
 mod caller;
 mod cli;
 mod completions;

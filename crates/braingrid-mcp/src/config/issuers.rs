@@ -106,6 +106,14 @@ pub(crate) fn keys() -> impl Iterator<Item = &'static IssuerKey> {
 }
 
 impl IssuerSettings {
+    /// Our own authorization server. What verifies its tokens, it says itself.
+    pub(super) fn own(issuer: String) -> Self {
+        Self {
+            upstream: Some(UpstreamSettings::Granted),
+            ..Self::new(issuer)
+        }
+    }
+
     fn new(issuer: String) -> Self {
         Self {
             accepted: IssuerConfig::new(issuer, [""; 0]),
@@ -113,6 +121,22 @@ impl IssuerSettings {
             upstream: None,
         }
     }
+}
+
+/// Reads them where this server is an issuer too: then those of the file alone are the others.
+pub(super) fn read_beside_own(reader: &mut Reader, own: String) -> Vec<IssuerSettings> {
+    for setting in [&OAUTH_ISSUER, &OAUTH_JWKS_URI, &WORKOS_CLIENT_ID] as [&Spec; 3] {
+        if reader.origin(setting) != Origin::Default {
+            reader.report(
+                setting,
+                "with [authorization_server] this server is the issuer of its tokens",
+                "unset it; an issuer beside it stands in [[issuers]]",
+            );
+        }
+    }
+    let mut issuers = Vec::from([IssuerSettings::own(own)]);
+    issuers.extend(read_tables(reader).unwrap_or_default());
+    issuers
 }
 
 /// Reads them. One that is set in the environment replaces all of the file.

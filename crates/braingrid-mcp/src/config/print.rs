@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use strum::VariantArray as _;
 
 use super::Effective;
+use super::authorization_server;
 use super::issuers::{self, IssuerKey};
 use super::settings::{self, Group, Kind, Spec, UsedBy};
 
@@ -55,6 +56,12 @@ pub(crate) fn documentation() -> String {
     }
     text.push_str(ISSUERS_HEAD);
     text.extend(issuers::keys().map(key_row));
+    text.push_str(AUTHORIZATION_SERVER_HEAD);
+    text.extend(
+        authorization_server::AUTHORIZATION_SERVER_KEYS
+            .iter()
+            .map(key_row),
+    );
     text.push_str(CLOSING);
     text
 }
@@ -63,6 +70,7 @@ fn row(setting: &Spec) -> String {
     let key = match setting.kind {
         Kind::FilePath => "–".to_owned(),
         Kind::Tables => format!("`[[{}]]`", setting.key),
+        Kind::Table => format!("`[{}]`", setting.key),
         _ => format!("`{}`", setting.key),
     };
     format!(
@@ -231,6 +239,28 @@ among them the server does not start, unless `UPSTREAM_MODE` says what holds ins
 Where the issuer exchanges nothing, the exception is `same-audience`: the caller's token is sent on, and
 has to be made for both. The log says so at each start.
 
+";
+
+const AUTHORIZATION_SERVER_HEAD: &str = "
+## Our own authorization server
+
+For identity providers that MCP clients cannot use: those without dynamic registration and client id
+metadata documents. What it does, and recipes for providers, are in
+[authorization server](authorization-server.md). It needs `ENCRYPTION_KEY`, and `MCP_HOST`, for the provider has to
+know where to send people back: to `/callback` below it.
+
+```toml
+[authorization_server]
+provider = \"google\"
+client_id = \"1234567890-abc.apps.googleusercontent.com\"
+client_secret_file = \"/run/secrets/google-client\"
+organizations = [\"example.com=org_01…\"]
+```
+
+The API is called with the provider's access token, which travels sealed inside ours.
+
+| Key | Default | Meaning |
+| --- | --- | --- |
 ";
 
 const CLOSING: &str = "

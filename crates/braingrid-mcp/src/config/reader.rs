@@ -155,6 +155,22 @@ impl Reader {
         tables
     }
 
+    /// A single table, with the name by which errors call it.
+    pub(crate) fn table(&mut self, setting: &'static Spec) -> Option<Table> {
+        let value = self.merged.values.get(setting.key).cloned()?;
+        let file = self.file();
+        let ValueKind::Table(values) = value.kind else {
+            let fix = format!("write it as a table: [{}]", setting.key);
+            self.report(setting, "it is no table", fix);
+            return None;
+        };
+        Some(Table {
+            label: format!("{} in {}", setting.key, file.display()),
+            directory: file.parent().map(Path::to_path_buf).unwrap_or_default(),
+            values: values.into_iter().collect(),
+        })
+    }
+
     fn file(&self) -> PathBuf {
         let file = self
             .merged
@@ -192,6 +208,7 @@ impl Reader {
                 let shown: Vec<String> = items.into_iter().map(shown_entry).collect();
                 Some(shown.join(", "))
             }
+            ValueKind::Table(_) => Some("(a table)".to_owned()),
             kind => Some(kind.to_string()),
         }
     }

@@ -94,6 +94,8 @@ pub(crate) enum Kind {
     Switch,
     /// An array of tables, in the file only.
     Tables,
+    /// A single table, in the file only.
+    Table,
     /// A path; a relative one in the file means a place beside it.
     Path,
     /// A word, or a path, which has a separator.

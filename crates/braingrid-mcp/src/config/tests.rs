@@ -1,5 +1,6 @@
 //! What the settings promise, by loading them.
 
+mod authorization_server;
 mod deployments;
 mod documentation;
 mod edges;

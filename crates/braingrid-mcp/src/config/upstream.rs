@@ -28,6 +28,8 @@ pub(crate) enum UpstreamSettings {
     SameAudience(String),
     /// Tokens that the issuer gives for theirs.
     Exchange(ExchangeConfig),
+    /// What their tokens hold, which our own authorization server sealed.
+    Granted,
 }
 
 /// The settings that stand for one issuer's table, with their names in it: all but the audience,
@@ -116,7 +118,8 @@ fn exchange(place: &mut Place<'_>, issuer: &str, preset: Option<Preset>) -> Opti
         let fix = "set it to the id of the client that may exchange tokens";
         place.report(&UPSTREAM_CLIENT_ID, "it is missing", fix);
     }
-    let authentication = authentication(place, preset);
+    let in_form = preset.is_some_and(Preset::takes_secret_in_form);
+    let authentication = authentication(place, in_form);
     let audience = place.optional(&UPSTREAM_AUDIENCE);
     let resource = place.optional(&UPSTREAM_RESOURCE);
     let scopes = super::build::once(place.list(&UPSTREAM_SCOPES));
@@ -139,8 +142,22 @@ fn exchange(place: &mut Place<'_>, issuer: &str, preset: Option<Preset>) -> Opti
     Some(config)
 }
 
+/// How this server proves who it is at another one: by the keys of a table of its own.
+pub(super) fn authentication_in(
+    table: &mut Table,
+    in_form: bool,
+    problems: &mut Vec<Problem>,
+) -> Option<ClientAuthentication> {
+    let mut place = Place::Table(std::mem::take(table), problems);
+    let read = authentication(&mut place, in_form);
+    if let Place::Table(rest, _) = place {
+        *table = rest;
+    }
+    read
+}
+
 /// How the client proves who it is: by the one thing that is given.
-fn authentication(place: &mut Place<'_>, preset: Option<Preset>) -> Option<ClientAuthentication> {
+fn authentication(place: &mut Place<'_>, in_form: bool) -> Option<ClientAuthentication> {
     let before = place.problems();
     let chosen = place.optional(&UPSTREAM_CLIENT_AUTHENTICATION);
     let secret = place.secret(&UPSTREAM_CLIENT_SECRET);
@@ -148,7 +165,6 @@ fn authentication(place: &mut Place<'_>, preset: Option<Preset>) -> Option<Clien
     if place.problems() > before {
         return None;
     }
-    let in_form = preset.is_some_and(Preset::takes_secret_in_form);
     match (secret, key, chosen) {
         (Some(secret), None, None | Some(ClientMethod::Basic | ClientMethod::Post)) => {
             let secret = Zeroizing::new(secret.expose_secret().to_owned());
@@ -233,7 +249,7 @@ pub(crate) fn check_own(
             .into_iter()
             .flatten()
             .any(|api| api == resource),
-        UpstreamSettings::SameAudience(_) => false,
+        UpstreamSettings::SameAudience(_) | UpstreamSettings::Granted => false,
     };
     if all().any(own) {
         let named: [&Spec; 2] = [&UPSTREAM_AUDIENCE, &UPSTREAM_RESOURCE];

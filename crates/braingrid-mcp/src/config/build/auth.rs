@@ -3,6 +3,7 @@
 use mcp_auth::VerifierConfig;
 
 use super::{once, read_scopes};
+use crate::config::authorization_server::{self, AuthorizationServerSettings};
 use crate::config::issuers::{self, IssuerSettings};
 use crate::config::layers::Origin;
 use crate::config::reader::Reader;
@@ -12,8 +13,10 @@ use crate::config::upstream::{self, UpstreamSettings};
 /// Who may call.
 #[derive(Debug)]
 pub(crate) struct AuthSettings {
-    /// Authorization servers; at least one.
+    /// Authorization servers; at least one. Our own is the first.
     pub(crate) issuers: Vec<IssuerSettings>,
+    /// Our own, where there is one.
+    pub(crate) authorization_server: Option<AuthorizationServerSettings>,
     /// What holds for the tokens of all of them.
     pub(crate) verifier: VerifierConfig,
     /// Whether the metadata of the only issuer are served here, too.
@@ -38,12 +41,21 @@ impl AuthSettings {
 }
 
 pub(super) fn read_auth(reader: &mut Reader, public_url: Option<&str>, port: u16) -> AuthSettings {
-    let mut issuers = issuers::read(reader);
+    let authorization_server = authorization_server::read(reader);
+    let mut issuers = match &authorization_server {
+        Some(_) => {
+            let local = || format!("http://127.0.0.1:{port}");
+            let own = public_url.map_or_else(local, ToOwned::to_owned);
+            issuers::read_beside_own(reader, own)
+        }
+        None => issuers::read(reader),
+    };
     read_upstream(reader, &mut issuers, public_url, port);
     AuthSettings {
         scopes: read_asked_scopes(reader, &issuers),
         metadata_mirror: reader.value(&settings::METADATA_MIRROR),
         issuers,
+        authorization_server,
         verifier: read_verifier(reader),
         tool_scopes: read_tool_scopes(reader),
         scope_hierarchy: read_hierarchy(reader),

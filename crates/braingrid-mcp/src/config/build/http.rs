@@ -74,6 +74,16 @@ pub(super) fn read_http(reader: &mut Reader, around: &Surroundings) -> HttpSetti
                 .to_owned(),
         );
     }
+    let auth = read_auth(reader, public_url.as_deref(), listen.port());
+    let session = read_session(reader);
+    if auth.authorization_server.is_some() && session.keys.is_none() {
+        reader.report(
+            &settings::ENCRYPTION_KEY,
+            "it is not set, and [authorization_server] derives all its keys from it: without it a restart \
+             would log everybody out",
+            "set it; `openssl rand -hex 32` makes one",
+        );
+    }
     HttpSettings {
         listen,
         allowed_origins: read_origins(reader),
@@ -85,8 +95,8 @@ pub(super) fn read_http(reader: &mut Reader, around: &Surroundings) -> HttpSetti
             strangers_per_address: reader.optional(&settings::MAX_CONNECTIONS_PER_ADDRESS),
             memory: reader.optional(&settings::MEMORY_BUDGET),
         },
-        auth: read_auth(reader, public_url.as_deref(), listen.port()),
-        session: read_session(reader),
+        auth,
+        session,
         admin: read_admin(reader),
         public_url,
     }

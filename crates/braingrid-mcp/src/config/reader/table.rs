@@ -13,6 +13,7 @@ use crate::config::problem::{self, Problem};
 use crate::config::{settings, text};
 
 /// One table of an array of tables. Keys are taken out; what is left is unknown.
+#[derive(Default)]
 pub(crate) struct Table {
     pub(super) label: String,
     pub(super) directory: PathBuf,
@@ -78,6 +79,30 @@ impl Table {
             directory: self.directory.clone(),
             values: values.into_iter().collect(),
         })
+    }
+
+    /// The tables of an array inside this one, which may be absent.
+    pub(crate) fn tables(&mut self, key: &str, problems: &mut Vec<Problem>) -> Vec<Self> {
+        let Some(value) = self.values.remove(key) else {
+            return Vec::new();
+        };
+        let items = match value.kind {
+            ValueKind::Array(items) => items,
+            _ => Vec::from([value]),
+        };
+        let mut tables = Vec::new();
+        for (index, item) in items.into_iter().enumerate() {
+            let ValueKind::Table(values) = item.kind else {
+                problems.push(self.problem(key, "an entry is no table", "write each as a table"));
+                continue;
+            };
+            tables.push(Self {
+                label: self.label(&format!("{key}[{index}]")),
+                directory: self.directory.clone(),
+                values: values.into_iter().collect(),
+            });
+        }
+        tables
     }
 
     fn single(&mut self, key: &str, problems: &mut Vec<Problem>) -> Option<String> {

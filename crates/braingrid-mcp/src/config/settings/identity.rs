@@ -68,6 +68,16 @@ settings! {
              there as the authorization server wrote it. Not with several `[[issuers]]`.",
         );
 
+    AUTHORIZATION_SERVER: Setting<()> = Setting::new(
+        Group::Identity, UsedBy::Http, "authorization_server", &[], no_text,
+    )
+        .kind(Kind::Table)
+        .says(
+            "Our own authorization server",
+            "A table, in the file only; see below. This server then logs people in itself, at any identity \
+             provider, and is the only issuer unless there are `[[issuers]]` too.",
+        );
+
     OAUTH_LEEWAY: WithDefault<Duration> = Setting::new(
         Group::Identity, UsedBy::Http, "oauth_leeway", &["OAUTH_LEEWAY"],
         numbers::duration_within::<0, 600>,

@@ -39,7 +39,7 @@ fn upstream_of(loaded: Result<Loaded, Problems>) -> UpstreamSettings {
 fn exchange_of(issuer: &str, upstream: &str) -> mcp_auth::ExchangeConfig {
     match upstream_of(load_upstream(issuer, upstream, &[])) {
         UpstreamSettings::Exchange(config) => config,
-        UpstreamSettings::SameAudience(audience) => panic!("{audience}"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -87,7 +87,7 @@ fn same_audience_is_a_mode_too_and_upstream_audience_fills_what_is_left() {
     let shared = "mode = \"same-audience\"\naudience = \"api\"";
     let audience = |settings| match settings {
         UpstreamSettings::SameAudience(audience) => audience,
-        UpstreamSettings::Exchange(_) => panic!("nothing is exchanged"),
+        other => panic!("{other:?}"),
     };
     let chosen = load_upstream("", shared, &[("UPSTREAM_AUDIENCE", "other")]).unwrap();
     let told = |warning: &String| warning.contains("UPSTREAM_AUDIENCE is without effect");
@@ -240,7 +240,7 @@ fn load_variables(changed: &[(&str, &str)]) -> Result<Loaded, Problems> {
 fn exchange_by_variables(changed: &[(&str, &str)]) -> mcp_auth::ExchangeConfig {
     match upstream_of(load_variables(changed)) {
         UpstreamSettings::Exchange(config) => config,
-        UpstreamSettings::SameAudience(audience) => panic!("{audience}"),
+        other => panic!("{other:?}"),
     }
 }
 

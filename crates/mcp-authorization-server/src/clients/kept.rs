@@ -1,0 +1,220 @@
+//! [`Kept`]: documents that clients name, kept for as long as their hosts say, within bounds. Each is
+//! fetched once for any number of waiting requests.
+
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use mcp_outbound::{FetchError, GuardedClient, GuardedError};
+use moka::{future::Cache, ops::compute::Op};
+use tokio::sync::Semaphore;
+use url::Url;
+
+use super::ClientError;
+
+/// A document is asked for again no sooner than after this, and where its host does not say.
+const SHORTEST: Duration = Duration::from_mins(1);
+
+/// It is asked for again no later than after this. For so long it also outlives its host.
+const LONGEST: Duration = Duration::from_hours(24);
+
+/// After a failure its host is left in peace for so long: strangers could make us ask without end. Not
+/// longer, because an error must not be cached (section 5.2 of the draft), and a developer is mending it.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// Most documents that are kept; each is at most 16 KiB.
+const MAX_KEPT: u64 = 1000;
+
+/// Most that are fetched at once, and of one host: it may be slow on purpose.
+const MAX_UNDER_WAY: usize = 64;
+const MAX_OF_HOST: usize = 4;
+
+/// Makes a value of a document.
+type Read<T> = fn(&Url, &[u8]) -> Result<T, Cow<'static, str>>;
+
+/// Documents by their addresses.
+pub(crate) struct Kept<T> {
+    client: GuardedClient,
+    read: Read<T>,
+    entries: Cache<Url, Arc<Entry<T>>>,
+    under_way: Semaphore,
+    /// How many of each host are fetched now.
+    of_hosts: Mutex<HashMap<String, usize>>,
+}
+
+/// One fetch of a host that is under way.
+struct Turn<'k>(&'k Mutex<HashMap<String, usize>>, String);
+
+impl<'k> Turn<'k> {
+    /// Unless the host has as many as it may.
+    fn take(hosts: &'k Mutex<HashMap<String, usize>>, url: &Url) -> Option<Self> {
+        let host = url.host_str().unwrap_or_default().to_owned();
+        let mut counts = hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(host.clone()).or_default();
+        if *count >= MAX_OF_HOST {
+            return None;
+        }
+        *count += 1;
+        Some(Self(hosts, host))
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.1) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.1);
+            }
+        }
+    }
+}
+
+struct Entry<T> {
+    outcome: Result<Good<T>, ClientError>,
+    /// When its host was last asked, and when it may be again.
+    asked: SystemTime,
+    until: SystemTime,
+}
+
+/// The last good document.
+struct Good<T> {
+    value: Arc<T>,
+    /// For so long it does for a host that is away.
+    usable_until: SystemTime,
+}
+
+impl<T> Clone for Good<T> {
+    fn clone(&self) -> Self {
+        Self {
+            value: Arc::clone(&self.value),
+            usable_until: self.usable_until,
+        }
+    }
+}
+
+impl<T: Send + Sync + 'static> Kept<T> {
+    pub(crate) fn new(client: GuardedClient, read: Read<T>) -> Self {
+        let entries = Cache::builder()
+            .max_capacity(MAX_KEPT)
+            .time_to_live(2 * LONGEST)
+            .build();
+        Self {
+            client,
+            read,
+            entries,
+            under_way: Semaphore::new(MAX_UNDER_WAY),
+            of_hosts: Mutex::default(),
+        }
+    }
+
+    /// What the document at this address says.
+    pub(crate) async fn get(&self, url: &Url, now: SystemTime) -> Result<Arc<T>, ClientError> {
+        self.no_older_than(LONGEST, url, now).await
+    }
+
+    /// The same, where something newer than what [`Kept::get`] gave is needed.
+    pub(crate) async fn newer(&self, url: &Url, now: SystemTime) -> Result<Arc<T>, ClientError> {
+        self.no_older_than(SHORTEST, url, now).await
+    }
+
+    async fn no_older_than(
+        &self,
+        age: Duration,
+        url: &Url,
+        now: SystemTime,
+    ) -> Result<Arc<T>, ClientError> {
+        if let Some(entry) = self.entries.get(url).await
+            && entry.is_fresh(age, now)
+        {
+            return entry.answer();
+        }
+        // Whoever comes second waits here, and finds what the first one fetched.
+        let entry = self.entries.entry_by_ref(url);
+        let computed = entry.and_compute_with(|old| async move {
+            let old = old.map(moka::Entry::into_value);
+            match &old {
+                Some(entry) if entry.is_fresh(age, now) => Op::Nop,
+                _ => Op::Put(Arc::new(self.fetched(url, old.as_deref(), now).await)),
+            }
+        });
+        let entry = computed.await.into_entry();
+        entry.map_or(Err(ClientError::Unavailable), |it| it.into_value().answer())
+    }
+
+    async fn fetched(&self, url: &Url, old: Option<&Entry<T>>, now: SystemTime) -> Entry<T> {
+        let entry = |outcome, lifetime| Entry {
+            outcome,
+            asked: now,
+            until: now + lifetime,
+        };
+        let turn = Turn::take(&self.of_hosts, url);
+        let document = match (turn, self.under_way.try_acquire()) {
+            (Some(_turn), Ok(_permit)) => self.client.json(url).await,
+            _ => return entry(last_good(old, now), Duration::ZERO),
+        };
+        match document {
+            Ok(document) => match (self.read)(url, &document.body) {
+                Ok(value) => {
+                    let fresh_for = document.fresh_for.unwrap_or(SHORTEST);
+                    let fresh_for = fresh_for.clamp(SHORTEST, LONGEST);
+                    let good = Good {
+                        value: Arc::new(value),
+                        usable_until: now + fresh_for + LONGEST,
+                    };
+                    entry(Ok(good), fresh_for)
+                }
+                Err(problem) => entry(Err(ClientError::Refused(problem)), PAUSE),
+            },
+            Err(error) => {
+                tracing::debug!(host = url.host_str(), %error, "a client's document cannot be had");
+                let outcome = match refusal(error) {
+                    // Of a document that was there, an error of its host says nothing.
+                    _ if is_of_the_host(error) && last_good(old, now).is_ok() => {
+                        last_good(old, now)
+                    }
+                    refusal => Err(refusal),
+                };
+                entry(outcome, PAUSE)
+            }
+        }
+    }
+}
+
+impl<T> Entry<T> {
+    fn is_fresh(&self, age: Duration, now: SystemTime) -> bool {
+        now < self.until.min(self.asked + age)
+    }
+
+    fn answer(&self) -> Result<Arc<T>, ClientError> {
+        let good = self.outcome.as_ref().map_err(ClientError::clone)?;
+        Ok(Arc::clone(&good.value))
+    }
+}
+
+fn last_good<T>(old: Option<&Entry<T>>, now: SystemTime) -> Result<Good<T>, ClientError> {
+    let good = old.and_then(|old| old.outcome.as_ref().ok());
+    let good = good.filter(|good| now < good.usable_until);
+    good.cloned().ok_or(ClientError::Unavailable)
+}
+
+/// Whether the host may be back with the same document: no answer, an error, a page in its place, or a
+/// document that is missing, all of which hosts say for a while. 410 is how one is withdrawn.
+fn is_of_the_host(error: GuardedError) -> bool {
+    error != GuardedError::Status(410)
+}
+
+fn refusal(error: GuardedError) -> ClientError {
+    match error {
+        GuardedError::Status(404) => {
+            ClientError::Refused("there is no document at its address".into())
+        }
+        GuardedError::Status(408 | 429 | 500..) => ClientError::Unavailable,
+        GuardedError::Fetch(error) if error != FetchError::TooLarge => ClientError::Unavailable,
+        error => ClientError::Refused(format!("fetching its document: {error}").into()),
+    }
+}

@@ -1,0 +1,156 @@
+//! What an authorization server is told at start.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use mcp_outbound::{GuardedClient, is_secure};
+use url::Url;
+
+use crate::{
+    clients::{ClientConfig, ClientConfigError},
+    provider::{ProviderConfig, ProviderConfigError},
+};
+
+/// An authorization server for one resource.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct AuthorizationServerConfig {
+    /// Its identifier (RFC 8414 section 2), and what its endpoints are below: `https`, without a slash
+    /// at its end.
+    pub issuer: String,
+    /// The only resource that its tokens are for (RFC 8707).
+    pub resource: String,
+    /// What people know the service by, on the consent page.
+    pub service_name: String,
+    /// What may be asked for. Without a `scope` in a request, all of it.
+    pub scopes: Vec<Scope>,
+    /// Who logs people in.
+    pub provider: ProviderConfig,
+    /// The clients that are known by configuration.
+    pub clients: Vec<ClientConfig>,
+    /// Whether any client may register itself (RFC 7591). `true` by default.
+    pub dynamic_registration: bool,
+    /// Fetches the documents of clients whose id is the address of their metadata; without it there are
+    /// none.
+    pub client_documents: Option<GuardedClient>,
+    /// How long an access token lives at most; it never outlives the provider's. One hour by default.
+    pub access_token_lifetime: Duration,
+    /// For how long a refresh token may lie unused. 30 days by default.
+    pub refresh_token_idle: Duration,
+    /// After which the user is asked to log in again, however active. 90 days by default.
+    pub grant_lifetime: Duration,
+    /// For how long a refresh token that was used gives the same answer again: for those who lost it.
+    /// One minute by default.
+    pub refresh_grace: Duration,
+    /// The claim that names the organization in access tokens. `org_id` by default.
+    pub organization_claim: String,
+    /// What the provider's tokens are used for, such as the address of an API: what was opened for one is
+    /// used for no other.
+    pub upstream: String,
+    /// Who gets no tokens any more.
+    pub denied: Option<Denied>,
+}
+
+/// Says whether somebody is no longer let in.
+#[derive(Clone)]
+pub struct Denied(Arc<dyn Fn(&GrantOf<'_>) -> bool + Send + Sync>);
+
+/// Whose grant it is that tokens are wanted for.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct GrantOf<'a> {
+    /// The user, as the provider names it: `sub` in the access token.
+    pub subject: &'a str,
+    /// The organization.
+    pub organization: Option<&'a str>,
+    /// The client: `client_id` in the access token.
+    pub client: &'a str,
+    /// When the user logged in.
+    pub logged_in_at: SystemTime,
+}
+
+impl Denied {
+    /// Asked whenever tokens are given out.
+    pub fn new(denied: impl Fn(&GrantOf<'_>) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(denied))
+    }
+
+    pub(crate) fn is(&self, grant: &GrantOf<'_>) -> bool {
+        (self.0)(grant)
+    }
+}
+
+impl fmt::Debug for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Denied")
+    }
+}
+
+/// A right that a client may ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    /// As in RFC 6749 section 3.3.
+    pub name: String,
+    /// What it allows, for people: "Read your projects".
+    pub meaning: String,
+}
+
+/// Settings that no authorization server can work with.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The issuer is no URL that people can be sent to safely.
+    #[error(
+        "the issuer `{0}` has to be an https URL without query, fragment and slash at its end (http on this machine)"
+    )]
+    Issuer(String),
+    /// The provider cannot be used so.
+    #[error(transparent)]
+    Provider(#[from] ProviderConfigError),
+    /// A client cannot be used so.
+    #[error(transparent)]
+    Client(#[from] ClientConfigError),
+}
+
+impl AuthorizationServerConfig {
+    /// An authorization server with the defaults.
+    pub fn new(
+        issuer: impl Into<String>,
+        resource: impl Into<String>,
+        provider: ProviderConfig,
+    ) -> Self {
+        Self {
+            issuer: issuer.into(),
+            resource: resource.into(),
+            service_name: "This service".to_owned(),
+            scopes: Vec::new(),
+            provider,
+            clients: Vec::new(),
+            dynamic_registration: true,
+            client_documents: None,
+            access_token_lifetime: Duration::from_hours(1),
+            refresh_token_idle: Duration::from_hours(30 * 24),
+            grant_lifetime: Duration::from_hours(90 * 24),
+            refresh_grace: Duration::from_mins(1),
+            organization_claim: "org_id".to_owned(),
+            upstream: String::new(),
+            denied: None,
+        }
+    }
+
+    /// The issuer's path, without a slash at its end.
+    pub(crate) fn prefix(&self) -> Result<String, ConfigError> {
+        let problem = || ConfigError::Issuer(self.issuer.clone());
+        let url = Url::parse(&self.issuer).map_err(|_| problem())?;
+        let plain = is_secure(&url)
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && !self.issuer.ends_with('/');
+        let path = url.path().trim_end_matches('/').to_owned();
+        if plain { Ok(path) } else { Err(problem()) }
+    }
+}

@@ -1,0 +1,366 @@
+//! The token endpoint: tokens for a code, and for a refresh token.
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode};
+use mcp_session::StoreError;
+use serde_json::json;
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use crate::{
+    answer::json_answer,
+    clients::{Client, ClientError, Proven},
+    code::Redeemed,
+    family::{Lease, Turn},
+    form::Form,
+    grant::Grant,
+    provider::{ProviderError, ProviderTokens},
+    request::{AuthorizationRequest, digest_text, seconds},
+    server::Inner,
+};
+
+use crate::error::OAuthError;
+
+/// The body of a successful answer, which holds tokens.
+type Tokens = Zeroizing<Vec<u8>>;
+
+/// How long the provider is asked at most: the lease lasts longer.
+const ASKING: Duration = Duration::from_secs(25);
+
+/// When it is worth asking the store again.
+const STORE_AGAIN: Duration = Duration::from_secs(2);
+
+impl Inner {
+    /// `POST /token`.
+    pub(crate) async fn token(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+        now: SystemTime,
+    ) -> Response<Bytes> {
+        match self.tokens(headers, body, now).await {
+            Ok(tokens) => json_answer(StatusCode::OK, tokens.to_vec()),
+            Err(error) => error.into_response(),
+        }
+    }
+
+    async fn tokens(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+        now: SystemTime,
+    ) -> Result<Tokens, OAuthError> {
+        let form =
+            Form::parse(body).map_err(|error| OAuthError::invalid_request(error.to_string()))?;
+        let proven = self.clients.authenticate(headers, &form, now).await?;
+        let client = &proven.client;
+        if let Err(refused) = self.check_resource(&form) {
+            return Err(OAuthError::invalid_target(refused.description));
+        }
+        match form.get("grant_type") {
+            Some(known @ ("authorization_code" | "refresh_token")) if !client.may_use(known) => {
+                let text = "this client is not registered for this grant_type";
+                Err(OAuthError::unauthorized_client(text))
+            }
+            Some("authorization_code") => self.for_code(&proven, &form, now).await,
+            Some("refresh_token") => self.for_refresh_token(&proven, &form, now).await,
+            Some(_) => Err(OAuthError::unsupported_grant_type()),
+            None => Err(OAuthError::invalid_request("grant_type is missing")),
+        }
+    }
+
+    async fn for_code(
+        &self,
+        proven: &Proven,
+        form: &Form,
+        now: SystemTime,
+    ) -> Result<Tokens, OAuthError> {
+        let Some(code) = form.get("code") else {
+            return Err(OAuthError::invalid_request("code is missing"));
+        };
+        let client = &*proven.client;
+        let check = |request: &AuthorizationRequest| check_code(request, client, form);
+        if proven.once()
+            && let Some(request) = self.peek(code).await.map_err(store_away)?
+        {
+            check(&request)?;
+            self.clients.use_up(proven).await?;
+        }
+        match self.redeem(code, check).await.map_err(store_away)?? {
+            Redeemed::Good(code, family) => {
+                let grant = Grant::of(*code, family, self.provider.issuer(), now);
+                self.check_denials(&grant)?;
+                self.deliver(client, &grant, &grant.scopes, now).await
+            }
+            Redeemed::Again(family) => {
+                tracing::warn!("an authorization code was used twice: the login is over");
+                self.end(&family, now).await.map_err(store_away)?;
+                Err(OAuthError::invalid_grant("the code was used before"))
+            }
+            Redeemed::Unknown => Err(OAuthError::invalid_grant(
+                "the code is unknown or older than a minute",
+            )),
+        }
+    }
+
+    async fn for_refresh_token(
+        &self,
+        proven: &Proven,
+        form: &Form,
+        now: SystemTime,
+    ) -> Result<Tokens, OAuthError> {
+        let Some(token) = form.get("refresh_token") else {
+            return Err(OAuthError::invalid_request("refresh_token is missing"));
+        };
+        let grant = Grant::open(&self.keys, token)
+            .map_err(|_| OAuthError::invalid_grant("the refresh token is none of this server's"))?;
+        let client = &*proven.client;
+        self.check_grant(&grant, client, now)?;
+        self.clients.use_up(proven).await?;
+        let scopes = self.narrowed(&grant, form.get("scope"))?;
+        let turn = self.turn(&grant.family, grant.generation, now).await;
+        match turn.map_err(store_away)? {
+            Turn::Again(answer) => Ok(answer),
+            Turn::Over => Err(OAuthError::invalid_grant("the login is over")),
+            Turn::Busy => Err(OAuthError::unavailable(
+                "the same refresh token is just being used",
+                STORE_AGAIN,
+            )),
+            Turn::Mine(lease) => self.renew(client, &grant, &scopes, lease, now).await,
+        }
+    }
+
+    /// The next tokens of a family, with what the provider gives now.
+    async fn renew(
+        &self,
+        client: &Client,
+        grant: &Grant,
+        scopes: &[String],
+        lease: Lease,
+        now: SystemTime,
+    ) -> Result<Tokens, OAuthError> {
+        // Nobody asks for longer than the lease lasts.
+        let asked = timeout(ASKING, self.provider.refresh(&grant.tokens, now));
+        let tokens = match asked.await {
+            Ok(Ok(tokens)) if is_of_use(&tokens, now) => tokens,
+            Ok(Ok(_) | Err(ProviderError::InvalidGrant)) => {
+                // Somebody else may have had the next one of the provider; then this is it, too.
+                let next = self.answer_of(&grant.family, grant.generation + 1).await;
+                self.give_back(lease).await;
+                return match next.map_err(store_away)? {
+                    Some(answer) => Ok(answer),
+                    None => Err(OAuthError::invalid_grant(
+                        "the identity provider ended the login",
+                    )),
+                };
+            }
+            other => {
+                self.give_back(lease).await;
+                if let Ok(Err(error)) = other {
+                    tracing::warn!(%error, "a login cannot be renewed just now");
+                }
+                return Err(OAuthError::unavailable(
+                    "the identity provider cannot be asked just now",
+                    Duration::from_secs(5),
+                ));
+            }
+        };
+        // From here on nothing may fail: the provider has used its last refresh token up.
+        let next = grant.next(tokens, now);
+        let answer = self.deliver(client, &next, scopes, now).await?;
+        let spare = answer.clone();
+        match self.settle(lease, answer, now).await {
+            Ok(Some(answer)) => Ok(answer),
+            Ok(None) => Err(OAuthError::invalid_grant("the login was ended")),
+            Err(error) => {
+                tracing::warn!(%error, "a refresh is not written down: its answer cannot be given again");
+                Ok(spare)
+            }
+        }
+    }
+
+    /// The answer with the tokens of a grant.
+    async fn deliver(
+        &self,
+        client: &Client,
+        grant: &Grant,
+        scopes: &[String],
+        now: SystemTime,
+    ) -> Result<Tokens, OAuthError> {
+        let minted = self.mint(grant, scopes, now).await.map_err(store_away)?;
+        let mut answer = json!({
+            "access_token": &*minted.token,
+            "token_type": "Bearer",
+            "expires_in": minted.lives.as_secs(),
+            "scope": scopes.join(" "),
+        });
+        if client.may_use("refresh_token") {
+            let refresh_token = grant.seal(&self.keys);
+            let refresh_token = refresh_token.map_err(|_| store_away(StoreError::Full))?;
+            if let Some(answer) = answer.as_object_mut() {
+                answer.insert("refresh_token".to_owned(), refresh_token.into());
+            }
+        }
+        Ok(Zeroizing::new(answer.to_string().into_bytes()))
+    }
+
+    /// Whether a grant is still good, and this client's.
+    fn check_grant(
+        &self,
+        grant: &Grant,
+        client: &Client,
+        now: SystemTime,
+    ) -> Result<(), OAuthError> {
+        if grant.client != digest_text(&client.id) {
+            let text = "the refresh token belongs to another client";
+            return Err(OAuthError::invalid_grant(text));
+        }
+        let since = |at: u64| Duration::from_secs(seconds(now).saturating_sub(at));
+        let idle = since(grant.made_at) > self.config.refresh_token_idle;
+        let long_ago = since(grant.logged_in_at) > self.config.grant_lifetime;
+        if idle || long_ago {
+            return Err(OAuthError::invalid_grant("the refresh token is over"));
+        }
+        if grant.provider != self.provider.issuer() {
+            let text = "the login was at another identity provider";
+            return Err(OAuthError::invalid_grant(text));
+        }
+        self.check_denials(grant)
+    }
+
+    /// A login that was ended, or somebody who is not let in any more.
+    fn check_denials(&self, grant: &Grant) -> Result<(), OAuthError> {
+        let logged_in_at = SystemTime::UNIX_EPOCH + Duration::from_secs(grant.logged_in_at);
+        let organization = grant.organization.as_deref();
+        if self.is_denied(
+            &grant.subject,
+            organization,
+            &grant.client_name,
+            logged_in_at,
+        ) {
+            return Err(OAuthError::invalid_grant("the login was ended"));
+        }
+        Ok(())
+    }
+
+    /// Scopes may become fewer, never more (RFC 6749 section 6).
+    fn narrowed(&self, grant: &Grant, asked: Option<&str>) -> Result<Vec<String>, OAuthError> {
+        let Some(asked) = asked else {
+            return Ok(grant.scopes.clone());
+        };
+        let asked = self
+            .scopes_of(Some(asked), None)
+            .map_err(|refused| OAuthError::invalid_scope(refused.description))?;
+        // A client may repeat what it asked for at first, also what it did not get.
+        let narrowed: Vec<String> = asked
+            .into_iter()
+            .filter(|scope| grant.scopes.contains(scope))
+            .collect();
+        if narrowed.is_empty() && !grant.scopes.is_empty() {
+            let text = "the refresh token was given for none of these scopes";
+            return Err(OAuthError::invalid_scope(text));
+        }
+        Ok(narrowed)
+    }
+
+    /// `POST /revoke` (RFC 7009): the family of a refresh token ends, here and at the provider.
+    pub(crate) async fn revoke(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+        now: SystemTime,
+    ) -> Response<Bytes> {
+        match self.revoked(headers, body, now).await {
+            Ok(()) => json_answer(StatusCode::OK, Bytes::new()),
+            Err(error) => error.into_response(),
+        }
+    }
+
+    async fn revoked(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+        now: SystemTime,
+    ) -> Result<(), OAuthError> {
+        let form =
+            Form::parse(body).map_err(|error| OAuthError::invalid_request(error.to_string()))?;
+        let proven = self.clients.authenticate(headers, &form, now).await?;
+        let Some(token) = form.get("token") else {
+            return Err(OAuthError::invalid_request("token is missing"));
+        };
+        let Ok(grant) = Grant::open(&self.keys, token) else {
+            // What is no token is as good as revoked; an access token ends soon, and says nothing of
+            // its family.
+            let is_access = token.bytes().filter(|byte| *byte == b'.').count() == 2;
+            let refused = OAuthError::unsupported_token_type();
+            return if is_access { Err(refused) } else { Ok(()) };
+        };
+        if grant.client != digest_text(&proven.client.id) {
+            let text = "the token belongs to another client";
+            return Err(OAuthError::invalid_grant(text));
+        }
+        self.clients.use_up(&proven).await?;
+        self.end(&grant.family, now).await.map_err(store_away)?;
+        self.provider.revoke(&grant.tokens).await;
+        Ok(())
+    }
+}
+
+/// What a code was given for has to be what the client says (RFC 6749 section 4.1.3, RFC 7636).
+fn check_code(
+    request: &AuthorizationRequest,
+    client: &Client,
+    form: &Form,
+) -> Result<(), OAuthError> {
+    if request.client != digest_text(&client.id) {
+        return Err(OAuthError::invalid_grant(
+            "the code belongs to another client",
+        ));
+    }
+    let elsewhere = |uri: &str| uri != request.redirect_uri;
+    if form.get("redirect_uri").is_some_and(elsewhere) {
+        let text = "redirect_uri is not that of the authorization request";
+        return Err(OAuthError::invalid_grant(text));
+    }
+    let verifier = form.get("code_verifier").unwrap_or_default();
+    let usual = verifier.len() >= 43 && verifier.len() <= 128;
+    if !usual || digest_text(verifier) != request.code_challenge {
+        return Err(OAuthError::invalid_grant(
+            "code_verifier does not fit the code_challenge",
+        ));
+    }
+    Ok(())
+}
+
+/// Whether new tokens are worth a token of ours. Where there is nothing to get others with, those that
+/// are about to end are a login that does.
+fn is_of_use(tokens: &ProviderTokens, now: SystemTime) -> bool {
+    let soon = seconds(now) + 60;
+    tokens.refresh_token.is_some() || tokens.expires_at.is_none_or(|at| at > soon)
+}
+
+/// Nobody is signed out by it: what clients hold stays good.
+fn store_away(error: StoreError) -> OAuthError {
+    tracing::warn!(error = %error, "the store is needed to give out tokens, and does not answer");
+    OAuthError::unavailable(
+        "a part that this needs does not answer just now",
+        STORE_AGAIN,
+    )
+}
+
+impl From<ClientError> for OAuthError {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Request(text) => Self::invalid_request(text),
+            // What a client's document says just now is no reason for it to forget all it has.
+            ClientError::Unavailable | ClientError::Refused(_) => {
+                Self::unavailable(error.to_string(), STORE_AGAIN)
+            }
+            ClientError::Unknown | ClientError::NotAuthenticated(_) => {
+                Self::invalid_client(error.to_string())
+            }
+        }
+    }
+}

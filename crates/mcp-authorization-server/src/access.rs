@@ -26,6 +26,9 @@ use crate::{
 /// refuse (8 KiB, for all headers together), and stays in the store.
 const TRAVELS: usize = 2_800;
 
+/// How much earlier than the provider's our token ends, in seconds.
+const EARLIER: u64 = 120;
+
 /// The claim that holds the provider's token, sealed.
 const SEALED: &str = "sealed";
 /// The claim that says that it is in the store.
@@ -110,8 +113,9 @@ impl Inner {
         let longest = self.config.access_token_lifetime;
         let left = tokens.expires_at.map(|at| {
             let left = at.saturating_sub(seconds(now));
-            // A little earlier: a call that is just being made has to come to its end.
-            Duration::from_secs(left - left.min(30).min(left / 10))
+            // Earlier by what clocks may differ: until then a token is taken that ended. Less of one
+            // that is short anyway.
+            Duration::from_secs(left - EARLIER.min(left / 3))
         });
         left.map_or(longest, |left| left.min(longest))
     }

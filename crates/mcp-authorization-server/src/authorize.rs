@@ -357,25 +357,22 @@ impl Inner {
     }
 
     fn unknown_client(&self, error: &ClientError) -> Response<Bytes> {
-        let (status, advice) = match error {
+        let (status, title, advice) = match error {
             ClientError::Unavailable => (
                 StatusCode::SERVICE_UNAVAILABLE,
-                "Wait a moment and begin to sign in again.",
+                "This app cannot be looked up just now",
+                "Wait a moment and begin to sign in again. If it stays so, ask the administrator of \
+                 this server, whose log says what cannot be reached.",
             ),
             _ => (
                 StatusCode::BAD_REQUEST,
+                "This app is not known here",
                 "Go back to the app and begin to sign in again. If it stays so, remove this server \
                  from the app and add it anew: it then introduces itself again.",
             ),
         };
         let happened = error.to_string();
-        self.page(
-            status,
-            "This app is not known here",
-            &happened,
-            Some(advice),
-            None,
-        )
+        self.page(status, title, &happened, Some(advice), None)
     }
 
     pub(crate) fn not_this_browser(&self) -> Response<Bytes> {

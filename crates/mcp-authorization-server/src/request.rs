@@ -171,7 +171,11 @@ pub(crate) fn answer_at(
     }
     query.append_pair("iss", issuer);
     let joint = if redirect_uri.contains('?') { '&' } else { '?' };
-    format!("{redirect_uri}{joint}{}", query.finish())
+    // Spaces as clients read them that know percent-encoding alone; a plus of its own is written %2B.
+    format!(
+        "{redirect_uri}{joint}{}",
+        query.finish().replace('+', "%20")
+    )
 }
 
 /// The challenge of PKCE, which may be S256 alone (OAuth 2.1 section 7.5.2).

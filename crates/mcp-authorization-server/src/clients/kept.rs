@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use mcp_outbound::{FetchError, GuardedClient, GuardedError};
+use mcp_outbound::{FetchError, GuardedClient, GuardedError, LogThrottle};
 use moka::{future::Cache, ops::compute::Op};
 use tokio::sync::Semaphore;
 use url::Url;
@@ -41,6 +41,7 @@ pub(crate) struct Kept<T> {
     read: Read<T>,
     entries: Cache<Url, Arc<Entry<T>>>,
     under_way: Semaphore,
+    told: LogThrottle,
     /// How many of each host are fetched now.
     of_hosts: Mutex<HashMap<String, usize>>,
 }
@@ -108,6 +109,7 @@ impl<T: Send + Sync + 'static> Kept<T> {
             read,
             entries,
             under_way: Semaphore::new(MAX_UNDER_WAY),
+            told: LogThrottle::default(),
             of_hosts: Mutex::default(),
         }
     }
@@ -171,7 +173,14 @@ impl<T: Send + Sync + 'static> Kept<T> {
                 Err(problem) => entry(Err(ClientError::Refused(problem)), PAUSE),
             },
             Err(error) => {
-                tracing::debug!(host = url.host_str(), %error, "a client's document cannot be had");
+                if self.told.pass().is_some() {
+                    tracing::warn!(
+                        host = url.host_str(),
+                        %error,
+                        "a client's document cannot be had: where this server cannot reach its host, \
+                         clients register instead if documents are switched off"
+                    );
+                }
                 let outcome = match refusal(error) {
                     // Of a document that was there, an error of its host says nothing.
                     _ if is_of_the_host(error) && last_good(old, now).is_ok() => {

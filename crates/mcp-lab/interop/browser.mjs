@@ -1,7 +1,7 @@
 // The person at the browser: follows redirects, keeps cookies, fills in the forms it is shown.
 
-/** Opens a page as this subject and returns where the last redirect leads outside the issuer. */
-export async function browse(start, subject, issuer) {
+/** Opens a page as this subject and returns where the last redirect leads outside these origins. */
+export async function browse(start, subject, ...origins) {
   const jar = new Map();
   let next = { url: new URL(start), form: null };
   for (let page = 0; page < 20; page += 1) {
@@ -9,7 +9,7 @@ export async function browse(start, subject, issuer) {
     const location = answer.headers.get('location');
     if (location) {
       const url = new URL(location, next.url);
-      if (url.origin !== issuer) return url.href;
+      if (!origins.includes(url.origin)) return url.href;
       next = { url, form: null };
     } else {
       const html = await answer.text();
@@ -46,12 +46,15 @@ function formOf(html, subject) {
     const [, value = ''] = /value="([^"]*)"/.exec(input) ?? [];
     if (name) fields.set(name, value);
   }
+  // Of several buttons the first is the one that goes on.
+  const [, button, value] = /<button[^>]* name="([^"]+)" value="([^"]*)"/.exec(inside) ?? [];
+  if (button) fields.set(button, value);
   if (fields.has('login')) fields.set('login', subject);
   if (fields.has('password')) fields.set('password', 'anything');
   return { action: action.replaceAll('&amp;', '&'), fields };
 }
 
 function title(html) {
-  const [, text = html.slice(0, 200)] = /<h1>([\s\S]*?)<\/h1>/.exec(html) ?? [];
+  const [, text = html.slice(0, 200)] = /<h1[^>]*>([\s\S]*?)<\/h1>/.exec(html) ?? [];
   return text.trim();
 }

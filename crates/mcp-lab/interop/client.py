@@ -118,6 +118,9 @@ async def until_refreshed(connection, kept):
     """
     deadline = time.monotonic() + 60
     refused = []
+    if OPTIONS["aging"]:
+        # The token's hour is over.
+        connection.login.context.token_expiry_time = time.time() - 1
     while OPTIONS["quiet"] and connection.login.context.is_token_valid():
         await asyncio.sleep(0.1)
     while len(kept.tokens) < 2:

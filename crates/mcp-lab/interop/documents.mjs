@@ -25,12 +25,14 @@ export function startDocuments(directory) {
   });
   const listening = new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
   return {
+    /** A file with the certificate, for others to trust. */
+    certificate: certificate.certFile,
     /** Publishes a client and gives its URL, which is its id. */
-    async publish(path, clientName) {
+    async publish(path, clientName, redirectUri = 'http://127.0.0.1:1/callback') {
       await listening;
       const url = `https://127.0.0.1:${server.address().port}${path}`;
       documents.set(path, {
-        client_id: url, client_name: clientName, redirect_uris: ['http://127.0.0.1:1/callback'],
+        client_id: url, client_name: clientName, redirect_uris: [redirectUri],
         grant_types: ['authorization_code', 'refresh_token'], response_types: ['code'],
         token_endpoint_auth_method: 'none', application_type: 'native',
       });
@@ -48,9 +50,11 @@ function makeCertificate(directory) {
   try {
     execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256',
       '-nodes', '-days', '2', '-subj', '/CN=interop', '-addext', 'subjectAltName=IP:127.0.0.1',
+      // Rustls takes no certificate of an authority for that of a server.
+      '-addext', 'basicConstraints=critical,CA:FALSE',
       '-keyout', keyFile, '-out', certFile], { stdio: 'ignore' });
   } catch {
     return null;
   }
-  return { key: readFileSync(keyFile, 'utf8'), cert: readFileSync(certFile, 'utf8') };
+  return { certFile, key: readFileSync(keyFile, 'utf8'), cert: readFileSync(certFile, 'utf8') };
 }

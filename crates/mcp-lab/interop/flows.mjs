@@ -6,6 +6,7 @@ import { FIRST_LIFETIME, organizationOf } from './provider.mjs';
 import { runSecondIssuer } from './exchange.mjs';
 import { runInspector } from './inspector.mjs';
 import { runLogin } from './login.mjs';
+import { checkOwnTokens, checkTokensAtApi } from './own.mjs';
 import { callStatus, deviceFlow, revoke } from './raw.mjs';
 import { runTasks } from './tasks.mjs';
 import { INTROSPECTION_CACHE, NAMED_SCOPES, until } from './world.mjs';
@@ -26,6 +27,9 @@ export function allFlows() {
       add({ client, protocol, format: 'RS256', identity: 'registration', exchange: 'exchange' });
     }
     add({ client, protocol: PROTOCOLS.modern, format: 'ES256', identity: 'document' });
+    for (const protocol of Object.values(PROTOCOLS)) {
+      for (const identity of ['registration', 'document']) add({ client, protocol, format: 'own', identity });
+    }
   }
   add({ client: 'plain HTTP', protocol: PROTOCOLS.modern, format: 'RS256', identity: 'device' });
   add({ client: 'plain HTTP, idpyoidc', protocol: PROTOCOLS.modern, format: 'ES256', identity: 'configured',
@@ -56,8 +60,11 @@ export async function run(flow, world, options) {
 
 async function runClient(flow, world, options) {
   const clientName = `interop ${flow.client} (${flow.format})`;
-  const jwtServer = flow.exchange ? world.exchangeServer : world.jwtServer;
-  const url = flow.format === 'opaque' ? world.opaqueServer : jwtServer;
+  const own = flow.format === 'own';
+  const url = serverOf(flow, world);
+  // No token of this server's own lives for seconds: the client is made to take it for one that is over.
+  const aging = own;
+  if (aging) world.provider.lasting.add(flow.subject);
   const document = flow.identity === 'document'
     ? { documentUrl: await world.documents.publish(`/clients/${flow.subject}.json`, clientName) } : {};
   const [program, script] = flow.client === 'Python'
@@ -65,17 +72,22 @@ async function runClient(flow, world, options) {
   const name = ['client', flow.client, flow.protocol, flow.format, flow.identity, flow.exchange]
     .filter(Boolean).join('-').toLowerCase();
   const result = await world.runClient(name, program, new URL(script, import.meta.url).pathname, {
-    url, clientName, legacy: flow.protocol === PROTOCOLS.legacy, quiet: flow.format === 'opaque',
+    url, clientName, legacy: flow.protocol === PROTOCOLS.legacy, quiet: flow.format === 'opaque', aging,
     browser: `${world.browserUrl}/${flow.subject}`,
     requirement: { message: `An idea of ${flow.subject}, long enough`, repositories: 'acme/web' },
     ...document,
   });
   checkSession(flow, result);
-  checkTokens(flow, result.tokens);
+  if (own) checkOwnTokens(world, result.tokens);
+  else checkTokens(flow, result.tokens);
   checkLedger(flow, world);
-  checkScopes(flow, world);
+  if (!own) checkScopes(flow, world);
   await checkApi(flow, world);
   if (flow.exchange) await checkExchange(flow, world, result);
+  if (own) {
+    await checkTokensAtApi(world, flow.subject, 2, result.tokens.map((token) => token.access_token));
+    result.steps.push("the provider's tokens at the API");
+  }
   const { steps, refused } = result;
   if (refused.length > 0) {
     // Between the token's end and the end of the leeway the server still accepts it, the API not.
@@ -83,6 +95,12 @@ async function runClient(flow, world, options) {
   }
   if (flow.format === 'opaque') steps.push(...await checkRevocation(world, url, result));
   return { steps };
+}
+
+function serverOf({ format, exchange }, world) {
+  if (format === 'own') return world.ownServer.resource;
+  if (format === 'opaque') return world.opaqueServer;
+  return exchange ? world.exchangeServer : world.jwtServer;
 }
 
 function checkSession(flow, { protocol, steps, tools, projects, requirement }) {

@@ -5,7 +5,7 @@
 // login and consent.
 
 import { createServer } from 'node:http';
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { createLocalJWKSet, jwtVerify } from 'jose';
 import { Provider, errors } from 'oidc-provider';
 
@@ -59,11 +59,11 @@ function configuration(keys, resources, fetchDocument) {
       client_id: exchanger.id, client_secret: exchanger.secret,
       redirect_uris: [], response_types: [], grant_types: [EXCHANGE],
     }],
-    claims: { openid: ['sub'] },
+    claims: { openid: ['sub', 'org_id'] },
     // Clients ask for the last one only where nobody names scopes to them and they take them all.
     scopes: ['openid', 'offline_access', DEFAULT_SCOPE, 'unnamed'],
     cookies: { keys: [randomBytes(16).toString('hex')] },
-    findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
+    findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id, org_id: organizationOf(id) }) }),
     extraTokenClaims: (ctx, token) => token.accountId && {
       org_id: organizationOf(token.accountId),
       ...token.gty === EXCHANGE && { act: { sub: token.clientId } },
@@ -123,8 +123,12 @@ function exchangeTokens(provider, keys, resources) {
   }, ['subject_token', 'subject_token_type', 'requested_token_type', 'audience', 'resource', 'scope']);
 }
 
-function lifetime(ctx) {
-  return ctx.oidc.params?.grant_type in COUNTED ? LATER_LIFETIME : FIRST_LIFETIME;
+/** Whose first token lasts, too. */
+const lasting = new Set();
+
+function lifetime(ctx, token) {
+  const later = ctx.oidc.params?.grant_type in COUNTED || lasting.has(token.accountId);
+  return later ? LATER_LIFETIME : FIRST_LIFETIME;
 }
 
 /** Grants that begin no login, and what is counted of them. */
@@ -136,6 +140,9 @@ class Ledger {
 
   /** What the client of each subject asked for. */
   scopes = new Map();
+
+  /** The access tokens of each subject, hashed. */
+  tokens = new Map();
 
   add(subject, what) {
     const counts = this.of(subject);
@@ -153,6 +160,9 @@ class Ledger {
 const ERRORS = ['authorization', 'grant', 'registration_create', 'introspection', 'revocation',
   'device_authorization', 'discovery', 'jwks'].map((name) => `${name}.error`).concat('server_error');
 
+/** How the API notes tokens. */
+export const hashOf = (token) => createHash('sha256').update(token).digest('hex');
+
 function detail(error) {
   return error.error_detail ?? error.error_description ?? error.stack;
 }
@@ -169,7 +179,10 @@ function keepLedger(provider, log) {
     const { AccessToken: token } = ctx.oidc.entities;
     const grant = ctx.oidc.params.grant_type;
     log(`${grant} for ${token?.accountId}: ${ctx.oidc.params.resource ?? 'no resource'}`);
-    if (token?.accountId) ledger.add(token.accountId, COUNTED[grant] ?? 'codes');
+    if (!token?.accountId) return;
+    ledger.add(token.accountId, COUNTED[grant] ?? 'codes');
+    const tokens = ledger.tokens.get(token.accountId) ?? [];
+    ledger.tokens.set(token.accountId, [...tokens, hashOf(ctx.body.access_token)]);
   });
   for (const event of ERRORS) {
     provider.on(event, (ctx, error) => log(`${event} at ${ctx.path}: ${error.message} ${detail(error)}`));
@@ -198,5 +211,8 @@ export async function startProvider({ log, fetchDocument }) {
     response.on('finish', () => log(`${request.method} ${request.url} ${response.statusCode}`));
     provider.callback()(request, response);
   });
-  return { issuer, resources, ledger, introspector, exchanger, close: () => server.closeAllConnections() || server.close() };
+  return {
+    issuer, resources, lasting, ledger, introspector, exchanger,
+    close: () => server.closeAllConnections() || server.close(),
+  };
 }

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { browse } from './browser.mjs';
 import { startDocuments } from './documents.mjs';
 import { startHanging } from './hanging.mjs';
+import { startOwn } from './own.mjs';
 import { API_RESOURCE, DEFAULT_SCOPE, startProvider } from './provider.mjs';
 
 /** What the server for JWTs lets clients ask for, at an issuer without a preset. */
@@ -42,8 +43,11 @@ export async function freePort() {
 export class World {
   #options;
   #children = [];
+  #servers = new Map();
   #directory = mkdtempSync(join(tmpdir(), 'interop-'));
   #browsers;
+  /** Whose pages the person at the browser goes through. */
+  origins = [];
 
   constructor(options) { this.#options = options; }
 
@@ -66,10 +70,11 @@ export class World {
       fetchDocument: (url, request) => this.documents.fetch(url, request),
     });
     const { issuer } = this.provider;
+    this.origins.push(issuer);
     this.browserUrl = await this.#startBrowser();
     this.api = await this.#startApi();
     this.hanging = await startHanging(this.api);
-    [this.jwtServer, this.opaqueServer, this.exchangeServer, this.tasksServer] = await Promise.all([
+    [this.jwtServer, this.opaqueServer, this.exchangeServer, this.tasksServer, this.ownServer] = await Promise.all([
       this.startServer('server', { OAUTH_ISSUER: issuer, OAUTH_SCOPES: NAMED_SCOPES.join(' ') }),
       this.startServer('server-introspection', { MCP_CONFIG: this.#introspectionFile(issuer) }),
       this.startServer('server-exchange', {
@@ -77,6 +82,7 @@ export class World {
         UPSTREAM_AUDIENCE: '', OAUTH_SCOPES: NAMED_SCOPES.join(' '),
       }),
       this.startServer('server-tasks', { OAUTH_ISSUER: issuer, BRAINGRID_API_URL: this.hanging.url }),
+      startOwn(this, 'server-own'),
     ]);
   }
 
@@ -87,7 +93,7 @@ export class World {
       for await (const part of request) url += part;
       const subject = request.url.slice(1);
       try {
-        response.end(await browse(url, subject, this.provider.issuer));
+        response.end(await browse(url, subject, ...this.origins));
       } catch (error) {
         response.writeHead(502).end(String(error.message));
       }
@@ -114,12 +120,27 @@ export class World {
     const resource = `${origin}/mcp`;
     this.provider.resources.add(resource);
     const { MCP_CONFIG: file, ...rest } = environment;
-    this.#spawn(name, this.#options.server, file ? ['--config', file] : [], {
+    const child = this.#spawn(name, this.#options.server, file ? ['--config', file] : [], {
       MCP_TRANSPORT: 'http', PORT: port, UPSTREAM_AUDIENCE: resource, BRAINGRID_API_URL: this.api,
       OAUTH_LEEWAY: `${LEEWAY}s`, LOG_LEVEL: 'debug', LOG_FORMAT: 'json', ...rest,
     });
+    this.#servers.set(resource, child);
     await until(`${name} is ready`, async () => (await fetch(`${origin}/ready`)).ok);
     return resource;
+  }
+
+  /** Ends the server of this resource, and with it all that it kept. */
+  async stopServer(resource) {
+    const child = this.#servers.get(resource);
+    child.kill('SIGTERM');
+    await ended(child);
+  }
+
+  /** A file of the run's own, for nobody else's eyes; its name. */
+  write(name, text) {
+    const file = join(this.#directory, name);
+    writeFileSync(file, text, { mode: 0o600 });
+    return file;
   }
 
   #introspectionFile(issuer) {
@@ -216,14 +237,17 @@ client_secret_file = "${name}-secret"
 
   async stop() {
     for (const child of this.#children) child.kill('SIGTERM');
-    await Promise.all(this.#children.map((child) => child.exitCode ?? child.signalCode
-      ?? new Promise((resolve) => { child.on('close', resolve); })));
+    await Promise.all(this.#children.map(ended));
     this.#browsers?.close();
     this.hanging?.close();
     this.documents?.close();
     this.provider?.close();
     rmSync(this.#directory, { recursive: true, force: true });
   }
+}
+
+function ended(child) {
+  return child.exitCode ?? child.signalCode ?? new Promise((resolve) => { child.on('close', resolve); });
 }
 
 function strings(environment) {

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { COMMAND_LINES, runCommandLine } from './command-lines.mjs';
 import { FIRST_LIFETIME, organizationOf } from './provider.mjs';
 import { runSecondIssuer } from './exchange.mjs';
 import { runInspector } from './inspector.mjs';
@@ -34,6 +35,10 @@ export function allFlows() {
   add({ client: 'plain HTTP', protocol: PROTOCOLS.modern, format: 'RS256', identity: 'device' });
   add({ client: 'plain HTTP, idpyoidc', protocol: PROTOCOLS.modern, format: 'ES256', identity: 'configured',
     exchange: 'exchange', second: true });
+  for (const client of Object.keys(COMMAND_LINES)) {
+    add({ client, protocol: '–', format: 'own', identity: 'registration', commandLine: true });
+  }
+  add({ client: 'Claude Code', protocol: '–', format: 'own', identity: 'document', commandLine: true });
   for (const transport of ['HTTP', 'stdio']) {
     for (const protocol of Object.values(PROTOCOLS)) {
       add({ client: `Inspector, ${transport}`, protocol, format: 'RS256', identity: 'device', transport });
@@ -54,6 +59,7 @@ export async function run(flow, world, options) {
   if (flow.second) return { steps: await runSecondIssuer(world, options) };
   if (flow.transport) return runWithInspector(flow, world, options);
   if (flow.tasks) return runWithTasks(flow, world);
+  if (flow.commandLine) return runWithCommandLine(flow, world, options);
   if (flow.login) return runOwnLogin(flow, world, options);
   return flow.identity === 'device' ? runDevice(flow, world) : runClient(flow, world, options);
 }
@@ -161,7 +167,7 @@ async function checkApi(flow, world) {
   const named = asked.filter(({ path }) => !path.endsWith('/profile'));
   const organizations = new Set(named.map((request) => request.organization));
   assert.deepEqual([...organizations], [organizationOf(flow.subject)], 'the organization at the API');
-  if (flow.client === 'plain HTTP') return;
+  if (flow.client === 'plain HTTP' || flow.commandLine) return;
   const created = asked.filter(({ method, path }) => method === 'POST' && /requirement/.test(path));
   assert.equal(created.length, 1, 'one requirement was created');
 }
@@ -196,6 +202,13 @@ async function runDevice(flow, world) {
   checkLedger(flow, world);
   await checkApi(flow, world);
   return { steps: ['register', 'user code', 'token', 'list_projects'] };
+}
+
+async function runWithCommandLine(flow, world, options) {
+  const steps = await runCommandLine(flow, world, options);
+  checkLedger(flow, world);
+  await checkApi(flow, world);
+  return { steps };
 }
 
 async function runOwnLogin(flow, world, options) {

@@ -19,8 +19,8 @@ async function application(issuer, callback) {
   return answer.json();
 }
 
-/** Starts one; its resource. `again` starts it anew with the same settings. */
-export async function startOwn(world, name) {
+/** Starts one; `again` starts it anew with the same settings, and nothing of what it knew. */
+export async function startOwn(world, name, { documents = true } = {}) {
   const { issuer } = world.provider;
   const port = await freePort();
   const origin = `http://127.0.0.1:${port}`;
@@ -33,6 +33,7 @@ issuer = "${issuer}"
 client_id = "${client.client_id}"
 client_secret_file = "${name}-secret"
 scopes = ["openid", "offline_access"]
+client_id_metadata_documents = ${documents}
 `);
   const key = randomBytes(32).toString('hex');
   const start = (log) => world.startServer(log, {

@@ -11,7 +11,7 @@ import { Provider, errors } from 'oidc-provider';
 
 /** The first access token is short-lived, so that every client has to refresh once. */
 export const FIRST_LIFETIME = 8;
-const LATER_LIFETIME = 300;
+const LATER_LIFETIME = 3600;
 
 /** What a client gets that asks for no scope (RFC 6749 section 3.3); oidc-provider has no default. */
 export const DEFAULT_SCOPE = 'mcp';

@@ -1,6 +1,7 @@
 // Real clients log in at a certified authorization server and work with the real server.
 //
-// Usage: node run.mjs --server FILE --stand-ins FILE --python FILE --logs DIRECTORY [--json]
+// Usage: node run.mjs --server FILE --stand-ins FILE --python FILE --clients DIRECTORY --logs DIRECTORY [--only WORDS]
+//   [--json]
 
 import { parseArgs } from 'node:util';
 import { allFlows, run } from './flows.mjs';
@@ -8,7 +9,7 @@ import { World } from './world.mjs';
 
 const text = { type: 'string' };
 const { values: options } = parseArgs({
-  options: { server: text, 'stand-ins': text, python: text, logs: text, only: text, json: { type: 'boolean' } },
+  options: { server: text, 'stand-ins': text, python: text, clients: text, logs: text, only: text, json: { type: 'boolean' } },
 });
 options.standIns = options['stand-ins'];
 

@@ -48,6 +48,8 @@ export class World {
   #browsers;
   /** Whose pages the person at the browser goes through. */
   origins = [];
+  /** The last address that each subject's client opened. */
+  opened = new Map();
 
   constructor(options) { this.#options = options; }
 
@@ -92,6 +94,7 @@ export class World {
       let url = '';
       for await (const part of request) url += part;
       const subject = request.url.slice(1);
+      this.opened.set(subject, new URL(url));
       try {
         response.end(await browse(url, subject, ...this.origins));
       } catch (error) {

@@ -2,14 +2,17 @@
 //! `cargo xtask interop`. What is run and checked stands in
 //! `crates/mcp-lab/interop/clients`.
 
-use std::{path::Path, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use crate::{node, shell};
 
 const SOURCE: &str = "crates/mcp-lab/interop/clients";
 
-/// Lets each client list the server, start it and lose it again.
-pub(crate) fn run(node: &Path) -> anyhow::Result<()> {
+/// Installs the clients; the folder that they are in.
+pub(crate) fn install(node: &Path) -> anyhow::Result<PathBuf> {
     let dir = node::install_without_scripts(SOURCE, "interop-clients")?;
     // Of the scripts that were not run, the one that puts Claude Code's program in its place.
     let claude = dir.join("node_modules/@anthropic-ai/claude-code");
@@ -19,6 +22,11 @@ pub(crate) fn run(node: &Path) -> anyhow::Result<()> {
             place.arg("install.cjs").current_dir(&claude),
         ))?;
     }
+    Ok(dir)
+}
+
+/// Lets each client list the server, start it and lose it again.
+pub(crate) fn run(node: &Path, dir: &Path) -> anyhow::Result<()> {
     let mut clients = Command::new(node);
     clients
         .arg(dir.join("run.mjs"))

@@ -18,7 +18,9 @@ Let real clients log in at a certified authorization server and work with the re
 The clients are the official ones for TypeScript and Python, and the Inspector's command line, over
 HTTP and stdio; the authorization server is oidc-provider. Nobody here wrote them. They and a Node.js
 for them are installed from npm and PyPI below the target directory. The BrainGrid API is a stand-in.
-At the end, the command lines of Claude Code, Codex and Gemini read what `install` wrote, and start it.
+The command lines of Claude Code, Codex and mcp-remote log in at a server that has an authorization
+server of its own. At the end, those of Claude Code, Codex and Gemini read what `install` wrote, and
+start it.
 
 Usage: cargo xtask interop [options]
 
@@ -76,8 +78,10 @@ fn parse(mut flags: lexopt::Parser) -> anyhow::Result<Option<Options>> {
 fn interop(options: &Options) -> anyhow::Result<()> {
     let dir = node::install(SOURCE, "interop")?;
     let python = python(&dir)?;
+    let node = node::program(&dir);
+    let clients = clients::install(&node)?;
     lab::build()?;
-    let mut suite = Command::new(node::program(&dir));
+    let mut suite = Command::new(&node);
     suite
         .arg(dir.join("run.mjs"))
         .arg("--server")
@@ -86,6 +90,8 @@ fn interop(options: &Options) -> anyhow::Result<()> {
         .arg(shell::built("lab")?)
         .arg("--python")
         .arg(python)
+        .arg("--clients")
+        .arg(&clients)
         .arg("--logs")
         .arg(dir.join("logs"));
     if let Some(only) = &options.only {
@@ -96,7 +102,7 @@ fn interop(options: &Options) -> anyhow::Result<()> {
     }
     shell::run(&mut suite)?;
     match options.only {
-        None => clients::run(&node::program(&dir)),
+        None => clients::run(&node, &clients),
         Some(_) => Ok(()),
     }
 }

@@ -139,7 +139,8 @@ export async function runCommandLine(flow, world, { clients }) {
 
   await logIn(home, own.resource);
   await called();
-  const clientId = world.opened.get(subject).searchParams.get('client_id');
+  const opened = world.opened.get(subject);
+  const clientId = opened.searchParams.get('client_id');
   if (documents) assert.equal(clientId, documentUrl);
   else assert.ok(!clientId.includes(':'), 'a registered client');
   await checkTokensAtApi(world, subject, 1);
@@ -147,8 +148,12 @@ export async function runCommandLine(flow, world, { clients }) {
   await called();
   await checkTokensAtApi(world, subject, 1);
   home.age();
+  world.provider.away.add(own.client);
+  await assert.rejects(() => called());
+  world.provider.away.delete(own.client);
   await called();
   await checkTokensAtApi(world, subject, 2);
+  assert.equal(world.opened.get(subject), opened, 'a browser was opened again');
   const identity = documents ? 'client document' : 'register';
-  return [identity, 'authorize', 'token', TOOL, 'server anew', TOOL, 'refresh', TOOL, "the provider's tokens at the API"];
+  return [identity, 'authorize', 'token', TOOL, 'server anew', TOOL, 'provider away', 'refresh', TOOL, "the provider's tokens at the API"];
 }

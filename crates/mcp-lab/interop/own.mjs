@@ -45,7 +45,7 @@ client_id_metadata_documents = ${documents}
     await world.stopServer(resource);
     await start(`${name}-again`);
   };
-  return { resource, issuer: origin, again };
+  return { resource, issuer: origin, client: client.client_id, again };
 }
 
 /** The tokens are this server's, and each is another one. */

@@ -190,7 +190,16 @@ function keepLedger(provider, log) {
   return ledger;
 }
 
-/** Starts it on a free port of the loopback address. Resources are added as servers start. */
+/** The confidential client that asks for tokens. */
+function clientOf({ headers: { authorization = '' } }) {
+  const [, pair] = /^Basic (.*)$/.exec(authorization) ?? [];
+  return pair && Buffer.from(pair, 'base64').toString().split(':')[0];
+}
+
+/**
+ * Starts it on a free port of the loopback address. Resources are added as servers start; to clients that
+ * are added to `away` it gives no tokens, as if it were out of order.
+ */
 export async function startProvider({ log, fetchDocument }) {
   // Its remarks about development settings are for operators, not for the one who reads the table.
   console.info = log;
@@ -207,12 +216,14 @@ export async function startProvider({ log, fetchDocument }) {
     return next();
   });
   const ledger = keepLedger(provider, log);
+  const away = new Set();
   server.on('request', (request, response) => {
     response.on('finish', () => log(`${request.method} ${request.url} ${response.statusCode}`));
-    provider.callback()(request, response);
+    if (away.has(clientOf(request))) response.writeHead(503).end();
+    else provider.callback()(request, response);
   });
   return {
-    issuer, resources, lasting, ledger, introspector, exchanger,
+    issuer, resources, lasting, away, ledger, introspector, exchanger,
     close: () => server.closeAllConnections() || server.close(),
   };
 }

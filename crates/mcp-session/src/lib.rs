@@ -62,6 +62,7 @@
 
 mod begin;
 mod builder;
+mod establish;
 mod facts;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]

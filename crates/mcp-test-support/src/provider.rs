@@ -22,6 +22,7 @@ use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::Mutex as AsyncMutex};
+use url::Url;
 
 pub use settings::ProviderUser;
 
@@ -95,6 +96,8 @@ impl IdentityProvider {
     pub const TOKEN_PATH: &'static str = "/token";
     /// Who an access token belongs to.
     pub const USERINFO_PATH: &'static str = "/userinfo";
+    /// What tokens mean, for the API that they are for (RFC 7662).
+    pub const INTROSPECT_PATH: &'static str = "/introspect";
     /// Where tokens are given back (RFC 7009).
     pub const REVOKE_PATH: &'static str = "/revoke";
     /// Where GitHub takes tokens back.
@@ -155,6 +158,19 @@ impl IdentityProvider {
     #[must_use]
     pub fn at(&self, path: &str) -> String {
         format!("{}{path}", self.url())
+    }
+
+    /// Where an API asks what its tokens mean, with the client's id and secret in the URL, each encoded
+    /// as HTTP Basic wants it: for [`Api::introspect_at`](crate::Api::introspect_at).
+    #[must_use]
+    pub fn introspection(&self) -> Url {
+        let encoded =
+            |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        let id = encoded(&lock(&self.state.settings).client_id);
+        let secret = encoded(Self::CLIENT_SECRET);
+        let (port, path) = (self.state.port, Self::INTROSPECT_PATH);
+        let url = format!("http://{id}:{secret}@127.0.0.1:{port}{path}");
+        url.parse().expect("it is made of escaped parts")
     }
 
     /// From now on this is what becomes of requests for this path, until [`IdentityProvider::heal`].
@@ -256,6 +272,9 @@ impl State {
             (&Method::POST, IdentityProvider::DECISION_PATH) => self.decide(request),
             (&Method::POST, IdentityProvider::TOKEN_PATH) => self.token(request),
             (&Method::GET, IdentityProvider::USERINFO_PATH) => self.userinfo(request.headers()),
+            (&Method::POST, IdentityProvider::INTROSPECT_PATH) if open_id => {
+                self.introspect(request)
+            }
             (&Method::POST, IdentityProvider::REVOKE_PATH) if open_id => self.revoke(request),
             (&Method::DELETE, IdentityProvider::GITHUB_REVOKE_PATH) if !open_id => {
                 self.revoke_like_github(request)
@@ -271,6 +290,7 @@ impl State {
             "authorization_endpoint": at(IdentityProvider::AUTHORIZE_PATH),
             "token_endpoint": at(IdentityProvider::TOKEN_PATH),
             "userinfo_endpoint": at(IdentityProvider::USERINFO_PATH),
+            "introspection_endpoint": at(IdentityProvider::INTROSPECT_PATH),
             "revocation_endpoint": at(IdentityProvider::REVOKE_PATH),
             "jwks_uri": at(IdentityProvider::KEYS_PATH),
             "response_types_supported": ["code"],

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use mcp_test_support::{IdentityProvider, http_client, payload_of};
+use mcp_test_support::{Api, IdentityProvider, http_client, payload_of};
 use reqwest::{Response, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 use url::Url;
 
 const CALLBACK: &str = "http://127.0.0.1:1/callback";
@@ -159,6 +159,53 @@ async fn a_login_page_waits_for_a_button() {
     assert_eq!(signed_in.get("state").unwrap(), "a \"state\" & <more>");
     let cancelled = press(&idp, &page, "cancel").await;
     assert_eq!(cancelled.get("error").unwrap(), "access_denied");
+}
+
+#[tokio::test]
+async fn introspection_says_whose_a_token_is_while_it_is_good() {
+    let idp = provider().await;
+    idp.rename_client("another name");
+    let challenge = challenge_of(VERIFIER);
+    let changes = [
+        ("code_challenge", challenge.as_str()),
+        ("client_id", "another name"),
+    ];
+    let answer = sent_back(&authorize(&idp, &request(&changes)).await);
+    let mut form = vec![
+        ("client_id", "another name"),
+        ("client_secret", IdentityProvider::CLIENT_SECRET),
+        ("grant_type", "authorization_code"),
+        ("code", answer.get("code").unwrap()),
+        ("redirect_uri", CALLBACK),
+        ("code_verifier", VERIFIER),
+    ];
+    let url = idp.at(IdentityProvider::TOKEN_PATH);
+    let tokens = http_client().post(url).form(&form).send().await.unwrap();
+    let tokens: Value = tokens.json().await.unwrap();
+    let access_token = tokens.get("access_token").unwrap().as_str().unwrap();
+
+    form.push(("token", access_token));
+    let url = idp.at(IdentityProvider::INTROSPECT_PATH);
+    let ask = async |form: &[(&str, &str)]| {
+        let answer = http_client().post(&url).form(form).send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, answer.json::<Value>().await.unwrap())
+    };
+    let claims = json!({ "active": true, "sub": "user_ada", "org_id": "org_ada" });
+    assert_eq!(ask(&form).await, (200, claims));
+    assert_eq!(ask(&form[2..]).await.0, 401);
+
+    let api = Api::start().await.unwrap();
+    api.introspect_at(idp.introspection());
+    let profile = format!("{}/api/v1/profile", api.url());
+    let profile = async || {
+        let asked = http_client().get(&profile).bearer_auth(access_token);
+        asked.send().await.unwrap().status()
+    };
+    assert_eq!(profile().await, StatusCode::OK);
+    idp.end_logins();
+    assert_eq!(ask(&form).await, (200, json!({ "active": false })));
+    assert_eq!(profile().await, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]

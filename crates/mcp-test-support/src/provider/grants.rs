@@ -96,7 +96,7 @@ impl State {
     pub(super) fn token(&self, request: &Request<Bytes>) -> Answer {
         let asked = form(request.body());
         let field = |name: &str| asked.get(name).map(String::as_str).unwrap_or_default();
-        if !knows_client(request.headers(), &asked) {
+        if !self.knows_client(request.headers(), &asked) {
             return self.refuse(UNKNOWN_CLIENT);
         }
         let answer = match field("grant_type") {
@@ -184,7 +184,7 @@ impl State {
         claims.extend(settings.id_token.clone());
         let token = TokenBuilder::new(&self.url(), &[], key)
             .header("typ", "JWT")
-            .audience(IdentityProvider::CLIENT_ID)
+            .audience(&settings.client_id)
             .without("scope")
             .without("org_id");
         let token = claims.iter().fold(token, |token, (name, value)| {
@@ -221,7 +221,7 @@ impl State {
     /// The login of this token ends; other tokens are unknown, which is no error.
     pub(super) fn revoke(&self, request: &Request<Bytes>) -> Answer {
         let asked = form(request.body());
-        if !knows_client(request.headers(), &asked) {
+        if !self.knows_client(request.headers(), &asked) {
             return self.refuse(UNKNOWN_CLIENT);
         }
         let token = asked.get("token").map(String::as_str).unwrap_or_default();
@@ -231,7 +231,7 @@ impl State {
 
     pub(super) fn revoke_like_github(&self, request: &Request<Bytes>) -> Answer {
         let asked: Value = serde_json::from_slice(request.body()).unwrap_or_default();
-        let known = knows_client(request.headers(), &Form::new());
+        let known = self.knows_client(request.headers(), &Form::new());
         match asked.get("access_token").and_then(Value::as_str) {
             Some(token) if known && self.end(token) => {
                 with_type(StatusCode::NO_CONTENT, "application/json", String::new())
@@ -249,6 +249,33 @@ impl State {
                 && !access_tokens.any(|(known, _)| known == token)
         });
         logins.len() < before
+    }
+
+    /// HTTP Basic with both parts encoded as in a form (RFC 6749 section 2.3.1), or the form itself.
+    fn knows_client(&self, headers: &HeaderMap, asked: &Form) -> bool {
+        let basic = authorization(headers).and_then(|it| it.strip_prefix("Basic "));
+        let decoded = basic.and_then(|it| STANDARD.decode(it).ok());
+        let decoded = decoded.and_then(|it| String::from_utf8(it).ok());
+        let (id, secret) = match decoded.as_deref().and_then(|it| it.split_once(':')) {
+            Some((id, secret)) => (plain(id), plain(secret)),
+            None => {
+                let field = |name: &str| asked.get(name).cloned().unwrap_or_default();
+                (field("client_id"), field("client_secret"))
+            }
+        };
+        id == lock(&self.settings).client_id && secret == IdentityProvider::CLIENT_SECRET
+    }
+
+    /// What a token means (RFC 7662): the user's claims, while it is good.
+    pub(super) fn introspect(&self, request: &Request<Bytes>) -> Answer {
+        let asked = form(request.body());
+        if !self.knows_client(request.headers(), &asked) {
+            return self.refuse(UNKNOWN_CLIENT);
+        }
+        let user = asked.get("token").and_then(|token| self.user_of(token));
+        let mut claims = user.map(|user| user.0).unwrap_or_default();
+        claims.insert("active".to_owned(), (!claims.is_empty()).into());
+        json_answer(StatusCode::OK, &Value::Object(claims))
     }
 
     fn refuse(&self, (standard, of_github): Refusal) -> Answer {
@@ -274,21 +301,6 @@ impl State {
         let kind = "application/x-www-form-urlencoded";
         with_type(StatusCode::OK, kind, body.finish())
     }
-}
-
-/// HTTP Basic with both parts encoded as in a form (RFC 6749 section 2.3.1), or the form itself.
-fn knows_client(headers: &HeaderMap, asked: &Form) -> bool {
-    let basic = authorization(headers).and_then(|it| it.strip_prefix("Basic "));
-    let decoded = basic.and_then(|it| STANDARD.decode(it).ok());
-    let decoded = decoded.and_then(|it| String::from_utf8(it).ok());
-    let (id, secret) = match decoded.as_deref().and_then(|it| it.split_once(':')) {
-        Some((id, secret)) => (plain(id), plain(secret)),
-        None => {
-            let field = |name: &str| asked.get(name).cloned().unwrap_or_default();
-            (field("client_id"), field("client_secret"))
-        }
-    };
-    id == IdentityProvider::CLIENT_ID && secret == IdentityProvider::CLIENT_SECRET
 }
 
 fn plain(encoded: &str) -> String {

@@ -46,11 +46,12 @@ impl State {
     /// Why nobody is sent anywhere: what is wrong with client or redirect URI is shown here.
     fn problem_of(&self, asked: &Form) -> Option<&'static str> {
         let field = |name: &str| asked.get(name).map(String::as_str).unwrap_or_default();
-        if field("client_id") != IdentityProvider::CLIENT_ID {
+        let settings = lock(&self.settings);
+        if field("client_id") != settings.client_id {
             return Some("unknown client");
         }
-        let known = &lock(&self.settings).redirect_uris;
-        if !known.iter().any(|uri| uri == field("redirect_uri")) {
+        let mut known = settings.redirect_uris.iter();
+        if !known.any(|uri| uri == field("redirect_uri")) {
             return Some("redirect_uri_mismatch");
         }
         (field("code_challenge_method") != "S256" || field("code_challenge").len() != 43)

@@ -33,6 +33,8 @@ impl ProviderUser {
 }
 
 pub(super) struct Settings {
+    /// What its one client is called.
+    pub(super) client_id: String,
     pub(super) redirect_uris: Vec<String>,
     pub(super) user: ProviderUser,
     /// Claims that ID tokens do not have, and userinfo has.
@@ -60,6 +62,7 @@ impl Settings {
         };
         let open_id = dialect == Dialect::OpenId;
         Self {
+            client_id: IdentityProvider::CLIENT_ID.to_owned(),
             redirect_uris: Vec::new(),
             user,
             only_in_userinfo: Vec::new(),
@@ -79,6 +82,11 @@ impl IdentityProvider {
         lock(&self.state.settings)
             .redirect_uris
             .push(uri.to_owned());
+    }
+
+    /// From now on its one client has this id, for whoever cannot say the other.
+    pub fn rename_client(&self, id: &str) {
+        id.clone_into(&mut lock(&self.state.settings).client_id);
     }
 
     /// Who is logged in from now on.

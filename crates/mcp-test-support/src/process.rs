@@ -231,6 +231,12 @@ impl ServerProcess {
         &self.output
     }
 
+    /// The same, for whoever reads on while the process is waited for.
+    #[must_use]
+    pub fn shared_output(&self) -> Arc<Journal<Captured>> {
+        Arc::clone(&self.output)
+    }
+
     /// Everything it wrote so far, as one text.
     #[must_use]
     pub fn text(&self) -> String {

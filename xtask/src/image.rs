@@ -96,8 +96,9 @@ pub(crate) fn try_it(tag: &str) -> anyhow::Result<()> {
     let container = shell::output(&mut buildah(["from", tag]))?;
     let container = Container(container.trim().to_owned());
     lab::build()?;
+    // By variables alone: the container sees no file of this machine.
     let mut stand_ins = Command::new(shell::built("lab")?)
-        .args(["dev", "--json", "--server"])
+        .args(["dev", "--exchange", "--json", "--server"])
         .arg(container.program()?)
         .stdout(Stdio::piped())
         .spawn()
@@ -198,7 +199,7 @@ impl Container {
             &script,
         )?;
         let mut demonstration = Command::new(shell::built("lab")?);
-        demonstration.args(["dev", "--once", "--json", "--server"]);
+        demonstration.args(["dev", "--exchange", "--once", "--json", "--server"]);
         shell::output(demonstration.arg(program))?;
         eprintln!("the image serves with a read-only root");
         Ok(())

@@ -25,6 +25,7 @@ pub(crate) fn dev(flags: &[OsString]) -> anyhow::Result<()> {
     };
     build()?;
     let mut lab = lab("dev", "ci")?;
+    lab.arg("--state").arg(shell::target_dir()?.join("dev"));
     redis.tell(&mut lab);
     shell::become_program(lab.args(flags))
 }

@@ -1,7 +1,9 @@
-//! `dev`: the stand-ins, the real server, one call that shows the way through it, and the set-ups
-//! for clients of one's own.
+//! `dev`: the stand-ins, the real server, one call that shows the way through it, and how to log in
+//! with a client of one's own.
 
 mod demonstration;
+mod folder;
+mod identity;
 mod print;
 mod world;
 
@@ -29,9 +31,16 @@ pub(crate) struct Options {
     /// Start so many servers
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=32))]
     replicas: u16,
-    /// Port of the first server; 0 takes a free one, further servers always do
-    #[arg(long, default_value_t = 0)]
-    port: u16,
+    /// Port of the first server; 0 takes any free one, as further servers always do. Default: 8080, or
+    /// the next that is free
+    #[arg(long)]
+    port: Option<u16>,
+    /// Without a login: tokens of a stand-in issuer, which exchanges them for those of the API
+    #[arg(long)]
+    exchange: bool,
+    /// Where the key, a token and the logs are kept; without it they go with this run
+    #[arg(long, hide = true)]
+    state: Option<PathBuf>,
 }
 
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
@@ -56,7 +65,9 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
         }
         Ok(calls) => {
             print::demonstration(&calls);
-            print::setups(&world);
+            if !options.once {
+                print::summary(&world);
+            }
         }
         Err(error) => {
             eprintln!("what the servers wrote:\n{}", world.server_output());
@@ -65,9 +76,6 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
         }
     }
     if !options.once {
-        if !options.json {
-            println!("\nEverything stays up until Ctrl-C.");
-        }
         world.stay_up(stopped).await?;
     }
     world.stop().await;

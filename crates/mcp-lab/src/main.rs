@@ -36,9 +36,10 @@ struct Arguments {
 enum What {
     /// Build and start everything on this machine, with a demonstration
     ///
-    /// The issuer and the BrainGrid API are stand-ins from crates/mcp-test-support; the server is the
-    /// real binary, over HTTP. A real MCP client makes one call; then the set-ups for your own client
-    /// are printed, and everything stays up until Ctrl-C.
+    /// The identity provider and the BrainGrid API are stand-ins from crates/mcp-test-support; the server
+    /// is the real binary, over HTTP, with its own authorization server. Two users log in, a real MCP
+    /// client makes one call; then what to type for your own client is printed, and everything stays up
+    /// until Ctrl-C.
     #[command(override_usage = "cargo xtask dev [OPTIONS]")]
     Dev(dev::Options),
     /// Let everything around a fleet of servers fail, and count who noticed

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use mcp_test_support::{
-    Issuer, ServerProcess,
+    ServerProcess,
     api::{Operation, Recorded, SEEDED_REPOSITORY},
     client::{self, Generation, McpClient},
 };
 use serde_json::{Value, json};
 
-use super::world::{UserToken, World};
+use super::{identity::UserToken, world::World};
 
 const TOOL: &str = "create_requirement";
 const IDEA: &str = "Let returning shoppers pay with a saved card in one click";
@@ -23,8 +23,8 @@ pub(super) struct Call {
     pub(super) steps: Vec<Step>,
     /// What the client waited for the tool.
     pub(super) round_trip: Duration,
-    /// Requests to the issuer during the call.
-    pub(super) issuer_requests: usize,
+    /// Requests to whoever logs people in, during the call.
+    pub(super) identity_requests: usize,
     /// Requests to the API during the call.
     pub(super) api_requests: usize,
 }
@@ -65,7 +65,7 @@ pub(super) async fn run(world: &World) -> anyhow::Result<Calls> {
 
 async fn call(world: &World, server: &ServerProcess, user: &UserToken) -> anyhow::Result<Call> {
     let url = server.mcp_url();
-    let (issuer_before, api_before) = (issuer_requests(&world.issuer), api_requests(world));
+    let (asked_before, api_before) = (world.identity.requests(), api_requests(world));
     let log_before = server.access_log().len();
     let mcp = client::connect_http(&url, Some(&user.token), Generation::Modern).await?;
     let started = Instant::now();
@@ -78,7 +78,7 @@ async fn call(world: &World, server: &ServerProcess, user: &UserToken) -> anyhow
         answer,
         steps: lines.iter().filter_map(Step::of).collect(),
         round_trip,
-        issuer_requests: issuer_requests(&world.issuer) - issuer_before,
+        identity_requests: world.identity.requests() - asked_before,
         api_requests: api_requests(world) - api_before,
     })
 }
@@ -123,10 +123,6 @@ async fn own_lines(server: &ServerProcess, before: usize) -> anyhow::Result<Vec<
         }
         wanted = all.len() + 1;
     }
-}
-
-fn issuer_requests(issuer: &Issuer) -> usize {
-    issuer.requests().count(|_| true)
 }
 
 fn api_requests(world: &World) -> usize {

@@ -1,10 +1,11 @@
 //! What `dev` tells: a person in a screenful, a script in one line.
 
 use mcp_test_support::{RedisServer, ServerProcess};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     demonstration::{Call, Calls},
+    identity::Identity,
     world::World,
 };
 
@@ -22,10 +23,16 @@ pub(super) fn started(world: &World) {
         None => println!("  sessions         in memory (--redis for a real Redis)"),
     }
     println!("Stand-ins, for this machine only");
-    println!(
-        "  OAuth issuer     {}   signs whatever it is asked to",
-        world.issuer.url()
-    );
+    match &world.identity {
+        Identity::Login(provider) => println!(
+            "  identity         {}   a provider as enterprises have it: the server's own",
+            provider.url()
+        ),
+        Identity::Exchange { issuer, .. } => println!(
+            "  OAuth issuer     {}   signs whatever it is asked to",
+            issuer.url()
+        ),
+    }
     println!(
         "  BrainGrid API    {}   our ASSUMPTIONS about an API",
         world.api.url()
@@ -54,37 +61,40 @@ fn way(title: &str, call: &Call) {
         title = "";
     }
     println!(
-        "  {:<18} the client waited {:.1} ms for the tool; meanwhile the issuer was asked {}x, the API {}x",
+        "  {:<18} the client waited {:.1} ms for the tool; meanwhile whoever logs people in was asked {}x, the API {}x",
         "",
         call.round_trip.as_secs_f64() * 1e3,
-        call.issuer_requests,
+        call.identity_requests,
         call.api_requests,
     );
 }
 
-pub(super) fn setups(world: &World) {
+/// Where things are and what to type: the last of it, as it stays on the screen.
+pub(super) fn summary(world: &World) {
     let url = world.mcp_url();
-    let Some(user) = world.tokens.first() else {
-        return;
-    };
-    let headers = json!({ "Authorization": format!("Bearer {}", user.token) });
-    println!("\nClaude Code:\n");
-    println!(
-        "claude mcp add --transport http braingrid-dev {url} --header \"Authorization: Bearer {}\"",
-        user.token
-    );
-    println!("\nCursor, .cursor/mcp.json:\n");
-    println!(
-        "{:#}",
-        json!({ "mcpServers": { "braingrid-dev": { "url": url, "headers": headers } } })
-    );
-    println!("\nVS Code, .vscode/mcp.json:\n");
-    let server = json!({ "type": "http", "url": url, "headers": headers });
-    println!("{:#}", json!({ "servers": { "braingrid-dev": server } }));
-    for user in &world.tokens {
-        println!("\ncurl, as {} of {}:\n", user.subject, user.organization);
-        println!("{}", curl(&url, &user.token));
+    let token = format!("$(cat {})", world.token_file.display());
+    println!("\nConnect a client\n");
+    println!("  MCP endpoint     {url}");
+    if let Identity::Login(_) = world.identity {
+        let vs_code = json!({ "name": "braingrid", "type": "http", "url": url });
+        println!("  Claude Code      claude mcp add --transport http braingrid {url}");
+        println!("                   then in it: /mcp, braingrid, Authenticate");
+        println!("  Codex            codex mcp add braingrid --url {url}");
+        println!("                   codex mcp login braingrid");
+        println!("  VS Code          code --add-mcp '{vs_code}'");
+        println!("  in the browser   Allow, then Sign in; you are user_ada of org_ada");
+    } else {
+        println!(
+            "  Claude Code      claude mcp add --transport http braingrid {url} \
+             --header \"Authorization: Bearer {token}\""
+        );
     }
+    println!("  a script         {}", curl(&url, &token));
+    println!("                   a token of user_ada, good for 12 hours");
+    for log in &world.logs {
+        println!("  log              {}", log.display());
+    }
+    println!("\nEverything stays up until Ctrl-C.");
 }
 
 fn curl(url: &str, token: &str) -> String {
@@ -94,8 +104,7 @@ fn curl(url: &str, token: &str) -> String {
     });
     format!(
         "curl -s {url} -H 'Content-Type: application/json' \
-         -H 'Accept: application/json, text/event-stream' -H 'MCP-Protocol-Version: 2025-11-25' \
-         -d '{message}' -H 'Authorization: Bearer {token}'"
+         -H 'MCP-Protocol-Version: 2025-11-25' -d '{message}' -H \"Authorization: Bearer {token}\""
     )
 }
 
@@ -104,12 +113,17 @@ pub(super) fn json(world: &World) {
     let urls: Vec<_> = world.servers.iter().map(ServerProcess::mcp_url).collect();
     let pids: Vec<_> = world.servers.iter().map(ServerProcess::pid).collect();
     let redis = world.redis.as_ref();
-    let line: Value = json!({
+    let mut line = json!({
         "mcp_url": world.mcp_url(), "mcp_urls": urls, "pids": pids,
-        "tokens": world.tokens, "expired_token": world.expired_token,
-        "issuer": world.issuer.url(), "api_url": world.api.url(),
+        "tokens": world.tokens, "token_file": world.token_file, "logs": world.logs,
+        "api_url": world.api.url(),
         "redis_url": redis.map(RedisServer::url), "redis_pid": redis.map(RedisServer::pid),
-        "stand_ins": ["issuer", "api_url"],
     });
+    let stand_in = match world.identity {
+        Identity::Login(_) => "provider",
+        Identity::Exchange { .. } => "issuer",
+    };
+    line[stand_in] = world.identity.url().into();
+    line["stand_ins"] = json!([stand_in, "api_url"]);
     println!("{line}");
 }

@@ -1,46 +1,37 @@
-//! Everything `dev` starts, in order: stand-ins, Redis, servers, tokens.
+//! Everything `dev` starts, in order: stand-ins, Redis, servers, logins.
 
-use std::{future::Future, path::Path, pin::Pin, time::Duration};
+use std::{future::Future, net::TcpListener, path::PathBuf, pin::Pin, time::Duration};
 
 use anyhow::{Context, bail};
-use mcp_test_support::{
-    Api, ExchangeClient, Issuer, RedisServer, ServerCommand, ServerProcess, free_port, random_hex,
-};
-use serde::Serialize;
+use mcp_test_support::{Api, RedisServer, ServerCommand, ServerProcess, free_port};
 
-use super::Options;
+use super::{
+    Options,
+    folder::Folder,
+    identity::{Identity, UserToken},
+};
 
 const START_LIMIT: Duration = Duration::from_secs(20);
 const STOP_LIMIT: Duration = Duration::from_secs(15);
-/// The servers at the issuer, and the API there.
-const CLIENT: &str = "braingrid-mcp";
-const API: &str = "https://api.example.com";
-/// Long enough for a day at the keyboard.
-const TOKEN_SECONDS: i64 = 12 * 3600;
+/// Where the first free port is looked for.
+const PORTS: std::ops::Range<u16> = 8080..8180;
 
 /// What is running.
 pub(super) struct World {
-    pub(super) issuer: Issuer,
+    pub(super) identity: Identity,
     pub(super) api: Api,
     pub(super) redis: Option<RedisServer>,
     pub(super) servers: Vec<ServerProcess>,
+    pub(super) logs: Vec<PathBuf>,
     pub(super) tokens: Vec<UserToken>,
-    pub(super) expired_token: String,
-}
-
-/// A token and whose it is.
-#[derive(Serialize)]
-pub(super) struct UserToken {
-    pub(super) token: String,
-    pub(super) subject: &'static str,
-    pub(super) organization: &'static str,
+    /// The first of the tokens.
+    pub(super) token_file: PathBuf,
+    /// Kept as long as the servers.
+    _folder: Folder,
 }
 
 impl World {
     pub(super) async fn start(options: &Options) -> anyhow::Result<Self> {
-        let issuer = Issuer::start()
-            .await
-            .context("cannot start the stand-in issuer")?;
         let api = Api::start()
             .await
             .context("cannot start the stand-in API")?;
@@ -49,46 +40,56 @@ impl World {
         } else {
             None
         };
-        let encryption_key = random_hex(32);
-        let client_secret = random_hex(16);
-        issuer.let_exchange(CLIENT, ExchangeClient::Basic(client_secret.clone()));
+        let port = first_port(options.port)?;
+        let folder = Folder::new(options.state.as_deref(), port)?;
+        let public_url = format!("http://127.0.0.1:{port}");
+        let identity = if options.exchange {
+            Identity::exchange().await?
+        } else {
+            Identity::login(&public_url, &api).await?
+        };
 
-        let mut servers = Vec::new();
-        for replica in 0..options.replicas {
-            let port = match options.port {
-                port if port > 0 && replica == 0 => port,
-                _ => free_port()?,
-            };
-            let mut command = server(&options.server, port, &issuer, &api)
-                .env("UPSTREAM_CLIENT_SECRET", &client_secret);
-            if let Some(redis) = &redis {
-                command = command
-                    .env("REDIS_URL", redis.url())
-                    .env("ENCRYPTION_KEY", &encryption_key);
+        let (mut servers, mut logs) = (Vec::new(), Vec::new());
+        let encryption_key = folder.encryption_key()?;
+        for number in 1..=usize::from(options.replicas) {
+            let port = if number == 1 { port } else { free_port()? };
+            let mut command = ServerCommand::http(&options.server, port)
+                .own_process_group()
+                .env("BRAINGRID_API_URL", api.url())
+                .env("ENCRYPTION_KEY", &encryption_key);
+            if let Identity::Login(_) = identity {
+                // As behind a load balancer: one address, where people log in.
+                command = command.env("MCP_HOST", &public_url);
             }
-            servers.push(command.spawn()?);
+            if let Some(redis) = &redis {
+                command = command.env("REDIS_URL", redis.url());
+            }
+            let server = identity.tell(command, folder.path())?.spawn()?;
+            logs.push(folder.keep_log(&server, number)?);
+            servers.push(server);
         }
         for server in &servers {
             server.wait_ready(START_LIMIT).await?;
         }
 
-        // Each server has its own address here, so that each can be asked directly.
-        let resources: Vec<_> = servers.iter().map(ServerProcess::mcp_url).collect();
-        issuer.set_audience(resources.iter().map(String::as_str));
-        let users = [("user_ada", "org_ada"), ("user_bob", "org_bob")];
-        let tokens = users.map(|(subject, organization)| UserToken {
-            token: token(&issuer, subject, organization, TOKEN_SECONDS),
-            subject,
-            organization,
-        });
-        let expired_token = token(&issuer, "user_ada", "org_ada", -3600);
+        let tokens = match identity.tokens(&servers).await {
+            Ok(tokens) => tokens,
+            Err(error) => {
+                let said: Vec<_> = servers.iter().map(ServerProcess::text).collect();
+                return Err(error.context(format!("what the servers wrote:\n{}", said.join("\n"))));
+            }
+        };
+        let first = tokens.first().context("no token")?;
+        let token_file = folder.keep_token(&first.token)?;
         Ok(Self {
-            issuer,
+            identity,
             api,
             redis,
             servers,
-            tokens: tokens.into(),
-            expired_token,
+            logs,
+            tokens,
+            token_file,
+            _folder: folder,
         })
     }
 
@@ -139,18 +140,15 @@ impl World {
     }
 }
 
-fn server(binary: &Path, port: u16, issuer: &Issuer, api: &Api) -> ServerCommand {
-    ServerCommand::http(binary, port)
-        .own_process_group()
-        .env("OAUTH_ISSUER", issuer.url())
-        .env("UPSTREAM_MODE", "exchange")
-        .env("UPSTREAM_AUDIENCE", API)
-        .env("UPSTREAM_CLIENT_ID", CLIENT)
-        .env("BRAINGRID_API_URL", api.url())
-}
-
-fn token(issuer: &Issuer, subject: &str, organization: &str, seconds: i64) -> String {
-    let email = format!("{subject}@example.com");
-    let token = issuer.token().subject(subject).organization(organization);
-    token.claim("email", email).expires_in(seconds).mint()
+/// The port that was asked for; else the first that is free, so that a client's set-up stays good.
+fn first_port(asked: Option<u16>) -> anyhow::Result<u16> {
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    match asked {
+        Some(0) => Ok(free_port()?),
+        Some(port) => Ok(port),
+        None => match PORTS.clone().find(is_free) {
+            Some(port) => Ok(port),
+            None => Ok(free_port()?),
+        },
+    }
 }

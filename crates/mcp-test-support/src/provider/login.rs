@@ -28,7 +28,7 @@ impl State {
             (settings.login_page, settings.refusal.clone())
         };
         if shown {
-            return login_page(&asked);
+            return login_page(&asked, &lock(&self.settings).user.name());
         }
         self.send_back(&asked, refusal.as_deref())
     }
@@ -87,17 +87,17 @@ impl State {
     }
 }
 
-fn login_page(asked: &Form) -> Answer {
+fn login_page(asked: &Form, name: &str) -> Answer {
     let hidden = asked.iter().map(|(name, value)| {
         let (name, value) = (escaped(name), escaped(value));
         format!("<input type=\"hidden\" name=\"{name}\" value=\"{value}\">")
     });
     let hidden: String = hidden.collect();
-    let action = IdentityProvider::DECISION_PATH;
+    let (action, name) = (IdentityProvider::DECISION_PATH, escaped(name));
     page(
         StatusCode::OK,
         &format!(
-            "<h1>Sign in</h1><form method=\"post\" action=\"{action}\">{hidden}\
+            "<h1>Sign in</h1><p>You are {name}.</p><form method=\"post\" action=\"{action}\">{hidden}\
              <button name=\"decision\" value=\"sign-in\">Sign in</button>\
              <button name=\"decision\" value=\"cancel\">Cancel</button></form>"
         ),

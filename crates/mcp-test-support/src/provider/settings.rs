@@ -30,6 +30,12 @@ impl ProviderUser {
         self.0.insert(name.to_owned(), value.into());
         self
     }
+
+    /// What the login page calls the user.
+    pub(super) fn name(&self) -> String {
+        let known = self.0.get("sub").or_else(|| self.0.get("login"));
+        known.and_then(Value::as_str).unwrap_or_default().to_owned()
+    }
 }
 
 pub(super) struct Settings {

@@ -15,6 +15,7 @@ use self::world::World;
 
 /// What to start.
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct Options {
     /// The server's binary
     #[arg(long, hide = true)]

@@ -116,14 +116,6 @@ impl Identity {
         Ok(tokens)
     }
 
-    /// The stand-in.
-    pub(super) fn url(&self) -> String {
-        match self {
-            Self::Login(provider) => provider.url(),
-            Self::Exchange { issuer, .. } => issuer.url(),
-        }
-    }
-
     /// How often it was asked by the server.
     pub(super) fn requests(&self) -> usize {
         match self {

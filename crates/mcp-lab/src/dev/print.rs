@@ -113,17 +113,16 @@ pub(super) fn json(world: &World) {
     let urls: Vec<_> = world.servers.iter().map(ServerProcess::mcp_url).collect();
     let pids: Vec<_> = world.servers.iter().map(ServerProcess::pid).collect();
     let redis = world.redis.as_ref();
-    let mut line = json!({
+    let (provider, issuer) = match &world.identity {
+        Identity::Login(provider) => (Some(provider.url()), None),
+        Identity::Exchange { issuer, .. } => (None, Some(issuer.url())),
+    };
+    let line = json!({
         "mcp_url": world.mcp_url(), "mcp_urls": urls, "pids": pids,
         "tokens": world.tokens, "token_file": world.token_file, "logs": world.logs,
-        "api_url": world.api.url(),
+        "provider": provider, "issuer": issuer, "api_url": world.api.url(),
         "redis_url": redis.map(RedisServer::url), "redis_pid": redis.map(RedisServer::pid),
+        "stand_ins": ["provider", "issuer", "api_url"],
     });
-    let stand_in = match world.identity {
-        Identity::Login(_) => "provider",
-        Identity::Exchange { .. } => "issuer",
-    };
-    line[stand_in] = world.identity.url().into();
-    line["stand_ins"] = json!([stand_in, "api_url"]);
     println!("{line}");
 }

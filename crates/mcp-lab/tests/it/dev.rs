@@ -1,5 +1,11 @@
 //! What `cargo xtask dev` prints is tried as a user would: the address goes to a client, the client
 //! finds the login, the user presses the buttons.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test file"
+)]
 
 use std::{
     path::{Path, PathBuf},
@@ -139,6 +145,7 @@ async fn the_printed_command_leads_to_a_login_that_works_on_all_instances() {
     assert!(consent.html.contains("An app of mine"), "{}", consent.html);
     let idp = dev.after("identity").split_once(' ').unwrap().0;
     assert_eq!(provider.url.origin().ascii_serialization(), idp);
+    assert!(provider.html.contains("user_ada"), "{}", provider.html);
 
     creates(url, &login.access_token).await;
     let endpoints = dev.printed.iter().filter_map(|line| {

@@ -143,6 +143,8 @@ fn settings(provider: &IdentityProvider) -> String {
          issuer = \"{issuer}\"\n\
          client_id = \"{CLIENT}\"\n\
          client_secret = \"{secret}\"\n\
-         access_token_lifetime = \"12h\"\n"
+         access_token_lifetime = \"12h\"\n\
+         # Clients register instead: their documents are on the internet, and this works without.\n\
+         client_id_metadata_documents = false\n"
     )
 }

@@ -78,7 +78,7 @@ pub(super) fn summary(world: &World) {
     if let Identity::Login(_) = world.identity {
         let vs_code = json!({ "name": "braingrid", "type": "http", "url": url });
         println!("  Claude Code      claude mcp add --transport http braingrid {url}");
-        println!("                   then in it: /mcp, braingrid, Authenticate");
+        println!("                   claude mcp login braingrid   (or in it: /mcp, Authenticate)");
         println!("  Codex            codex mcp add braingrid --url {url}");
         println!("                   codex mcp login braingrid");
         println!("  VS Code          code --add-mcp '{vs_code}'");

@@ -139,7 +139,14 @@ impl Inner {
                 Some(&back),
             );
         }
-        let scopes: Vec<&str> = self.meanings(&request.scopes);
+        let everything = format!("use {} in your name", self.config.service_name);
+        let mut abilities = self.meanings(&request.scopes);
+        if abilities.is_empty() {
+            abilities.push(&everything);
+        }
+        if client.may_use("refresh_token") {
+            abilities.push("do so while you are away, until the login ends");
+        }
         let action = format!("{}/authorize", self.prefix);
         let (Ok(redirect_uri), Ok(provider)) = (
             Url::parse(&redirect.uri),
@@ -157,7 +164,7 @@ impl Inner {
                 _ => Identity::Registered,
             },
             redirect_uri: &redirect_uri,
-            abilities: &scopes,
+            abilities: &abilities,
             provider: &provider,
             action: &action,
             request: &format!("{kind}.{sealed}"),

@@ -210,7 +210,6 @@ async fn a_handler_that_panics_is_answered_for() -> Result {
     Ok(())
 }
 
-#[expect(clippy::panic, reason = "it is what is tested")]
 fn broken() -> Bytes {
     panic!("on request")
 }

@@ -1,5 +1,4 @@
 //! The short way gives the answers of the SDK's: two servers around one handler, asked the same.
-#![cfg(test)]
 
 use std::{
     error::Error,

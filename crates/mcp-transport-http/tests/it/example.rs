@@ -7,7 +7,7 @@ use mcp_test_support::{
 use serde_json::json;
 use tokio::{net::TcpListener, sync::oneshot};
 
-#[path = "../examples/protected_server.rs"]
+#[path = "../../examples/protected_server.rs"]
 #[expect(dead_code, reason = "its main is for the command line")]
 mod protected_server;
 

@@ -1,5 +1,4 @@
 //! The stand-in identity provider, as a browser and a client that is not ours meet it.
-#![expect(clippy::unwrap_used, reason = "a test file")]
 
 use std::collections::BTreeMap;
 

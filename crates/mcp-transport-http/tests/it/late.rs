@@ -1,5 +1,4 @@
 //! An answer that takes long is begun before it is known: signs of life, then what would have come.
-#![cfg(test)]
 
 mod world;
 

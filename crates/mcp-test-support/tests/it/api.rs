@@ -1,5 +1,4 @@
 //! The stand-in API: its flows, its owners and its faults.
-#![expect(clippy::unwrap_used, reason = "a test file")]
 
 use std::{sync::Arc, time::Duration};
 

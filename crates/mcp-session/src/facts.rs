@@ -49,16 +49,61 @@ pub enum Swap {
     Lost(Option<Fact>),
 }
 
-/// How often something happened in the running window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Count {
-    /// So often, this time included.
-    pub count: u64,
-    /// Until the window is over, by the store's clock.
-    pub resets_in: Duration,
+/// A budget that fills up by itself, evenly: so many at once at most, and so many in each window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Rate {
+    limit: u64,
+    window: Duration,
 }
 
-/// Facts under keys, counters, and sets whose members expire. All on the store's own clock.
+impl Rate {
+    /// The longest window there is.
+    pub const LONGEST: Duration = Duration::from_hours(24);
+
+    /// `limit` in `window`. At least one, in a microsecond at least and [`Rate::LONGEST`] at most.
+    pub fn new(limit: u64, window: Duration) -> Self {
+        let least = Duration::from_micros(1);
+        let window = window.clamp(least, Self::LONGEST);
+        let limit = limit.clamp(1, micros(window));
+        Self { limit, window }
+    }
+
+    /// How many in a window.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// The window.
+    pub fn window(&self) -> Duration {
+        self.window
+    }
+
+    /// Until one more is there, in whole microseconds.
+    pub fn every(&self) -> Duration {
+        Duration::from_micros(micros(self.window) / self.limit)
+    }
+
+    /// Until an empty budget is full.
+    pub fn whole(&self) -> Duration {
+        Duration::from_micros(micros(self.every()).saturating_mul(self.limit))
+    }
+}
+
+/// What came of [`FactStore::spend`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spent {
+    /// So much of what was wanted.
+    pub granted: u64,
+    /// Until the budget is full again, by the store's clock: longer than it takes to fill it where more
+    /// was owed than there was.
+    pub full_in: Duration,
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Facts under keys, budgets, and sets whose members expire. All on the store's own clock.
 ///
 /// Each operation is one step for all instances (linearizable), as far as the store is: Redis loses
 /// the last writes when a master dies before its replica has them.
@@ -91,9 +136,15 @@ pub trait FactStore: Send + Sync + 'static {
     /// The fact under `key`, which nobody else gets any more. After an error it may be gone.
     async fn take(&self, key: &str) -> Result<Option<Fact>, StoreError>;
 
-    /// Counts `by` more under `key`, in a window that begins with the first and lasts `window`.
-    /// After an error it may have been counted.
-    async fn count(&self, key: &str, by: u64, window: Duration) -> Result<Count, StoreError>;
+    /// Takes from the budget under `key` (GCRA): what is `owed` in any case, for it was given out before,
+    /// and of what is `wanted` as much as there is. After an error it may have been taken.
+    async fn spend(
+        &self,
+        key: &str,
+        rate: Rate,
+        owed: u64,
+        wanted: u64,
+    ) -> Result<Spent, StoreError>;
 
     /// Keeps a member in the set under `key` for `ttl`, or for as long as it had if that is longer.
     async fn insert(&self, key: &str, member: Vec<u8>, ttl: Duration) -> Result<(), StoreError>;
@@ -301,22 +352,31 @@ impl FactStore for MemoryFacts {
         Ok(facts.forget(key))
     }
 
-    async fn count(&self, key: &str, by: u64, window: Duration) -> Result<Count, StoreError> {
+    async fn spend(
+        &self,
+        key: &str,
+        rate: Rate,
+        owed: u64,
+        wanted: u64,
+    ) -> Result<Spent, StoreError> {
         let (mut facts, now) = (self.lock(), Instant::now());
-        let (before, until) = match facts.live(key, now) {
-            Some(held) => (number(&held.fact.value), held.until),
-            None => (0, now + window),
-        };
-        let count = before.saturating_add(by);
+        let used = facts
+            .live(key, now)
+            .map_or(Duration::ZERO, |held| held.until - now);
+        let (every, whole) = (micros(rate.every()), micros(rate.whole()));
+        // The most that is remembered: one window of debts.
+        let most = whole.saturating_mul(2);
+        let used = micros(used)
+            .saturating_add(owed.saturating_mul(every))
+            .min(most);
+        let granted = wanted.min(whole.saturating_sub(used) / every);
+        let full_in = Duration::from_micros(used + granted * every);
         let fact = Fact {
             version: 1,
-            value: count.to_be_bytes().to_vec(),
+            value: Vec::new(),
         };
-        facts.keep(key, fact, until)?;
-        Ok(Count {
-            count,
-            resets_in: until.saturating_duration_since(now),
-        })
+        facts.keep(key, fact, now + full_in)?;
+        Ok(Spent { granted, full_in })
     }
 
     async fn insert(&self, key: &str, member: Vec<u8>, ttl: Duration) -> Result<(), StoreError> {
@@ -363,10 +423,6 @@ pub(crate) fn first_version() -> Result<u64, StoreError> {
     let mut bytes = [0; 8];
     getrandom::fill(&mut bytes).map_err(|_| StoreError::Unreachable("no randomness"))?;
     Ok(u64::from_be_bytes(bytes) >> 1)
-}
-
-fn number(bytes: &[u8]) -> u64 {
-    bytes.try_into().map_or(0, u64::from_be_bytes)
 }
 
 #[cfg(test)]
@@ -419,11 +475,12 @@ mod tests {
         facts.insert("s", vec![1], HOUR).await.unwrap();
         facts.insert("s", vec![2], HOUR * 2).await.unwrap();
         facts.insert("s", vec![2], HOUR).await.unwrap();
-        let first = facts.count("c", 2, HOUR).await.unwrap();
-        assert_eq!((first.count, first.resets_in), (2, HOUR));
+        let rate = Rate::new(4, HOUR);
+        let first = facts.spend("b", rate, 1, 4).await.unwrap();
+        assert_eq!((first.granted, first.full_in), (3, HOUR));
         tokio::time::advance(HOUR / 2).await;
-        let second = facts.count("c", 1, HOUR).await.unwrap();
-        assert_eq!((second.count, second.resets_in), (3, HOUR / 2));
+        let second = facts.spend("b", rate, 0, 1).await.unwrap();
+        assert_eq!((second.granted, second.full_in), (1, HOUR * 3 / 4));
         tokio::time::advance(HOUR / 2).await;
         assert_eq!(facts.read("k").await, Ok(None));
         assert_eq!(
@@ -431,7 +488,8 @@ mod tests {
             Ok(Swap::Lost(None))
         );
         assert_eq!(facts.members("s").await, Ok(vec![(vec![2], HOUR)]));
-        assert_eq!(facts.count("c", 1, HOUR).await.unwrap().count, 1);
+        let third = facts.spend("b", rate, 100, 1).await.unwrap();
+        assert_eq!((third.granted, third.full_in), (0, HOUR * 2), "debts");
         tokio::time::advance(HOUR).await;
         assert_eq!(facts.members("s").await, Ok(Vec::new()));
         assert!(facts.lock().sets.is_empty(), "a set ends with its members");

@@ -93,7 +93,7 @@ mod writer;
 
 pub use self::redis::{RedisConfig, RedisConfigError, RedisStore};
 pub use builder::SessionTiersBuilder;
-pub use facts::{Count, Fact, FactStore, FileFacts, MAX_FACT, MemoryFacts, Put, Swap};
+pub use facts::{Fact, FactStore, FileFacts, MAX_FACT, MemoryFacts, Put, Rate, Spent, Swap};
 pub use key::SessionKey;
 pub use resolved::{Resolved, Tier};
 pub use seal::{

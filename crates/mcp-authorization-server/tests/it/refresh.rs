@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use http::StatusCode;
-use mcp_session::{Count, Fact, FactStore, MemoryFacts, Put, StoreError, Swap};
+use mcp_session::{Fact, FactStore, MemoryFacts, Put, Rate, Spent, StoreError, Swap};
 use mcp_test_support::{IdentityProvider, ProviderFault};
 use serde_json::Value;
 
@@ -250,7 +250,7 @@ impl FactStore for Away {
     async fn take(&self, _: &str) -> Result<Option<Fact>, StoreError> {
         Err(StoreError::Timeout)
     }
-    async fn count(&self, _: &str, _: u64, _: Duration) -> Result<Count, StoreError> {
+    async fn spend(&self, _: &str, _: Rate, _: u64, _: u64) -> Result<Spent, StoreError> {
         Err(StoreError::Timeout)
     }
     async fn insert(&self, _: &str, _: Vec<u8>, _: Duration) -> Result<(), StoreError> {
@@ -377,9 +377,15 @@ impl FactStore for Failing {
         self.go()?;
         self.store.take(key).await
     }
-    async fn count(&self, key: &str, by: u64, window: Duration) -> Result<Count, StoreError> {
+    async fn spend(
+        &self,
+        key: &str,
+        rate: Rate,
+        owed: u64,
+        wanted: u64,
+    ) -> Result<Spent, StoreError> {
         self.go()?;
-        self.store.count(key, by, window).await
+        self.store.spend(key, rate, owed, wanted).await
     }
     async fn insert(&self, key: &str, member: Vec<u8>, ttl: Duration) -> Result<(), StoreError> {
         self.go()?;

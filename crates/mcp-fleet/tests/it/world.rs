@@ -12,7 +12,7 @@ use std::{
 
 use async_trait::async_trait;
 use mcp_fleet::{Begun, Intent, Journal, JournalConfig, ReadBack, Replay, WithoutStore, Write};
-use mcp_session::{Count, Fact, FactStore, Keyring, MemoryFacts, Put, StoreError, Swap};
+use mcp_session::{Fact, FactStore, Keyring, MemoryFacts, Put, Rate, Spent, StoreError, Swap};
 use tokio::{sync::Notify, task::JoinHandle, time::Instant};
 
 pub(crate) const ADA: &[&str] = &["https://issuer.test", "ada", "org_1"];
@@ -139,8 +139,15 @@ impl FactStore for Way {
         self.go(key, self.store.take(key)).await
     }
 
-    async fn count(&self, key: &str, by: u64, window: Duration) -> Result<Count, StoreError> {
-        self.go(key, self.store.count(key, by, window)).await
+    async fn spend(
+        &self,
+        key: &str,
+        rate: Rate,
+        owed: u64,
+        wanted: u64,
+    ) -> Result<Spent, StoreError> {
+        self.go(key, self.store.spend(key, rate, owed, wanted))
+            .await
     }
 
     async fn insert(&self, key: &str, member: Vec<u8>, ttl: Duration) -> Result<(), StoreError> {
@@ -198,11 +205,19 @@ impl Fleet {
         self.with_keys(Arc::clone(&self.keyring))
     }
 
-    pub(crate) fn with_keys(&self, keyring: Arc<Keyring>) -> (Journal, Arc<Way>) {
-        let way = Arc::new(Way {
+    pub(crate) fn way(&self) -> Arc<Way> {
+        Arc::new(Way {
             store: Arc::clone(&self.store),
             ..Way::default()
-        });
+        })
+    }
+
+    pub(crate) fn keyring(&self) -> Arc<Keyring> {
+        Arc::clone(&self.keyring)
+    }
+
+    pub(crate) fn with_keys(&self, keyring: Arc<Keyring>) -> (Journal, Arc<Way>) {
+        let way = self.way();
         let journal = Journal::shared(way.clone(), keyring, self.config.clone());
         (journal, way)
     }

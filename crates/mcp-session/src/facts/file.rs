@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use super::{Count, Fact, FactStore, Facts, Held, MemoryFacts, Put, Swap};
+use super::{Fact, FactStore, Facts, Held, MemoryFacts, Put, Rate, Spent, Swap};
 use crate::{seal::Keyring, store::StoreError};
 
 /// Most bytes that are kept.
@@ -294,10 +294,16 @@ impl FactStore for FileFacts {
             .await
     }
 
-    async fn count(&self, key: &str, by: u64, window: Duration) -> Result<Count, StoreError> {
+    async fn spend(
+        &self,
+        key: &str,
+        rate: Rate,
+        owed: u64,
+        wanted: u64,
+    ) -> Result<Spent, StoreError> {
         let key = key.to_owned();
         self.with(true, move |facts| async move {
-            facts.count(&key, by, window).await
+            facts.spend(&key, rate, owed, wanted).await
         })
         .await
     }

@@ -11,7 +11,7 @@ use redis::{Cmd, FromRedisValue, Value, cmd};
 
 use super::RedisStore;
 use crate::{
-    facts::{Count, Fact, FactStore, MAX_FACT, Put, Swap, first_version},
+    facts::{Fact, FactStore, MAX_FACT, Put, Rate, Spent, Swap, first_version},
     store::StoreError,
 };
 
@@ -46,11 +46,22 @@ local v = redis.call('GET', KEYS[1])
 redis.call('DEL', KEYS[1])
 return v";
 
-const COUNT: &str = "\
-local n = redis.call('INCRBY', KEYS[1], ARGV[1])
-local left = redis.call('PTTL', KEYS[1])
-if left < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]); left = tonumber(ARGV[2]) end
-return {n, left}";
+/// What is kept is when the budget will be full, in microseconds since 1970: the "theoretical arrival time"
+/// of GCRA. One window of debts at most.
+const SPEND: &str = "\
+local t = redis.call('TIME')
+local now = t[1] * 1000000 + t[2]
+local every, whole = tonumber(ARGV[1]), ARGV[1] * ARGV[2]
+local full = tonumber(redis.call('GET', KEYS[1]) or '') or now
+full = math.min(math.max(full, now) + ARGV[3] * every, now + 2 * whole)
+local free = math.floor((now + whole - full) / every)
+local granted = math.max(0, math.min(tonumber(ARGV[4]), free))
+full = full + granted * every
+local left = full - now
+if left > 0 then
+  redis.call('SET', KEYS[1], string.format('%.0f', full), 'PX', string.format('%.0f', math.ceil(left / 1000)))
+end
+return {granted, left}";
 
 /// A member's score is when it is over; the set ends with its last member.
 const INSERT: &str = "\
@@ -191,13 +202,22 @@ impl FactStore for RedisStore {
         there(&self.eval_once("take", &script(TAKE, key)).await?)
     }
 
-    async fn count(&self, key: &str, by: u64, window: Duration) -> Result<Count, StoreError> {
-        let mut command = script(COUNT, key);
-        command.arg(by).arg(millis(window));
-        let (count, left): (u64, u64) = self.eval_once("count", &command).await?;
-        Ok(Count {
-            count,
-            resets_in: Duration::from_millis(left),
+    async fn spend(
+        &self,
+        key: &str,
+        rate: Rate,
+        owed: u64,
+        wanted: u64,
+    ) -> Result<Spent, StoreError> {
+        let mut command = script(SPEND, key);
+        let every = u64::try_from(rate.every().as_micros()).unwrap_or(u64::MAX);
+        // More is not remembered, and would not be exact in a script.
+        let owed = owed.min(rate.limit().saturating_mul(2));
+        command.arg(every).arg(rate.limit()).arg(owed).arg(wanted);
+        let (granted, left): (u64, u64) = self.eval_once("spend", &command).await?;
+        Ok(Spent {
+            granted,
+            full_in: Duration::from_micros(left),
         })
     }
 

@@ -11,7 +11,8 @@ use std::{
 
 use futures::future::join_all;
 use mcp_session::{
-    Fact, FactStore, MAX_FACT, MemoryFacts, Put, RedisStore, SharedStore as _, StoreError, Swap,
+    Fact, FactStore, MAX_FACT, MemoryFacts, Put, Rate, RedisStore, SharedStore as _, StoreError,
+    Swap,
 };
 use mcp_test_support::RedisServer;
 use proptest::{prelude::*, test_runner::TestRunner};
@@ -24,6 +25,9 @@ use crate::{redis::config, world::eventually};
 
 const HOUR: Duration = Duration::from_hours(1);
 
+/// A day's: one comes back in a quarter of an hour.
+const BUDGET: u64 = 96;
+
 /// What may be done to one of a few keys.
 #[derive(Debug, Clone)]
 enum Step {
@@ -33,7 +37,8 @@ enum Step {
     Swap(u64, Vec<u8>),
     Delete(u64),
     Take,
-    Count(u64),
+    /// Owed, and wanted.
+    Spend(u64, u64),
     Insert(u8),
     Remove(u8),
 }
@@ -46,7 +51,7 @@ fn steps() -> impl Strategy<Value = Vec<(u8, Step)>> {
         (0_u64..2, value()).prop_map(|(off, value)| Step::Swap(off, value)),
         (0_u64..2).prop_map(Step::Delete),
         Just(Step::Take),
-        (0_u64..1000).prop_map(Step::Count),
+        (0_u64..40, 0_u64..40).prop_map(|(owed, wanted)| Step::Spend(owed, wanted)),
         (0_u8..5).prop_map(Step::Insert),
         (0_u8..5).prop_map(Step::Remove),
     ];
@@ -56,7 +61,7 @@ fn steps() -> impl Strategy<Value = Vec<(u8, Step)>> {
 #[derive(Default)]
 struct Model {
     facts: BTreeMap<u8, Fact>,
-    counts: BTreeMap<u8, u64>,
+    spent: BTreeMap<u8, u64>,
     sets: BTreeMap<u8, BTreeSet<u8>>,
 }
 
@@ -64,7 +69,7 @@ impl Model {
     /// Takes one step in the store and in the model, which must agree.
     async fn step(&mut self, store: &dyn FactStore, prefix: &str, name: u8, step: &Step) {
         let key = format!("{prefix}{name}");
-        let (counts_key, set) = (format!("{prefix}c{name}"), format!("{prefix}s{name}"));
+        let (budget, set) = (format!("{prefix}b{name}"), format!("{prefix}s{name}"));
         let held = self.facts.get(&name).cloned();
         let version = held.as_ref().map_or(0, |fact| fact.version);
         match step {
@@ -113,12 +118,18 @@ impl Model {
                 assert_eq!(store.take(&key).await, Ok(held));
                 self.facts.remove(&name);
             }
-            Step::Count(by) => {
-                let count = self.counts.entry(name).or_default();
-                *count += by;
-                let counted = store.count(&counts_key, *by, HOUR).await.unwrap();
-                assert_eq!(counted.count, *count);
-                assert!(counted.resets_in <= HOUR && counted.resets_in > HOUR / 2);
+            Step::Spend(owed, wanted) => {
+                // Nothing comes back within a test.
+                let spent = self.spent.entry(name).or_default();
+                let used = (*spent + owed).min(2 * BUDGET);
+                let granted = (*wanted).min(BUDGET.saturating_sub(used));
+                *spent = used + granted;
+                let rate = Rate::new(BUDGET, Rate::LONGEST);
+                let answer = store.spend(&budget, rate, *owed, *wanted).await.unwrap();
+                assert_eq!(answer.granted, granted);
+                let full_in = rate.every() * u32::try_from(*spent).unwrap();
+                assert!(answer.full_in <= full_in);
+                assert!(answer.full_in + rate.every() > full_in);
             }
             Step::Insert(member) => {
                 store.insert(&set, vec![*member; 9], HOUR).await.unwrap();
@@ -238,8 +249,19 @@ pub(crate) async fn one_wins(store: Arc<dyn FactStore>) {
     assert_eq!(taken[0].value, (created[0] + 20).to_be_bytes());
 }
 
+/// Of many who spend at once, no more is given out than there is.
+pub(crate) async fn no_more_is_spent_than_there_is(store: Arc<dyn FactStore>) {
+    let rate = Rate::new(100, Rate::LONGEST);
+    let spends = join_all((0..60).map(|_| store.spend("mcp:fact:v1:budget", rate, 0, 2))).await;
+    let granted = spends.into_iter().map(|it| it.unwrap().granted);
+    assert_eq!(granted.sum::<u64>(), 100);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_who_want_the_same_one_gets_it() {
+    no_more_is_spent_than_there_is(Arc::new(MemoryFacts::default())).await;
+    let (_server, store) = redis().await;
+    no_more_is_spent_than_there_is(Arc::new(store)).await;
     one_wins(Arc::new(MemoryFacts::default())).await;
     let (_server, store) = redis().await;
     one_wins(Arc::new(store)).await;
@@ -254,7 +276,9 @@ async fn what_is_over_is_gone_from_redis_by_its_own_clock() {
         store.compare_and_set("k", version, vec![2], short).await,
         Ok(Swap::Done)
     );
-    store.count("c", 5, short).await.unwrap();
+    let rate = Rate::new(4, short);
+    let spent = store.spend("b", rate, 0, 5).await.unwrap();
+    assert_eq!(spent.granted, 4);
     store.insert("s", vec![1], short).await.unwrap();
     store.insert("s", vec![2], HOUR).await.unwrap();
     store.insert("s", vec![2], short).await.unwrap();
@@ -263,7 +287,12 @@ async fn what_is_over_is_gone_from_redis_by_its_own_clock() {
         let members = store.members("s").await.unwrap();
         store.read("k").await.unwrap().is_none()
             && members.len() == 1
-            && store.count("c", 0, HOUR).await.unwrap().count == 0
+            && store
+                .spend("b", rate, 0, 0)
+                .await
+                .unwrap()
+                .full_in
+                .is_zero()
     })
     .await;
     assert_eq!(store.members("s").await.unwrap()[0].0, [2]);
@@ -376,8 +405,9 @@ async fn a_change_whose_answer_was_lost_happens_once_and_is_known_to_have_happen
 
     // What is not the same when it is done twice is not done again.
     lose();
-    store.count("c", 1, HOUR).await.unwrap_err();
-    assert_eq!(store.count("c", 0, HOUR).await.unwrap().count, 1);
+    let rate = Rate::new(9, HOUR);
+    store.spend("b", rate, 0, 1).await.unwrap_err();
+    assert_eq!(store.spend("b", rate, 0, 9).await.unwrap().granted, 8);
     lose();
     store.take("k").await.unwrap_err();
     assert_eq!(store.read("k").await, Ok(None));

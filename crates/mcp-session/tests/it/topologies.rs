@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures::StreamExt as _;
-use mcp_session::{FactStore, Heard, RedisConfigError, RedisStore, SharedStore, StoreError};
+use mcp_session::{FactStore, Heard, Rate, RedisConfigError, RedisStore, SharedStore, StoreError};
 use mcp_test_support::{RedisServer, free_port, install_tls_provider};
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -86,9 +86,12 @@ async fn works(store: &RedisStore) {
     let heard = timeout(Duration::from_secs(10), heard).await;
     assert_eq!(heard.unwrap(), Some(Heard::Message(vec![7])));
     facts::one_wins(Arc::new(store.clone())).await;
+    facts::no_more_is_spent_than_there_is(Arc::new(store.clone())).await;
     for n in 0..20 {
         let key = format!("mcp:fact:v1:{n}");
-        assert_eq!(store.count(&key, 2, HOUR).await.unwrap().count, 2);
+        let budget = format!("{key}b");
+        let spent = store.spend(&budget, Rate::new(4, HOUR), 1, 2).await;
+        assert_eq!(spent.unwrap().granted, 2);
         store
             .insert(&format!("{key}s"), vec![n], HOUR)
             .await
@@ -121,9 +124,6 @@ async fn a_password_and_a_database() {
             "+subscribe",
             "+select",
             "+eval",
-            "+incrby",
-            "+pttl",
-            "+pexpire",
             "+pexpireat",
             "+time",
             "+zadd",

@@ -9,6 +9,8 @@
 //!
 //! [`Denials`] say who is no longer let in, on every instance, within a moment.
 //!
+//! [`Limits`] say how much a caller may still do, on all instances together.
+//!
 //! What the journal is worth depends on the store: [`WithoutStore`] says what holds while it is away, and a
 //! store that loses what it acknowledged (a failover of Redis) may let a write through twice.
 //!
@@ -43,6 +45,7 @@ mod denials;
 mod held;
 mod intent;
 mod journal;
+mod limits;
 mod marks;
 mod own;
 mod place;
@@ -54,6 +57,7 @@ mod write;
 pub use denials::{Asked, Cause, Denial, Denials, DenialsStatus, Denies, Listening, Refusal, Whom};
 pub use intent::Intent;
 pub use journal::{Begun, Journal, ReadBack, Replay};
+pub use limits::{Counted, LimitStats, Limited, Limits, Rates, Scope, Spending};
 pub use marks::{TaskMark, TaskMarks};
 pub use tasks::{FoundTask, RunningTask, TaskError, TaskRecord, TaskState, Tasks, TasksConfig};
 pub use write::{JournalAway, JournalConfig, JournalStats, WithoutStore, Write};

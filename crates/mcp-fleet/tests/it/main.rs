@@ -10,6 +10,7 @@ mod abandoned;
 mod any;
 mod away;
 mod denials;
+mod limits;
 mod lost;
 mod rotation;
 mod running;

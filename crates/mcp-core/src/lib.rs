@@ -32,8 +32,8 @@ mod tools;
 #[doc(hidden)]
 pub use braingrid::fuzzing;
 pub use braingrid::{
-    ApiRequestObserver, BrainGridClient, BrainGridConfig, ConfigError, FinishedApiRequest,
-    HeaderHook, Profile, Timeouts,
+    ApiRequestObserver, ApiStatus, BrainGridClient, BrainGridConfig, ConfigError,
+    FinishedApiRequest, HeaderHook, OutgoingLimit, Profile, TakeOne, Timeouts,
 };
 pub use caller::{Actor, Caller, Credential, CredentialError, Organization, Parties};
 pub use error::ApiError;
@@ -41,7 +41,7 @@ pub use ids::{InvalidId, OrganizationId, ProjectRef, RequirementRef, TaskRef};
 pub use revisions::protocol_revisions;
 pub use spans::REQUEST_SPAN;
 pub use tools::{
-    AuditedCall, Auditor, Begun, CallAudit, ExplicitCancel, FinishedOperation, FoundState,
+    AuditedCall, Auditor, Begun, CallAudit, Effect, ExplicitCancel, FinishedOperation, FoundState,
     FoundTask, IDEMPOTENCY_KEY, JournalUnavailable, JournalledWrite, METHODS, OperationObserver,
     OrphanedTask, ScopePolicy, TaskOwner, TaskStore, TaskStoreUnavailable, TaskWork, ToolOptions,
     ToolSet, WriteIntent, WriteJournal, WriteOutcome, canonical_name, filled_in, initialize,

@@ -1,6 +1,7 @@
 //! What every request that leaves a server needs, stated once: whom TLS trusts ([`SystemRoots`]),
 //! where a request may go ([`is_secure`]), where an issuer's metadata is ([`metadata_urls`]), and
-//! when to stop asking a far end that fails ([`CircuitBreaker`], [`Backoff`]). [`PooledClient`] is the
+//! when to stop asking a far end that fails ([`CircuitBreaker`], [`Backoff`]; for one that serves many
+//! tenants, [`Circuits`]), and how many may ask it at once ([`Places`]). [`PooledClient`] is the
 //! client for a far end that is asked with every call, [`http_client`] for the others, and
 //! [`GuardedClient`] for those that a stranger names. [`run_to_end`] is for work that must not end with
 //! the request it belongs to, [`HeadSampler`] for whose trace that is, and [`LogThrottle`] keeps an
@@ -11,10 +12,12 @@
 mod address;
 mod backoff;
 mod breaker;
+mod circuits;
 mod connect;
 mod document;
 mod guarded;
 mod log_throttle;
+mod places;
 mod pooled;
 mod proxies;
 mod room;
@@ -25,9 +28,11 @@ mod trace_context;
 pub use address::{is_issuer, is_secure, metadata_urls};
 pub use backoff::Backoff;
 pub use breaker::{CircuitBreaker, HalfOpen};
+pub use circuits::{Circuits, HeldBack, Trouble};
 pub use document::{http_client, read_body};
 pub use guarded::{GuardedClient, GuardedDocument, GuardedError, Reach, is_public};
 pub use log_throttle::LogThrottle;
+pub use places::{NoPlace, Place, Places, Whose};
 pub use pooled::{FetchError, Fetched, PooledClient};
 pub use proxies::{Proxies, ProxyError};
 pub use room::{MemoryHook, Room};

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use serde_json::Value;
 
 use super::{
-    BrainGridConfig, ConfigError, Page,
+    ApiStatus, BrainGridConfig, ConfigError, Page,
     call::{json, listed, paged, shown, written},
     decode,
     model::{Profile, Project, Requirement, Task},
@@ -82,7 +82,12 @@ impl BrainGridClient {
 
     /// Whether the circuit is open: BrainGrid failed again and again, and is not asked for a while.
     pub fn is_circuit_open(&self) -> bool {
-        self.inner.sender.is_circuit_open()
+        self.status().is_circuit_open
+    }
+
+    /// How it stands with the way to BrainGrid.
+    pub fn status(&self) -> ApiStatus {
+        self.inner.sender.status()
     }
 
     /// Who the credential belongs to.

@@ -10,6 +10,7 @@ mod error_body;
 pub mod fuzzing;
 mod json;
 pub(crate) mod model;
+mod pace;
 mod policy;
 mod reply;
 mod routes;
@@ -23,7 +24,11 @@ use mcp_outbound::{Proxies, ProxyError, TlsError};
 use url::Url;
 
 use self::routes::Class;
-pub use self::{client::BrainGridClient, model::Profile};
+pub use self::{
+    client::BrainGridClient,
+    model::Profile,
+    pace::{OutgoingLimit, TakeOne},
+};
 pub(crate) use self::{
     client::{Paging, SendGate},
     decode::Page,
@@ -53,6 +58,20 @@ pub struct FinishedApiRequest {
     pub duration: Duration,
 }
 
+/// How it stands with the way to BrainGrid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ApiStatus {
+    /// Nothing is sent for anybody at the moment.
+    pub is_circuit_open: bool,
+    /// Tenants for whom alone nothing is sent.
+    pub tenants_held_back: usize,
+    /// Calls under way.
+    pub in_flight: usize,
+    /// Calls that wait for a place or for their turn.
+    pub waiting: usize,
+}
+
 /// How BrainGrid is called.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -64,11 +83,14 @@ pub struct BrainGridConfig {
     pub timeouts: Timeouts,
     /// Larger answers are refused.
     pub max_response_bytes: usize,
-    /// Calls in flight at once.
+    /// Calls in flight at once. A tenant has half of them at most, so that others find one.
     pub max_concurrent: usize,
-    /// Calls in flight at once that take minutes.
+    /// The same of those that take minutes.
     pub max_concurrent_slow: usize,
-    /// After so many outages in a row the circuit opens: nothing is sent for a while.
+    /// How fast requests may leave, for all callers together.
+    pub limit: Option<OutgoingLimit>,
+    /// After so many outages in a row a tenant's circuit opens, and that of all when BrainGrid is not
+    /// reached or so many tenants fail: nothing is sent for a while.
     pub breaker_threshold: u32,
     /// For how long the circuit stays open.
     pub breaker_pause: Duration,
@@ -91,6 +113,7 @@ impl BrainGridConfig {
             max_response_bytes: 8 << 20,
             max_concurrent: 256,
             max_concurrent_slow: 64,
+            limit: None,
             breaker_threshold: 10,
             breaker_pause: Duration::from_secs(5),
             headers: None,

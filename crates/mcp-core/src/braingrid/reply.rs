@@ -47,6 +47,13 @@ pub(super) struct Failure {
     pub(super) error: ApiError,
 }
 
+impl Reply {
+    /// How long it asks to wait, where it says so.
+    pub(super) fn wait(&self) -> Option<Duration> {
+        self.retry_after.and_then(|asked| asked.0)
+    }
+}
+
 impl Failure {
     /// Not even tried, and not to be tried again by this call.
     pub(super) fn not_sent(wait: Option<Duration>) -> Self {

@@ -3,22 +3,26 @@
 //! The rule that everything here serves: a write is sent again only when it is certain that
 //! nothing was done, and an answer that cannot be understood is never taken for a failure.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    time::{Duration, Instant, SystemTime},
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body_util::Full;
-use mcp_outbound::{CircuitBreaker, HalfOpen, PooledClient, SystemRoots};
+use mcp_outbound::{Circuits, HeldBack, Place, Places, PooledClient, SystemRoots, Trouble, Whose};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::Instrument as _;
 
 use super::{
-    ApiRequestObserver, BrainGridConfig, ConfigError, FinishedApiRequest, HeaderHook, Timeouts,
+    ApiRequestObserver, ApiStatus, BrainGridConfig, ConfigError, FinishedApiRequest, HeaderHook,
+    Timeouts,
     base_url::Base,
     client::SendGate,
-    policy::retry_wait,
+    pace::Pace,
+    policy::{Fault, retry_wait},
     reply::{
         ApiResponse, Failure, Reply, is_event_stream, is_foreign, is_outage, judge, retry_after,
         transport_failure,
@@ -48,9 +52,12 @@ pub(crate) struct Sender {
     http: PooledClient,
     base: Base,
     timeouts: Timeouts,
-    breaker: CircuitBreaker,
-    quick: Semaphore,
-    slow: Semaphore,
+    circuits: Circuits,
+    quick: Places,
+    slow: Places,
+    pace: Option<Pace>,
+    /// Gives users and tenants numbers by which to tell them apart.
+    names: RandomState,
     headers: Option<HeaderHook>,
     observer: Option<ApiRequestObserver>,
 }
@@ -81,12 +88,11 @@ impl Sender {
             http,
             base,
             timeouts: config.timeouts,
-            breaker: CircuitBreaker::new(
-                config.breaker_threshold,
-                HalfOpen::After(config.breaker_pause),
-            ),
-            quick: Semaphore::new(config.max_concurrent.max(1)),
-            slow: Semaphore::new(config.max_concurrent_slow.max(1)),
+            circuits: Circuits::new(config.breaker_threshold, config.breaker_pause),
+            quick: Places::new(config.max_concurrent),
+            slow: Places::new(config.max_concurrent_slow),
+            pace: config.limit.map(Pace::new),
+            names: RandomState::new(),
             headers: config.headers,
             observer: config.observer,
         })
@@ -96,9 +102,15 @@ impl Sender {
         self.timeouts.total(class)
     }
 
-    /// Whether the circuit is open: nothing is sent to BrainGrid at the moment.
-    pub(crate) fn is_circuit_open(&self) -> bool {
-        self.breaker.is_open()
+    /// How it stands with the circuits, and who waits.
+    pub(crate) fn status(&self) -> ApiStatus {
+        let both = |count: fn(&Places) -> usize| count(&self.quick) + count(&self.slow);
+        ApiStatus {
+            is_circuit_open: self.circuits.is_open(),
+            tenants_held_back: self.circuits.open_for(),
+            in_flight: both(Places::taken),
+            waiting: both(Places::waiting) + self.pace.as_ref().map_or(0, Pace::waiting),
+        }
     }
 
     /// Sends the request for the caller, and again where that is safe.
@@ -113,8 +125,9 @@ impl Sender {
         let started = Instant::now();
         let mut counted = Counted::default();
         let sent = async {
-            let _permit = self.permit(request.route.class).await?;
-            self.attempts(caller, request, &mut counted).await
+            let whose = self.whose(caller, request);
+            let _place = self.place(whose, request.route.class).await?;
+            self.attempts(caller, whose, request, &mut counted).await
         };
         let mut sent = sent.instrument(span.clone()).await;
         // A path without an id is there for everybody: what is missing is the API.
@@ -136,26 +149,30 @@ impl Sender {
         sent
     }
 
+    /// Whose share of the places a request takes: nobody's on a server of one user.
+    fn whose(&self, caller: &Caller, request: &Request) -> Option<Whose> {
+        let user = self.names.hash_one((caller.issuer()?, caller.subject()?));
+        let organization = request.organization.as_ref().map(OrganizationId::as_str);
+        let tenant = organization.map_or(user, |organization| self.names.hash_one(organization));
+        Some(Whose { tenant, user })
+    }
+
     /// One of the places for calls in flight. Minutes-long calls have their own, so that they
     /// never keep the short ones waiting.
-    async fn permit(&self, class: Class) -> Result<SemaphorePermit<'_>, ApiError> {
+    async fn place(&self, whose: Option<Whose>, class: Class) -> Result<Place, ApiError> {
         let places = if class == Class::Slow {
             &self.slow
         } else {
             &self.quick
         };
-        if let Ok(permit) = places.try_acquire() {
-            return Ok(permit);
-        }
-        match tokio::time::timeout(self.timeouts.read, places.acquire()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(ApiError::Busy),
-        }
+        let place = places.take(whose, self.timeouts.read).await;
+        place.map_err(|_| ApiError::Busy)
     }
 
     async fn attempts(
         &self,
         caller: &Caller,
+        whose: Option<Whose>,
         request: &Request,
         counted: &mut Counted,
     ) -> Result<ApiResponse, ApiError> {
@@ -167,7 +184,13 @@ impl Sender {
         let mut attempt = 1;
         loop {
             counted.attempts += 1;
-            let reply = self.attempt(caller, &bearer, request, deadline).await;
+            let reply = match self.may_send(whose, deadline).await {
+                Ok(()) => {
+                    self.attempt(caller, whose, &bearer, request, deadline)
+                        .await
+                }
+                Err(failure) => Err(failure),
+            };
             let status = reply.as_ref().ok().map(|reply| reply.status.as_u16());
             counted.status = status.or(counted.status);
             let failure = match reply {
@@ -206,9 +229,26 @@ impl Sender {
         }
     }
 
+    /// Whether a request may leave now, as far as its tenant and the far end's budget go.
+    async fn may_send(&self, whose: Option<Whose>, deadline: Instant) -> Result<(), Failure> {
+        let admitted = self.circuits.admit(tenant(whose), Instant::now());
+        admitted.map_err(held_back)?;
+        match &self.pace {
+            Some(pace) => pace
+                .turn(whose, deadline.into())
+                .await
+                .map_err(|wait| Failure {
+                    fault: None,
+                    error: ApiError::RateLimited(Some(wait)),
+                }),
+            None => Ok(()),
+        }
+    }
+
     async fn attempt(
         &self,
         caller: &Caller,
+        whose: Option<Whose>,
         bearer: &SecretString,
         request: &Request,
         deadline: Instant,
@@ -223,19 +263,30 @@ impl Sender {
         {
             gate().map_err(|error| Failure { fault: None, error })?;
         }
-        let admitted = self.breaker.admit(started);
-        admitted.map_err(|wait| Failure::not_sent(Some(wait)))?;
         let headers = self.headers(bearer, request.organization.as_ref())?;
         let timeout = self.timeouts.attempt(request.route.class).min(left);
         let exchanged = self.exchange(caller, request, headers, timeout).await;
-        match &exchanged {
-            Ok(reply) if !is_outage(reply) => self.breaker.succeeded(),
-            Err(Failure { fault: None, .. }) => self.breaker.succeeded(),
-            _ => {
-                self.breaker.failed(Instant::now());
-            }
-        }
+        self.learn(tenant(whose), &exchanged);
         exchanged
+    }
+
+    /// What an attempt says of the far end, to this tenant or to all.
+    fn learn(&self, tenant: u64, exchanged: &Result<Reply, Failure>) {
+        let now = Instant::now();
+        match exchanged {
+            Ok(reply) if reply.status == StatusCode::TOO_MANY_REQUESTS => {
+                if let Some(wait) = reply.wait() {
+                    self.circuits.turned_away(tenant, wait, now);
+                }
+            }
+            Ok(reply) if !is_outage(reply) => self.circuits.succeeded(tenant, now),
+            Err(Failure { fault: None, .. }) => self.circuits.succeeded(tenant, now),
+            Err(Failure {
+                fault: Some(Fault::NotSent),
+                ..
+            }) => self.circuits.failed(tenant, Trouble::Unreachable, now),
+            _ => self.circuits.failed(tenant, Trouble::Failed, now),
+        }
     }
 
     async fn exchange(
@@ -301,6 +352,21 @@ impl Sender {
             headers.insert(ORGANIZATION, value);
         }
         Ok(headers)
+    }
+}
+
+/// What tells tenants apart: all are one where users are not told apart.
+fn tenant(whose: Option<Whose>) -> u64 {
+    whose.map_or(0, |whose| whose.tenant)
+}
+
+fn held_back(why: HeldBack) -> Failure {
+    match why {
+        HeldBack::Open(wait) => Failure::not_sent(Some(wait)),
+        HeldBack::TurnedAway(wait) => Failure {
+            fault: Some(Fault::TurnedAway(Some(wait))),
+            error: ApiError::RateLimited(Some(wait)),
+        },
     }
 }
 

@@ -21,7 +21,8 @@ use super::{
 
 /// What a tool does to BrainGrid; it decides how the call is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Effect {
+#[non_exhaustive]
+pub enum Effect {
     /// Nothing: dropped when the client leaves.
     Read,
     /// A change: finished once begun.

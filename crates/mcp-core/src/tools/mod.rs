@@ -51,6 +51,7 @@ pub use self::{
         FoundState, FoundTask, OrphanedTask, TaskOwner, TaskStore, TaskStoreUnavailable, TaskWork,
     },
     cancel::ExplicitCancel,
+    definition::Effect,
     handler::METHODS,
     journal::{
         Begun, IDEMPOTENCY_KEY, JournalUnavailable, JournalledWrite, WriteIntent, WriteJournal,

@@ -114,6 +114,11 @@ impl ToolSet {
         }
     }
 
+    /// What the tool of this name or alias does to BrainGrid; `None` where there is none.
+    pub fn effect(&self, name: &str) -> Option<Effect> {
+        self.shared.registry.entry(name).map(|entry| entry.effect)
+    }
+
     fn required_scopes(&self, entry: &Entry) -> &[String] {
         let policy = &self.shared.options.scopes;
         policy.required(&entry.tool.name, entry.effect)

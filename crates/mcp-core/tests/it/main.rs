@@ -14,6 +14,7 @@ mod faults;
 mod foreign;
 mod guard;
 mod happy;
+mod isolation;
 mod structure;
 mod support;
 mod wire;

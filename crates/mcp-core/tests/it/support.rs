@@ -70,6 +70,15 @@ pub(crate) fn expired_token() -> String {
     builder().expires_in(-60).mint()
 }
 
+/// A caller of a hosted server: somebody of an organization.
+pub(crate) fn caller_of(subject: &str, organization: &str) -> Caller {
+    let token = builder().subject(subject).organization(organization);
+    let known = Organization::known(organization.parse().unwrap());
+    let credential = Tokens::new([token.mint()]);
+    Caller::new(Some(subject.to_owned()), known, Vec::new(), credential)
+        .of_issuer("https://issuer.example")
+}
+
 fn builder() -> TokenBuilder {
     let key = Arc::new(SigningKey::generate(Algorithm::Es256));
     TokenBuilder::new("https://issuer.example", &["braingrid".to_owned()], key)

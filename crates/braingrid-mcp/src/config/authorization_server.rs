@@ -1,19 +1,15 @@
 //! Our own authorization server: the table `[authorization_server]`.
 
-use std::collections::BTreeMap;
+mod clients;
+mod provider;
+
 use std::time::Duration;
 
-use mcp_auth::ClientAuthentication;
-use mcp_authorization_server::{
-    ClientConfig, OrganizationFrom, ProviderConfig, ProviderEndpoints, ProviderPreset,
-};
-use secrecy::{ExposeSecret as _, SecretString};
-use zeroize::Zeroizing;
+use mcp_authorization_server::{ClientConfig, ProviderConfig, ProviderPreset};
 
 use super::issuers::IssuerKey;
-use super::parse::{Parsed, endpoints, identity, numbers, quoted, refuse, words};
-use super::problem::Problem;
-use super::reader::{Reader, Table};
+use super::parse::{numbers, words};
+use super::reader::Reader;
 use super::settings::AUTHORIZATION_SERVER;
 use super::upstream::authentication_in;
 
@@ -213,35 +209,12 @@ pub(crate) const AUTHORIZATION_SERVER_KEYS: &[IssuerKey] = &[
     ),
 ];
 
-/// `NAME=VALUE`.
-fn pair(text: &str) -> Parsed<(String, String)> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.trim().is_empty() && !value.trim().is_empty() => {
-            Ok((name.trim().to_owned(), value.trim().to_owned()))
-        }
-        _ => refuse(
-            format!("{} is no NAME=VALUE", quoted(text)),
-            "write the name, an equals sign and the value",
-        ),
-    }
-}
-
-fn preset(name: &str) -> Parsed<ProviderPreset> {
-    name.parse().or_else(|_| {
-        let names: Vec<_> = ProviderPreset::ALL.iter().map(|it| it.name()).collect();
-        refuse(
-            format!("{} is no provider that is known by name", quoted(name)),
-            format!("use one of {}, or set issuer alone", names.join(", ")),
-        )
-    })
-}
-
 /// Reads it; `None` when there is none, or when it cannot work.
 pub(crate) fn read(reader: &mut Reader) -> Option<AuthorizationServerSettings> {
     let mut table = reader.table(&AUTHORIZATION_SERVER)?;
     let problems = &mut reader.problems;
     let before = problems.len();
-    let preset = table.optional(PROVIDER, preset, problems);
+    let preset = table.optional(PROVIDER, provider::preset, problems);
     let in_form = preset == Some(ProviderPreset::GitHub);
     let client_id = table.optional(CLIENT_ID, words::word, problems);
     if client_id.is_none() && problems.len() == before {
@@ -249,8 +222,8 @@ pub(crate) fn read(reader: &mut Reader) -> Option<AuthorizationServerSettings> {
         problems.push(table.problem(CLIENT_ID, "it is missing", fix));
     }
     let authentication = authentication_in(&mut table, in_form, problems);
-    let provider = provider(&mut table, preset, client_id, authentication, problems);
-    let clients = clients(&mut table, problems);
+    let provider = provider::read(&mut table, preset, client_id, authentication, problems);
+    let clients = clients::read(&mut table, problems);
     let mut lasting = |key| {
         table.optional(
             key,
@@ -279,160 +252,4 @@ pub(crate) fn read(reader: &mut Reader) -> Option<AuthorizationServerSettings> {
         grant_lifetime,
         refresh_grace,
     })
-}
-
-fn provider(
-    table: &mut Table,
-    preset: Option<ProviderPreset>,
-    client_id: Option<String>,
-    authentication: Option<ClientAuthentication>,
-    problems: &mut Vec<Problem>,
-) -> Option<ProviderConfig> {
-    let issuer = table.optional(ISSUER, endpoints::issuer, problems);
-    let endpoints = plain_endpoints(table, problems);
-    let (client_id, authentication) = (client_id?, authentication?);
-    let none = Zeroizing::new(String::new());
-    let made = match (preset, issuer, endpoints) {
-        (Some(preset), issuer, _) => {
-            ProviderConfig::preset(preset, issuer.as_deref(), client_id, none)
-                .map_err(|error| {
-                    problems.push(table.problem(ISSUER, &error.to_string(), "set issuer"));
-                })
-                .ok()?
-        }
-        (None, Some(issuer), None) => ProviderConfig::open_id(issuer, client_id, none),
-        (None, None, Some(endpoints)) => ProviderConfig::plain(endpoints, client_id, none),
-        (None, Some(_), Some(_)) => {
-            let what = "the provider has an issuer, whose metadata name its endpoints";
-            problems.push(table.problem(AUTHORIZATION_ENDPOINT, what, "keep one of them"));
-            return None;
-        }
-        (None, None, None) => {
-            let fix =
-                "set provider, issuer, or the three endpoints of a provider without OpenID Connect";
-            problems.push(table.problem(ISSUER, "nothing says who logs people in", fix));
-            return None;
-        }
-    };
-    let mut made = made;
-    made.authentication = authentication;
-    details(table, &mut made, problems);
-    Some(made)
-}
-
-fn plain_endpoints(table: &mut Table, problems: &mut Vec<Problem>) -> Option<ProviderEndpoints> {
-    let mut url = |key| table.optional(key, endpoints::key_set_url, problems);
-    let authorization = url(AUTHORIZATION_ENDPOINT);
-    let token = url(TOKEN_ENDPOINT);
-    let userinfo = url(USERINFO_ENDPOINT);
-    let revocation = url(REVOCATION_ENDPOINT);
-    match (authorization, token, userinfo) {
-        (Some(authorization), Some(token), Some(userinfo)) => {
-            let mut endpoints = ProviderEndpoints::new(authorization, token, userinfo);
-            endpoints.revocation = revocation;
-            Some(endpoints)
-        }
-        (None, None, None) => None,
-        _ => {
-            let what = "a provider without OpenID Connect needs three addresses";
-            let fix = "set authorization_endpoint, token_endpoint and userinfo_endpoint";
-            problems.push(table.problem(AUTHORIZATION_ENDPOINT, what, fix));
-            None
-        }
-    }
-}
-
-fn details(table: &mut Table, made: &mut ProviderConfig, problems: &mut Vec<Problem>) {
-    let scopes = table.list(SCOPES, words::word, problems);
-    if !scopes.is_empty() {
-        made.scopes = scopes;
-    }
-    for (name, value) in table.list(PARAMETERS, pair, problems) {
-        made.parameters.retain(|(known, _)| *known != name);
-        made.parameters.push((name, value));
-    }
-    made.hosts.extend(table.list(HOSTS, words::word, problems));
-    if let Some(claim) = table.optional(SUBJECT_CLAIM, identity::claim, problems) {
-        made.subject_claim = claim;
-    }
-    if let Some(required) = table.optional(ORGANIZATION_REQUIRED, words::switch, problems) {
-        made.organization_required = required;
-    }
-    organization(table, made, problems);
-}
-
-fn organization(table: &mut Table, made: &mut ProviderConfig, problems: &mut Vec<Problem>) {
-    let fixed = table.optional(ORGANIZATION, identity::bound_organization, problems);
-    let claim = table.optional(ORGANIZATION_CLAIM, identity::claim, problems);
-    let mapped: BTreeMap<_, _> = table
-        .list(ORGANIZATIONS, pair, problems)
-        .into_iter()
-        .collect();
-    let domains: BTreeMap<_, _> = table
-        .list(EMAIL_DOMAINS, pair, problems)
-        .into_iter()
-        .collect();
-    let given = [
-        fixed.is_some(),
-        claim.is_some() || !mapped.is_empty(),
-        !domains.is_empty(),
-    ];
-    if given.iter().filter(|given| **given).count() > 1 {
-        let what = "the organization is said in several ways";
-        let fix = "keep organization, or organization_claim with organizations, or email_domains";
-        problems.push(table.problem(ORGANIZATION, what, fix));
-        return;
-    }
-    if let Some(organization) = fixed {
-        made.organization = OrganizationFrom::Fixed(organization);
-    } else if !domains.is_empty() {
-        made.organization = OrganizationFrom::EmailDomain(domains);
-    } else if let Some(claim) = claim.or_else(|| claim_of(&made.organization, &mapped)) {
-        made.organization = if mapped.is_empty() {
-            OrganizationFrom::Claim(claim)
-        } else {
-            OrganizationFrom::Mapped {
-                claim,
-                organizations: mapped,
-            }
-        };
-    }
-}
-
-/// The provider's own claim, for a mapping that names none; the subject where there is none.
-fn claim_of(organization: &OrganizationFrom, mapped: &BTreeMap<String, String>) -> Option<String> {
-    if mapped.is_empty() {
-        return None;
-    }
-    Some(match organization {
-        OrganizationFrom::Claim(claim) => claim.clone(),
-        _ => "sub".to_owned(),
-    })
-}
-
-fn clients(table: &mut Table, problems: &mut Vec<Problem>) -> Vec<ClientConfig> {
-    let mut clients = Vec::new();
-    for mut entry in table.tables(CLIENTS, problems) {
-        let id = entry.optional("id", words::word, problems);
-        let name = entry.optional("name", |name| Ok(name.to_owned()), problems);
-        let redirect_uris = entry.list("redirect_uris", |uri| Ok(uri.to_owned()), problems);
-        let secret = entry.secret("secret", |text| Ok(SecretString::from(text)), problems);
-        let Some(id) = id else {
-            let fix = "set it to the id that the client sends";
-            problems.push(entry.problem("id", "it is missing", fix));
-            continue;
-        };
-        entry.finish(
-            &["id", "name", "redirect_uris", "secret", "secret_file"],
-            problems,
-        );
-        clients.push(ClientConfig {
-            id,
-            secret: secret.map(|secret| Zeroizing::new(secret.expose_secret().to_owned())),
-            name,
-            redirect_uris,
-            jwks: None,
-        });
-    }
-    clients
 }

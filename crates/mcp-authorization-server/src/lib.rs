@@ -28,6 +28,7 @@ mod metadata;
 pub mod pages;
 mod provider;
 mod request;
+mod revoke;
 mod server;
 mod token;
 

@@ -264,48 +264,6 @@ impl Inner {
         }
         Ok(narrowed)
     }
-
-    /// `POST /revoke` (RFC 7009): the family of a refresh token ends, here and at the provider.
-    pub(crate) async fn revoke(
-        &self,
-        headers: &HeaderMap,
-        body: &[u8],
-        now: SystemTime,
-    ) -> Response<Bytes> {
-        match self.revoked(headers, body, now).await {
-            Ok(()) => json_answer(StatusCode::OK, Bytes::new()),
-            Err(error) => error.into_response(),
-        }
-    }
-
-    async fn revoked(
-        &self,
-        headers: &HeaderMap,
-        body: &[u8],
-        now: SystemTime,
-    ) -> Result<(), OAuthError> {
-        let form =
-            Form::parse(body).map_err(|error| OAuthError::invalid_request(error.to_string()))?;
-        let proven = self.clients.authenticate(headers, &form, now).await?;
-        let Some(token) = form.get("token") else {
-            return Err(OAuthError::invalid_request("token is missing"));
-        };
-        let Ok(grant) = Grant::open(&self.keys, token) else {
-            // What is no token is as good as revoked; an access token ends soon, and says nothing of
-            // its family.
-            let is_access = token.bytes().filter(|byte| *byte == b'.').count() == 2;
-            let refused = OAuthError::unsupported_token_type();
-            return if is_access { Err(refused) } else { Ok(()) };
-        };
-        if grant.client != digest_text(&proven.client.id) {
-            let text = "the token belongs to another client";
-            return Err(OAuthError::invalid_grant(text));
-        }
-        self.clients.use_up(&proven).await?;
-        self.end(&grant.family, now).await.map_err(store_away)?;
-        self.provider.revoke(&grant.tokens).await;
-        Ok(())
-    }
 }
 
 /// What a code was given for has to be what the client says (RFC 6749 section 4.1.3, RFC 7636).
@@ -342,7 +300,7 @@ fn is_of_use(tokens: &ProviderTokens, now: SystemTime) -> bool {
 }
 
 /// Nobody is signed out by it: what clients hold stays good.
-fn store_away(error: StoreError) -> OAuthError {
+pub(crate) fn store_away(error: StoreError) -> OAuthError {
     tracing::warn!(error = %error, "the store is needed to give out tokens, and does not answer");
     OAuthError::unavailable(
         "a part that this needs does not answer just now",

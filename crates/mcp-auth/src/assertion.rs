@@ -93,16 +93,21 @@ impl fmt::Debug for AssertionKeys {
 
 /// Whose an assertion says it is (`sub`), to know whose keys to ask for. Nothing is proven.
 pub fn assertion_subject(assertion: &str) -> Option<String> {
+    unproven(assertion, "sub")
+}
+
+/// What an assertion says in a claim, proven or not.
+pub(crate) fn unproven(assertion: &str, claim: &str) -> Option<String> {
     let (_, claims, _) = parts(assertion)?;
-    claims.0.get("sub")?.as_str().map(str::to_owned)
+    claims.0.get(claim)?.as_str().map(str::to_owned)
 }
 
 const MALFORMED: AssertionError = AssertionError::Invalid("it is no signed JWT");
 
-type Parts<'a> = (Header, Claims, (&'a str, &'a str));
+pub(crate) type Parts<'a> = (Header, Claims, (&'a str, &'a str));
 
 /// Header, claims, and the signature beside what it covers.
-fn parts(assertion: &str) -> Option<Parts<'_>> {
+pub(crate) fn parts(assertion: &str) -> Option<Parts<'_>> {
     if assertion.len() > MAX_LEN {
         return None;
     }

@@ -10,8 +10,10 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use crate::{
     AccessToken, AssertionKeys, AuthError, IssuerConfig, TokenVerifier, VerifierConfig,
     actor::Actor,
+    assertion_issuer,
     audience::MeantFor,
     claims::Claims,
+    identity_assertion::{Expected, read},
     jwk::ALGORITHMS,
     key_set::{KeySet, Verdict},
     principal::PrincipalRecord,
@@ -42,13 +44,17 @@ pub fn authorization(data: &[u8]) {
 /// A JWT gives claims that are well-formed, or a reason. The input is taken as a whole token, and
 /// as the JSON of a header and of claims with a line break between them.
 pub fn jwt(data: &[u8]) {
+    each_token(data, one_jwt);
+}
+
+fn each_token(data: &[u8], check: fn(&str)) {
     if let Ok(text) = std::str::from_utf8(data) {
-        one_jwt(text);
+        check(text);
     }
     let mut parts = data.splitn(2, |byte| *byte == b'\n');
     if let (Some(header), Some(claims)) = (parts.next(), parts.next()) {
         let [header, claims] = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part));
-        one_jwt(&format!("{header}.{claims}.c2lnbmF0dXJl"));
+        check(&format!("{header}.{claims}.c2lnbmF0dXJl"));
     }
 }
 
@@ -102,6 +108,36 @@ fn well_formed(record: &PrincipalRecord) {
     assert!(!letters.any(char::is_control));
     let organization = record.organization.as_deref();
     assert!(!matches!(organization, Some("" | "default")));
+}
+
+/// An identity assertion names its issuer, this server, its client, a user and one id, and is over some
+/// time; or there is a reason. The input is taken as [`jwt`] takes it.
+pub fn identity_assertion(data: &[u8]) {
+    each_token(data, one_assertion);
+}
+
+fn one_assertion(text: &str) {
+    let expected = Expected {
+        issuer: "https://a.test",
+        audience: "https://as.test",
+        client_id: "agent",
+    };
+    let now = UNIX_EPOCH + Duration::from_secs(2_000_000_000);
+    let assertion = match read(text, &expected, now) {
+        Ok((_, assertion)) => assertion,
+        Err(error) => {
+            assert!(!matches!(error, AuthError::Unavailable { .. }));
+            return;
+        }
+    };
+    assert_eq!(assertion_issuer(text).as_deref(), Some(expected.issuer));
+    let client = assertion.claims.get("client_id");
+    assert_eq!(client, Some(&expected.client_id.into()));
+    assert!((1..=256).contains(&assertion.id.len()));
+    assert!(assertion.issued_at <= now + Duration::from_secs(90));
+    assert!(assertion.over_at > now);
+    // The longest life, what its clock may be ahead, and what the slowest may be behind.
+    assert!(assertion.over_at <= now + Duration::from_secs(3_600 + 90 + 180));
 }
 
 /// A key set gives keys that are each bound to safe algorithms, and none that believes a signature
@@ -176,6 +212,11 @@ mod tests {
     #[test]
     fn tokens_of_the_fuzz_seeds_are_read_or_refused() {
         replay("jwt", jwt);
+    }
+
+    #[test]
+    fn assertions_of_the_fuzz_seeds_are_read_or_refused() {
+        replay("identity_assertion", identity_assertion);
     }
 
     #[test]

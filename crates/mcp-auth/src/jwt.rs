@@ -55,12 +55,14 @@ impl Header {
         types.contains(&typ)
     }
 
+    /// Whether `typ` is there and is this, in lower case.
+    pub(crate) fn says(&self, typ: &str) -> bool {
+        self.typ.is_some() && self.is_type(&[typ])
+    }
+
     /// Whether it says outright that this is an access token (RFC 9068 section 2.1).
     pub(crate) fn says_access_token(&self) -> bool {
-        let typ = self.typ.as_deref().unwrap_or_default();
-        ["at+jwt", "application/at+jwt"]
-            .iter()
-            .any(|name| typ.eq_ignore_ascii_case(name))
+        self.says("at+jwt")
     }
 }
 

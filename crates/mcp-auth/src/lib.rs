@@ -51,6 +51,7 @@ mod fetch;
 #[doc(hidden)]
 pub mod fuzzing;
 mod id_token;
+mod identity_assertion;
 mod introspection;
 mod issuer;
 mod jwk;
@@ -88,6 +89,7 @@ pub use exchange::{
 };
 pub use fetch::{http_client, http_client_over};
 pub use id_token::IdTokens;
+pub use identity_assertion::{IdentityAssertion, IdentityAssertions, assertion_issuer};
 pub use introspection::IntrospectionConfig;
 pub use issuer::IssuerConfig;
 pub use jwk::signature_algorithms;

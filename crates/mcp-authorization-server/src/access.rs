@@ -15,9 +15,8 @@ use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
 use crate::{
-    grant::Grant,
     keys::{Keys, Kind, random},
-    provider::{ProviderTokens, secret},
+    provider::secret,
     request::seconds,
     server::Inner,
 };
@@ -44,6 +43,20 @@ struct Provided {
     expires_at: Option<u64>,
 }
 
+/// Whom an access token is for, and what the API is called with for them.
+pub(crate) struct Holder<'a> {
+    /// The user, or the client where there is none.
+    pub(crate) subject: &'a str,
+    pub(crate) organization: Option<&'a str>,
+    /// The name that access tokens have for the client.
+    pub(crate) client: &'a str,
+    /// When the user logged in here, in seconds since the epoch.
+    pub(crate) logged_in_at: Option<u64>,
+    pub(crate) upstream: &'a Zeroizing<String>,
+    /// When that is over, in seconds since the epoch, if it is ever.
+    pub(crate) upstream_until: Option<u64>,
+}
+
 /// An access token, and how long it lives.
 pub(crate) struct Minted {
     pub(crate) token: Zeroizing<String>,
@@ -51,20 +64,20 @@ pub(crate) struct Minted {
 }
 
 impl Inner {
-    /// An access token for a grant, with these of its scopes.
+    /// An access token with these scopes.
     pub(crate) async fn mint(
         &self,
-        grant: &Grant,
+        holder: &Holder<'_>,
         scopes: &[String],
         now: SystemTime,
     ) -> Result<Minted, StoreError> {
         let id = random::<16>().map_err(|_| StoreError::Full)?;
-        let lives = self.lives(&grant.tokens, now);
-        let mut claims = self.claims(grant, scopes, &id, seconds(now), lives);
-        let place = place_of(&id, &grant.subject);
+        let lives = self.lives(holder.upstream_until, now);
+        let mut claims = self.claims(holder, scopes, &id, seconds(now), lives);
+        let place = place_of(&id, holder.subject);
         let provided = Provided {
-            access_token: grant.tokens.access_token.clone(),
-            expires_at: grant.tokens.expires_at,
+            access_token: holder.upstream.clone(),
+            expires_at: holder.upstream_until,
         };
         let plain = Zeroizing::new(serde_json::to_vec(&provided).map_err(|_| StoreError::Full)?);
         let kept = plain.len() > TRAVELS && self.keep(&id, &place, &plain, lives).await.is_ok();
@@ -84,7 +97,7 @@ impl Inner {
 
     fn claims(
         &self,
-        grant: &Grant,
+        holder: &Holder<'_>,
         scopes: &[String],
         id: &str,
         now: u64,
@@ -95,23 +108,25 @@ impl Inner {
         let mut put = |name: &str, value: Value| claims.insert(name.to_owned(), value);
         put("iss", json!(config.issuer));
         put("aud", json!(config.resource));
-        put("sub", json!(grant.subject));
-        put("client_id", json!(grant.client_name));
+        put("sub", json!(holder.subject));
+        put("client_id", json!(holder.client));
         put("iat", json!(now));
         put("exp", json!(now + lives.as_secs()));
         put("jti", json!(id));
-        put("auth_time", json!(grant.logged_in_at));
         put("scope", json!(scopes.join(" ")));
-        if let Some(organization) = &grant.organization {
+        if let Some(at) = holder.logged_in_at {
+            put("auth_time", json!(at));
+        }
+        if let Some(organization) = holder.organization {
             put(&config.organization_claim, json!(organization));
         }
         claims
     }
 
-    /// No longer than the provider's token, with which it is of no use.
-    fn lives(&self, tokens: &ProviderTokens, now: SystemTime) -> Duration {
+    /// No longer than what the API is called with, without which it is of no use.
+    fn lives(&self, upstream_until: Option<u64>, now: SystemTime) -> Duration {
         let longest = self.config.access_token_lifetime;
-        let left = tokens.expires_at.map(|at| {
+        let left = upstream_until.map(|at| {
             let left = at.saturating_sub(seconds(now));
             // Earlier by what clocks may differ: until then a token is taken that ended. Less of one
             // that is short anyway.

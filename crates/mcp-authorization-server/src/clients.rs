@@ -23,9 +23,9 @@ use mcp_session::FactStore;
 use url::Url;
 
 use self::{assertion::Used, authentication::Presented, client::MAX_ID, kept::Kept};
-use crate::{form::Form, keys::Keys};
+use crate::{config::Scope, form::Form, keys::Keys};
 
-pub use self::configured::{ClientConfig, ClientConfigError};
+pub use self::configured::{ClientConfig, ClientConfigError, ServiceConfig};
 pub(crate) use self::{
     client::{Client, ClientAuthentication, ClientKind},
     redirect::{Redirect, RedirectKind},
@@ -63,6 +63,10 @@ pub(crate) enum ClientError {
 pub(crate) struct ClientsConfig {
     /// Those that an operator named.
     pub(crate) configured: Vec<ClientConfig>,
+    /// Those that issuers of assertions name, by their ids.
+    pub(crate) named: Vec<String>,
+    /// All scopes that there are.
+    pub(crate) scopes: Vec<Scope>,
     /// Our own issuer identifier, and the address of the token endpoint: an assertion is for either.
     pub(crate) issuer: String,
     pub(crate) token_endpoint: String,
@@ -106,7 +110,7 @@ impl Clients {
         let reach = config.documents.as_ref().map(GuardedClient::reach);
         let documents = config.documents.clone();
         Ok(Self {
-            configured: configured::clients(config.configured)?,
+            configured: configured::clients(config.configured, &config.named, &config.scopes)?,
             keys,
             facts,
             audiences: [config.issuer, config.token_endpoint],

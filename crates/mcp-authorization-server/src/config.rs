@@ -10,9 +10,17 @@ use mcp_outbound::{GuardedClient, is_secure};
 use url::Url;
 
 use crate::{
+    assertion_issuers::{AssertionIssuerConfig, AssertionIssuerError},
     clients::{ClientConfig, ClientConfigError},
     provider::{ProviderConfig, ProviderConfigError},
 };
+
+/// Grant types.
+pub(crate) const AUTHORIZATION_CODE: &str = "authorization_code";
+pub(crate) const REFRESH_TOKEN: &str = "refresh_token";
+pub(crate) const CLIENT_CREDENTIALS: &str = "client_credentials";
+/// RFC 7523 section 2.1. This server takes identity assertions by it alone.
+pub(crate) const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 /// An authorization server for one resource.
 #[derive(Debug, Clone)]
@@ -31,6 +39,8 @@ pub struct AuthorizationServerConfig {
     pub provider: ProviderConfig,
     /// The clients that are known by configuration.
     pub clients: Vec<ClientConfig>,
+    /// Whose word is taken for a user without a login here; nobody's by default.
+    pub assertion_issuers: Vec<AssertionIssuerConfig>,
     /// Whether any client may register itself (RFC 7591). `true` by default.
     pub dynamic_registration: bool,
     /// Fetches the documents of clients whose id is the address of their metadata; without it there are
@@ -68,7 +78,7 @@ pub struct GrantOf<'a> {
     pub organization: Option<&'a str>,
     /// The client: `client_id` in the access token.
     pub client: &'a str,
-    /// When the user logged in.
+    /// When the user logged in, or another server vouched for them; now, for a client without a user.
     pub logged_in_at: SystemTime,
 }
 
@@ -113,6 +123,9 @@ pub enum ConfigError {
     /// A client cannot be used so.
     #[error(transparent)]
     Client(#[from] ClientConfigError),
+    /// An issuer of assertions cannot be trusted so.
+    #[error(transparent)]
+    AssertionIssuer(#[from] AssertionIssuerError),
 }
 
 impl AuthorizationServerConfig {
@@ -129,6 +142,7 @@ impl AuthorizationServerConfig {
             scopes: Vec::new(),
             provider,
             clients: Vec::new(),
+            assertion_issuers: Vec::new(),
             dynamic_registration: true,
             client_documents: None,
             access_token_lifetime: Duration::from_hours(1),
@@ -139,6 +153,18 @@ impl AuthorizationServerConfig {
             upstream: String::new(),
             denied: None,
         }
+    }
+
+    /// The grant types that there are (RFC 6749 section 4).
+    pub(crate) fn grant_types(&self) -> Vec<&'static str> {
+        let mut grant_types = vec![AUTHORIZATION_CODE, REFRESH_TOKEN];
+        if self.clients.iter().any(|client| client.service.is_some()) {
+            grant_types.push(CLIENT_CREDENTIALS);
+        }
+        if !self.assertion_issuers.is_empty() {
+            grant_types.push(JWT_BEARER);
+        }
+        grant_types
     }
 
     /// The issuer's path, without a slash at its end.
@@ -153,4 +179,21 @@ impl AuthorizationServerConfig {
         let path = url.path().trim_end_matches('/').to_owned();
         if plain { Ok(path) } else { Err(problem()) }
     }
+}
+
+/// What is wrong with the scopes that somebody may have, if something is: each has to be known, and where
+/// there are scopes, somebody with none of them could do nothing.
+pub(crate) fn scopes_problem(allowed: &[String], known: &[Scope]) -> Option<String> {
+    let is_known = |name: &&String| known.iter().any(|scope| scope.name == **name);
+    let names: Vec<_> = known.iter().map(|scope| scope.name.as_str()).collect();
+    if let Some(unknown) = allowed.iter().find(|name| !is_known(name)) {
+        let names = if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(" ")
+        };
+        return Some(format!("there is no scope {unknown:?}; there are: {names}"));
+    }
+    let lacks = allowed.is_empty() && !known.is_empty();
+    lacks.then(|| format!("it has no scopes; there are: {}", names.join(" ")))
 }

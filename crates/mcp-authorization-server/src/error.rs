@@ -53,12 +53,9 @@ impl OAuthError {
         Self::new(StatusCode::BAD_REQUEST, "unauthorized_client", description)
     }
 
-    pub(crate) fn unsupported_grant_type() -> Self {
-        Self::new(
-            StatusCode::BAD_REQUEST,
-            "unsupported_grant_type",
-            "grant_type has to be authorization_code or refresh_token",
-        )
+    pub(crate) fn unsupported_grant_type(supported: &[&str]) -> Self {
+        let text = format!("grant_type has to be {}", supported.join(" or "));
+        Self::new(StatusCode::BAD_REQUEST, "unsupported_grant_type", text)
     }
 
     /// RFC 7009 section 2.2.1.

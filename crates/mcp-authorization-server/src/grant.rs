@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    access::Holder,
     code::Code,
     keys::{CannotSeal, Keys, Kind, NotOurs},
     provider::ProviderTokens,
@@ -78,6 +79,18 @@ impl Grant {
             made_at: seconds(now),
             tokens,
             ..self.clone()
+        }
+    }
+
+    /// Whom its access tokens are for.
+    pub(crate) fn holder(&self) -> Holder<'_> {
+        Holder {
+            subject: &self.subject,
+            organization: self.organization.as_deref(),
+            client: &self.client_name,
+            logged_in_at: Some(self.logged_in_at),
+            upstream: &self.tokens.access_token,
+            upstream_until: self.tokens.expires_at,
         }
     }
 

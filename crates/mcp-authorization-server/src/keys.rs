@@ -32,10 +32,12 @@ pub(crate) enum Kind {
     Request,
     /// The state of a family of refresh tokens, in the store.
     Family,
+    /// An identity assertion that was used, in the store.
+    Assertion,
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Access,
         Self::Refresh,
         Self::Code,
@@ -43,6 +45,7 @@ impl Kind {
         Self::Consent,
         Self::Request,
         Self::Family,
+        Self::Assertion,
     ];
 
     fn as_str(self) -> &'static str {
@@ -54,6 +57,7 @@ impl Kind {
             Self::Consent => "consent",
             Self::Request => "request",
             Self::Family => "family",
+            Self::Assertion => "assertion",
         }
     }
 }

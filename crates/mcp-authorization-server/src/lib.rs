@@ -8,8 +8,10 @@
 
 mod access;
 mod answer;
+mod assertion_issuers;
 mod authorize;
 mod callback;
+mod client_credentials;
 mod clients;
 mod code;
 mod config;
@@ -22,8 +24,10 @@ mod form;
 #[doc(hidden)]
 pub mod fuzzing;
 mod grant;
+mod identity_assertion;
 mod keys;
 mod metadata;
+mod once;
 #[doc(hidden)]
 pub mod pages;
 mod provider;
@@ -32,7 +36,8 @@ mod revoke;
 mod server;
 mod token;
 
-pub use clients::{ClientConfig, ClientConfigError};
+pub use assertion_issuers::{AssertionIssuerConfig, AssertionIssuerError};
+pub use clients::{ClientConfig, ClientConfigError, ServiceConfig};
 pub use config::{AuthorizationServerConfig, ConfigError, Denied, GrantOf, Scope};
 pub use provider::{
     OrganizationFrom, ProviderConfig, ProviderConfigError, ProviderEndpoints, ProviderPlace,

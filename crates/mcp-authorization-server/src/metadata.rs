@@ -8,6 +8,9 @@ use crate::config::AuthorizationServerConfig;
 /// Asked for together with the others, for a refresh token. Clients of OpenID providers know it.
 pub(crate) const OFFLINE_ACCESS: &str = "offline_access";
 
+/// The profile of identity assertions (section 7.2 of draft-ietf-oauth-identity-assertion-authz-grant).
+const ID_JAG: &str = "urn:ietf:params:oauth:grant-profile:id-jag";
+
 /// The metadata of the server.
 pub(crate) fn render(config: &AuthorizationServerConfig) -> Bytes {
     let issuer = &config.issuer;
@@ -23,7 +26,7 @@ pub(crate) fn render(config: &AuthorizationServerConfig) -> Bytes {
         "scopes_supported": scopes,
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "grant_types_supported": config.grant_types(),
         "token_endpoint_auth_methods_supported":
             ["none", "client_secret_basic", "client_secret_post", "private_key_jwt"],
         "token_endpoint_auth_signing_alg_values_supported":
@@ -40,11 +43,15 @@ pub(crate) fn render(config: &AuthorizationServerConfig) -> Bytes {
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["EdDSA"],
     });
-    if config.dynamic_registration
-        && let Value::Object(document) = &mut document
-    {
-        let endpoint = at("/register").into();
-        document.insert("registration_endpoint".to_owned(), endpoint);
+    if let Value::Object(document) = &mut document {
+        let mut put = |name: &str, value: Value| document.insert(name.to_owned(), value);
+        if config.dynamic_registration {
+            put("registration_endpoint", at("/register").into());
+        }
+        if !config.assertion_issuers.is_empty() {
+            // Whose word is taken is nobody's business (section 8.4 of the draft).
+            put("authorization_grant_profiles_supported", json!([ID_JAG]));
+        }
     }
     document.to_string().into()
 }

@@ -35,6 +35,7 @@ pub use preset::ProviderPreset;
 pub(crate) use {
     callback::CallbackRefusal,
     error::{ProviderError, Trouble},
+    organization::subject as subject_of,
     tokens::{ProviderTokens, secret},
 };
 

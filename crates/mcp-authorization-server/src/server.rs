@@ -20,8 +20,9 @@ use zeroize::Zeroizing;
 use crate::{
     access::Opener,
     answer::{document, json_answer, method_not_allowed, preflight},
+    assertion_issuers::AssertionIssuers,
     clients::{Clients, ClientsConfig, RegistrationError},
-    config::{AuthorizationServerConfig, ConfigError, GrantOf},
+    config::{AuthorizationServerConfig, CLIENT_CREDENTIALS, ConfigError, GrantOf},
     cookies::Cookies,
     error::OAuthError,
     form::Form,
@@ -42,6 +43,7 @@ pub(crate) struct Inner {
     pub(crate) keys: Arc<Keys>,
     pub(crate) facts: Arc<dyn FactStore>,
     pub(crate) clients: Clients,
+    pub(crate) assertion_issuers: AssertionIssuers,
     pub(crate) provider: Provider,
     pub(crate) cookies: Cookies,
     /// The issuer's path, without a slash at its end.
@@ -88,8 +90,12 @@ impl AuthorizationServer {
             &config.issuer,
             &config.resource,
         ));
+        let assertion_issuers = AssertionIssuers::new(&config, &client)?;
+        let named = config.assertion_issuers.iter();
         let known = ClientsConfig {
             configured: config.clients.clone(),
+            named: named.flat_map(|issuer| issuer.clients.clone()).collect(),
+            scopes: config.scopes.clone(),
             issuer: config.issuer.clone(),
             token_endpoint: format!("{}/token", config.issuer),
             documents: config.client_documents.clone(),
@@ -99,6 +105,7 @@ impl AuthorizationServer {
         Ok(Self {
             inner: Arc::new(Inner {
                 clients,
+                assertion_issuers,
                 provider,
                 cookies: Cookies::new(&config.issuer),
                 origin: origin.unwrap_or_default(),
@@ -152,6 +159,7 @@ impl AuthorizationServer {
         let mut issuer = IssuerConfig::new(&config.issuer, [&config.resource]);
         issuer.jwks = Some(String::from_utf8_lossy(&self.inner.jwks).into_owned());
         issuer.algorithms = vec!["EdDSA".to_owned()];
+        issuer.service_principals = config.grant_types().contains(&CLIENT_CREDENTIALS);
         issuer
             .organization_claim
             .clone_from(&config.organization_claim);
@@ -313,16 +321,18 @@ impl Inner {
 
     /// Tokens are for one resource (RFC 8707). Clients of before 2025-06-18 name none.
     pub(crate) fn check_resource(&self, form: &Form) -> Result<(), Refused> {
-        let ours = self.config.resource.trim_end_matches('/');
-        let is_ours = |asked: &str| {
-            let asked = asked.trim_end_matches('/');
-            asked == ours || asked == self.config.issuer
-        };
-        if form.resources().all(is_ours) {
+        if form.resources().all(|asked| self.is_ours(asked)) {
             return Ok(());
         }
+        let ours = self.config.resource.trim_end_matches('/');
         let text = format!("tokens of this server are for {ours} alone");
         Err(Refused::new("invalid_target", text))
+    }
+
+    /// Whether a resource that is named is this server's.
+    pub(crate) fn is_ours(&self, named: &str) -> bool {
+        let named = named.trim_end_matches('/');
+        named == self.config.resource.trim_end_matches('/') || named == self.config.issuer
     }
 
     pub(crate) fn is_denied(

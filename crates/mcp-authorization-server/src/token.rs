@@ -5,17 +5,20 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use mcp_session::StoreError;
-use serde_json::json;
+use serde_json::{Map, Value};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use crate::{
+    access::Minted,
     answer::json_answer,
     clients::{Client, ClientError, Proven},
     code::Redeemed,
+    config::{AUTHORIZATION_CODE, JWT_BEARER, REFRESH_TOKEN},
     family::{Lease, Turn},
     form::Form,
     grant::Grant,
+    metadata::OFFLINE_ACCESS,
     provider::{ProviderError, ProviderTokens},
     request::{AuthorizationRequest, digest_text, seconds},
     server::Inner,
@@ -24,7 +27,7 @@ use crate::{
 use crate::error::OAuthError;
 
 /// The body of a successful answer, which holds tokens.
-type Tokens = Zeroizing<Vec<u8>>;
+pub(crate) type Tokens = Zeroizing<Vec<u8>>;
 
 /// How long the provider is asked at most: the lease lasts longer.
 const ASKING: Duration = Duration::from_secs(25);
@@ -59,15 +62,21 @@ impl Inner {
         if let Err(refused) = self.check_resource(&form) {
             return Err(OAuthError::invalid_target(refused.description));
         }
-        match form.get("grant_type") {
-            Some(known @ ("authorization_code" | "refresh_token")) if !client.may_use(known) => {
-                let text = "this client is not registered for this grant_type";
-                Err(OAuthError::unauthorized_client(text))
+        let Some(grant_type) = form.get("grant_type") else {
+            return Err(OAuthError::invalid_request("grant_type is missing"));
+        };
+        let supported = self.config.grant_types();
+        match grant_type {
+            AUTHORIZATION_CODE | REFRESH_TOKEN if !client.may_use(grant_type) => {
+                Err(not_for_this_client())
             }
-            Some("authorization_code") => self.for_code(&proven, &form, now).await,
-            Some("refresh_token") => self.for_refresh_token(&proven, &form, now).await,
-            Some(_) => Err(OAuthError::unsupported_grant_type()),
-            None => Err(OAuthError::invalid_request("grant_type is missing")),
+            AUTHORIZATION_CODE => self.for_code(&proven, &form, now).await,
+            REFRESH_TOKEN => self.for_refresh_token(&proven, &form, now).await,
+            other if !supported.contains(&other) => {
+                Err(OAuthError::unsupported_grant_type(&supported))
+            }
+            JWT_BEARER => self.for_assertion(&proven, &form, now).await,
+            _ => self.for_client(&proven, &form, now).await,
         }
     }
 
@@ -189,21 +198,14 @@ impl Inner {
         scopes: &[String],
         now: SystemTime,
     ) -> Result<Tokens, OAuthError> {
-        let minted = self.mint(grant, scopes, now).await.map_err(store_away)?;
-        let mut answer = json!({
-            "access_token": &*minted.token,
-            "token_type": "Bearer",
-            "expires_in": minted.lives.as_secs(),
-            "scope": scopes.join(" "),
-        });
-        if client.may_use("refresh_token") {
+        let minted = self.mint(&grant.holder(), scopes, now).await;
+        let mut answer = answer(&minted.map_err(store_away)?, scopes);
+        if client.may_use(REFRESH_TOKEN) {
             let refresh_token = grant.seal(&self.keys);
             let refresh_token = refresh_token.map_err(|_| store_away(StoreError::Full))?;
-            if let Some(answer) = answer.as_object_mut() {
-                answer.insert("refresh_token".to_owned(), refresh_token.into());
-            }
+            answer.insert("refresh_token".to_owned(), refresh_token.into());
         }
-        Ok(Zeroizing::new(answer.to_string().into_bytes()))
+        Ok(body_of(answer))
     }
 
     /// Whether a grant is still good, and this client's.
@@ -245,6 +247,26 @@ impl Inner {
         Ok(())
     }
 
+    /// Of the scopes that somebody may have without a login, those that are asked for; all of them, where
+    /// none are.
+    pub(crate) fn granted_scopes(
+        &self,
+        allowed: &[String],
+        asked: Option<&str>,
+    ) -> Result<Vec<String>, OAuthError> {
+        let asked = asked.unwrap_or_default().split_ascii_whitespace();
+        let asked: Vec<&str> = asked.filter(|scope| *scope != OFFLINE_ACCESS).collect();
+        let is_meant = |scope: &&String| asked.is_empty() || asked.contains(&scope.as_str());
+        let mut granted: Vec<String> = allowed.iter().filter(is_meant).cloned().collect();
+        if granted.is_empty() && !self.config.scopes.is_empty() {
+            let text = format!("there may be no other scopes than: {}", allowed.join(" "));
+            return Err(OAuthError::invalid_scope(text));
+        }
+        granted.sort();
+        granted.dedup();
+        Ok(granted)
+    }
+
     /// Scopes may become fewer, never more (RFC 6749 section 6).
     fn narrowed(&self, grant: &Grant, asked: Option<&str>) -> Result<Vec<String>, OAuthError> {
         let Some(asked) = asked else {
@@ -264,6 +286,24 @@ impl Inner {
         }
         Ok(narrowed)
     }
+}
+
+/// What is said with an access token (RFC 6749 section 5.1).
+pub(crate) fn answer(minted: &Minted, scopes: &[String]) -> Map<String, Value> {
+    Map::from_iter([
+        ("access_token".to_owned(), minted.token.as_str().into()),
+        ("token_type".to_owned(), "Bearer".into()),
+        ("expires_in".to_owned(), minted.lives.as_secs().into()),
+        ("scope".to_owned(), scopes.join(" ").into()),
+    ])
+}
+
+pub(crate) fn body_of(answer: Map<String, Value>) -> Tokens {
+    Zeroizing::new(Value::Object(answer).to_string().into_bytes())
+}
+
+pub(crate) fn not_for_this_client() -> OAuthError {
+    OAuthError::unauthorized_client("this client is not registered for this grant_type")
 }
 
 /// What a code was given for has to be what the client says (RFC 6749 section 4.1.3, RFC 7636).

@@ -3,11 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use mcp_auth::{AssertionError, AssertionKeys};
-use mcp_session::Put;
 use serde_json::{Map, Value};
 
 use super::{Client, ClientError, Clients, client::PublishedKeys};
-use crate::keys::Kind;
+use crate::{keys::Kind, once::is_first_use};
 
 /// Longest time that an assertion may still be good for: for so long its use is remembered.
 const MAX_LIFETIME: u64 = 300;
@@ -63,27 +62,19 @@ impl Clients {
         })
     }
 
-    /// Under the names of every key: while keys are being turned, instances disagree on which is current.
     pub(super) async fn use_once(&self, client_id: &str, used: &Used) -> Result<(), ClientError> {
         let parts: [&[u8]; 3] = [b"jti", client_id.as_bytes(), used.jti.as_bytes()];
-        for name in self.keys.names(Kind::Client, &parts) {
-            let put = self
-                .facts
-                .put_if_absent(&name, Vec::new(), used.remember_for);
-            match put.await {
-                Ok(Put::Created(_)) => {}
-                Ok(Put::Exists(_)) => {
-                    return Err(ClientError::NotAuthenticated(
-                        "the client_assertion was used before",
-                    ));
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "a client_assertion cannot be seen to be new");
-                    return Err(ClientError::Unavailable);
-                }
+        let named = (Kind::Client, &parts[..]);
+        match is_first_use(&self.keys, &*self.facts, named, used.remember_for).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(ClientError::NotAuthenticated(
+                "the client_assertion was used before",
+            )),
+            Err(error) => {
+                tracing::warn!(%error, "a client_assertion cannot be seen to be new");
+                Err(ClientError::Unavailable)
             }
         }
-        Ok(())
     }
 }
 

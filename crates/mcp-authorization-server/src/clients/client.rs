@@ -5,7 +5,10 @@ use std::sync::Arc;
 use mcp_auth::AssertionKeys;
 use url::Url;
 
-use super::redirect::{self, Redirect};
+use super::{
+    configured::ServiceConfig,
+    redirect::{self, Redirect},
+};
 
 /// Longest client id, in bytes: it is part of addresses that go through browsers and proxies.
 pub(crate) const MAX_ID: usize = 1024;
@@ -26,6 +29,8 @@ pub(crate) struct Client {
     pub(crate) grant_types: Vec<String>,
     /// The scopes it may ask for, where it said which; separated by spaces.
     pub(crate) scope: Option<String>,
+    /// What it gets tokens for without a user.
+    pub(crate) service: Option<Arc<ServiceConfig>>,
 }
 
 /// How a client is known.
@@ -73,7 +78,12 @@ impl Client {
         redirect::find(&self.redirect_uris, asked)
     }
 
-    /// Whether it may use a grant type.
+    /// Whether it has a way to prove who it is (RFC 6749 section 2.1).
+    pub(crate) fn is_confidential(&self) -> bool {
+        !matches!(self.authentication, ClientAuthentication::None)
+    }
+
+    /// Whether it may use a grant type that begins with a login.
     pub(crate) fn may_use(&self, grant_type: &str) -> bool {
         self.grant_types.iter().any(|known| known == grant_type)
     }

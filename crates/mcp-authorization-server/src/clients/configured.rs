@@ -10,7 +10,10 @@ use super::{
     client::{Client, ClientAuthentication, ClientKind, MAX_ID, PublishedKeys, Secret},
     redirect,
 };
-use crate::keys::digest_of;
+use crate::{
+    config::{AUTHORIZATION_CODE, REFRESH_TOKEN, Scope, scopes_problem},
+    keys::digest_of,
+};
 
 /// Shortest secret, in bytes: a client may guess as often as the limits of the endpoint allow.
 const MIN_SECRET: usize = 16;
@@ -25,9 +28,23 @@ pub struct ClientConfig {
     /// What users are shown.
     pub name: Option<String>,
     /// Where it may be sent back to: compared as text, except for the port of `http` to this computer.
+    /// None: nobody logs in with it.
     pub redirect_uris: Vec<String>,
     /// Its public keys, a JWK set: it proves itself by `private_key_jwt`.
     pub jwks: Option<Value>,
+    /// What it gets tokens for without a user; none: it does not.
+    pub service: Option<ServiceConfig>,
+}
+
+/// What a client gets tokens for without a user (RFC 6749 section 4.4).
+#[derive(Clone)]
+pub struct ServiceConfig {
+    /// The organization that it works for.
+    pub organization: String,
+    /// The scopes that it may ask for.
+    pub scopes: Vec<String>,
+    /// What the upstream API is called with for it.
+    pub api_token: Zeroizing<String>,
 }
 
 /// A configured client that could never be used.
@@ -47,13 +64,26 @@ impl fmt::Debug for ClientConfig {
             .field("name", &self.name)
             .field("redirect_uris", &self.redirect_uris)
             .field("jwks", &self.jwks.is_some())
+            .field("service", &self.service)
             .finish()
     }
 }
 
-/// The clients by their ids.
+impl fmt::Debug for ServiceConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceConfig")
+            .field("organization", &self.organization)
+            .field("scopes", &self.scopes)
+            .field("api_token", &"[redacted]")
+            .finish()
+    }
+}
+
+/// The clients by their ids. `named` are those that issuers of assertions name.
 pub(super) fn clients(
     configured: Vec<ClientConfig>,
+    named: &[String],
+    scopes: &[Scope],
 ) -> Result<HashMap<String, Arc<Client>>, ClientConfigError> {
     let mut clients = HashMap::new();
     for config in configured {
@@ -62,7 +92,7 @@ pub(super) fn clients(
             id: id.clone(),
             problem,
         };
-        let client = client(config).map_err(error)?;
+        let client = client(config, named.contains(&id), scopes).map_err(error)?;
         if clients.insert(id.clone(), Arc::new(client)).is_some() {
             return Err(error("it is configured twice".to_owned()));
         }
@@ -70,7 +100,7 @@ pub(super) fn clients(
     Ok(clients)
 }
 
-fn client(config: ClientConfig) -> Result<Client, String> {
+fn client(config: ClientConfig, is_named: bool, scopes: &[Scope]) -> Result<Client, String> {
     let is_id = |id: &str| {
         (1..=MAX_ID).contains(&id.len()) && id.bytes().all(|byte| (0x20..=0x7e).contains(&byte))
     };
@@ -79,22 +109,42 @@ fn client(config: ClientConfig) -> Result<Client, String> {
             "its id is empty, too long, or has other characters than printable ASCII".into(),
         );
     }
-    if config.redirect_uris.is_empty() {
-        return Err("it has no redirect URI".into());
-    }
     for uri in &config.redirect_uris {
         redirect::check(uri).map_err(|problem| format!("redirect URI {uri:?} {problem}"))?;
     }
-    let both = ["authorization_code", "refresh_token"];
+    let without_login = is_named || config.service.is_some();
+    let grant_types = match (config.redirect_uris.is_empty(), without_login) {
+        (false, _) => vec![AUTHORIZATION_CODE.to_owned(), REFRESH_TOKEN.to_owned()],
+        (true, true) => Vec::new(),
+        (true, false) => return Err("it has no redirect URI".into()),
+    };
+    let authentication = authentication(config.secret, config.jwks)?;
+    if without_login && matches!(authentication, ClientAuthentication::None) {
+        return Err("without a secret or keys it gets no tokens without a login".into());
+    }
+    if let Some(service) = &config.service {
+        check_service(service, scopes)?;
+    }
     Ok(Client {
-        authentication: authentication(config.secret, config.jwks)?,
+        authentication,
         id: config.id,
         name: config.name,
         kind: ClientKind::Configured,
         redirect_uris: config.redirect_uris,
-        grant_types: both.map(str::to_owned).to_vec(),
+        grant_types,
         scope: None,
+        service: config.service.map(Arc::new),
     })
+}
+
+fn check_service(service: &ServiceConfig, scopes: &[Scope]) -> Result<(), String> {
+    if service.organization.trim().is_empty() {
+        return Err("it works for no organization".into());
+    }
+    if service.api_token.is_empty() {
+        return Err("nothing says what the API is called with for it".into());
+    }
+    scopes_problem(&service.scopes, scopes).map_or(Ok(()), Err)
 }
 
 fn authentication(
@@ -139,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_configured_client_is_known_by_its_id() {
-        let clients = clients(vec![config()]).unwrap();
+        let clients = clients(vec![config()], &[], &[]).unwrap();
         let client = &clients["dashboard"];
         assert_eq!(client.kind, ClientKind::Configured);
         assert!(client.may_use("refresh_token") && !client.may_use("password"));
@@ -201,13 +251,15 @@ mod tests {
                 "its keys",
             ),
         ] {
-            let error = clients(vec![wrong]).unwrap_err().to_string();
+            let error = clients(vec![wrong], &[], &[]).unwrap_err().to_string();
             assert!(
                 error.contains(problem) && !error.contains("hunter2"),
                 "{error}"
             );
         }
-        let twice = clients(vec![config(), config()]).unwrap_err().to_string();
+        let twice = clients(vec![config(), config()], &[], &[])
+            .unwrap_err()
+            .to_string();
         assert_eq!(twice, "client \"dashboard\": it is configured twice");
     }
 

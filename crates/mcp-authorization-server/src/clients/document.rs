@@ -64,14 +64,20 @@ fn read(url: &Url, body: &[u8]) -> Result<Client, Fault> {
         return wrong("it has a client_secret");
     }
     fields.check_response_types()?;
+    let (redirect_uris, grant_types) = if fields.is_without_login()? {
+        (Vec::new(), Vec::new())
+    } else {
+        (fields.redirect_uris()?, fields.grant_types()?)
+    };
     Ok(Client {
         id: url.as_str().to_owned(),
         name: fields.name()?,
         kind: ClientKind::Document,
-        redirect_uris: fields.redirect_uris()?,
+        redirect_uris,
         authentication: authentication(&fields)?,
-        grant_types: fields.grant_types()?,
+        grant_types,
         scope: fields.scope()?,
+        service: None,
     })
 }
 

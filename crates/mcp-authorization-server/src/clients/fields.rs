@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::{client::shown_name, redirect};
+use crate::config::{AUTHORIZATION_CODE, JWT_BEARER, REFRESH_TOKEN};
 
 /// What this server has; a client may name others, and does not get them.
-const GRANT_TYPES: [&str; 2] = ["authorization_code", "refresh_token"];
+const GRANT_TYPES: [&str; 2] = [AUTHORIZATION_CODE, REFRESH_TOKEN];
 
 /// A client's metadata. What it does not name, or gives as `null`, is not there.
 pub(crate) struct Fields(Map<String, Value>);
@@ -95,12 +96,18 @@ impl Fields {
     pub(crate) fn grant_types(&self) -> Result<Vec<String>, Fault> {
         let asked = self.texts("grant_types")?.filter(|asked| !asked.is_empty());
         let asked = asked.unwrap_or_else(|| GRANT_TYPES.to_vec());
-        if !asked.contains(&"authorization_code") {
+        if !asked.contains(&AUTHORIZATION_CODE) {
             let sentence = "grant_types must contain authorization_code";
             return Err(Fault::Metadata(sentence.into()));
         }
         let granted = GRANT_TYPES.into_iter().filter(|it| asked.contains(it));
         Ok(granted.map(str::to_owned).collect())
+    }
+
+    /// Whether it presents assertions of its users' identity providers, and nobody logs in with it.
+    pub(crate) fn is_without_login(&self) -> Result<bool, Fault> {
+        let asked = self.texts("grant_types")?.unwrap_or_default();
+        Ok(asked.contains(&JWT_BEARER) && !asked.contains(&AUTHORIZATION_CODE))
     }
 
     /// `code` is the only one there is.

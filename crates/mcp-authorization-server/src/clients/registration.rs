@@ -148,6 +148,7 @@ impl Registration {
             },
             grant_types: self.grant_types,
             scope: self.scope,
+            service: None,
         }
     }
 

@@ -51,6 +51,8 @@ fn with(keys: Arc<Keys>, configured: Vec<ClientConfig>, facts: MemoryFacts) -> C
     let documents = GuardedClient::new(tls, "test", Reach::PublicAndThisMachine).unwrap();
     let config = ClientsConfig {
         configured,
+        named: Vec::new(),
+        scopes: Vec::new(),
         issuer: ISSUER.to_owned(),
         token_endpoint: TOKEN.to_owned(),
         documents: Some(documents),

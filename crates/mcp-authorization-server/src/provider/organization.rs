@@ -11,7 +11,7 @@ const LONGEST_NAME: usize = 255;
 
 impl OrganizationFrom {
     /// The organization of the user with these claims, if they are enough to tell.
-    pub(super) fn of(&self, claims: &Map<String, Value>) -> Option<String> {
+    pub(crate) fn of(&self, claims: &Map<String, Value>) -> Option<String> {
         match self {
             Self::Nothing => None,
             Self::Fixed(name) => Some(name.clone()),
@@ -39,7 +39,7 @@ impl OrganizationFrom {
 }
 
 /// The user at this path.
-pub(super) fn subject(claims: &Map<String, Value>, path: &str) -> Option<String> {
+pub(crate) fn subject(claims: &Map<String, Value>, path: &str) -> Option<String> {
     let word = claim_word(claim_at(claims, path)?)?;
     Some(word).filter(|word| is_name(word))
 }

@@ -7,7 +7,9 @@
     reason = "a test should stop where its world is not as expected"
 )]
 
+mod assertions;
 mod attacks;
 mod login;
 mod refresh;
+mod services;
 mod world;

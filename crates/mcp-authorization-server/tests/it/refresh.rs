@@ -225,7 +225,7 @@ async fn scopes_become_fewer_never_more_and_another_client_gets_nothing() {
 }
 
 /// A store that does not answer.
-struct Away;
+pub(crate) struct Away;
 
 #[async_trait]
 impl FactStore for Away {

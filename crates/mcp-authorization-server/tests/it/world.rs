@@ -11,7 +11,8 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use mcp_auth::{AccessToken, Principal, TokenVerifier, UpstreamToken, VerifierConfig};
 use mcp_authorization_server::{
-    AuthorizationServer, AuthorizationServerConfig, EncryptionKeys, ProviderConfig, Scope,
+    AssertionIssuerConfig, AuthorizationServer, AuthorizationServerConfig, ClientConfig,
+    ConfigError, Denied, EncryptionKeys, ProviderConfig, Scope,
 };
 use mcp_session::{FactStore, MemoryFacts};
 use mcp_test_support::IdentityProvider;
@@ -30,6 +31,9 @@ pub(crate) struct World {
     pub(crate) key: Zeroizing<[u8; 32]>,
     pub(crate) previous: Vec<Zeroizing<[u8; 32]>>,
     pub(crate) change: fn(&mut AuthorizationServerConfig),
+    pub(crate) clients: Vec<ClientConfig>,
+    pub(crate) assertion_issuers: Vec<AssertionIssuerConfig>,
+    pub(crate) denied: Option<Denied>,
     http: reqwest::Client,
 }
 
@@ -44,24 +48,34 @@ impl World {
             key: Zeroizing::new([3; 32]),
             previous: Vec::new(),
             change: |_| {},
+            clients: Vec::new(),
+            assertion_issuers: Vec::new(),
+            denied: None,
             http: mcp_outbound::http_client(tls, "test").unwrap(),
         }
     }
 
     /// Another instance of the same deployment.
     pub(crate) fn server(&self) -> AuthorizationServer {
+        self.try_server().unwrap()
+    }
+
+    pub(crate) fn try_server(&self) -> Result<AuthorizationServer, ConfigError> {
         let secret = Zeroizing::new(IdentityProvider::CLIENT_SECRET.to_owned());
         let provider =
             ProviderConfig::open_id(self.provider.url(), IdentityProvider::CLIENT_ID, secret);
         let mut config = AuthorizationServerConfig::new(ISSUER, RESOURCE, provider);
         config.service_name = "Notes".to_owned();
         config.scopes = ["notes:read", "notes:write"].map(scope).to_vec();
+        config.clients.clone_from(&self.clients);
+        config.assertion_issuers.clone_from(&self.assertion_issuers);
+        config.denied.clone_from(&self.denied);
         (self.change)(&mut config);
         let keys = EncryptionKeys {
             current: &self.key,
             previous: &self.previous,
         };
-        AuthorizationServer::new(config, &keys, Arc::clone(&self.facts), self.http.clone()).unwrap()
+        AuthorizationServer::new(config, &keys, Arc::clone(&self.facts), self.http.clone())
     }
 
     /// The provider's answer to a browser.
@@ -116,6 +130,13 @@ pub(crate) async fn post(
     let answer = ask(server, Method::POST, path, &kind, &form(pairs), now).await;
     let json = serde_json::from_slice(answer.body()).unwrap_or(Value::Null);
     (answer.status(), json)
+}
+
+/// What the server says of itself.
+pub(crate) async fn metadata(server: &AuthorizationServer) -> Value {
+    let path = "/.well-known/oauth-authorization-server";
+    let answer = ask(server, Method::GET, path, &[], "", SystemTime::now()).await;
+    serde_json::from_slice(answer.body()).unwrap()
 }
 
 pub(crate) fn challenge() -> String {

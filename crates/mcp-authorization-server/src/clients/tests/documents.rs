@@ -143,6 +143,8 @@ async fn ids_that_are_addresses_of_no_document_are_refused() {
     }
     let config = ClientsConfig {
         configured: Vec::new(),
+        named: Vec::new(),
+        scopes: Vec::new(),
         issuer: ISSUER.to_owned(),
         token_endpoint: TOKEN.to_owned(),
         documents: None,

@@ -60,6 +60,7 @@ fn config(
     let mut config = AuthorizationServerConfig::new(public_url, resource, settings.provider);
     "BrainGrid".clone_into(&mut config.service_name);
     config.clients = settings.clients;
+    config.assertion_issuers = settings.assertion_issuers;
     config.scopes = scopes(auth);
     if let Some(allowed) = settings.dynamic_registration {
         config.dynamic_registration = allowed;

@@ -1,15 +1,21 @@
 //! Our own authorization server: the table `[authorization_server]`.
 
+mod assertion_issuers;
 mod clients;
 mod provider;
 
 use std::time::Duration;
 
-use mcp_authorization_server::{ClientConfig, ProviderConfig, ProviderPreset};
+use mcp_authorization_server::{
+    AssertionIssuerConfig, ClientConfig, ProviderConfig, ProviderPreset,
+};
+use secrecy::ExposeSecret as _;
+use zeroize::Zeroizing;
 
 use super::issuers::IssuerKey;
-use super::parse::{numbers, words};
-use super::reader::Reader;
+use super::parse::{numbers, secrets, words};
+use super::problem::Problem;
+use super::reader::{Reader, Table};
 use super::settings::AUTHORIZATION_SERVER;
 use super::upstream::authentication_in;
 
@@ -20,6 +26,8 @@ pub(crate) struct AuthorizationServerSettings {
     pub(crate) provider: ProviderConfig,
     /// The clients that are known by configuration.
     pub(crate) clients: Vec<ClientConfig>,
+    /// Whose word is taken for a user without a login here.
+    pub(crate) assertion_issuers: Vec<AssertionIssuerConfig>,
     /// Whether clients may register themselves.
     pub(crate) dynamic_registration: Option<bool>,
     /// Whether a client's id may be the address of its metadata.
@@ -59,6 +67,10 @@ const REFRESH_TOKEN_IDLE: &str = "refresh_token_idle";
 const GRANT_LIFETIME: &str = "grant_lifetime";
 const REFRESH_GRACE: &str = "refresh_grace";
 const CLIENTS: &str = "clients";
+const ASSERTION_ISSUERS: &str = "assertion_issuers";
+const JWKS_URI: &str = "jwks_uri";
+const API_TOKEN: &str = "api_token";
+const API_TOKEN_FILE: &str = "api_token_file";
 
 const fn key(key: &'static str, default: &'static str, meaning: &'static str) -> IssuerKey {
     IssuerKey {
@@ -205,7 +217,19 @@ pub(crate) const AUTHORIZATION_SERVER_KEYS: &[IssuerKey] = &[
         CLIENTS,
         "none",
         "Clients that neither register nor have a document: tables `[[authorization_server.clients]]` with \
-         `id`, `name`, `redirect_uris` and, if it has one, `secret` or `secret_file`.",
+         `id`, `name`, `redirect_uris` and, if it has one, `secret` or `secret_file`, or its public keys in \
+         `jwks` or `jwks_file` (a JWK set, for `private_key_jwt`). One that gets tokens without a user has a \
+         table `[authorization_server.clients.client_credentials]` below its entry with `organization`, \
+         `scopes`, and `api_token_file` or `api_token` (**secret**), which the API is called with for it.",
+    ),
+    key(
+        ASSERTION_ISSUERS,
+        "none",
+        "Identity providers whose assertions (ID-JAG) stand for a login: tables \
+         `[[authorization_server.assertion_issuers]]` with `issuer`, `jwks_uri` unless its metadata name \
+         it, `clients` (ids), `scopes`, the organization as above (`organization`, or `organizations` by \
+         `organization_claim`, which is `tenant` by default, or `email_domains`), and `api_token_file` or \
+         `api_token` (**secret**), which the API is called with for its users.",
     ),
 ];
 
@@ -224,6 +248,7 @@ pub(crate) fn read(reader: &mut Reader) -> Option<AuthorizationServerSettings> {
     let authentication = authentication_in(&mut table, in_form, problems);
     let provider = provider::read(&mut table, preset, client_id, authentication, problems);
     let clients = clients::read(&mut table, problems);
+    let assertion_issuers = assertion_issuers::read(&mut table, problems);
     let mut lasting = |key| {
         table.optional(
             key,
@@ -245,6 +270,7 @@ pub(crate) fn read(reader: &mut Reader) -> Option<AuthorizationServerSettings> {
     Some(AuthorizationServerSettings {
         provider: provider?,
         clients,
+        assertion_issuers,
         dynamic_registration,
         client_id_metadata_documents: documents,
         access_token_lifetime,
@@ -252,4 +278,17 @@ pub(crate) fn read(reader: &mut Reader) -> Option<AuthorizationServerSettings> {
         grant_lifetime,
         refresh_grace,
     })
+}
+
+/// What the API is called with where no provider gives a token for it.
+fn api_token(table: &mut Table, problems: &mut Vec<Problem>) -> Option<Zeroizing<String>> {
+    let before = problems.len();
+    let token = table.secret(API_TOKEN, secrets::token, problems);
+    if token.is_none() && problems.len() == before {
+        let what =
+            "it is missing, and without a login no provider gives a token for the BrainGrid API";
+        let fix = "name a file with a token of the API";
+        problems.push(table.problem(API_TOKEN_FILE, what, fix));
+    }
+    token.map(|token| Zeroizing::new(token.expose_secret().to_owned()))
 }

@@ -51,4 +51,5 @@ mod traces;
 mod transports;
 mod upstream;
 mod wire;
+mod without_login;
 mod world;

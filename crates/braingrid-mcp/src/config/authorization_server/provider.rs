@@ -117,10 +117,17 @@ fn details(table: &mut Table, made: &mut ProviderConfig, problems: &mut Vec<Prob
     if let Some(required) = table.optional(ORGANIZATION_REQUIRED, words::switch, problems) {
         made.organization_required = required;
     }
-    organization(table, made, problems);
+    if let Some(organization) = organization(table, &made.organization, problems) {
+        made.organization = organization;
+    }
 }
 
-fn organization(table: &mut Table, made: &mut ProviderConfig, problems: &mut Vec<Problem>) {
+/// Which organization users are of, if that is said. `usual` has the claim of a mapping that names none.
+pub(super) fn organization(
+    table: &mut Table,
+    usual: &OrganizationFrom,
+    problems: &mut Vec<Problem>,
+) -> Option<OrganizationFrom> {
     let fixed = table.optional(ORGANIZATION, identity::bound_organization, problems);
     let claim = table.optional(ORGANIZATION_CLAIM, identity::claim, problems);
     let mapped: BTreeMap<_, _> = table
@@ -140,22 +147,23 @@ fn organization(table: &mut Table, made: &mut ProviderConfig, problems: &mut Vec
         let what = "the organization is said in several ways";
         let fix = "keep organization, or organization_claim with organizations, or email_domains";
         problems.push(table.problem(ORGANIZATION, what, fix));
-        return;
+        return None;
     }
-    if let Some(organization) = fixed {
-        made.organization = OrganizationFrom::Fixed(organization);
-    } else if !domains.is_empty() {
-        made.organization = OrganizationFrom::EmailDomain(domains);
-    } else if let Some(claim) = claim.or_else(|| claim_of(&made.organization, &mapped)) {
-        made.organization = if mapped.is_empty() {
-            OrganizationFrom::Claim(claim)
-        } else {
-            OrganizationFrom::Mapped {
-                claim,
-                organizations: mapped,
-            }
-        };
+    if fixed.is_some() {
+        return fixed.map(OrganizationFrom::Fixed);
     }
+    if !domains.is_empty() {
+        return Some(OrganizationFrom::EmailDomain(domains));
+    }
+    let claim = claim.or_else(|| claim_of(usual, &mapped))?;
+    Some(if mapped.is_empty() {
+        OrganizationFrom::Claim(claim)
+    } else {
+        OrganizationFrom::Mapped {
+            claim,
+            organizations: mapped,
+        }
+    })
 }
 
 /// The provider's own claim, for a mapping that names none; the subject where there is none.

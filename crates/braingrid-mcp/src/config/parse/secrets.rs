@@ -29,6 +29,15 @@ pub(crate) fn secret(value: &str) -> Parsed<SecretString> {
     Ok(SecretString::from(value))
 }
 
+/// The public keys of a client, a JWK set (RFC 7517 section 5).
+pub(crate) fn public_keys(value: &str) -> Parsed<serde_json::Value> {
+    if let Err(problem) = mcp_auth::AssertionKeys::parse(value.as_bytes()) {
+        let fix = "write a JWK set with the client's public keys: {\"keys\": [...]}";
+        return refuse(problem, fix);
+    }
+    serde_json::from_str(value).or_else(|_| refuse("it is no JSON", "write a JWK set"))
+}
+
 /// A client's private key. The text is never quoted.
 pub(crate) fn client_key(value: &str) -> Parsed<ClientKey> {
     ClientKey::from_pem(value).or_else(|error| {

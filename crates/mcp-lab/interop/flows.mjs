@@ -10,6 +10,7 @@ import { runLogin } from './login.mjs';
 import { checkOwnTokens, checkTokensAtApi } from './own.mjs';
 import { callStatus, deviceFlow, revoke } from './raw.mjs';
 import { runTasks } from './tasks.mjs';
+import { runWithoutLogin } from './without-login.mjs';
 import { INTROSPECTION_CACHE, NAMED_SCOPES, until } from './world.mjs';
 
 const ALGORITHMS = ['RS256', 'ES256', 'PS256', 'EdDSA'];
@@ -41,6 +42,11 @@ export function allFlows() {
     add({ client, protocol: '–', format: 'own', identity: 'registration', commandLine: true });
   }
   add({ client: 'Claude Code', protocol: '–', format: 'own', identity: 'document', commandLine: true });
+  for (const identity of ['key', 'secret', 'assertion']) {
+    for (const protocol of Object.values(PROTOCOLS)) {
+      add({ client: 'TypeScript, no login', protocol, format: 'own', identity, withoutLogin: true });
+    }
+  }
   for (const transport of ['HTTP', 'stdio']) {
     for (const protocol of Object.values(PROTOCOLS)) {
       add({ client: `Inspector, ${transport}`, protocol, format: 'RS256', identity: 'device', transport });
@@ -61,6 +67,9 @@ export async function run(flow, world, options) {
   if (flow.second) return { steps: await runSecondIssuer(world, options) };
   if (flow.transport) return runWithInspector(flow, world, options);
   if (flow.tasks) return runWithTasks(flow, world);
+  if (flow.withoutLogin) {
+    return { steps: await runWithoutLogin({ ...flow, legacy: flow.protocol === PROTOCOLS.legacy }, world) };
+  }
   if (flow.commandLine) return runWithCommandLine(flow, world, options);
   if (flow.login) return runOwnLogin(flow, world, options);
   return flow.identity === 'device' ? runDevice(flow, world) : runClient(flow, world, options);

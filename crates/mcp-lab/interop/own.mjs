@@ -20,7 +20,7 @@ async function application(issuer, callback) {
 }
 
 /** Starts one; `again` starts it anew with the same settings, and nothing of what it knew. */
-export async function startOwn(world, name, { documents = true } = {}) {
+export async function startOwn(world, name, { documents = true, withoutLogin = { settings: '' } } = {}) {
   const { issuer } = world.provider;
   const port = await freePort();
   const origin = `http://127.0.0.1:${port}`;
@@ -34,7 +34,7 @@ client_id = "${client.client_id}"
 client_secret_file = "${name}-secret"
 scopes = ["openid", "offline_access"]
 client_id_metadata_documents = ${documents}
-`);
+${withoutLogin.settings}`);
   const key = randomBytes(32).toString('hex');
   const start = (log) => world.startServer(log, {
     MCP_CONFIG: file, MCP_HOST: origin, ENCRYPTION_KEY: key, UPSTREAM_AUDIENCE: '',
@@ -45,7 +45,7 @@ client_id_metadata_documents = ${documents}
     await world.stopServer(resource);
     await start(`${name}-again`);
   };
-  return { resource, issuer: origin, client: client.client_id, again };
+  return { resource, issuer: origin, client: client.client_id, withoutLogin: withoutLogin.clients, again };
 }
 
 /** The tokens are this server's, and each is another one. */

@@ -6,7 +6,7 @@
 
 import { createServer } from 'node:http';
 import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
-import { createLocalJWKSet, jwtVerify } from 'jose';
+import { SignJWT, createLocalJWKSet, importJWK, jwtVerify } from 'jose';
 import { Provider, errors } from 'oidc-provider';
 
 /** The first access token is short-lived, so that every client has to refresh once. */
@@ -222,8 +222,12 @@ export async function startProvider({ log, fetchDocument }) {
     if (away.has(clientOf(request))) response.writeHead(503).end();
     else provider.callback()(request, response);
   });
+  // What its operator signs beside it, under a key that it publishes.
+  const key = keys.find(({ alg }) => alg === 'ES256');
+  const sign = async (claims, typ) => new SignJWT(claims)
+    .setProtectedHeader({ alg: key.alg, kid: key.kid, typ }).sign(await importJWK(key, key.alg));
   return {
-    issuer, resources, lasting, away, ledger, introspector, exchanger,
+    issuer, resources, lasting, away, ledger, introspector, exchanger, sign,
     close: () => server.closeAllConnections() || server.close(),
   };
 }

@@ -11,6 +11,7 @@ import { startDocuments } from './documents.mjs';
 import { startHanging } from './hanging.mjs';
 import { startOwn } from './own.mjs';
 import { API_RESOURCE, DEFAULT_SCOPE, startProvider } from './provider.mjs';
+import { configureWithoutLogin } from './without-login.mjs';
 
 /** What the server for JWTs lets clients ask for, at an issuer without a preset. */
 export const NAMED_SCOPES = ['openid', DEFAULT_SCOPE];
@@ -76,6 +77,7 @@ export class World {
     this.browserUrl = await this.#startBrowser();
     this.api = await this.#startApi();
     this.hanging = await startHanging(this.api);
+    const withoutLogin = await configureWithoutLogin(this, 'server-own');
     [this.jwtServer, this.opaqueServer, this.exchangeServer, this.tasksServer, this.ownServer] = await Promise.all([
       this.startServer('server', { OAUTH_ISSUER: issuer, OAUTH_SCOPES: NAMED_SCOPES.join(' ') }),
       this.startServer('server-introspection', { MCP_CONFIG: this.#introspectionFile(issuer) }),
@@ -84,7 +86,7 @@ export class World {
         UPSTREAM_AUDIENCE: '', OAUTH_SCOPES: NAMED_SCOPES.join(' '),
       }),
       this.startServer('server-tasks', { OAUTH_ISSUER: issuer, BRAINGRID_API_URL: this.hanging.url }),
-      startOwn(this, 'server-own'),
+      startOwn(this, 'server-own', { withoutLogin }),
     ]);
   }
 

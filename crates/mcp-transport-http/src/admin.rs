@@ -1,13 +1,16 @@
 //! A small listener for operators, apart from the one that users reach.
 //!
-//! It has no authentication: where it listens decides who may ask. What it does keep out is a web
-//! page in an operator's browser, which reaches loopback addresses too: pages are known by `Origin`,
-//! and names that were rebound to this machine by `Host`.
+//! Who may do what is decided by whoever answers. What is kept out here is a web page of elsewhere in
+//! an operator's browser, which reaches loopback addresses too: pages are known by `Origin`, and names
+//! that were rebound to this machine by `Host`.
 
 use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{
+    HeaderMap, Request, Response, StatusCode,
+    header::{HOST, ORIGIN},
+};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
@@ -19,12 +22,13 @@ use tokio::{
 
 use crate::{
     body::{self, BoxedBody},
+    client_address::PeerAddress,
     config::LOOPBACK,
     origin::OriginRule,
 };
 
 /// Largest body of a request, in bytes.
-const MAX_BODY: usize = 4_096;
+const MAX_BODY: usize = 16 * 1_024;
 /// Open connections at a time.
 const MAX_CONNECTIONS: usize = 32;
 /// For a request's head, for its body, and between two requests of a connection.
@@ -43,8 +47,9 @@ where
     A: Fn(Request<Bytes>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Bytes>> + Send + 'static,
 {
-    /// A server that lets `answer` answer. `Host` may be a loopback name, the address a connection
-    /// came in on, or one of `allowed_hosts`; without a port these stand for every port.
+    /// A server that lets `answer` answer, with the [`PeerAddress`] among the request's extensions.
+    /// `Host` may be a loopback name, the address a connection came in on, or one of `allowed_hosts`;
+    /// without a port these stand for every port. `Origin` may be that of the listener's own pages.
     pub fn new(allowed_hosts: impl IntoIterator<Item = String>, answer: A) -> Self {
         Self {
             allowed_hosts: allowed_hosts.into_iter().collect(),
@@ -58,11 +63,11 @@ where
         loop {
             // The semaphore is never closed, so this always succeeds.
             let permit = Arc::clone(&permits).acquire_owned().await.ok();
-            let Ok((stream, _)) = listener.accept().await else {
+            let Ok((stream, peer)) = listener.accept().await else {
                 sleep(Duration::from_millis(50)).await;
                 continue;
             };
-            let connection = self.connection(stream);
+            let connection = self.connection(stream, PeerAddress(peer));
             tokio::spawn(async move {
                 // However it ends, there is nobody to tell.
                 let _ = timeout(LONGEST, connection).await;
@@ -71,14 +76,18 @@ where
         }
     }
 
-    fn connection(&self, stream: TcpStream) -> impl Future<Output = ()> + Send + use<A, F> {
+    fn connection(
+        &self,
+        stream: TcpStream,
+        peer: PeerAddress,
+    ) -> impl Future<Output = ()> + Send + use<A, F> {
         let own = stream.local_addr().ok().map(host_of);
         let hosts = LOOPBACK.into_iter().map(str::to_owned).chain(own);
         let hosts = hosts.chain(self.allowed_hosts.iter().cloned()).collect();
-        // No page has any business here.
         let rule = Arc::new(OriginRule::new(Vec::new(), hosts));
         let answer = self.answer.clone();
-        let service = service_fn(move |request: Request<Incoming>| {
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
             let (rule, answer) = (Arc::clone(&rule), answer.clone());
             async move { Ok::<_, Infallible>(answered(&rule, request, answer).await) }
         });
@@ -97,10 +106,7 @@ async fn answered<F: Future<Output = Response<Bytes>>>(
     request: Request<Incoming>,
     answer: impl Fn(Request<Bytes>) -> F,
 ) -> Response<BoxedBody> {
-    let refused = rule
-        .check_origin(request.headers())
-        .and_then(|()| rule.check_host(&request));
-    if refused.is_err() {
+    if rule.check_host(&request).is_err() || !is_own_page(request.headers()) {
         let refusal = json!({"error": "this listener is for operators: use its address, or allow the host name"});
         return body::json(StatusCode::FORBIDDEN, &refusal);
     }
@@ -110,6 +116,24 @@ async fn answered<F: Future<Output = Response<Bytes>>>(
     };
     let response = answer(Request::from_parts(parts, bytes)).await;
     response.map(body::full)
+}
+
+/// Whether no page asks, or one that came from here: its origin is the name it asks for. A proxy in
+/// front may speak TLS where this listener does not.
+fn is_own_page(headers: &HeaderMap) -> bool {
+    let mut origins = headers.get_all(ORIGIN).iter();
+    let (Some(origin), more) = (origins.next(), origins.next()) else {
+        return true;
+    };
+    let text = |value: &http::HeaderValue| value.to_str().ok().map(str::to_ascii_lowercase);
+    let (origin, host) = (text(origin), headers.get(HOST).and_then(text));
+    let (Some(origin), Some(host), None) = (origin, host, more) else {
+        return false;
+    };
+    let named = ["https://", "http://"]
+        .into_iter()
+        .find_map(|scheme| origin.strip_prefix(scheme));
+    named == Some(host.as_str())
 }
 
 /// The address as a `Host` names it.
@@ -123,6 +147,29 @@ fn host_of(address: SocketAddr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_pages_of_this_listener_ask() {
+        let asks = |values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, "127.0.0.1:9464".parse().unwrap());
+            for value in values {
+                headers.append(ORIGIN, value.parse().unwrap());
+            }
+            is_own_page(&headers)
+        };
+        assert!(asks(&[]) && asks(&["http://127.0.0.1:9464"]) && asks(&["https://127.0.0.1:9464"]));
+        for foreign in [
+            "null",
+            "http://127.0.0.1",
+            "http://127.0.0.1:3000",
+            "http://127.0.0.1:9464.evil.test",
+            "ftp://127.0.0.1:9464",
+        ] {
+            assert!(!asks(&[foreign]), "{foreign}");
+        }
+        assert!(!asks(&["http://127.0.0.1:9464", "http://127.0.0.1:9464"]));
+    }
 
     #[test]
     fn an_address_is_named_as_a_host_names_it() {

@@ -43,6 +43,7 @@ mod claim;
 mod decide;
 mod denials;
 mod held;
+mod here;
 mod intent;
 mod journal;
 mod limits;
@@ -55,6 +56,7 @@ mod tasks;
 mod write;
 
 pub use denials::{Asked, Cause, Denial, Denials, DenialsStatus, Denies, Listening, Refusal, Whom};
+pub use here::TaskHere;
 pub use intent::Intent;
 pub use journal::{Begun, Journal, ReadBack, Replay};
 pub use limits::{Counted, LimitStats, Limited, Limits, Rates, Scope, Spending};

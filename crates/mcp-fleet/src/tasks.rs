@@ -5,9 +5,8 @@
 //! it over.
 
 use std::{
-    collections::HashSet,
     sync::{
-        Arc, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -20,7 +19,11 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::{record::millis, seen::Seen};
+use crate::{
+    here::{Here, TaskHere},
+    record::millis,
+    seen::Seen,
+};
 
 /// How long tasks live, and how many one owner may have.
 #[derive(Debug, Clone)]
@@ -159,7 +162,7 @@ struct Inner {
     instance: String,
     number: AtomicU64,
     /// Who works on something here.
-    running: std::sync::Mutex<HashSet<String>>,
+    here: Here,
     seen: Seen,
 }
 
@@ -187,7 +190,7 @@ impl Tasks {
                 config,
                 instance: hex::encode(instance.split_at(8).0),
                 number: AtomicU64::new(0),
-                running: std::sync::Mutex::default(),
+                here: Here::default(),
                 seen: Seen::default(),
             }),
         }
@@ -222,7 +225,7 @@ impl Tasks {
                 inner.config.max_of_tenant,
             ),
         ];
-        let worker = inner.worker();
+        let worker = inner.worker(TaskHere::new(&id, owner, &about, SystemTime::now()));
         let begun = match inner.counted(&sets, &id).await {
             Ok(()) => inner.kept(&id, owner, about, request, &worker).await,
             Err(error) => Err(error),
@@ -281,6 +284,11 @@ impl Tasks {
         Ok(ids)
     }
 
+    /// The tasks that this instance works on, in no order. No I/O.
+    pub fn working_here(&self) -> Vec<TaskHere> {
+        self.inner.here.all()
+    }
+
     /// Takes a task over; nothing if somebody was faster.
     ///
     /// # Errors
@@ -292,7 +300,8 @@ impl Tasks {
         found: &FoundTask,
     ) -> Result<Option<RunningTask>, StoreError> {
         let inner = &self.inner;
-        let worker = inner.worker();
+        let (about, since) = (&found.record.about, found.record.created_at());
+        let worker = inner.worker(TaskHere::new(id, owner, about, since));
         let record = TaskRecord {
             by: Some(worker.by.clone()),
             updated: millis_now(),
@@ -416,10 +425,10 @@ impl Inner {
     }
 
     /// Somebody who works on something.
-    fn worker(self: &Arc<Self>) -> Worker {
+    fn worker(self: &Arc<Self>, on: TaskHere) -> Worker {
         let number = self.number.fetch_add(1, Ordering::Relaxed);
         let by = format!("{}.{number}", self.instance);
-        self.running_here().insert(by.clone());
+        self.here.insert(by.clone(), on);
         Worker {
             inner: Arc::clone(self),
             by,
@@ -448,13 +457,9 @@ impl Inner {
     fn is_orphaned(&self, name: &str, version: u64, by: Option<&str>) -> bool {
         let Some(by) = by else { return true };
         if by.starts_with(&self.instance) {
-            return !self.running_here().contains(by);
+            return !self.here.contains(by);
         }
         self.seen.is_silent(name, version, self.config.beat * 3)
-    }
-
-    fn running_here(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// It is not under way any more.
@@ -511,7 +516,7 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.inner.running_here().remove(&self.by);
+        self.inner.here.remove(&self.by);
     }
 }
 

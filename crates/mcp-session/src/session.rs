@@ -102,7 +102,7 @@ impl Session {
     }
 
     /// When the token behind this session was verified.
-    pub(crate) fn established_at(&self) -> SystemTime {
+    pub fn established_at(&self) -> SystemTime {
         self.established_at
     }
 

@@ -207,6 +207,13 @@ impl SessionTiers {
         &self.inner.stats
     }
 
+    /// The sessions in the memory of this process that are not over at `now`, in no order. Others have
+    /// their own, and the store may have more.
+    pub fn in_memory(&self, now: SystemTime) -> Vec<Arc<Session>> {
+        let all = self.inner.memory.iter().map(|(_, session)| session);
+        all.filter(|session| !session.is_expired(now)).collect()
+    }
+
     /// How many sessions are in memory, roughly, and how many bytes they take.
     pub fn memory_usage(&self) -> (u64, u64) {
         (

@@ -37,7 +37,13 @@ async fn it_is_there_for_its_owner_at_any_instance() {
         assert_eq!(nobodys, Ok(None));
     }
     assert_eq!(other.cancel(BOB, &id).await, Ok(false));
+    let here = one.working_here();
+    let seen: Vec<_> = here.iter().map(|it| (&it.id, &*it.about)).collect();
+    let owner: Vec<_> = here[0].owner.iter().map(String::as_str).collect();
+    assert_eq!((seen, &*owner), (vec![(&id, "create")], ADA));
+    assert_eq!(other.working_here(), []);
     running.finish("done".to_owned()).await;
+    assert_eq!(one.working_here(), []);
     let found = other.find(ADA, &id).await.unwrap().unwrap();
     assert_eq!(found.record.state, TaskState::Done("done".to_owned()));
     assert_eq!(

@@ -1,4 +1,18 @@
-//! What operators may ask on the admin listener, and change: metrics, log level, readiness.
+//! What operators may ask on the admin listener, and change.
+//!
+//! Reading and changing are separate rights. Each kind of thing has a file with its routes and answers;
+//! `routes.rs` joins them. Whatever changes something is told to the audit log here, in one place.
+
+mod access;
+mod answer;
+mod guesses;
+mod log_level;
+mod openapi;
+mod paging;
+mod routes;
+mod sessions;
+mod status;
+mod tasks;
 
 use std::sync::Arc;
 
@@ -6,151 +20,107 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use mcp_auth::TokenVerifier;
 use mcp_core::BrainGridClient;
-use mcp_session::{RedisStore, SharedStore as _};
+use mcp_fleet::Tasks;
+use mcp_session::{RedisStore, SessionTiers};
 use mcp_transport_http::ServerStatus;
-use serde_json::{Value, json};
 
+pub(crate) use access::Access;
+use access::{Refusal, address_of};
+use answer::Problem;
+use routes::{Call, Route};
+
+use crate::audit::{Audit, OperatorAction};
 use crate::metrics::Exposition;
+use crate::operators::Operator;
 use crate::telemetry::LogControl;
-use crate::version;
 
 /// The running server, as operators see it.
 pub(crate) struct Admin {
+    pub(crate) access: Access,
+    pub(crate) audit: Option<Audit>,
     pub(crate) metrics: Exposition,
     pub(crate) log: LogControl,
     pub(crate) server: ServerStatus,
     pub(crate) verifier: TokenVerifier,
+    pub(crate) sessions: SessionTiers,
+    pub(crate) tasks: Tasks,
     /// Without Redis, sessions are in this process.
     pub(crate) redis: Option<RedisStore>,
     pub(crate) api: BrainGridClient,
 }
 
-/// Every path, with what may be done there.
-const PATHS: &[(&str, &str)] = &[
-    ("/metrics", "GET"),
-    ("/log-level", "GET, PUT"),
-    ("/ready", "GET"),
-    ("/health", "GET"),
-    ("/build", "GET"),
-];
-
 impl Admin {
     /// Answers one request.
     pub(crate) async fn answer(self: Arc<Self>, request: Request<Bytes>) -> Response<Bytes> {
         let path = request.uri().path();
-        let read = matches!(*request.method(), Method::GET | Method::HEAD);
-        match path {
-            "/metrics" if read => text(Exposition::MEDIA_TYPE, self.metrics.text()),
-            "/log-level" if read => self.level(),
-            "/log-level" if request.method() == Method::PUT => self.set_level(request.body()),
-            "/ready" if read => self.ready().await,
-            "/health" if read => answer(StatusCode::OK, &json!({"status": "ok"})),
-            "/build" if read => answer(StatusCode::OK, &version::json()),
-            "/" if read => {
-                let paths: Vec<_> = PATHS.iter().map(|(path, _)| path).collect();
-                answer(StatusCode::OK, &json!({"paths": paths}))
+        let (route, step) = match routes::find(request.method(), path) {
+            Ok(found) => found,
+            Err(methods) if methods.is_empty() => {
+                return Problem::new(StatusCode::NOT_FOUND, "no such path").into();
             }
-            _ => match PATHS.iter().find(|(known, _)| *known == path) {
-                Some((_, methods)) => not_allowed(methods),
-                None => answer(StatusCode::NOT_FOUND, &json!({"error": "no such path"})),
-            },
+            Err(methods) => return not_allowed(&methods),
+        };
+        match self.access.admit(route.needs, &request).await {
+            Ok(operator) => self.perform(route, request, step, operator).await,
+            Err(refusal) => {
+                self.tell_refusal(route.id, &refusal, &request);
+                Response::from(&refusal)
+            }
         }
     }
 
-    fn level(&self) -> Response<Bytes> {
-        answer(StatusCode::OK, &json!({"level": self.log.current()}))
-    }
-
-    /// The body: a level or directives, bare or as `{"level": "debug"}`.
-    fn set_level(&self, body: &[u8]) -> Response<Bytes> {
-        let given = match serde_json::from_slice::<Value>(body) {
-            Ok(Value::Object(fields)) => fields
-                .get("level")
-                .and_then(Value::as_str)
-                .map(str::to_owned),
-            Ok(Value::String(level)) => Some(level),
-            _ => std::str::from_utf8(body).ok().map(str::to_owned),
+    /// Answers on a route for somebody who may. What changes anything is on record before the answer.
+    async fn perform(
+        self: &Arc<Self>,
+        route: &'static Route,
+        request: Request<Bytes>,
+        step: String,
+        operator: Option<Operator>,
+    ) -> Response<Bytes> {
+        let mut action = OperatorAction::new(route.id, address_of(&request));
+        action.operator = operator.map(|operator| operator.name);
+        let call = Call { request, step };
+        let answered = match call.check_query(route) {
+            Ok(()) => (route.answer)(Arc::clone(self), call).await,
+            Err(problem) => Err(problem),
         };
-        match self.log.set(given.as_deref().unwrap_or_default()) {
-            Ok(()) => {
-                tracing::warn!(level = self.log.current(), "the log level was changed");
-                self.level()
-            }
-            Err(error) => answer(
-                StatusCode::BAD_REQUEST,
-                &json!({"error": error.to_string()}),
-            ),
+        let mut response = answered.unwrap_or_else(Response::from);
+        if route.method != Method::GET
+            && let Some(audit) = &self.audit
+        {
+            let outcome = outcome(response.status());
+            action.target = response.extensions_mut().remove().unwrap_or_default();
+            audit.write_operator_action(outcome, action).await;
         }
+        response
     }
 
-    /// Ready is whoever takes new calls. The parts are shown and decide nothing: an outage behind
-    /// the server takes no instance away.
-    async fn ready(&self) -> Response<Bytes> {
-        let draining = self.server.is_draining();
-        let (status, word) = if draining {
-            (StatusCode::SERVICE_UNAVAILABLE, "draining")
-        } else {
-            (StatusCode::OK, "ready")
+    fn tell_refusal(&self, id: &'static str, refusal: &Refusal, request: &Request<Bytes>) {
+        let (Some(audit), Some(reason)) = (&self.audit, refusal.reason()) else {
+            return;
         };
-        let issuers = self.verifier.status().into_iter().map(|issuer| {
-            json!({
-                "issuer": issuer.issuer,
-                "keys": issuer.keys,
-                "keys_age_seconds": issuer.keys_age.map(|age| age.as_secs()),
-                "clock_ahead_seconds": issuer.clock_ahead,
-                "fetched": issuer.fetched,
-                "fetches_failed": issuer.fetches_failed,
-            })
-        });
-        let detail = json!({
-            "status": word,
-            "draining": draining,
-            "requests_in_flight": self.server.in_flight(),
-            "issuers": issuers.collect::<Vec<_>>(),
-            "store": self.store().await,
-            "braingrid_api": { "circuit": circuit(self.api.is_circuit_open()) },
-        });
-        answer(status, &detail)
-    }
-
-    async fn store(&self) -> Value {
-        let Some(redis) = &self.redis else {
-            return json!({ "kind": "memory" });
-        };
-        let error = redis.ping().await.err().map(|error| error.to_string());
-        json!({
-            "kind": "redis",
-            "answers": error.is_none(),
-            "error": error,
-            "circuit": circuit(redis.is_circuit_open()),
-        })
+        let mut action = OperatorAction::new(id, address_of(request));
+        action.operator = refusal.operator().map(|operator| operator.name.clone());
+        audit.refused_operator(reason, action);
     }
 }
 
-fn circuit(open: bool) -> &'static str {
-    if open { "open" } else { "closed" }
+/// How a change ended.
+fn outcome(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        200..300 => "ok",
+        400..500 => "refused",
+        _ => "failed",
+    }
 }
 
-fn answer(status: StatusCode, value: &Value) -> Response<Bytes> {
-    let mut response = text("application/json", format!("{value:#}\n"));
-    *response.status_mut() = status;
-    response
-}
-
-fn text(media_type: &'static str, body: String) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::from(body));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
-fn not_allowed(methods: &'static str) -> Response<Bytes> {
-    let mut response = answer(
-        StatusCode::METHOD_NOT_ALLOWED,
-        &json!({"error": "not this way"}),
-    );
-    let allow = HeaderValue::from_static(methods);
-    response.headers_mut().insert(header::ALLOW, allow);
+fn not_allowed(methods: &[Method]) -> Response<Bytes> {
+    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "not this way");
+    let mut response = Response::from(problem);
+    let names: Vec<_> = methods.iter().map(Method::as_str).collect();
+    // Names of methods are always a header's value.
+    if let Ok(allow) = HeaderValue::try_from(names.join(", ")) {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
     response
 }

@@ -22,7 +22,7 @@ use mcp_transport_stdio::StaticToken;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 
-use crate::admin::Admin;
+use crate::admin::{Access, Admin};
 use crate::audit::{Audit, Digest};
 use crate::authorization_server;
 use crate::caller::{SessionCallers, room_for};
@@ -157,7 +157,8 @@ pub(crate) async fn run_http(
         Some(journal) => tools.with_journal(journal::of_tools(observed(journal, telemetry))),
         None => tools,
     };
-    let tools = tools.with_tasks(tasks::of_tools(tasks_in(&http.session, facts)));
+    let tasks = tasks_in(&http.session, facts);
+    let tools = tools.with_tasks(tasks::of_tools(tasks.clone()));
     let server = endpoint(config, &sessions, &tools);
     let server = match own {
         Some(own) => server.with_routes(authorization_server::routes(own))?,
@@ -173,22 +174,21 @@ pub(crate) async fn run_http(
     );
     if let (Some(settings), Some(metrics)) = (&http.admin, telemetry.metrics()) {
         let admin = Admin {
+            access: Access::new(settings.tokens_file.clone(), settings.metrics_need_token),
+            audit: audit.clone(),
             metrics: metrics.exposition(),
             log: telemetry.log_control(),
             server: server.status(),
             verifier: verifier.clone(),
+            sessions: sessions.clone(),
+            tasks,
             redis,
             api: client,
         };
         serve_operators(settings, admin).await?;
     }
     tracing::info!(%address, %resource, "listening");
-    if http.allowed_origins.is_empty() && resource.starts_with("https:") {
-        tracing::info!(
-            "ALLOWED_ORIGINS is not set: connectors that name their origin, as those of claude.ai and \
-             chatgpt.com do, are refused; ALLOWED_ORIGINS=known-clients lets them in"
-        );
-    }
+    tell_of_origins(&http, &resource);
     // Listening first: the keys arrive while the first connection is still being made.
     tokio::spawn(async move { verifier.warm_up().await });
     let cut = tokio::spawn(cut_calls(tools.clone(), shutdown.clone()));
@@ -205,6 +205,16 @@ pub(crate) async fn run_http(
     };
     tracing::info!(unfinished, unsaved, "stopped");
     Ok(())
+}
+
+/// Hosted connectors name their origin, and nobody thinks of it.
+fn tell_of_origins(http: &HttpSettings, resource: &str) {
+    if http.allowed_origins.is_empty() && resource.starts_with("https:") {
+        tracing::info!(
+            "ALLOWED_ORIGINS is not set: connectors that name their origin, as those of claude.ai and \
+             chatgpt.com do, are refused; ALLOWED_ORIGINS=known-clients lets them in"
+        );
+    }
 }
 
 /// The endpoint of these tools.

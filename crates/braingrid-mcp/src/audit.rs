@@ -1,7 +1,7 @@
 //! The audit log: who did what for which organization, and who was sent away.
 //!
-//! One record of what a call is about to change, one of how it ended, and one for each refusal, to
-//! a file, to standard output or to an OpenTelemetry collector. Records go through a queue; when it
+//! One record of what a call is about to change, one of how it ended, one for each refusal, and one for
+//! what an operator changes, to a file, to standard output or to an OpenTelemetry collector. Records go through a queue; when it
 //! is full a record is lost, which is counted. Only a write waits, for its intent to be written, and
 //! not for long: an audit log that takes nothing stops nobody. Arguments are not in a record, only a
 //! keyed digest of them.
@@ -11,6 +11,7 @@ mod digest;
 mod export;
 mod hooks;
 mod lines;
+mod operators;
 
 use std::collections::hash_map::RandomState;
 use std::future::Future;
@@ -32,6 +33,7 @@ use actor::Actor;
 pub(crate) use digest::Digest;
 use export::Export;
 use lines::Lines;
+pub(crate) use operators::{OperatorAction, Target};
 
 use crate::config::AuditTarget;
 use crate::metrics::Observer;
@@ -78,6 +80,15 @@ pub(crate) struct Record {
     /// For which organization.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) organization: Option<String>,
+    /// Who runs this server and did it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) operator: Option<String>,
+    /// What an operator did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) action: Option<&'static str>,
+    /// What that is about.
+    #[serde(skip_serializing_if = "Target::is_empty")]
+    pub(crate) target: Target,
     /// The canonical name of the tool.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tool: Option<String>,
@@ -113,6 +124,8 @@ pub(crate) enum Event {
     ToolCall,
     /// A request that was sent away.
     Refusal,
+    /// An operator changed something.
+    OperatorAction,
 }
 
 impl Event {
@@ -121,6 +134,7 @@ impl Event {
             Self::Intent => "intent",
             Self::ToolCall => "tool_call",
             Self::Refusal => "refusal",
+            Self::OperatorAction => "operator_action",
         }
     }
 }
@@ -139,6 +153,9 @@ impl Record {
             actor: None,
             client_actor: None,
             organization: None,
+            operator: None,
+            action: None,
+            target: Target::new(),
             tool: None,
             arguments: None,
             request_id: None,
@@ -183,7 +200,7 @@ impl Counts {
     /// A place in the queue, if there is one for this kind of record.
     fn enter(&self, event: Event) -> bool {
         let limit = match event {
-            Event::Intent | Event::ToolCall => WAITING,
+            Event::Intent | Event::ToolCall | Event::OperatorAction => WAITING,
             Event::Refusal => WAITING_REFUSALS,
         };
         let entered = self.waiting.fetch_add(1, Ordering::Relaxed) < limit;
@@ -239,7 +256,7 @@ impl Audit {
                 .is_err()
             {
                 tracing::error!(
-                    "the audit log is slow: a write is sent before its intent is written"
+                    "the audit log is slow: a write goes on before its record is written"
                 );
             }
         }

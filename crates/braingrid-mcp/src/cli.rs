@@ -11,6 +11,7 @@ use crate::doctor::DoctorArgs;
 use crate::install::{InstallArgs, UninstallArgs};
 #[cfg(feature = "login")]
 use crate::login::{LoginArgs, LogoutArgs, RefreshArgs, ShowArgs};
+use crate::operate::AdminArgs;
 
 /// BrainGrid's MCP server: requirements and tasks for AI coding assistants.
 #[derive(Debug, Parser)]
@@ -71,6 +72,8 @@ pub(crate) enum Action {
     /// Ask BrainGrid who you are
     #[cfg(feature = "login")]
     Whoami(ShowArgs),
+    /// See who is connected, and the log level, of a running server
+    Admin(AdminArgs),
     /// Print version
     #[command(hide = true)]
     Version {
@@ -93,14 +96,15 @@ pub(crate) mod exit {
     pub(crate) const USAGE: u8 = 64;
     /// The file of a client cannot be read, understood or written.
     pub(crate) const CLIENT_FILE: u8 = 65;
-    /// The issuer or BrainGrid cannot be reached: try again.
-    #[cfg(feature = "login")]
+    /// The issuer, BrainGrid or the listener for operators cannot be reached: try again.
     pub(crate) const UNAVAILABLE: u8 = 69;
     /// The server could not start or failed.
     pub(crate) const INTERNAL: u8 = 70;
     /// There is no login, or it was refused.
     #[cfg(feature = "login")]
     pub(crate) const NOT_LOGGED_IN: u8 = 77;
+    /// An operator's token is missing, or may not do it.
+    pub(crate) const NO_RIGHT: u8 = 77;
     /// The configuration is wrong.
     pub(crate) const CONFIGURATION: u8 = 78;
 }
@@ -192,7 +196,7 @@ mod tests {
     fn help_fits_a_screen_and_names_each_variable() {
         let help = Cli::command().term_width(80).render_help().to_string();
         assert!(
-            help.lines().count() <= 60,
+            help.lines().count() <= 64,
             "{} lines:\n{help}",
             help.lines().count()
         );

@@ -30,8 +30,8 @@ pub(crate) use authorization_server::AuthorizationServerSettings;
 pub(crate) use build::LoginSettings;
 pub(crate) use build::{
     AdminSettings, ApiSettings, AuditTarget, AuthSettings, Config, DogStatsdSettings, HttpSettings,
-    LimitSettings, LogSettings, SealingKeys, Serve, SessionSettings, StdioSettings,
-    TelemetrySettings,
+    LimitSettings, LogSettings, OperatorSettings, SealingKeys, Serve, SessionSettings,
+    StdioSettings, TelemetrySettings,
 };
 use layers::{Environment, Layer, NotUnicode, Origin};
 pub(crate) use parse::logs::{LogFormat, log_level};
@@ -161,6 +161,19 @@ pub(crate) fn listen_address(flags: &Flags, around: &Surroundings) -> Result<Soc
         Ok(listen)
     } else {
         Err(Problems(reader.problems))
+    }
+}
+
+/// Where the commands of operators find a server, and with which token. Looks at nothing else, so that they
+/// work also where the server cannot start.
+pub(crate) fn operator(flags: &Flags, around: &Surroundings) -> Result<OperatorSettings, Problems> {
+    let mut flags = flags.clone();
+    flags.insert(settings::TRANSPORT.key, "http".to_owned());
+    let mut reader = read_layers(&flags, around)?;
+    reader.problems.clear();
+    match build::read_operator(&mut reader) {
+        Some(settings) if reader.problems.is_empty() => Ok(settings),
+        _ => Err(Problems(reader.problems)),
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) async fn is_ready(listen: SocketAddr) -> Result<(), String> {
 }
 
 /// An address that reaches a server listening on every interface.
-fn reachable(listen: SocketAddr) -> SocketAddr {
+pub(crate) fn reachable(listen: SocketAddr) -> SocketAddr {
     let address = match listen.ip() {
         IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

@@ -17,6 +17,8 @@ mod limits;
 mod login;
 mod metrics;
 mod mirror;
+mod operate;
+mod operators;
 mod owner;
 mod program;
 mod project_file;
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
             Some(Action::Doctor(args)) => doctor::run(args, flags, &around),
             Some(Action::Install(args)) => install::install(args, flags, &around),
             Some(Action::Uninstall(args)) => install::uninstall(args, &around),
+            Some(Action::Admin(args)) => operate::admin(args, flags, &around),
             #[cfg(feature = "login")]
             Some(Action::Login(args)) => login::login(args, flags, &around),
             #[cfg(feature = "login")]

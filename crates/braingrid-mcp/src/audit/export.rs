@@ -70,6 +70,8 @@ impl Export {
             ("enduser.id", record.subject),
             ("audit.client", record.client),
             ("audit.organization", record.organization),
+            ("audit.operator", record.operator),
+            ("audit.action", record.action.map(str::to_owned)),
             ("gen_ai.tool.name", record.tool),
             ("audit.arguments", record.arguments),
             ("http.request.id", record.request_id),
@@ -93,6 +95,9 @@ impl Export {
             if let Some(text) = text {
                 log.add_attribute(name, AnyValue::from(text));
             }
+        }
+        for (name, text) in record.target {
+            log.add_attribute(format!("audit.target.{name}"), AnyValue::from(text));
         }
         // The trace is that of the current context, which the logger asks for itself.
         self.logger.emit(log);

@@ -4,6 +4,7 @@ mod auth;
 mod http;
 mod login;
 mod logs;
+mod operators;
 mod session;
 mod telemetry;
 mod tools;
@@ -20,11 +21,13 @@ use super::{Surroundings, upstream};
 
 pub(crate) use auth::AuthSettings;
 pub(super) use http::read_listen;
-pub(crate) use http::{AdminSettings, HttpSettings, LimitSettings};
+pub(crate) use http::{HttpSettings, LimitSettings};
 #[cfg(feature = "login")]
 pub(crate) use login::LoginSettings;
 pub(crate) use login::StdioSettings;
 pub(crate) use logs::{AuditTarget, LogSettings};
+pub(super) use operators::read_operator;
+pub(crate) use operators::{AdminSettings, OperatorSettings};
 pub(crate) use session::{SealingKeys, SessionSettings};
 pub(crate) use telemetry::{DogStatsdSettings, TelemetrySettings};
 
@@ -75,6 +78,8 @@ pub(super) fn read_config(
         Transport::Stdio => Serve::Stdio(login::read_stdio(reader, around)),
         Transport::Http => Serve::Http(Box::new(http::read_http(reader, around))),
     };
+    // For commands alone, but what is wrong with it is said to whoever asks.
+    operators::read_for_commands(reader);
     let base_url = reader.optional(&settings::API_URL);
     if let Serve::Stdio(stdio) = &mut serve {
         stdio.login.api.clone_from(&base_url);

@@ -19,6 +19,7 @@ mod http;
 mod identity;
 mod login;
 mod logs;
+mod operators;
 mod server;
 mod sessions;
 mod tools;
@@ -34,6 +35,7 @@ pub(crate) use http::*;
 pub(crate) use identity::*;
 pub(crate) use login::*;
 pub(crate) use logs::*;
+pub(crate) use operators::*;
 pub(crate) use server::*;
 pub(crate) use sessions::*;
 pub(crate) use tools::*;
@@ -134,6 +136,7 @@ pub(crate) enum Group {
     Login,
     Tools,
     Writes,
+    Operators,
     Logs,
 }
 
@@ -150,6 +153,7 @@ impl Group {
             Self::Login => "Local login",
             Self::Tools => "Tools",
             Self::Writes => "Writes",
+            Self::Operators => "Operators",
             Self::Logs => "Logs and traces",
         }
     }
@@ -306,6 +310,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Spec> + Clone {
         login::ALL,
         tools::ALL,
         writes::ALL,
+        operators::ALL,
         logs::ALL,
     ];
     groups.into_iter().flatten().copied()
@@ -327,6 +332,7 @@ mod tests {
             login::DEFAULTS,
             tools::DEFAULTS,
             writes::DEFAULTS,
+            operators::DEFAULTS,
             logs::DEFAULTS,
         ];
         let defaults = groups.into_iter().flatten();

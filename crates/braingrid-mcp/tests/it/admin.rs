@@ -1,19 +1,32 @@
 //! The listener for operators: what it shows and changes, and whom it keeps out.
 
+mod openapi;
+mod people;
+mod rights;
+mod shell;
+
+use std::path::PathBuf;
+
 use mcp_test_support::{ServerCommand, ServerProcess, client::Generation};
 use serde_json::{Value, json};
 
 use crate::world::{LIMIT, World, client_of};
 
+/// The token of somebody who may change things, and of somebody who may not.
+const WRITE: &str = "write-0123456789abcdef0123456789abcdef";
+const READ: &str = "read-0123456789abcdef0123456789abcdef0";
+
 /// An operator's side of one server.
 pub(crate) struct Operators {
     base: String,
     http: reqwest::Client,
+    tokens: tempfile::TempDir,
 }
 
 /// What the listener answered.
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    headers: reqwest::header::HeaderMap,
     pub(crate) text: String,
 }
 
@@ -21,11 +34,30 @@ impl Answer {
     fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap()
     }
+
+    fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
 }
 
 impl Operators {
-    /// Starts a server that has the listener, on any port.
+    /// Starts a server that has the listener, on any port, and knows two operators.
     pub(crate) async fn start(world: &World, command: ServerCommand) -> (ServerProcess, Self) {
+        let tokens = tempfile::tempdir().unwrap();
+        let file = tokens.path().join("tokens");
+        let known = format!("ada write {WRITE}\ngrafana read {READ}\n");
+        std::fs::write(&file, known).unwrap();
+        let command = command.env("ADMIN_TOKENS_FILE", &file);
+        Self::start_with(world, command, tokens).await
+    }
+
+    async fn start_with(
+        world: &World,
+        command: ServerCommand,
+        tokens: tempfile::TempDir,
+    ) -> (ServerProcess, Self) {
         let command = command.env("ADMIN_BIND", "127.0.0.1:0");
         let server = world.start(&command).await;
         server.said("issuer keys fetched", LIMIT).await;
@@ -35,24 +67,42 @@ impl Operators {
             told.then(|| line["address"].as_str().unwrap().to_owned())
         });
         let base = format!("http://{}", address.expect("the listener is announced"));
-        let http = mcp_test_support::http_client();
-        (server, Self { base, http })
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .unwrap();
+        let this = Self { base, http, tokens };
+        (server, this)
+    }
+
+    fn tokens_file(&self) -> PathBuf {
+        self.tokens.path().join("tokens")
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
-        self.send(self.http.get(format!("{}{path}", self.base)))
-            .await
+        self.send(self.request("GET", path)).await
+    }
+
+    /// The same as somebody who may see everything.
+    async fn read(&self, path: &str) -> Answer {
+        self.send(self.request("GET", path).bearer_auth(READ)).await
     }
 
     async fn put(&self, path: &str, body: &str) -> Answer {
-        let request = self.http.put(format!("{}{path}", self.base));
+        let request = self.request("PUT", path).bearer_auth(WRITE);
         self.send(request.body(body.to_owned())).await
+    }
+
+    fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let method = method.parse().unwrap();
+        self.http.request(method, format!("{}{path}", self.base))
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
         let response = request.send().await.unwrap();
         Answer {
             status: response.status().as_u16(),
+            headers: response.headers().clone(),
             text: response.text().await.unwrap(),
         }
     }
@@ -142,5 +192,6 @@ async fn pages_and_foreign_names_are_kept_out() {
     assert_eq!(asked("host", "localhost").await, 200);
     assert_eq!(asked("host", "metrics.internal:9464").await, 200);
     assert_eq!(asked("origin", "https://rebound.example").await, 403);
-    assert_eq!(asked("origin", &operators.base).await, 403);
+    assert_eq!(asked("origin", "null").await, 403);
+    assert_eq!(asked("origin", &operators.base).await, 200, "its own pages");
 }

@@ -1,10 +1,11 @@
-//! The HTTP edge, and the listener for operators.
+//! The HTTP edge.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::auth::{AuthSettings, read_auth};
 use super::once;
+use super::operators::{AdminSettings, read_admin};
 use super::session::{SessionSettings, read_session};
 use crate::config::layers::Origin;
 use crate::config::reader::Reader;
@@ -53,15 +54,6 @@ pub(crate) struct LimitSettings {
     pub(crate) strangers_per_address: Option<usize>,
     /// Bytes for connections, requests and answers.
     pub(crate) memory: Option<usize>,
-}
-
-/// The listener for operators.
-#[derive(Debug, Clone)]
-pub(crate) struct AdminSettings {
-    /// Where to listen.
-    pub(crate) listen: SocketAddr,
-    /// `Host` names admitted beside loopback names and the address itself.
-    pub(crate) allowed_hosts: Vec<String>,
 }
 
 pub(super) fn read_http(reader: &mut Reader, around: &Surroundings) -> HttpSettings {
@@ -147,20 +139,4 @@ pub(crate) fn read_listen(reader: &mut Reader) -> SocketAddr {
 /// Each origin once.
 fn read_origins(reader: &mut Reader) -> Vec<String> {
     once(reader.list(&settings::ALLOWED_ORIGINS))
-}
-
-fn read_admin(reader: &mut Reader) -> Option<AdminSettings> {
-    let allowed_hosts = reader.list(&settings::ADMIN_ALLOWED_HOSTS);
-    let listen = reader.optional(&settings::ADMIN_BIND)?;
-    if !listen.ip().is_loopback() {
-        reader.warnings.push(
-            "ADMIN_BIND is reached from other machines: it asks nobody who they are, so let a \
-             firewall or a network policy decide who may"
-                .to_owned(),
-        );
-    }
-    Some(AdminSettings {
-        listen,
-        allowed_hosts,
-    })
 }

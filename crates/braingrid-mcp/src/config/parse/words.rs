@@ -34,6 +34,18 @@ pub(crate) fn switch(value: &str) -> Parsed<bool> {
     }
 }
 
+/// Whether a token is needed.
+pub(crate) fn open_or_token(value: &str) -> Parsed<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "open" => Ok(false),
+        "token" => Ok(true),
+        _ => refuse(
+            format!("{} does not say who may see them", quoted(value)),
+            "use open or token",
+        ),
+    }
+}
+
 /// What happens to writes while the shared store is away.
 pub(crate) fn without_store(value: &str) -> Parsed<WithoutStore> {
     match value.to_ascii_lowercase().as_str() {

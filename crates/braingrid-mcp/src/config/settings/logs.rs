@@ -1,14 +1,11 @@
 //! Settings: logs, traces, metrics and the audit log.
 
-use std::net::SocketAddr;
-
 use url::Url;
 
 use super::{Group, Kind, Setting, Spec, UsedBy, WithDefault};
 use crate::config::parse::{
     addresses,
     endpoints::{self, CollectorUrls},
-    hosts,
     logs::{self, AuditChoice, LogFormat},
     numbers, words,
 };
@@ -67,28 +64,6 @@ settings! {
         .says(
             "Collector for metrics",
             "The full URL for metrics, used as it is; wins over the base URL.",
-        );
-
-    ADMIN_BIND: Setting<SocketAddr> = Setting::new(
-        Group::Logs, UsedBy::Http, "admin_bind", &["ADMIN_BIND"],
-        addresses::socket_address,
-    )
-        .flag("admin-bind", "ADDRESS")
-        .says(
-            "Address for operators",
-            "Address and port of a second listener, such as `127.0.0.1:9464`: `/metrics` for \
-             Prometheus, log level, readiness in detail. It asks nobody who they are: never make it \
-             public. Unset: there is none.",
-        );
-
-    ADMIN_ALLOWED_HOSTS: Setting<String> = Setting::new(
-        Group::Logs, UsedBy::Http, "admin_allowed_hosts", &["ADMIN_ALLOWED_HOSTS"],
-        hosts::host,
-    )
-        .kind(Kind::List)
-        .says(
-            "Host names for operators",
-            "Under which the second listener is reached, beside loopback names and the address itself.",
         );
 
     DOGSTATSD_HOST: Setting<String> = Setting::new(

@@ -4,26 +4,22 @@
 //! spelling is read; what is weak or of an unknown kind is kept as a [`RefusedKey`], so that a token
 //! that names it is not called bad for its issuer's fault.
 
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey,
-    VerificationAlgorithm,
-};
 use base64::{
     Engine,
     alphabet::URL_SAFE,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use jsonwebtoken::{Algorithm, DecodingKey};
+use jsonwebtoken::Algorithm;
 use serde_json::Value;
 
-use crate::jwt::Unverified;
+use crate::{jwt::Unverified, public_key::PublicKey};
 
 /// A public key and the algorithms it may be used with.
 #[derive(Debug)]
 pub(crate) struct VerificationKey {
     pub(crate) kid: Option<String>,
     pub(crate) algorithms: Vec<Algorithm>,
-    key: DecodingKey,
+    key: PublicKey,
 }
 
 /// A published key that verifies nothing here.
@@ -121,7 +117,7 @@ impl VerificationKey {
     }
 
     pub(crate) fn verifies(&self, token: &Unverified<'_>, algorithm: Algorithm) -> bool {
-        self.algorithms.contains(&algorithm) && self.made(token, algorithm)
+        self.algorithms.contains(&algorithm) && self.key.made(token, algorithm)
     }
 
     /// Whether it made this signature, in an algorithm of its type that its `alg` does not name.
@@ -136,22 +132,8 @@ impl VerificationKey {
         Family::of(algorithm) == Family::Rsa
             && self.algorithms.iter().all(of_its_type)
             && !self.algorithms.contains(&algorithm)
-            && self.made(token, algorithm)
+            && self.key.made(token, algorithm)
     }
-
-    fn made(&self, token: &Unverified<'_>, algorithm: Algorithm) -> bool {
-        let message = token.message.as_bytes();
-        let signature = unpadded(token.signature);
-        jsonwebtoken::crypto::verify(signature, message, &self.key, algorithm).unwrap_or(false)
-    }
-}
-
-/// Some issuers pad. Only as far as base64 pads (RFC 4648 section 3.2): a token that could be written
-/// in many ways would be a new one each time.
-fn unpadded(signature: &str) -> &str {
-    let bare = signature.trim_end_matches('=');
-    let is_padded = signature.len() - bare.len() <= 2 && signature.len().is_multiple_of(4);
-    if is_padded { bare } else { signature }
 }
 
 impl RefusedKey {
@@ -174,17 +156,18 @@ impl RefusedKey {
     }
 }
 
-fn usable(jwk: &Value, family: Option<Family>) -> Result<(DecodingKey, Vec<Algorithm>), Fault> {
+fn usable(jwk: &Value, family: Option<Family>) -> Result<(PublicKey, Vec<Algorithm>), Fault> {
     if !is_for_signatures(jwk) || text(jwk, "alg").is_some_and(encrypts) {
         return Err(Fault::Purpose);
     }
     // A symmetric key (`oct`) is never used: anybody who reads the key set could sign with it.
     let family = family.ok_or(Fault::Type)?;
-    let (key, mut algorithms) = match family {
-        Family::Rsa => (rsa(jwk)?, RSA.to_vec()),
+    let key = match family {
+        Family::Rsa => rsa(jwk)?,
         Family::Ec => ec(jwk)?,
         Family::Okp => okp(jwk)?,
     };
+    let mut algorithms: Vec<_> = key.algorithms().collect();
     // Some write the type once more, or nothing.
     if let Some(named) = text(jwk, "alg").filter(|alg| !alg.eq_ignore_ascii_case(family.name())) {
         algorithms.retain(|algorithm| algorithm_of_key(named) == Some(*algorithm));
@@ -219,7 +202,7 @@ fn is_for_signatures(jwk: &Value) -> bool {
 }
 
 /// An RSA key of 2,048 bits or more (RFC 7518 section 3.3), up to what the library takes.
-fn rsa(jwk: &Value) -> Result<DecodingKey, Fault> {
+fn rsa(jwk: &Value) -> Result<PublicKey, Fault> {
     let (n, e) = (number(jwk, "n")?, number(jwk, "e")?);
     let bits = n.len() * 8 - n.first().map_or(0, |byte| byte.leading_zeros() as usize);
     if !(2048..=8192).contains(&bits) {
@@ -230,16 +213,15 @@ fn rsa(jwk: &Value) -> Result<DecodingKey, Fault> {
         [.., last] if last % 2 == 0 => return Err(Fault::Exponent),
         _ => {}
     }
-    Ok(DecodingKey::from_rsa_raw_components(&n, &e))
+    PublicKey::rsa(&n, &e).map_err(|_| Fault::Size)
 }
 
-fn ec(jwk: &Value) -> Result<(DecodingKey, Vec<Algorithm>), Fault> {
-    let (algorithm, length, verifier): (_, usize, &'static dyn VerificationAlgorithm) =
-        match text(jwk, "crv") {
-            Some("P-256") => (Algorithm::ES256, 32, &ECDSA_P256_SHA256_FIXED),
-            Some("P-384") => (Algorithm::ES384, 48, &ECDSA_P384_SHA384_FIXED),
-            _ => return Err(Fault::Curve),
-        };
+fn ec(jwk: &Value) -> Result<PublicKey, Fault> {
+    let (algorithm, length): (_, usize) = match text(jwk, "crv") {
+        Some("P-256") => (Algorithm::ES256, 32),
+        Some("P-384") => (Algorithm::ES384, 48),
+        _ => return Err(Fault::Curve),
+    };
     // Uncompressed: 0x04, x, y (SEC 1 section 2.3.3).
     let mut point = vec![0x04];
     for name in ["x", "y"] {
@@ -248,19 +230,15 @@ fn ec(jwk: &Value) -> Result<(DecodingKey, Vec<Algorithm>), Fault> {
         point.extend(std::iter::repeat_n(0, missing));
         point.extend(coordinate);
     }
-    let key = DecodingKey::from_ec_der(&point);
-    ParsedPublicKey::new(verifier, point).map_err(|_| Fault::Point)?;
-    Ok((key, vec![algorithm]))
+    PublicKey::of_curve(algorithm, &point).map_err(|_| Fault::Point)
 }
 
-fn okp(jwk: &Value) -> Result<(DecodingKey, Vec<Algorithm>), Fault> {
+fn okp(jwk: &Value) -> Result<PublicKey, Fault> {
     if text(jwk, "crv") != Some("Ed25519") {
         return Err(Fault::Curve);
     }
     let x = bytes(jwk, "x")?;
-    let key = DecodingKey::from_ed_der(&x);
-    ParsedPublicKey::new(&ED25519, x).map_err(|_| Fault::Point)?;
-    Ok((key, vec![Algorithm::EdDSA]))
+    PublicKey::of_curve(Algorithm::EdDSA, &x).map_err(|_| Fault::Point)
 }
 
 /// A member that is text and says something.
@@ -305,15 +283,6 @@ fn bytes(jwk: &Value, name: &str) -> Result<Vec<u8>, Fault> {
         .decode(plain.collect::<String>())
         .map_err(|_| Fault::Encoding)
 }
-
-const RSA: &[Algorithm] = &[
-    Algorithm::RS256,
-    Algorithm::RS384,
-    Algorithm::RS512,
-    Algorithm::PS256,
-    Algorithm::PS384,
-    Algorithm::PS512,
-];
 
 /// Every algorithm that may ever be configured: no `none`, no HMAC.
 pub(crate) const ALGORITHMS: &[Algorithm] = &[
@@ -379,7 +348,9 @@ mod tests {
                 .extend(extra.as_object().unwrap().clone());
             algorithms(jwk)
         };
-        assert_eq!(rsa(json!({})), Some(RSA.to_vec()));
+        let of_its_type = |it: &Algorithm| Family::of(*it) == Family::Rsa;
+        let all = ALGORITHMS.iter().copied().filter(of_its_type).collect();
+        assert_eq!(rsa(json!({})), Some(all));
         assert_eq!(rsa(json!({"alg": "PS256"})), Some(vec![Algorithm::PS256]));
         assert_eq!(
             rsa(json!({"use": "sig", "alg": "RS256"})),

@@ -64,6 +64,7 @@ mod our_clock;
 mod outcomes;
 mod preset;
 mod principal;
+mod public_key;
 mod rules;
 mod service;
 mod sightings;

@@ -62,7 +62,8 @@ impl UpstreamCredentials {
                 Ok(Upstream::Presented)
             }
             Self::Exchange(exchange) => {
-                let exchanged = exchange.exchange(token, principal, now).await;
+                // Boxed: large, and most tokens are not exchanged here.
+                let exchanged = Box::pin(exchange.exchange(token, principal, now)).await;
                 exchanged.map(Upstream::Exchanged)
             }
             Self::Granted(opener) => {

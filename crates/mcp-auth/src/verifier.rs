@@ -164,9 +164,9 @@ impl TokenVerifier {
     ) -> Result<Principal, AuthError> {
         let arrived = Instant::now();
         if let Some((issuer, introspection)) = self.introspector_of(token) {
-            let claims = introspection
-                .claims(token, asker, &issuer.config.issuer, now)
-                .await?;
+            // Boxed: it holds a whole request, and a JWT makes none.
+            let asking = introspection.claims(token, asker, &issuer.config.issuer, now);
+            let claims = Box::pin(asking).await?;
             if claims.issuer()? != issuer.config.issuer {
                 return Err(InvalidReason::Issuer.into());
             }

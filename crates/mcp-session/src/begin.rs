@@ -66,7 +66,7 @@ impl Inner {
                 && *session.principal() == principal
                 && self.keeps_upstream(&session, now)
             {
-                return self.adopt(begun, token, session, stale, now).await;
+                return Box::pin(self.adopt(begun, token, session, stale, now)).await;
             }
         }
         self.begin(begun, token, principal, now).await

@@ -86,7 +86,9 @@ impl Inner {
         let begun = Begun::begin(&self.renewals, key);
         let work = async {
             led = true;
-            let resolved = self.establish(&begun, token, asker, now).await?;
+            // Boxed: each layer of the cache that it passes through would copy it.
+            let establishing = Box::pin(self.establish(&begun, token, asker, now));
+            let resolved = establishing.await?;
             found_in = resolved.tier;
             if begun.is_forgotten() {
                 return Err(NotKept::Forgotten(resolved.session));
@@ -121,13 +123,13 @@ impl Inner {
         let found = if self.verifier.keys_warm(token) {
             self.verify_then_ask(token, asker, now).await
         } else {
-            self.ask_then_verify(token, asker, now).await
+            Box::pin(self.ask_then_verify(token, asker, now)).await
         };
         let mut whose = None;
         let established = match found {
             Ok(Found::Stored { session, stale }) => {
                 whose = Some(session.principal().clone());
-                self.adopt(begun, token, session, stale, now).await
+                Box::pin(self.adopt(begun, token, session, stale, now)).await
             }
             Ok(Found::Verified(principal)) => {
                 whose = Some(principal.clone());

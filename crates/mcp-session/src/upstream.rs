@@ -162,11 +162,13 @@ impl Inner {
     ) -> Exchanged {
         let upstream = match self.upstream.get(session.principal().issuer()) {
             Some(UpstreamCredentials::Exchange(_)) => {
+                // Boxed, as the next: where there is neither, the session pays for neither.
                 let occasion = Occasion::Beginning;
-                return self.exchanged(begun, token, &session, occasion, now).await;
+                let exchanged = self.exchanged(begun, token, &session, occasion, now);
+                return Box::pin(exchanged).await;
             }
             Some(mode @ UpstreamCredentials::Granted(_)) => {
-                return self.granted(begun, mode, token, session, now).await;
+                return Box::pin(self.granted(begun, mode, token, session, now)).await;
             }
             Some(mode) => Some(mode.obtain(token, session.principal(), now).await?),
             None => None,

@@ -1,6 +1,7 @@
 //! Writes to the shared store, off the request's path: bounded, and the last word per key wins.
 //!
-//! A task runs only while something is waiting. Sealing happens here too.
+//! A task runs only while something is waiting. It lingers for others to come, so that they reach the
+//! store together, unless somebody waits. Sealing happens here too.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -24,6 +25,10 @@ use crate::{
 /// Commands under way at once.
 const BATCH: usize = 16;
 
+/// How long a batch waits to be full: a write to a socket, a wake-up and a task cost more than the
+/// command in them. Only a process that is killed within it notices.
+const LINGER: Duration = Duration::from_millis(5);
+
 /// The queue and whoever empties it. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Writer {
@@ -36,6 +41,7 @@ struct Shared {
     stats: Arc<TierStats>,
     capacity: usize,
     queue: Mutex<Queue>,
+    due: Notify,
     idle: Notify,
     warned: LogThrottle,
 }
@@ -45,6 +51,15 @@ struct Queue {
     order: VecDeque<SessionKey>,
     jobs: HashMap<SessionKey, Job>,
     running: bool,
+    /// Somebody waits for the queue to become empty, or for a job in it.
+    is_urgent: bool,
+}
+
+impl Queue {
+    /// Whether there is nothing to linger for.
+    fn is_due(&self) -> bool {
+        self.is_urgent || self.order.is_empty() || self.order.len() >= BATCH
+    }
 }
 
 /// What is to become of a key: a session to keep, or nothing.
@@ -67,6 +82,7 @@ impl Writer {
             stats,
             capacity,
             queue: Mutex::default(),
+            due: Notify::new(),
             idle: Notify::new(),
             warned: LogThrottle::default(),
         };
@@ -112,7 +128,7 @@ impl Writer {
         let drained = async {
             loop {
                 let notified = self.shared.idle.notified();
-                if !self.shared.lock().running {
+                if !self.shared.hurry() {
                     return;
                 }
                 notified.await;
@@ -131,6 +147,7 @@ impl Writer {
         waiting: Option<oneshot::Sender<Result<(), StoreError>>>,
     ) {
         let mut queue = self.shared.lock();
+        queue.is_urgent |= waiting.is_some();
         if !queue.jobs.contains_key(&key) {
             // Somebody waits for a logout: it is never dropped.
             if queue.order.len() >= self.shared.capacity && waiting.is_none() {
@@ -146,6 +163,8 @@ impl Writer {
         if !queue.running {
             queue.running = true;
             tokio::spawn(drain(Arc::clone(&self.shared)));
+        } else if queue.is_due() {
+            self.shared.due.notify_waiters();
         }
     }
 }
@@ -157,7 +176,7 @@ async fn drain(shared: Arc<Shared>) {
         shared,
         queue_was_empty: false,
     };
-    while let Some(batch) = stopped.shared.next_batch() {
+    while let Some(batch) = stopped.shared.next_batch().await {
         let jobs = batch.into_iter();
         join_all(jobs.map(|(key, job)| stopped.shared.perform(key, job))).await;
     }
@@ -185,12 +204,32 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Lets nothing linger; whether there is anything.
+    fn hurry(&self) -> bool {
+        let mut queue = self.lock();
+        queue.is_urgent = queue.running;
+        self.due.notify_waiters();
+        queue.running
+    }
+
+    /// Until a batch is full, somebody waits, or it has been long enough.
+    async fn linger(&self) {
+        // Before the look: it hears of everything after it.
+        let due = self.due.notified();
+        if !self.lock().is_due() {
+            // Either is as good.
+            drop(tokio::time::timeout(LINGER, due).await);
+        }
+    }
+
     /// `None` ends the task; under the same lock, so that no job is left behind without one.
-    fn next_batch(&self) -> Option<Vec<(SessionKey, Job)>> {
+    async fn next_batch(&self) -> Option<Vec<(SessionKey, Job)>> {
+        self.linger().await;
         let mut queue = self.lock();
         let length = queue.order.len().min(BATCH);
         if length == 0 {
             queue.running = false;
+            queue.is_urgent = false;
             return None;
         }
         let keys: Vec<_> = queue.order.drain(..length).collect();
@@ -233,3 +272,6 @@ impl Shared {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,15 +41,18 @@ fn main() {
     let verifier =
         TokenVerifier::new(vec![trusted], http_client(), VerifierConfig::default()).unwrap();
     runtime.block_on(verifier.warm_up());
-    let store = Arc::new(MemoryStore::default());
-    let keyring = Keyring::random();
-    let key = keyring.session_key(&token).to_string();
     let probe = Keyring::random();
+    let key = probe.session_key(&token).to_string();
     let sealed = probe.seal(&key, &[7; 400]).unwrap();
-    let sessions = SessionTiers::builder(verifier.clone(), keyring, store)
-        .upstream(issuer.url(), SameAudience::new(RESOURCE))
-        .build();
+    let fresh = || {
+        let store = Arc::new(MemoryStore::default());
+        SessionTiers::builder(verifier.clone(), Keyring::random(), store)
+            .upstream(issuer.url(), SameAudience::new(RESOURCE))
+            .build()
+    };
+    let sessions = fresh();
     runtime.block_on(sessions.resolve(&token)).unwrap();
+    let mut new = NewTokens::of(&issuer);
 
     let (decoding_key, validation) = plain(&runtime, &issuer);
     let now = SystemTime::now();
@@ -67,7 +70,14 @@ fn main() {
             assert_eq!(resolved.tier, Tier::Memory);
             black_box(resolved);
         }),
-        Candidate::new("block_on alone (part of the two above)", || {
+        Candidate::new("SessionTiers::resolve, new token", || {
+            let (sessions, header) = new.next(fresh);
+            let token = AccessToken::parse(header).unwrap();
+            let resolved = runtime.block_on(sessions.resolve(&token)).unwrap();
+            assert_eq!(resolved.tier, Tier::Verification);
+            black_box(resolved);
+        }),
+        Candidate::new("block_on alone (part of the three above)", || {
             runtime.block_on(async { black_box(()) });
         }),
         Candidate::new("AccessToken::parse", || {
@@ -116,6 +126,40 @@ fn plain(runtime: &Runtime, issuer: &Issuer) -> (DecodingKey, Validation) {
     validation.set_issuer(&[issuer.url()]);
     validation.set_audience(&[RESOURCE]);
     (key, validation)
+}
+
+/// A batch of tokens, new to each instance that sees them.
+struct NewTokens {
+    headers: Vec<String>,
+    instance: Option<SessionTiers>,
+    shown: usize,
+}
+
+impl NewTokens {
+    fn of(issuer: &Issuer) -> Self {
+        let token = |number| {
+            let token = issuer.token().subject(&format!("user_{number}"));
+            format!("Bearer {}", token.organization("org_ada").mint())
+        };
+        Self {
+            headers: (0..BATCH).map(token).collect(),
+            instance: None,
+            shown: 0,
+        }
+    }
+
+    /// The next one, and an instance that has not seen it.
+    fn next(&mut self, instance: impl FnOnce() -> SessionTiers) -> (&SessionTiers, &str) {
+        let at = self.shown % self.headers.len();
+        if at == 0 {
+            self.instance = None;
+        }
+        self.shown += 1;
+        (
+            self.instance.get_or_insert_with(instance),
+            self.headers.get(at).unwrap(),
+        )
+    }
 }
 
 struct Candidate<'a> {

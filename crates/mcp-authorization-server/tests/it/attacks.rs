@@ -6,9 +6,9 @@ use http::{Method, StatusCode};
 use mcp_test_support::IdentityProvider;
 use serde_json::Value;
 
-use crate::world::{
-    APP, App, Browser, ISSUER, RESOURCE, VERIFIER, World, after, form, location, parameter, post,
-    sealed_request, text,
+use crate::{
+    client::{App, Browser, sealed_request},
+    world::{APP, ISSUER, RESOURCE, VERIFIER, World, after, form, location, parameter, post, text},
 };
 
 fn is_grant_refusal((status, answer): &(StatusCode, Value)) -> bool {

@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use std::sync::Arc;
 
-use crate::world::{
-    APP, App, Browser, ISSUER, RESOURCE, World, after, ask, location, parameter, post, text,
-    verified,
+use crate::{
+    client::{App, Browser},
+    world::{APP, ISSUER, RESOURCE, World, after, ask, location, parameter, post, text, verified},
 };
 
 #[tokio::test]

@@ -9,6 +9,7 @@
 
 mod assertions;
 mod attacks;
+mod client;
 mod login;
 mod refresh;
 mod services;

@@ -14,7 +14,10 @@ use mcp_session::{Fact, FactStore, MemoryFacts, Put, Rate, Spent, StoreError, Sw
 use mcp_test_support::{IdentityProvider, ProviderFault};
 use serde_json::Value;
 
-use crate::world::{App, World, after, text, verified};
+use crate::{
+    client::App,
+    world::{World, after, text, verified},
+};
 
 #[tokio::test]
 async fn two_that_refresh_at_once_and_lost_answers_lose_no_login() {

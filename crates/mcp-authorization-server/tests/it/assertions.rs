@@ -20,9 +20,10 @@ use mcp_test_support::{
 use serde_json::{Value, json};
 
 use crate::{
-    refresh::Away,
+    client::App,
     services::{JWT_BEARER as CLIENT_ASSERTION, proof, secret},
-    world::{App, ISSUER, RESOURCE, World, metadata, post, text, verified},
+    store::failing_after,
+    world::{ISSUER, RESOURCE, World, metadata, post, text, verified},
 };
 
 const API_TOKEN: &str = "api-token-of-the-enterprise";
@@ -155,7 +156,7 @@ async fn an_assertion_is_good_once_on_all_instances_and_never_without_the_store(
     let (issuer, mut world) = trusting().await;
     let now = SystemTime::now();
     let good = assertion(&issuer);
-    let facts = std::mem::replace(&mut world.facts, Arc::new(Away));
+    let facts = std::mem::replace(&mut world.facts, failing_after(0));
     let (status, answer) = present(&world.server(), &good, now).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(answer["error"], "temporarily_unavailable");

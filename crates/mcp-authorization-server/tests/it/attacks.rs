@@ -4,26 +4,19 @@ use std::time::SystemTime;
 
 use http::{Method, StatusCode};
 use mcp_test_support::IdentityProvider;
-use serde_json::Value;
 
 use crate::{
     client::{App, Browser, sealed_request},
-    world::{APP, ISSUER, RESOURCE, VERIFIER, World, after, form, location, parameter, post, text},
+    world::{
+        APP, ISSUER, RESOURCE, VERIFIER, World, after, form, is_grant_refusal, location, parameter,
+        post, registered, text,
+    },
 };
-
-fn is_grant_refusal((status, answer): &(StatusCode, Value)) -> bool {
-    *status == StatusCode::BAD_REQUEST && answer["error"] == "invalid_grant"
-}
 
 #[tokio::test]
 async fn a_code_is_worth_nothing_in_other_hands() {
-    let world = World::new().await;
-    let server = world.server();
-    let now = SystemTime::now();
-    let (app, other) = (
-        App::register(&server, now).await,
-        App::register(&server, now).await,
-    );
+    let (world, server, app, now) = registered().await;
+    let other = App::register(&server, now).await;
     let code = app
         .code(&world, [&server; 3], &mut Browser::default(), now)
         .await;
@@ -91,10 +84,7 @@ async fn a_code_that_comes_twice_ends_what_came_of_it() {
 
 #[tokio::test]
 async fn without_pkce_by_s256_nothing_begins() {
-    let world = World::new().await;
-    let server = world.server();
-    let now = SystemTime::now();
-    let app = App::register(&server, now).await;
+    let (world, server, app, now) = registered().await;
     for other in [
         [("code_challenge", ""), ("code_challenge_method", "")],
         [
@@ -119,10 +109,7 @@ async fn without_pkce_by_s256_nothing_begins() {
 
 #[tokio::test]
 async fn nobody_is_sent_where_a_stranger_wants() {
-    let world = World::new().await;
-    let server = world.server();
-    let now = SystemTime::now();
-    let app = App::register(&server, now).await;
+    let (world, server, app, now) = registered().await;
     for uri in [
         "https://evil.example/",
         "http://127.0.0.1:33418/other",
@@ -148,10 +135,7 @@ async fn nobody_is_sent_where_a_stranger_wants() {
 
 #[tokio::test]
 async fn a_consent_cannot_be_given_from_another_browser_or_page() {
-    let world = World::new().await;
-    let server = world.server();
-    let now = SystemTime::now();
-    let app = App::register(&server, now).await;
+    let (world, server, app, now) = registered().await;
     // The attacker's own page has a form that is good in the attacker's browser.
     let mut attacker = Browser::default();
     let page = attacker.get(&server, &app.link(&[]), now).await;
@@ -193,10 +177,7 @@ async fn a_consent_cannot_be_given_from_another_browser_or_page() {
 
 #[tokio::test]
 async fn a_login_ends_in_the_browser_it_began_in_and_once() {
-    let world = World::new().await;
-    let server = world.server();
-    let now = SystemTime::now();
-    let app = App::register(&server, now).await;
+    let (world, server, app, now) = registered().await;
     let mut browser = Browser::default();
     let page = browser.get(&server, &app.link(&[]), now).await;
     let answer = browser.decide(&server, &page, "allow", now).await;
@@ -239,10 +220,7 @@ fn location_or_issuer(answer: &http::Response<bytes::Bytes>) -> url::Url {
 
 #[tokio::test]
 async fn tokens_are_for_this_resource_alone() {
-    let world = World::new().await;
-    let server = world.server();
-    let now = SystemTime::now();
-    let app = App::register(&server, now).await;
+    let (world, server, app, now) = registered().await;
     let other = [("resource", "https://other.example.com/mcp")];
     let answer = Browser::default()
         .get(&server, &app.link(&other), now)
@@ -283,13 +261,8 @@ async fn tokens_are_for_this_resource_alone() {
 
 #[tokio::test]
 async fn whoever_saw_a_used_code_ends_nothing_by_it() {
-    let world = World::new().await;
-    let server = world.server();
-    let now = SystemTime::now();
-    let (app, other) = (
-        App::register(&server, now).await,
-        App::register(&server, now).await,
-    );
+    let (world, server, app, now) = registered().await;
+    let other = App::register(&server, now).await;
     let code = app
         .code(&world, [&server; 3], &mut Browser::default(), now)
         .await;

@@ -13,4 +13,6 @@ mod client;
 mod login;
 mod refresh;
 mod services;
+mod services;
+mod store;
 mod world;

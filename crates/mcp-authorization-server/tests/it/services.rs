@@ -14,8 +14,9 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::{
-    refresh::Away,
-    world::{APP, App, ISSUER, RESOURCE, World, ask, form, metadata, post, text, verified},
+    client::App,
+    store::failing_after,
+    world::{APP, ISSUER, RESOURCE, World, ask, form, metadata, post, text, verified},
 };
 
 pub(crate) const API_TOKEN: &str = "api-token-of-the-service";
@@ -251,7 +252,7 @@ async fn nobody_else_gets_a_token_without_a_login() {
 async fn a_proof_that_cannot_be_seen_to_be_new_is_503() {
     let key = key();
     let mut world = world(&key).await;
-    world.facts = Arc::new(Away);
+    world.facts = failing_after(0);
     let now = SystemTime::now();
     let (status, answer) = signed(&world.server(), &proof("ci", &key), &[], now).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{answer}");

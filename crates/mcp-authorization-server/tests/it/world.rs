@@ -19,6 +19,8 @@ use serde_json::Value;
 use url::Url;
 use zeroize::Zeroizing;
 
+use crate::client::App;
+
 pub(crate) const ISSUER: &str = "https://mcp.example.com";
 pub(crate) const RESOURCE: &str = "https://mcp.example.com/mcp";
 pub(crate) const APP: &str = "http://127.0.0.1:33418/callback";
@@ -86,6 +88,21 @@ impl World {
     }
 }
 
+/// A world, an instance in it, and an app that registered there.
+pub(crate) async fn registered() -> (World, AuthorizationServer, App, SystemTime) {
+    let world = World::new().await;
+    let (server, now) = (world.server(), SystemTime::now());
+    let app = App::register(&server, now).await;
+    (world, server, app, now)
+}
+
+/// The same, with the tokens that its user let the app have.
+pub(crate) async fn logged_in() -> (World, AuthorizationServer, App, Value, SystemTime) {
+    let (world, server, app, now) = registered().await;
+    let tokens = app.log_in(&world, &server, now).await;
+    (world, server, app, tokens, now)
+}
+
 fn scope(name: &str) -> Scope {
     Scope {
         name: name.to_owned(),
@@ -136,6 +153,11 @@ pub(crate) async fn metadata(server: &AuthorizationServer) -> Value {
     let path = "/.well-known/oauth-authorization-server";
     let answer = ask(server, Method::GET, path, &[], "", SystemTime::now()).await;
     serde_json::from_slice(answer.body()).unwrap()
+}
+
+/// Whether a code or a refresh token was refused.
+pub(crate) fn is_grant_refusal((status, answer): &(StatusCode, Value)) -> bool {
+    *status == StatusCode::BAD_REQUEST && answer["error"] == "invalid_grant"
 }
 
 pub(crate) fn challenge() -> String {

@@ -90,7 +90,12 @@ impl GuardedClient {
         Self::resolving_with(tls, user_agent, reach, Arc::new(System))
     }
 
-    fn resolving_with(
+    /// The same, with names as `names` has them, in place of the operating system. What they resolve to is
+    /// judged all the same.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn resolving_with(
         tls: ClientConfig,
         user_agent: &str,
         reach: Reach,

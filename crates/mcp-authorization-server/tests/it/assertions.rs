@@ -280,11 +280,11 @@ async fn each_tenant_of_an_issuer_is_its_own_organization_with_its_own_token() {
 #[tokio::test]
 async fn a_client_with_a_document_presents_an_assertion_by_its_keys() {
     let (issuer, mut world) = trusting().await;
-    world.change = |config| {
+    world.change = Box::new(|config| {
         let tls = mcp_outbound::SystemRoots::new().tls_config().unwrap();
         let client = GuardedClient::new(tls, "test", Reach::PublicAndThisMachine);
         config.client_documents = Some(client.unwrap());
-    };
+    });
     let key = Arc::new(SigningKey::generate(Algorithm::Es256));
     let (listener, port) = listen(0).await.unwrap();
     let at = move |path: &str| format!("http://127.0.0.1:{port}{path}");

@@ -1,15 +1,22 @@
 //! What others try: with codes, links, cookies and pages that are not theirs.
 
-use std::time::SystemTime;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::SystemTime,
+};
 
-use http::{Method, StatusCode};
+use http::StatusCode;
+use mcp_authorization_server::Denied;
 use mcp_test_support::IdentityProvider;
 
 use crate::{
-    client::{App, Browser, sealed_request},
+    client::{App, Browser},
     world::{
-        APP, ISSUER, RESOURCE, VERIFIER, World, after, form, is_grant_refusal, location, parameter,
-        post, registered, text,
+        APP, ISSUER, VERIFIER, World, assert_stays, challenge, form, is_grant_refusal, location,
+        parameter, post, registered, text,
     },
 };
 
@@ -48,6 +55,10 @@ async fn a_code_is_worth_nothing_in_other_hands() {
         "no verifier"
     );
     assert!(
+        is_grant_refusal(&try_with(&app.id, APP, &challenge()).await),
+        "the challenge, as in the method plain"
+    );
+    assert!(
         is_grant_refusal(&try_with(&app.id, APP, &VERIFIER[..20]).await),
         "a short verifier"
     );
@@ -68,23 +79,23 @@ async fn a_code_that_comes_twice_ends_what_came_of_it() {
         app.redeem(&servers[0], &code, now),
         app.redeem(&servers[1], &code, now)
     );
-    let good: Vec<_> = [&one, &two]
-        .into_iter()
-        .filter(|(status, _)| *status == StatusCode::OK)
-        .collect();
-    assert!(good.len() <= 1, "a code is good once");
+    let (good, refused) = if one.0 == StatusCode::OK {
+        (one, two)
+    } else {
+        (two, one)
+    };
+    assert_eq!(good.0, StatusCode::OK, "{}", good.1);
+    assert!(is_grant_refusal(&refused), "a code is good once");
     assert!(is_grant_refusal(&app.redeem(&servers[1], &code, now).await));
-    for (_, tokens) in good {
-        let refresh_token = text(tokens, "refresh_token");
-        assert!(is_grant_refusal(
-            &app.refresh(&servers[0], &refresh_token, now).await
-        ));
-    }
+    let refresh_token = text(&good.1, "refresh_token");
+    assert!(is_grant_refusal(
+        &app.refresh(&servers[0], &refresh_token, now).await
+    ));
 }
 
 #[tokio::test]
 async fn without_pkce_by_s256_nothing_begins() {
-    let (world, server, app, now) = registered().await;
+    let (_, server, app, now) = registered().await;
     for other in [
         [("code_challenge", ""), ("code_challenge_method", "")],
         [
@@ -100,16 +111,19 @@ async fn without_pkce_by_s256_nothing_begins() {
         let answer = Browser::default()
             .get(&server, &app.link(&other), now)
             .await;
+        let back = location(&answer);
         assert_eq!(
-            parameter(&location(&answer), "error").as_deref(),
+            parameter(&back, "error").as_deref(),
             Some("invalid_request")
         );
+        // Refusals say whose they are, too (RFC 9207): the client knows whom it asked.
+        assert_eq!(parameter(&back, "iss").as_deref(), Some(ISSUER));
     }
 }
 
 #[tokio::test]
 async fn nobody_is_sent_where_a_stranger_wants() {
-    let (world, server, app, now) = registered().await;
+    let (_, server, app, now) = registered().await;
     for uri in [
         "https://evil.example/",
         "http://127.0.0.1:33418/other",
@@ -121,101 +135,85 @@ async fn nobody_is_sent_where_a_stranger_wants() {
         let answer = Browser::default()
             .get(&server, &app.link(&[("redirect_uri", uri)]), now)
             .await;
-        assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{uri}");
-        assert!(answer.headers().get("location").is_none(), "{uri}");
+        assert_stays(&answer, StatusCode::BAD_REQUEST, uri);
     }
     // Whoever registers an address of the web does not have browsers sent there without a person's word.
     let web = App::register_at(&server, "https://evil.example/cb", now).await;
     let answer = Browser::default()
         .get(&server, &web.link(&[("response_type", "token")]), now)
         .await;
-    assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
-    assert!(answer.headers().get("location").is_none());
-}
-
-#[tokio::test]
-async fn a_consent_cannot_be_given_from_another_browser_or_page() {
-    let (world, server, app, now) = registered().await;
-    // The attacker's own page has a form that is good in the attacker's browser.
-    let mut attacker = Browser::default();
-    let page = attacker.get(&server, &app.link(&[]), now).await;
-    let body = form(&[("request", &sealed_request(&page)), ("decision", "allow")]);
-    for mut victim in [Browser::default(), {
-        let mut victim = Browser::default();
-        victim.get(&server, &app.link(&[]), now).await;
-        victim
-    }] {
-        let answer = victim
-            .send(&server, Method::POST, "/authorize", &body, now)
-            .await;
-        assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
-        assert!(answer.headers().get("location").is_none());
-    }
-    let cookies: Vec<_> = attacker
-        .cookies
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
-    for elsewhere in [
-        ("sec-fetch-site", "cross-site"),
-        ("origin", "https://evil.example"),
-    ] {
-        let headers = [("cookie", cookies[0].as_str()), elsewhere];
-        let answer =
-            crate::world::ask(&server, Method::POST, "/authorize", &headers, &body, now).await;
-        assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{elsewhere:?}");
-    }
-    let late = attacker
-        .send(&server, Method::POST, "/authorize", &body, after(now, 601))
-        .await;
-    assert_eq!(late.status(), StatusCode::BAD_REQUEST, "too late");
-    let answer = attacker
-        .send(&server, Method::POST, "/authorize", &body, now)
-        .await;
-    assert!(answer.status().is_redirection());
+    assert_stays(&answer, StatusCode::BAD_REQUEST, "an address of the web");
+    let unknown = app.link(&[("client_id", "nobody"), ("response_type", "token")]);
+    let answer = Browser::default().get(&server, &unknown, now).await;
+    assert_stays(&answer, StatusCode::BAD_REQUEST, "an unknown client");
 }
 
 #[tokio::test]
 async fn a_login_ends_in_the_browser_it_began_in_and_once() {
     let (world, server, app, now) = registered().await;
     let mut browser = Browser::default();
-    let page = browser.get(&server, &app.link(&[]), now).await;
-    let answer = browser.decide(&server, &page, "allow", now).await;
-    let back = world.at_provider(location(&answer).as_str()).await;
-    let path = back.strip_prefix(ISSUER).unwrap();
-    // The attacker sends the link that ends the login to somebody else (login CSRF, code injection).
+    let path = app.back(&world, [&server; 2], &mut browser, now).await;
+    // The attacker sends the link that ends the login to somebody else (login CSRF).
     let mut victim = Browser::default();
     victim.get(&server, &app.link(&[]), now).await;
-    let answer = victim.get(&server, path, now).await;
-    assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
-    let asked = world.provider.count(IdentityProvider::TOKEN_PATH);
-    assert_eq!(asked, 0, "nothing is redeemed");
-    // The provider's name is checked where it says it (mix-up).
-    let mut elsewhere: url::Url = back.parse().unwrap();
-    elsewhere
-        .query_pairs_mut()
-        .append_pair("iss", "https://evil.example");
-    let mixed = elsewhere.as_str().strip_prefix(ISSUER).unwrap().to_owned();
-    let mut copy = browser.clone();
-    let answer = copy.get(&server, &mixed, now).await;
-    assert!(parameter(&location_or_issuer(&answer), "code").is_none());
+    let answer = victim.get(&server, &path, now).await;
+    assert_stays(&answer, StatusCode::BAD_REQUEST, "another browser");
+    let redeemed = || world.provider.count(IdentityProvider::TOKEN_PATH);
+    assert_eq!(redeemed(), 0);
 
-    let replay = browser.clone();
-    let answer = browser.get(&server, path, now).await;
+    let mut replay = browser.clone();
+    let answer = browser.get(&server, &path, now).await;
     assert!(parameter(&location(&answer), "code").is_some());
-    let answer = replay.clone().get(&server, path, now).await;
-    assert!(
-        answer.headers().get("location").is_none()
-            || parameter(&location(&answer), "code").is_none(),
-        "one login, one code"
-    );
+    let answer = replay.get(&server, &path, now).await;
+    assert_stays(&answer, StatusCode::BAD_REQUEST, "one login, one code");
+    assert_eq!(redeemed(), 1, "twice, the provider would end what it began");
 }
 
-fn location_or_issuer(answer: &http::Response<bytes::Bytes>) -> url::Url {
-    match answer.headers().get("location") {
-        Some(_) => location(answer),
-        None => ISSUER.parse().unwrap(),
+#[tokio::test]
+async fn an_answer_of_another_provider_is_refused() {
+    let (world, server, app, now) = registered().await;
+    let mut browser = Browser::default();
+    let path = app.back(&world, [&server; 2], &mut browser, now).await;
+    let evil = with_parameter(&path, "iss", Some("https://evil.example"));
+    // This provider says that it always names itself (RFC 9207 section 2.4).
+    let nobody = with_parameter(&path, "iss", None);
+    for mixed_up in [evil, nobody] {
+        let answer = browser.clone().get(&server, &mixed_up, now).await;
+        assert_stays(&answer, StatusCode::FORBIDDEN, &mixed_up);
     }
+    let redeemed = world.provider.count(IdentityProvider::TOKEN_PATH);
+    assert_eq!(redeemed, 0, "its code goes to nobody");
+    let answer = browser.get(&server, &path, now).await;
+    assert!(parameter(&location(&answer), "code").is_some());
+}
+
+#[tokio::test]
+async fn a_code_of_the_provider_is_worth_nothing_in_another_login() {
+    let (world, server, app, now) = registered().await;
+    let (mut attacker, mut victim) = (Browser::default(), Browser::default());
+    let stolen = app.back(&world, [&server; 2], &mut attacker, now).await;
+    let path = app.back(&world, [&server; 2], &mut victim, now).await;
+    let stolen: url::Url = format!("{ISSUER}{stolen}").parse().unwrap();
+    let injected = with_parameter(&path, "code", parameter(&stolen, "code").as_deref());
+    let answer = victim.get(&server, &injected, now).await;
+    assert_stays(
+        &answer,
+        StatusCode::BAD_REQUEST,
+        "the code of another login",
+    );
+    assert_eq!(world.provider.logins(), 0);
+}
+
+/// A path whose query has this parameter, or none of that name.
+fn with_parameter(path: &str, name: &str, value: Option<&str>) -> String {
+    let mut url: url::Url = format!("{ISSUER}{path}").parse().unwrap();
+    let others: Vec<_> = url.query_pairs().into_owned().collect();
+    let others = others.iter().filter(|(other, _)| other != name);
+    let others: Vec<_> = others.map(|(name, value)| (&**name, &**value)).collect();
+    let pairs = others.into_iter().chain(value.map(|value| (name, value)));
+    let query = form(&pairs.collect::<Vec<_>>());
+    url.set_query(Some(&query));
+    url.as_str().strip_prefix(ISSUER).unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -246,17 +244,16 @@ async fn tokens_are_for_this_resource_alone() {
     );
     // A deployment with the same keys and another address takes nothing of this one.
     let mut elsewhere = world;
-    elsewhere.change = |config| {
+    elsewhere.change = Box::new(|config| {
         config.issuer = "https://other.example.com".to_owned();
         config.resource = "https://other.example.com/mcp".to_owned();
-    };
+    });
     let tokens = app.redeem(&server, &code, now).await.1;
     let elsewhere = elsewhere.server();
     let (status, _) = app
         .refresh(&elsewhere, &text(&tokens, "refresh_token"), now)
         .await;
     assert_ne!(status, StatusCode::OK);
-    let _ = RESOURCE;
 }
 
 #[tokio::test]
@@ -276,23 +273,22 @@ async fn whoever_saw_a_used_code_ends_nothing_by_it() {
 
 #[tokio::test]
 async fn who_is_denied_gets_nothing_for_a_code_or_a_refresh_token() {
-    use std::sync::atomic::{AtomicBool, Ordering};
-    static DENIED: AtomicBool = AtomicBool::new(false);
     let mut world = World::new().await;
-    world.change = |config| {
-        let denied = |grant: &mcp_authorization_server::GrantOf<'_>| {
-            grant.subject == "user_ada" && DENIED.load(Ordering::SeqCst)
-        };
-        config.denied = Some(mcp_authorization_server::Denied::new(denied));
-    };
-    let server = world.server();
-    let now = SystemTime::now();
+    let denied = Arc::new(AtomicBool::new(false));
+    let is_denied = Arc::clone(&denied);
+    world.change = Box::new(move |config| {
+        let is_denied = Arc::clone(&is_denied);
+        config.denied = Some(Denied::new(move |grant| {
+            grant.subject == "user_ada" && is_denied.load(Ordering::SeqCst)
+        }));
+    });
+    let (server, now) = (world.server(), SystemTime::now());
     let app = App::register(&server, now).await;
     let tokens = app.log_in(&world, &server, now).await;
     let code = app
         .code(&world, [&server; 3], &mut Browser::default(), now)
         .await;
-    DENIED.store(true, Ordering::SeqCst);
+    denied.store(true, Ordering::SeqCst);
     assert!(is_grant_refusal(&app.redeem(&server, &code, now).await));
     assert!(is_grant_refusal(
         &app.refresh(&server, &text(&tokens, "refresh_token"), now)

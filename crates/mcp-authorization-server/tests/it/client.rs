@@ -152,17 +152,12 @@ impl App {
     pub(crate) async fn code(
         &self,
         world: &World,
-        servers: [&AuthorizationServer; 3],
+        [one, two, three]: [&AuthorizationServer; 3],
         browser: &mut Browser,
         now: SystemTime,
     ) -> String {
-        let mut answer = browser.get(servers[0], &self.link(&[]), now).await;
-        if answer.status() == StatusCode::OK {
-            answer = browser.decide(servers[1], &answer, "allow", now).await;
-        }
-        let back = world.at_provider(location(&answer).as_str()).await;
-        let path = back.strip_prefix(ISSUER).unwrap();
-        let answer = browser.get(servers[2], path, now).await;
+        let path = self.back(world, [one, two], browser, now).await;
+        let answer = browser.get(three, &path, now).await;
         let back = location(&answer);
         assert!(back.as_str().starts_with(&self.redirect_uri), "{back}");
         assert_eq!(
@@ -171,6 +166,22 @@ impl App {
         );
         assert_eq!(parameter(&back, "iss").as_deref(), Some(ISSUER));
         parameter(&back, "code").unwrap()
+    }
+
+    /// The same as far as the provider: the path that it sends the browser back to.
+    pub(crate) async fn back(
+        &self,
+        world: &World,
+        [one, two]: [&AuthorizationServer; 2],
+        browser: &mut Browser,
+        now: SystemTime,
+    ) -> String {
+        let mut answer = browser.get(one, &self.link(&[]), now).await;
+        if answer.status() == StatusCode::OK {
+            answer = browser.decide(two, &answer, "allow", now).await;
+        }
+        let back = world.at_provider(location(&answer).as_str()).await;
+        back.strip_prefix(ISSUER).unwrap().to_owned()
     }
 
     pub(crate) async fn redeem(

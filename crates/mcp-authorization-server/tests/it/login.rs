@@ -12,8 +12,8 @@ use std::sync::Arc;
 use crate::{
     client::{App, Browser},
     world::{
-        APP, ISSUER, RESOURCE, World, after, ask, is_grant_refusal, location, logged_in, parameter,
-        post, registered, text, verified,
+        ISSUER, RESOURCE, World, after, ask, is_grant_refusal, location, logged_in, post, text,
+        verified,
     },
 };
 
@@ -123,48 +123,6 @@ async fn keys_may_be_turned_under_everything_that_clients_hold() {
     world.previous.clear();
     let (_, upstream) = verified(&world.server(), &text(&next, "access_token"), later).await;
     assert!(!upstream.expose().is_empty());
-}
-
-#[tokio::test]
-async fn a_consent_is_remembered_for_just_that_client_and_just_those_rights() {
-    let (world, server, app, now) = registered().await;
-    let other = App::register(&server, now).await;
-    let mut browser = Browser::default();
-    app.code(&world, [&server; 3], &mut browser, now).await;
-    let again = browser.get(&server, &app.link(&[]), after(now, 90)).await;
-    assert_eq!(again.status(), StatusCode::SEE_OTHER, "the same again");
-    let asked = |link: String| {
-        let (mut browser, server) = (browser.clone(), server.clone());
-        async move { browser.get(&server, &link, after(now, 90)).await.status() }
-    };
-    assert_eq!(
-        asked(app.link(&[("scope", "notes:read notes:write")])).await,
-        StatusCode::OK
-    );
-    assert_eq!(
-        asked(app.link(&[("prompt", "consent")])).await,
-        StatusCode::OK
-    );
-    assert_eq!(
-        asked(other.link(&[])).await,
-        StatusCode::OK,
-        "another client of the same name"
-    );
-    let elsewhere = Browser::default().get(&server, &app.link(&[]), now).await;
-    assert_eq!(elsewhere.status(), StatusCode::OK, "another browser");
-}
-
-#[tokio::test]
-async fn who_does_not_agree_is_sent_back_and_nobody_is_asked_to_log_in() {
-    let (world, server, app, now) = registered().await;
-    let mut browser = Browser::default();
-    let page = browser.get(&server, &app.link(&[]), now).await;
-    let answer = browser.decide(&server, &page, "deny", now).await;
-    let back = location(&answer);
-    assert!(back.as_str().starts_with(APP));
-    assert_eq!(parameter(&back, "error").as_deref(), Some("access_denied"));
-    assert_eq!(parameter(&back, "iss").as_deref(), Some(ISSUER));
-    assert_eq!(world.provider.count(IdentityProvider::AUTHORIZE_PATH), 0);
 }
 
 #[tokio::test]

@@ -10,9 +10,10 @@
 mod assertions;
 mod attacks;
 mod client;
+mod consents;
+mod documents;
 mod login;
 mod refresh;
-mod services;
 mod services;
 mod store;
 mod world;

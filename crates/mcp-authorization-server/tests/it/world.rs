@@ -26,12 +26,15 @@ pub(crate) const RESOURCE: &str = "https://mcp.example.com/mcp";
 pub(crate) const APP: &str = "http://127.0.0.1:33418/callback";
 pub(crate) const VERIFIER: &str = "a-verifier-of-at-least-forty-three-characters-000";
 
+/// What a test has otherwise than usual.
+type Change = Box<dyn Fn(&mut AuthorizationServerConfig) + Send>;
+
 pub(crate) struct World {
     pub(crate) provider: IdentityProvider,
     pub(crate) facts: Arc<dyn FactStore>,
     pub(crate) key: Zeroizing<[u8; 32]>,
     pub(crate) previous: Vec<Zeroizing<[u8; 32]>>,
-    pub(crate) change: fn(&mut AuthorizationServerConfig),
+    pub(crate) change: Change,
     pub(crate) clients: Vec<ClientConfig>,
     pub(crate) assertion_issuers: Vec<AssertionIssuerConfig>,
     pub(crate) denied: Option<Denied>,
@@ -48,7 +51,7 @@ impl World {
             facts: Arc::new(MemoryFacts::default()),
             key: Zeroizing::new([3; 32]),
             previous: Vec::new(),
-            change: |_| {},
+            change: Box::new(|_| {}),
             clients: Vec::new(),
             assertion_issuers: Vec::new(),
             denied: None,
@@ -207,4 +210,11 @@ pub(crate) async fn verified(
 /// A moment later.
 pub(crate) fn after(now: SystemTime, seconds: u64) -> SystemTime {
     now + Duration::from_secs(seconds)
+}
+
+/// The browser is shown a page with this status, and sent nowhere.
+#[track_caller]
+pub(crate) fn assert_stays(answer: &Response<Bytes>, status: StatusCode, why: &str) {
+    assert_eq!(answer.status(), status, "{why}");
+    assert!(answer.headers().get("location").is_none(), "{why}");
 }

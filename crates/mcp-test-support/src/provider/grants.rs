@@ -6,7 +6,7 @@ use std::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    time::SystemTime,
+    time::{Instant, SystemTime},
 };
 
 use base64::{
@@ -44,11 +44,23 @@ pub(super) struct Pending {
     pub(super) user: ProviderUser,
 }
 
-/// A user's login, with the one refresh token that is good.
+/// A user's login, with its newest refresh token, and those that are still taken.
 struct Login {
     pending: Pending,
-    refresh_token: Option<String>,
+    refresh_tokens: Vec<RefreshToken>,
     access_tokens: Vec<(String, Option<i64>)>,
+}
+
+struct RefreshToken {
+    text: String,
+    /// Of one that was used.
+    ends: Option<Instant>,
+}
+
+impl RefreshToken {
+    fn is_good(&self) -> bool {
+        self.ends.is_none_or(|ends| Instant::now() < ends)
+    }
 }
 
 #[derive(Default)]
@@ -126,7 +138,7 @@ impl State {
         let mut logins = lock(&self.grants.logins);
         logins.push(Login {
             pending,
-            refresh_token: None,
+            refresh_tokens: Vec::new(),
             access_tokens: Vec::new(),
         });
         let login = logins.last_mut().expect("it was put there");
@@ -134,21 +146,30 @@ impl State {
     }
 
     fn refresh(&self, token: &str) -> Result<Map<String, Value>, Refusal> {
+        let grace = lock(&self.settings).refresh_grace;
         let mut logins = lock(&self.grants.logins);
-        let mut logins = logins.iter_mut();
-        let login = logins.find(|login| login.refresh_token.as_deref() == Some(token));
-        let login = login.ok_or(("invalid_grant", "bad_refresh_token"))?;
-        self.grants.refreshed.fetch_add(1, Ordering::Relaxed);
-        Ok(self.tokens(login, false))
+        for login in logins.iter_mut() {
+            login.refresh_tokens.retain(RefreshToken::is_good);
+            let mut known = login.refresh_tokens.iter_mut();
+            if let Some(used) = known.find(|known| known.text == token) {
+                used.ends.get_or_insert(Instant::now() + grace);
+                self.grants.refreshed.fetch_add(1, Ordering::Relaxed);
+                return Ok(self.tokens(login, false));
+            }
+        }
+        Err(("invalid_grant", "bad_refresh_token"))
     }
 
-    /// New tokens for a login; its old refresh token is good no more.
+    /// New tokens for a login.
     fn tokens(&self, login: &mut Login, first: bool) -> Map<String, Value> {
         let settings = lock(&self.settings);
-        let access_token = random("access");
+        let access_token = match &settings.api {
+            Some(api) => self.access_token(&login.pending.user, api, settings.lifetime),
+            None => random("access"),
+        };
         let ends = settings.lifetime.map(|lifetime| now() + lifetime);
         login.access_tokens.push((access_token.clone(), ends));
-        login.refresh_token = settings.refresh_tokens.then(|| random("refresh"));
+        let refresh_token = settings.refresh_tokens.then(|| random("refresh"));
         let bearer = if self.dialect == Dialect::OpenId {
             "Bearer"
         } else {
@@ -163,8 +184,9 @@ impl State {
         if let Some(lifetime) = settings.lifetime {
             say("expires_in", lifetime.into());
         }
-        if let Some(token) = &login.refresh_token {
-            say("refresh_token", token.clone().into());
+        if let Some(text) = refresh_token {
+            say("refresh_token", text.clone().into());
+            login.refresh_tokens.push(RefreshToken { text, ends: None });
         }
         drop(settings);
         if self.dialect == Dialect::OpenId {
@@ -172,6 +194,17 @@ impl State {
             say("id_token", self.id_token(&login.pending.user, nonce).into());
         }
         answer
+    }
+
+    /// One that an API reads by itself (RFC 9068).
+    fn access_token(&self, user: &ProviderUser, api: &str, lifetime: Option<i64>) -> String {
+        let token = TokenBuilder::new(&self.url(), &[], lock(&self.key).clone());
+        let token = token.audience(api).without("org_id");
+        let token = match lifetime {
+            Some(lifetime) => token.expires_in(lifetime),
+            None => token.without("exp"),
+        };
+        with_claims(token, &user.0).mint()
     }
 
     fn id_token(&self, user: &ProviderUser, nonce: Option<&str>) -> String {
@@ -187,14 +220,7 @@ impl State {
             .audience(&settings.client_id)
             .without("scope")
             .without("org_id");
-        let token = claims.iter().fold(token, |token, (name, value)| {
-            if value.is_null() {
-                token.without(name)
-            } else {
-                token.claim(name, value.clone())
-            }
-        });
-        token.mint()
+        with_claims(token, &claims).mint()
     }
 
     fn user_of(&self, access_token: &str) -> Option<ProviderUser> {
@@ -244,8 +270,9 @@ impl State {
         let mut logins = lock(&self.grants.logins);
         let before = logins.len();
         logins.retain(|login| {
+            let mut refresh_tokens = login.refresh_tokens.iter();
             let mut access_tokens = login.access_tokens.iter();
-            login.refresh_token.as_deref() != Some(token)
+            !refresh_tokens.any(|known| known.text == token)
                 && !access_tokens.any(|(known, _)| known == token)
         });
         logins.len() < before
@@ -301,6 +328,17 @@ impl State {
         let kind = "application/x-www-form-urlencoded";
         with_type(StatusCode::OK, kind, body.finish())
     }
+}
+
+/// A null is a claim that is not there.
+fn with_claims(token: TokenBuilder, claims: &Map<String, Value>) -> TokenBuilder {
+    claims.iter().fold(token, |token, (name, value)| {
+        if value.is_null() {
+            token.without(name)
+        } else {
+            token.claim(name, value.clone())
+        }
+    })
 }
 
 fn plain(encoded: &str) -> String {

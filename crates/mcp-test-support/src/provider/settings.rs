@@ -1,6 +1,6 @@
 //! What a test sets: who logs in, how, and what the tokens say.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Map, Value, json};
 
@@ -52,6 +52,10 @@ pub(super) struct Settings {
     /// Seconds; `None` for access tokens that do not end.
     pub(super) lifetime: Option<i64>,
     pub(super) refresh_tokens: bool,
+    /// For how long a refresh token that was used is still taken.
+    pub(super) refresh_grace: Duration,
+    /// The API that access tokens say they are for; opaque ones say nothing.
+    pub(super) api: Option<String>,
     pub(super) login_page: bool,
     /// The error that logins end with.
     pub(super) refusal: Option<String>,
@@ -76,6 +80,8 @@ impl Settings {
             metadata: BTreeMap::new(),
             lifetime: open_id.then_some(3_600),
             refresh_tokens: open_id,
+            refresh_grace: Duration::ZERO,
+            api: None,
             login_page: false,
             refusal: None,
         }
@@ -127,6 +133,16 @@ impl IdentityProvider {
     /// Whether logins have refresh tokens from now on.
     pub fn give_refresh_tokens(&self, give: bool) {
         lock(&self.state.settings).refresh_tokens = give;
+    }
+
+    /// For how long a refresh token that is used from now on is taken again, as some providers do.
+    pub fn set_refresh_grace(&self, grace: Duration) {
+        lock(&self.state.settings).refresh_grace = grace;
+    }
+
+    /// From now on access tokens are JWTs for this API, with the claims of the user.
+    pub fn give_tokens_for(&self, api: &str) {
+        lock(&self.state.settings).api = Some(api.to_owned());
     }
 
     /// From now on a login asks on a page first: a form with the buttons `Sign in` and `Cancel`.

@@ -15,11 +15,15 @@ use zeroize::Zeroizing;
 
 use crate::{keys::Kind, request::seconds, server::Inner};
 
-/// For how long one instance alone refreshes, by the store's clock.
-const LEASE: Duration = Duration::from_secs(30);
+/// For how long one instance alone refreshes, by the store's clock: longer than the provider is asked. Where
+/// an instance dies meanwhile, the next one begins while providers still take the same token again.
+const LEASE: Duration = Duration::from_secs(15);
 
-/// How long a request waits for the one that refreshes.
-const WAIT: Duration = Duration::from_secs(25);
+/// How long a request waits for the one that refreshes: until that is done, or its lease is over.
+const WAIT: Duration = Duration::from_secs(20);
+
+/// Between two attempts to write down what the store did not take.
+const AGAIN: Duration = Duration::from_millis(250);
 
 /// How much the clocks of instances may differ.
 const SKEW: Duration = Duration::from_mins(5);
@@ -99,7 +103,7 @@ impl Inner {
                 let Some(turn) = self.judge(family, generation, waited).await? else {
                     return Ok(Turn::Mine(lease));
                 };
-                self.give_back(lease).await;
+                self.give_back(&lease).await;
                 return Ok(turn);
             }
             if begun.elapsed() > WAIT {
@@ -130,14 +134,15 @@ impl Inner {
         let since = Duration::from_secs(seconds(now).saturating_sub(state.given_at));
         let grace = self.config.refresh_grace;
         // The store's clock says when an answer is over; ours may differ from who wrote this.
-        if generation + 1 == state.newest && since <= grace + SKEW {
-            if let Some(answer) = self.answer_of(family, state.newest).await? {
-                return Ok(Some(Turn::Again(answer)));
-            }
-            if since <= grace {
-                // The answer was lost with the store that had it: no reason to suspect anybody.
-                return Ok(Some(Turn::Over));
-            }
+        if since <= grace + SKEW
+            && let Some(answer) = self.answer_of(family, generation + 1).await?
+        {
+            return Ok(Some(Turn::Again(answer)));
+        }
+        if since <= grace && generation + 1 == state.newest {
+            // The answer was lost with the store that had it, which is no reason to suspect anybody: the
+            // provider says whether the login goes on, as where nothing is known.
+            return Ok(None);
         }
         tracing::warn!("a refresh token was used again: its login is over");
         self.end(family, now).await?;
@@ -148,7 +153,7 @@ impl Inner {
     /// was faster. Nothing where the family was ended meanwhile.
     pub(crate) async fn settle(
         &self,
-        lease: Lease,
+        lease: &Lease,
         answer: Zeroizing<Vec<u8>>,
         now: SystemTime,
     ) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
@@ -188,8 +193,25 @@ impl Inner {
         Ok(Some(answer))
     }
 
+    /// The same once more and again, for a store that was away: for as long as anybody may want to know.
+    pub(crate) async fn settle_later(
+        &self,
+        lease: Lease,
+        answer: Zeroizing<Vec<u8>>,
+        now: SystemTime,
+    ) {
+        let begun = Instant::now();
+        while begun.elapsed() < self.config.refresh_grace {
+            sleep(AGAIN).await;
+            if self.settle(&lease, answer.clone(), now).await.is_ok() {
+                return;
+            }
+        }
+        tracing::warn!("a refresh was never written down: its answer cannot be given again");
+    }
+
     /// Somebody else may try: the same refresh token is good as it was.
-    pub(crate) async fn give_back(&self, lease: Lease) {
+    pub(crate) async fn give_back(&self, lease: &Lease) {
         let name = self.lease_name(&lease.family);
         drop(self.facts.compare_and_delete(&name, lease.version).await);
     }

@@ -224,7 +224,7 @@ const WELL_KNOWN: &[&str] = &[
 ];
 
 impl Inner {
-    async fn answer(&self, request: Request<Bytes>, now: SystemTime) -> Response<Bytes> {
+    async fn answer(self: &Arc<Self>, request: Request<Bytes>, now: SystemTime) -> Response<Bytes> {
         let (parts, body) = request.into_parts();
         let (method, headers) = (&parts.method, &parts.headers);
         let query = parts.uri.query().unwrap_or_default();

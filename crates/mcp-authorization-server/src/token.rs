@@ -1,6 +1,9 @@
 //! The token endpoint: tokens for a code, and for a refresh token.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
@@ -30,7 +33,7 @@ use crate::error::OAuthError;
 pub(crate) type Tokens = Zeroizing<Vec<u8>>;
 
 /// How long the provider is asked at most: the lease lasts longer.
-const ASKING: Duration = Duration::from_secs(25);
+const ASKING: Duration = Duration::from_secs(12);
 
 /// When it is worth asking the store again.
 const STORE_AGAIN: Duration = Duration::from_secs(2);
@@ -38,7 +41,7 @@ const STORE_AGAIN: Duration = Duration::from_secs(2);
 impl Inner {
     /// `POST /token`.
     pub(crate) async fn token(
-        &self,
+        self: &Arc<Self>,
         headers: &HeaderMap,
         body: &[u8],
         now: SystemTime,
@@ -50,7 +53,7 @@ impl Inner {
     }
 
     async fn tokens(
-        &self,
+        self: &Arc<Self>,
         headers: &HeaderMap,
         body: &[u8],
         now: SystemTime,
@@ -115,7 +118,7 @@ impl Inner {
     }
 
     async fn for_refresh_token(
-        &self,
+        self: &Arc<Self>,
         proven: &Proven,
         form: &Form,
         now: SystemTime,
@@ -143,7 +146,7 @@ impl Inner {
 
     /// The next tokens of a family, with what the provider gives now.
     async fn renew(
-        &self,
+        self: &Arc<Self>,
         client: &Client,
         grant: &Grant,
         scopes: &[String],
@@ -157,7 +160,7 @@ impl Inner {
             Ok(Ok(_) | Err(ProviderError::InvalidGrant)) => {
                 // Somebody else may have had the next one of the provider; then this is it, too.
                 let next = self.answer_of(&grant.family, grant.generation + 1).await;
-                self.give_back(lease).await;
+                self.give_back(&lease).await;
                 return match next.map_err(store_away)? {
                     Some(answer) => Ok(answer),
                     None => Err(OAuthError::invalid_grant(
@@ -166,7 +169,7 @@ impl Inner {
                 };
             }
             other => {
-                self.give_back(lease).await;
+                self.give_back(&lease).await;
                 if let Ok(Err(error)) = other {
                     tracing::warn!(%error, "a login cannot be renewed just now");
                 }
@@ -180,11 +183,15 @@ impl Inner {
         let next = grant.next(tokens, now);
         let answer = self.deliver(client, &next, scopes, now).await?;
         let spare = answer.clone();
-        match self.settle(lease, answer, now).await {
+        match self.settle(&lease, answer, now).await {
             Ok(Some(answer)) => Ok(answer),
             Ok(None) => Err(OAuthError::invalid_grant("the login was ended")),
             Err(error) => {
-                tracing::warn!(%error, "a refresh is not written down: its answer cannot be given again");
+                // Who asked has the answer. Who loses it, or asked at the same time, finds it there once
+                // the store is back.
+                tracing::warn!(%error, "a refresh is not written down yet");
+                let (inner, answer) = (Arc::clone(self), spare.clone());
+                tokio::spawn(async move { inner.settle_later(lease, answer, now).await });
                 Ok(spare)
             }
         }

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use crate::{
     client::App,
     services::{JWT_BEARER as CLIENT_ASSERTION, proof, secret},
-    store::failing_after,
+    store::Failing,
     world::{ISSUER, RESOURCE, World, metadata, post, text, verified},
 };
 
@@ -156,7 +156,7 @@ async fn an_assertion_is_good_once_on_all_instances_and_never_without_the_store(
     let (issuer, mut world) = trusting().await;
     let now = SystemTime::now();
     let good = assertion(&issuer);
-    let facts = std::mem::replace(&mut world.facts, failing_after(0));
+    let facts = std::mem::replace(&mut world.facts, Failing::after(0));
     let (status, answer) = present(&world.server(), &good, now).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(answer["error"], "temporarily_unavailable");

@@ -1,6 +1,9 @@
 //! Refresh tokens: races, lost answers, reuse, a store or a provider that is away.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use http::StatusCode;
 use mcp_session::MemoryFacts;
@@ -9,7 +12,7 @@ use serde_json::Value;
 
 use crate::{
     client::App,
-    store::failing_after,
+    store::Failing,
     world::{World, after, is_grant_refusal, logged_in, registered, text, verified},
 };
 
@@ -189,7 +192,7 @@ async fn scopes_become_fewer_never_more_and_another_client_gets_nothing() {
 #[tokio::test]
 async fn without_the_store_nothing_is_given_out_and_what_there_is_stays_good() {
     let (mut world, _, app, tokens, now) = logged_in().await;
-    let facts = std::mem::replace(&mut world.facts, failing_after(0));
+    let facts = std::mem::replace(&mut world.facts, Failing::after(0));
     let away = world.server();
     let refresh_token = text(&tokens, "refresh_token");
     let asked = world.provider.count(IdentityProvider::TOKEN_PATH);
@@ -247,7 +250,7 @@ async fn a_store_that_fails_at_any_moment_of_a_refresh_loses_no_login() {
     // A refresh takes fewer commands than this.
     for commands in 0..12 {
         let (mut world, _, app, mut tokens, now) = logged_in().await;
-        world.facts = failing_after(commands);
+        world.facts = Failing::after(commands);
         let failing = world.server();
         let refresh_token = text(&tokens, "refresh_token");
         let (status, answer) = app.refresh(&failing, &refresh_token, now).await;
@@ -272,6 +275,78 @@ async fn a_store_that_fails_at_any_moment_of_a_refresh_loses_no_login() {
             "after {commands} commands: {answer}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_store_that_comes_back_has_the_answers_that_it_was_away_for() {
+    for commands in 0..12 {
+        let (mut world, _, app, tokens, now) = logged_in().await;
+        let store = Failing::after(commands);
+        world.facts = Arc::clone(&store) as _;
+        let refresh_token = text(&tokens, "refresh_token");
+        let before = world.provider.count(IdentityProvider::TOKEN_PATH);
+        let (status, answer) = app.refresh(&world.server(), &refresh_token, now).await;
+        if world.provider.count(IdentityProvider::TOKEN_PATH) == before {
+            // Nobody was asked, and nothing is to be remembered.
+            continue;
+        }
+        assert_eq!(
+            status,
+            StatusCode::OK,
+            "after {commands} commands: {answer}"
+        );
+        store.come_back();
+        // The client's other process, or the same that lost the answer. This provider takes no token twice.
+        let other = world.server();
+        let again = app.refresh(&other, &refresh_token, after(now, 5));
+        assert_eq!(again.await, (status, answer), "after {commands} commands");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_emptied_at_any_moment_loses_no_login_where_the_provider_has_a_grace() {
+    for commands in 0..12 {
+        let (mut world, _, app, tokens, now) = logged_in().await;
+        world.provider.set_refresh_grace(Duration::from_secs(30));
+        world.facts = Failing::emptied_after(commands);
+        let (one, two) = (world.server(), world.server());
+        let refresh_token = text(&tokens, "refresh_token");
+        let (first, second) = tokio::join!(
+            app.refresh(&one, &refresh_token, now),
+            app.refresh(&two, &refresh_token, now)
+        );
+        let again = app.refresh(&one, &refresh_token, after(now, 5)).await;
+        for (status, answer) in [first, second, again] {
+            assert_eq!(
+                status,
+                StatusCode::OK,
+                "after {commands} commands: {answer}"
+            );
+            let newest = text(&answer, "refresh_token");
+            let (status, answer) = app.refresh(&two, &newest, after(now, 10)).await;
+            assert_eq!(
+                status,
+                StatusCode::OK,
+                "after {commands} commands: {answer}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_is_late_within_the_grace_is_answered_though_others_went_on() {
+    let (world, server, app, tokens, now) = logged_in().await;
+    let refresh_token = text(&tokens, "refresh_token");
+    let (_, next) = app.refresh(&server, &refresh_token, now).await;
+    let second = text(&next, "refresh_token");
+    let (_, newest) = app.refresh(&server, &second, after(now, 1)).await;
+    // A request that was on its way for long, or waited for its turn.
+    let other = world.server();
+    let late = app.refresh(&other, &refresh_token, after(now, 2)).await;
+    assert_eq!(late, (StatusCode::OK, next));
+    let third = text(&newest, "refresh_token");
+    let goes_on = app.refresh(&server, &third, after(now, 3)).await;
+    assert_eq!(goes_on.0, StatusCode::OK);
 }
 
 #[tokio::test]

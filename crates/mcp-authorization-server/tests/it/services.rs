@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     client::App,
-    store::failing_after,
+    store::Failing,
     world::{APP, ISSUER, RESOURCE, World, ask, form, metadata, post, text, verified},
 };
 
@@ -252,7 +252,7 @@ async fn nobody_else_gets_a_token_without_a_login() {
 async fn a_proof_that_cannot_be_seen_to_be_new_is_503() {
     let key = key();
     let mut world = world(&key).await;
-    world.facts = failing_after(0);
+    world.facts = Failing::after(0);
     let now = SystemTime::now();
     let (status, answer) = signed(&world.server(), &proof("ci", &key), &[], now).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{answer}");

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicI64, Ordering},
     },
     time::Duration,
@@ -11,34 +11,60 @@ use std::{
 use async_trait::async_trait;
 use mcp_session::{Fact, FactStore, MemoryFacts, Put, Rate, Spent, StoreError, Swap};
 
-/// A store that does so many commands, and answers none after that.
-pub(crate) fn failing_after(commands: i64) -> Arc<dyn FactStore> {
-    Arc::new(Failing {
-        store: MemoryFacts::default(),
-        left: AtomicI64::new(commands),
-    })
+/// A store to which something happens after so many commands.
+pub(crate) struct Failing {
+    store: Mutex<MemoryFacts>,
+    left: AtomicI64,
+    accident: Accident,
 }
 
-struct Failing {
-    store: MemoryFacts,
-    left: AtomicI64,
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Accident {
+    /// It does not answer.
+    Away,
+    /// It loses what it has, and goes on.
+    Emptied,
 }
 
 impl Failing {
-    fn go(&self) -> Result<(), StoreError> {
-        if self.left.fetch_sub(1, Ordering::SeqCst) > 0 {
-            Ok(())
-        } else {
-            Err(StoreError::Timeout)
+    /// Away from then on, until it comes back with everything.
+    pub(crate) fn after(commands: i64) -> Arc<Self> {
+        Self::by(Accident::Away, commands)
+    }
+
+    /// Emptied then, once.
+    pub(crate) fn emptied_after(commands: i64) -> Arc<Self> {
+        Self::by(Accident::Emptied, commands)
+    }
+
+    fn by(accident: Accident, commands: i64) -> Arc<Self> {
+        Arc::new(Self {
+            store: Mutex::default(),
+            left: AtomicI64::new(commands),
+            accident,
+        })
+    }
+
+    pub(crate) fn come_back(&self) {
+        self.left.store(i64::MAX, Ordering::SeqCst);
+    }
+
+    fn store(&self) -> Result<MemoryFacts, StoreError> {
+        let left = self.left.fetch_sub(1, Ordering::SeqCst);
+        let mut store = self.store.lock().unwrap();
+        match self.accident {
+            Accident::Away if left <= 0 => return Err(StoreError::Timeout),
+            Accident::Emptied if left == 0 => *store = MemoryFacts::default(),
+            _ => {}
         }
+        Ok(store.clone())
     }
 }
 
 #[async_trait]
 impl FactStore for Failing {
     async fn read(&self, key: &str) -> Result<Option<Fact>, StoreError> {
-        self.go()?;
-        self.store.read(key).await
+        self.store()?.read(key).await
     }
     async fn put_if_absent(
         &self,
@@ -46,8 +72,7 @@ impl FactStore for Failing {
         value: Vec<u8>,
         ttl: Duration,
     ) -> Result<Put, StoreError> {
-        self.go()?;
-        self.store.put_if_absent(key, value, ttl).await
+        self.store()?.put_if_absent(key, value, ttl).await
     }
     async fn compare_and_set(
         &self,
@@ -56,16 +81,15 @@ impl FactStore for Failing {
         value: Vec<u8>,
         ttl: Duration,
     ) -> Result<Swap, StoreError> {
-        self.go()?;
-        self.store.compare_and_set(key, version, value, ttl).await
+        self.store()?
+            .compare_and_set(key, version, value, ttl)
+            .await
     }
     async fn compare_and_delete(&self, key: &str, version: u64) -> Result<bool, StoreError> {
-        self.go()?;
-        self.store.compare_and_delete(key, version).await
+        self.store()?.compare_and_delete(key, version).await
     }
     async fn take(&self, key: &str) -> Result<Option<Fact>, StoreError> {
-        self.go()?;
-        self.store.take(key).await
+        self.store()?.take(key).await
     }
     async fn spend(
         &self,
@@ -74,19 +98,15 @@ impl FactStore for Failing {
         owed: u64,
         wanted: u64,
     ) -> Result<Spent, StoreError> {
-        self.go()?;
-        self.store.spend(key, rate, owed, wanted).await
+        self.store()?.spend(key, rate, owed, wanted).await
     }
     async fn insert(&self, key: &str, member: Vec<u8>, ttl: Duration) -> Result<(), StoreError> {
-        self.go()?;
-        self.store.insert(key, member, ttl).await
+        self.store()?.insert(key, member, ttl).await
     }
     async fn remove(&self, key: &str, member: &[u8]) -> Result<(), StoreError> {
-        self.go()?;
-        self.store.remove(key, member).await
+        self.store()?.remove(key, member).await
     }
     async fn members(&self, key: &str) -> Result<Vec<(Vec<u8>, Duration)>, StoreError> {
-        self.go()?;
-        self.store.members(key).await
+        self.store()?.members(key).await
     }
 }

@@ -1,9 +1,11 @@
 //! `conformance`: the official suite of the Model Context Protocol, against the server itself and
 //! against a fixture on the same transport. See docs/conformance.md.
 
+mod authorization;
 mod baseline;
 mod proxy;
 mod report;
+mod suite;
 
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
@@ -13,8 +15,10 @@ use mcp_test_support::{Api, Issuer, ServerCommand, ServerProcess, free_port};
 use tokio::net::TcpListener;
 
 use self::{
+    baseline::Group,
     proxy::TokenProxy,
     report::{Outcome, Scenarios},
+    suite::Set,
 };
 
 /// Each revision is a set of its own: the wire differs.
@@ -53,6 +57,8 @@ enum Target {
     Fixture,
     /// The server as it ships
     Product,
+    /// The server's own authorization server
+    Authorization,
 }
 
 impl Target {
@@ -60,6 +66,7 @@ impl Target {
         match self {
             Self::Fixture => "fixture",
             Self::Product => "product",
+            Self::Authorization => "authorization",
         }
     }
 }
@@ -68,10 +75,14 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     let issuer = Issuer::start().await?;
     let api = Api::start().await?;
     let mut outcomes = Vec::new();
-    for target in [Target::Fixture, Target::Product] {
-        if options.only.is_none_or(|only| only == target) {
-            outcomes.extend(check(options, target, &issuer, &api).await?);
+    for target in [Target::Fixture, Target::Product, Target::Authorization] {
+        if options.only.is_some_and(|only| only != target) {
+            continue;
         }
+        outcomes.extend(match target {
+            Target::Authorization => authorization::check(options, &api).await?,
+            _ => check(options, target, &issuer, &api).await?,
+        });
     }
     report::print(&outcomes);
     println!("reports: {}", options.reports.display());
@@ -91,10 +102,7 @@ async fn check(
     issuer: &Issuer,
     api: &Api,
 ) -> anyhow::Result<Vec<Outcome>> {
-    // Two lists, for the suite takes no entry of a scenario that it does not count.
-    let mut groups = baseline::read(&baseline_path(options, target))?;
-    groups.extend(baseline::read(&tasks_path(options, target))?);
-    let listed = baseline::entries(&groups);
+    let listed = Listed::read(options, target)?;
     let entrance = TcpListener::bind(("127.0.0.1", 0)).await?;
     // As in a deployment, the public URL is the proxy's: the server knows itself by that name.
     let public_url = format!("http://127.0.0.1:{}", entrance.local_addr()?.port());
@@ -109,24 +117,53 @@ async fn check(
 
     let mut outcomes = Vec::new();
     for revision in REVISIONS {
-        outcomes.push(suite(options, target, revision, &resource, &listed).await?);
+        let set = Set {
+            options,
+            target,
+            revision,
+            listed: &listed,
+        };
+        outcomes.push(outcome(set, &resource).await?);
     }
     std::fs::write(
         report_folder(options, target).join("server.log"),
         server.text(),
     )?;
     server.stop(STOP_LIMIT).await?;
-    let met = |entry: &&str| {
-        outcomes
-            .iter()
-            .any(|outcome| outcome.expected.contains(*entry))
-    };
-    // The suite tolerates entries for checks that did not run: a name that changed would stay.
-    if let Some(entry) = listed.into_iter().find(|entry| !met(entry)) {
-        let folder = options.baselines.display();
-        bail!("{entry} is listed in {folder}, but did not fail");
-    }
+    listed.check(options, &outcomes)?;
     Ok(outcomes)
+}
+
+/// What may fail of a target.
+struct Listed(Vec<Group>);
+
+impl Listed {
+    fn read(options: &Options, target: Target) -> anyhow::Result<Self> {
+        let mut groups = baseline::read(&baseline_path(options, target))?;
+        // A list of its own, for the suite takes no entry of a scenario that it does not count.
+        if target != Target::Authorization {
+            groups.extend(baseline::read(&tasks_path(options, target))?);
+        }
+        Ok(Self(groups))
+    }
+
+    fn entries(&self) -> BTreeSet<&str> {
+        baseline::entries(&self.0)
+    }
+
+    /// The suite tolerates entries for checks that did not run: a name that changed would stay.
+    fn check(&self, options: &Options, outcomes: &[Outcome]) -> anyhow::Result<()> {
+        let met = |entry: &&str| {
+            outcomes
+                .iter()
+                .any(|outcome| outcome.expected.contains(*entry))
+        };
+        if let Some(entry) = self.entries().into_iter().find(|entry| !met(entry)) {
+            let folder = options.baselines.display();
+            bail!("{entry} is listed in {folder}, but did not fail");
+        }
+        Ok(())
+    }
 }
 
 fn baseline_path(options: &Options, target: Target) -> PathBuf {
@@ -153,7 +190,7 @@ fn start(
             .arg(port.to_string())
             .arg(public_url)
             .arg(issuer.url()),
-        Target::Product => ServerCommand::http(&options.server, port)
+        Target::Product | Target::Authorization => ServerCommand::http(&options.server, port)
             .env("MCP_HOST", public_url)
             .env("OAUTH_ISSUER", issuer.url())
             .env("UPSTREAM_AUDIENCE", format!("{public_url}/mcp"))
@@ -166,48 +203,24 @@ fn report_folder(options: &Options, target: Target) -> PathBuf {
     options.reports.join(target.name())
 }
 
-/// One set against one target, with everything the suite says kept in a folder.
-async fn suite(
-    options: &Options,
-    target: Target,
-    revision: &'static str,
-    url: &str,
-    listed: &BTreeSet<&str>,
-) -> anyhow::Result<Outcome> {
-    let folder = report_folder(options, target).join(revision);
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder)?;
-    }
-    std::fs::create_dir_all(&folder)?;
-    let modules = options.suite.join("node_modules");
-    let package = modules.join("@modelcontextprotocol/conformance");
-    let mut program = tokio::process::Command::new(modules.join("node/bin/node"));
+/// One set against one target.
+async fn outcome(set: Set<'_>, url: &str) -> anyhow::Result<Outcome> {
+    let (options, revision) = (set.options, set.revision);
+    let folder = set.folder()?;
+    let mut program = suite::program(options);
     program
-        .arg(package.join("dist/index.js"))
         .args(["server", "--url", url, "--requirements", revision])
         .arg("--expected-failures")
-        .arg(baseline_path(options, target))
+        .arg(baseline_path(options, set.target))
         .arg("--output-dir")
-        .arg(&folder)
-        .stdin(std::process::Stdio::null())
-        .kill_on_drop(true);
+        .arg(&folder);
     let ended = tokio::time::timeout(SUITE_LIMIT, program.output()).await;
     let output = ended
         .with_context(|| format!("the suite still runs after {SUITE_LIMIT:?}"))?
-        .with_context(|| format!("cannot start Node.js in {}", modules.display()))?;
+        .context("cannot start the suite")?;
     let log = [output.stdout, output.stderr].concat();
-    std::fs::write(folder.join("suite.log"), &log)?;
-    let success = output.status.success();
-    if !success {
-        println!("{} {revision}:", target.name());
-        println!("{}", verdict(&String::from_utf8_lossy(&log)));
-    }
+    let log = String::from_utf8_lossy(&log);
+    let package = suite::package(options);
     let all = Scenarios::read(&package.join(format!("requirements/{revision}.yaml")))?;
-    Outcome::read(target.name(), revision, success, &folder, &all, listed)
-}
-
-/// The end of the suite's log: what it expected and what it found.
-fn verdict(log: &str) -> &str {
-    log.rfind("Total:")
-        .map_or(log, |at| log.get(at..).unwrap_or_default())
+    set.outcome(&folder, output.status.success(), &log, &all)
 }

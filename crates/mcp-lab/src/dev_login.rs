@@ -4,6 +4,7 @@
 //! The client knows the address of the endpoint alone and finds the rest, as the authorization part
 //! of MCP has it. The user presses the buttons of the pages that come.
 
+mod behind;
 mod browser;
 
 use anyhow::{Context as _, ensure};
@@ -14,6 +15,7 @@ use reqwest::{Client, StatusCode, header};
 use serde_json::{Value, json};
 use url::Url;
 
+pub use behind::{provider, settings};
 pub use browser::Page;
 use browser::{Arrived, Browser};
 
@@ -49,7 +51,7 @@ pub async fn log_in(
     let client_id = server.register(&http, client_name).await?;
     let (verifier, state) = (random_hex(32), random_hex(16));
     let link = server.link(&client_id, &verifier, &state);
-    let (back, pages) = press(&http, link, buttons).await?;
+    let (back, pages) = press(&http, link, REDIRECT_URI, buttons).await?;
     let answer = |name: &str| {
         let mut pairs = back.query_pairs();
         let found = pairs.find(|(known, _)| known == name);
@@ -85,18 +87,32 @@ pub async fn log_in(
 ///
 /// When it does not answer with status 200 and JSON.
 pub async fn tokens(http: &Client, endpoint: &Url, form: &[(&str, &str)]) -> anyhow::Result<Value> {
-    let answer = http.post(endpoint.clone()).form(form).send().await?;
-    let status = answer.status();
-    let answer: Value = answer.json().await.context("no JSON came")?;
+    let (status, answer) = answer(http, endpoint, form).await?;
     let error = answer.get("error");
     ensure!(status == StatusCode::OK, "no tokens: {status} {error:?}");
     Ok(answer)
 }
 
+/// The same, whatever it answers.
+///
+/// # Errors
+///
+/// When it does not answer with JSON.
+pub async fn answer(
+    http: &Client,
+    endpoint: &Url,
+    form: &[(&str, &str)],
+) -> anyhow::Result<(StatusCode, Value)> {
+    let answer = http.post(endpoint.clone()).form(form).send().await?;
+    let status = answer.status();
+    Ok((status, answer.json().await.context("no JSON came")?))
+}
+
 /// What a client finds out before it asks anybody.
-struct Server {
+pub struct Server {
     resource: String,
-    issuer: String,
+    /// Its issuer identifier.
+    pub issuer: String,
     authorization_endpoint: Url,
     token_endpoint: Url,
     registration_endpoint: Url,
@@ -104,7 +120,11 @@ struct Server {
 
 impl Server {
     /// From the 401 to the resource's metadata, and from there to the authorization server's.
-    async fn found(http: &Client, mcp_url: &str) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// When it is not found there.
+    pub async fn found(http: &Client, mcp_url: &str) -> anyhow::Result<Self> {
         let refusal = http.post(mcp_url).json(&json!({})).send().await?;
         ensure!(
             refusal.status() == StatusCode::UNAUTHORIZED,
@@ -134,7 +154,13 @@ impl Server {
         })
     }
 
-    async fn register(&self, http: &Client, name: &str) -> anyhow::Result<String> {
+    /// The id of a client that introduces itself under this name. It is one of the user's own machine, and
+    /// takes any port there.
+    ///
+    /// # Errors
+    ///
+    /// When it is not taken.
+    pub async fn register(&self, http: &Client, name: &str) -> anyhow::Result<String> {
         let client = json!({
             "client_name": name,
             "redirect_uris": [REDIRECT_URI],
@@ -165,9 +191,19 @@ impl Server {
     }
 }
 
-/// What the user does: where the browser ends, and the pages on its way.
-async fn press(http: &Client, link: Url, buttons: &[&str]) -> anyhow::Result<(Url, Vec<Page>)> {
-    let mut browser = Browser::new(http.clone(), REDIRECT_URI);
+/// What the user does who follows a link: where the browser ends, which is where the client waits, and
+/// the pages on its way.
+///
+/// # Errors
+///
+/// When another page comes than one with these buttons, in this order.
+pub async fn press(
+    http: &Client,
+    link: Url,
+    redirect_uri: &str,
+    buttons: &[&str],
+) -> anyhow::Result<(Url, Vec<Page>)> {
+    let mut browser = Browser::new(http.clone(), redirect_uri);
     let mut pages = Vec::new();
     let mut arrived = browser.open(link).await?;
     for button in buttons {

@@ -20,6 +20,8 @@ pub(super) struct Outcome {
     /// Checks of the scenarios that count.
     passed: usize,
     failed: usize,
+    /// Those that the suite did not do.
+    pub(super) skipped: usize,
     /// Listed checks that failed, as `scenario:check`.
     pub(super) expected: BTreeSet<String>,
     /// Checks of scenarios that do not count for the suite, but here.
@@ -74,6 +76,7 @@ impl Outcome {
             green: 0,
             passed: 0,
             failed: 0,
+            skipped: 0,
             expected: BTreeSet::new(),
             gated_passed: 0,
             gated_failed: Vec::new(),
@@ -128,6 +131,7 @@ impl Outcome {
         let entry = format!("{scenario}:{}", check.id);
         if !check.complains() {
             self.passed += usize::from(check.status == "SUCCESS");
+            self.skipped += usize::from(check.status == "SKIPPED");
         } else if listed.contains(entry.as_str()) {
             self.expected.insert(entry);
         } else {
@@ -136,7 +140,8 @@ impl Outcome {
     }
 }
 
-/// The scenarios of one run with their checks, from `server-<scenario>-<time>/checks.json`.
+/// The scenarios of one run with their checks, from `server-<scenario>-<time>/checks.json`, or the same of
+/// `authorization-server`.
 fn scenarios(folder: &Path) -> anyhow::Result<BTreeMap<String, Vec<Check>>> {
     let mut scenarios = BTreeMap::new();
     for entry in std::fs::read_dir(folder)? {
@@ -159,7 +164,8 @@ fn scenarios(folder: &Path) -> anyhow::Result<BTreeMap<String, Vec<Check>>> {
 /// `ping` from `server-ping-2026-01-01T00-00-00-000Z`.
 fn scenario_of(folder: &str) -> Option<&str> {
     const TIME: usize = "-2026-01-01T00-00-00-000Z".len();
-    let name = folder.strip_prefix("server-")?;
+    let name = folder.strip_prefix("authorization-").unwrap_or(folder);
+    let name = name.strip_prefix("server-")?;
     name.get(..name.len().checked_sub(TIME)?)
 }
 
@@ -169,6 +175,20 @@ impl Scenarios {
         let text = std::fs::read_to_string(requirements)
             .with_context(|| format!("cannot read {}", requirements.display()))?;
         Ok(Self::parse(&text))
+    }
+
+    /// Those that the suite lists when it is asked; all of them count.
+    pub(super) fn listed(text: &str) -> Self {
+        let named = text.lines().filter_map(|line| line.strip_prefix("  - "));
+        let names = named.filter_map(|line| line.split(' ').next());
+        Self {
+            scored: names.map(str::to_owned).collect(),
+            gated: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.scored.is_empty() && self.gated.is_empty()
     }
 
     fn parse(text: &str) -> Self {
@@ -188,11 +208,11 @@ impl Scenarios {
 pub(super) fn print(outcomes: &[Outcome]) {
     println!();
     println!(
-        "set         target   scenarios  checks passed  failed  expected failures  tasks passed  not scored"
+        "set         target         scenarios  checks passed  failed  expected failures  tasks passed  not scored"
     );
     for outcome in outcomes {
         println!(
-            "{:<11} {:<8} {:>3} of {:<3} {:>13} {:>7} {:>18} {:>13}  {:>3} of {}",
+            "{:<11} {:<13} {:>4} of {:<3} {:>13} {:>7} {:>18} {:>13}  {:>3} of {}",
             outcome.revision,
             outcome.target,
             outcome.green,
@@ -219,6 +239,8 @@ mod tests {
     fn a_scenario_is_named_by_its_folder() {
         let folder = "server-tools-call-image-2026-11-23T02-48-46-247Z";
         assert_eq!(scenario_of(folder), Some("tools-call-image"));
+        let folder = "authorization-server-authorization-code-grant-2026-11-23T02-48-46-247Z";
+        assert_eq!(scenario_of(folder), Some("authorization-code-grant"));
         assert_eq!(scenario_of("suite.log"), None);
         assert_eq!(scenario_of("server-x"), None);
     }
@@ -260,6 +282,16 @@ mod tests {
         assert!(!outcome.success);
         assert_eq!(outcome.gated_failed, ["b:new"]);
         assert!(read(all(&["a"], &["b", "lost"])).is_err());
+    }
+
+    #[test]
+    fn scenarios_for_authorization_servers_are_those_that_the_suite_lists() {
+        let listed = Scenarios::listed("Scenarios:\n  - a [2025-11-25]\n  - b\n");
+        assert_eq!(
+            listed.scored,
+            BTreeSet::from(["a".to_owned(), "b".to_owned()])
+        );
+        assert!(Scenarios::listed("none\n").is_empty());
     }
 
     #[test]

@@ -40,11 +40,7 @@ pub(super) enum Identity {
 impl Identity {
     /// People log in at the server, which is `public_url`.
     pub(super) async fn login(public_url: &str, api: &Api) -> anyhow::Result<Self> {
-        let provider = IdentityProvider::start()
-            .await
-            .context("cannot start the stand-in identity provider")?;
-        provider.rename_client(CLIENT);
-        provider.register_redirect(&format!("{public_url}/callback"));
+        let provider = dev_login::provider(public_url, CLIENT).await?;
         provider.show_login_page();
         // Its access tokens are opaque.
         api.introspect_at(provider.introspection());
@@ -136,13 +132,10 @@ fn user(subject: &str, organization: &str) -> ProviderUser {
 }
 
 fn settings(provider: &IdentityProvider) -> String {
-    let (issuer, secret) = (provider.url(), IdentityProvider::CLIENT_SECRET);
+    let table = dev_login::settings(provider, CLIENT);
     format!(
         "# Written by `cargo xtask dev`, anew at each start.\n\
-         [authorization_server]\n\
-         issuer = \"{issuer}\"\n\
-         client_id = \"{CLIENT}\"\n\
-         client_secret = \"{secret}\"\n\
+         {table}\
          access_token_lifetime = \"12h\"\n\
          # Clients register instead: their documents are on the internet, and this works without.\n\
          client_id_metadata_documents = false\n"

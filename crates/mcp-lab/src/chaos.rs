@@ -10,9 +10,16 @@
 //! meets the instance that failed it. In front of each instance is a door (a TCP relay) that keeps
 //! the address when the instance restarts, and can reset every connection.
 //!
-//! **Whose token the API sees.** The issuer exchanges tokens (RFC 8693), so a request to the API with one
-//! that a client has is a failure. While the issuer is away, nobody shows a token that no instance has
-//! seen: there is nothing to exchange it for, and no instance can serve it.
+//! **Where tokens come from** ([`Mode`]). From an issuer, which exchanges them (RFC 8693): while it is away,
+//! nobody shows a token that no instance has seen, as there is nothing to exchange it for. Or from the
+//! server's own authorization server: then tenants are clients that register themselves and log in once, with a
+//! browser and through the consent page. Each is two processes that share what they hold, refresh at the same
+//! moment, every few seconds, and lose some of the answers. No event may send anybody to a login again, or make
+//! a refresh refused. What the provider does with a refresh token that comes twice is decided by the event: it
+//! takes it once more where an instance may die, or Redis forget, between the provider's answer and the
+//! client's (`Event::loses`), and refuses it where not.
+//!
+//! **Whose token the API sees.** One that a client has is a failure in both.
 //!
 //! **What is a failure.** 401 for a good token, on any attempt; a call that failed twice, not
 //! counting attempts that were under way when their instance was killed or its connections reset;
@@ -27,9 +34,11 @@
 
 mod bars;
 mod call;
+mod client;
 pub(crate) mod door;
 mod events;
 pub(crate) mod fleet;
+mod identity;
 mod record;
 mod redis;
 mod report;
@@ -40,10 +49,11 @@ mod world;
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
 pub use bars::Bars;
-pub use report::{PhaseReport, Report};
-pub use schedule::{Event, Length, Step, plan};
+pub use client::Logins;
+pub use report::{AtRest, PhaseReport, Report};
+pub use schedule::{Event, Length, Mode, Step, plan};
 
-use self::{record::Recorder, world::World};
+use self::{identity::Identity, record::Recorder, world::World};
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -54,6 +64,8 @@ pub struct Config {
     pub seed: u64,
     /// How long.
     pub length: Length,
+    /// Where tokens come from.
+    pub mode: Mode,
     /// Tells on stderr what is happening.
     pub verbose: bool,
 }
@@ -64,7 +76,7 @@ pub struct Config {
 ///
 /// When something around the server does not start; what the server does wrong is in the report.
 pub async fn run(config: &Config) -> anyhow::Result<Report> {
-    let schedule = plan(config.seed, config.length);
+    let schedule = plan(config.seed, config.length, config.mode);
     let names = schedule.iter().map(|step| step.event.name());
     let recorder = Arc::new(Recorder::new(["calm"].into_iter().chain(names)));
     let mut world = World::start(config, Arc::clone(&recorder)).await?;
@@ -77,10 +89,22 @@ pub async fn run(config: &Config) -> anyhow::Result<Report> {
     }
     recorder.enter(0);
     world.calm().await?;
+    let mut report = Report::new(config, schedule, &recorder);
+    if let Some(clients) = &world.clients {
+        clients.all_refresh().await?;
+        report.logins = Some(clients.logins());
+    }
     world.rest().await;
-    let quiet = world.commands_of_warm_calls().await?;
-    let bars = bars::measure(&mut world, config.length).await?;
-    let report = Report::new(config, schedule, &recorder, quiet, bars, begun.elapsed());
+    if let Identity::Issuer(issuer) = &world.callers.login.identity {
+        let issuer = issuer.clone();
+        let (warm_calls, redis_commands) = world.commands_of_warm_calls().await?;
+        report.at_rest = Some(AtRest {
+            warm_calls,
+            redis_commands,
+            bars: bars::measure(&mut world, &issuer, config.length).await?,
+        });
+    }
+    report.see(&recorder, begun.elapsed());
     world.stop().await;
     Ok(report)
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use mcp_lab::chaos::{self, Config, Length};
+use mcp_lab::chaos::{self, Config, Length, Mode};
 
 use super::print_report;
 
@@ -22,6 +22,9 @@ pub(crate) struct Options {
     /// Every outage once, and briefly, as in the tests
     #[arg(long)]
     short: bool,
+    /// With the server's own authorization server: tenants log in once, and refresh
+    #[arg(long)]
+    granted: bool,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
@@ -37,6 +40,11 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
         server: options.server.clone(),
         seed: options.seed,
         length,
+        mode: if options.granted {
+            Mode::Granted
+        } else {
+            Mode::Exchanged
+        },
         verbose: true,
     };
     let report = chaos::run(&config).await?;

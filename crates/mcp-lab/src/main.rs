@@ -47,8 +47,9 @@ enum What {
     /// Three instances, 50 tenants who read and write all the time, a Redis with replica and Sentinel,
     /// an issuer with a clock of its own. Restarts, kills, hangs, failovers, outages, key rotations and
     /// wrong clocks come in an order that the seed decides. Fails when a good token is refused, a call
-    /// fails on two instances, or anybody meets somebody else's data. `cargo xtask test` runs a short
-    /// form of it.
+    /// fails on two instances, or anybody meets somebody else's data. With `--granted` tenants are clients of
+    /// the server's own authorization server, and it fails too when anybody has to log in again. `cargo xtask
+    /// test` runs a short form of both.
     #[command(override_usage = "cargo xtask chaos [OPTIONS]")]
     Chaos(chaos_command::Options),
     /// Send writes again and again while a fleet fails, and count what was done twice or lost

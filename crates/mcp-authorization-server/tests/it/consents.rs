@@ -115,6 +115,7 @@ async fn an_address_that_any_program_may_take_is_agreed_to_each_time() {
             name: None,
             redirect_uris: vec![APP.to_owned(), web.to_owned()],
             jwks: None,
+            service: None,
         });
     });
     let (server, now) = (world.server(), SystemTime::now());

@@ -8,7 +8,10 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{record::percentile, schedule::Length, world::World};
-use mcp_test_support::client::{Generation, RawHttp};
+use mcp_test_support::{
+    Issuer,
+    client::{Generation, RawHttp},
+};
 
 /// Until the circuit is open for certain: three failures of at most 250 ms each, in a row.
 const CIRCUIT_OPENS: Duration = Duration::from_millis(1_500);
@@ -63,7 +66,11 @@ struct Half {
 }
 
 /// Expects a fleet at rest, and leaves it so.
-pub(super) async fn measure(world: &mut World, length: Length) -> anyhow::Result<Bars> {
+pub(super) async fn measure(
+    world: &mut World,
+    issuer: &Issuer,
+    length: Length,
+) -> anyhow::Result<Bars> {
     let (rounds, size) = if length == Length::Short {
         (2, 20)
     } else {
@@ -71,6 +78,7 @@ pub(super) async fn measure(world: &mut World, length: Length) -> anyhow::Result
     };
     let probe = Probe {
         instance: world.fleet.direct(0),
+        issuer,
         world,
     };
     let (mut healthy, mut hung) = (Half::default(), Half::default());
@@ -96,6 +104,7 @@ pub(super) async fn measure(world: &mut World, length: Length) -> anyhow::Result
 
 struct Probe<'a> {
     world: &'a World,
+    issuer: &'a Issuer,
     instance: RawHttp,
 }
 
@@ -123,7 +132,7 @@ impl Probe<'_> {
     }
 
     fn token(&self) -> String {
-        let token = self.world.callers.login.issuer.token();
+        let token = self.issuer.token();
         token.subject("user-900").organization("org-900").mint()
     }
 

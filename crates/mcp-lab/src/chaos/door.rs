@@ -1,5 +1,5 @@
-//! A fixed address in front of an instance, or of what it asks: it outlives what is behind it, and
-//! can reset every connection.
+//! A fixed address in front of an instance, of several, or of what they ask: it outlives what is behind it,
+//! and can reset every connection.
 
 use std::net::SocketAddr;
 
@@ -21,6 +21,11 @@ impl Door {
     /// Opens on a free port, to `inside`.
     pub(crate) async fn open(inside: SocketAddr) -> std::io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        Self::before(listener, vec![inside])
+    }
+
+    /// Lets in whoever comes there: each connection to the next of those inside.
+    pub(crate) fn before(listener: TcpListener, inside: Vec<SocketAddr>) -> std::io::Result<Self> {
         let port = listener.local_addr()?.port();
         let resets = watch::Sender::new(());
         let task = tokio::spawn(serve(listener, inside, resets.clone()));
@@ -47,10 +52,10 @@ impl Drop for Door {
     }
 }
 
-async fn serve(listener: TcpListener, inside: SocketAddr, resets: watch::Sender<()>) {
-    loop {
+async fn serve(listener: TcpListener, inside: Vec<SocketAddr>, resets: watch::Sender<()>) {
+    for inside in inside.iter().cycle() {
         if let Ok((outer, _)) = listener.accept().await {
-            tokio::spawn(relay(outer, inside, resets.subscribe()));
+            tokio::spawn(relay(outer, *inside, resets.subscribe()));
         }
     }
 }

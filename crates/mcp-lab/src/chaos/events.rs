@@ -6,7 +6,9 @@ use std::{
 };
 
 use super::{
+    client::Clients,
     fleet::{INSTANCES, Signal},
+    identity::Identity,
     schedule::{Event, Step},
     world::World,
 };
@@ -24,6 +26,11 @@ impl World {
     /// Lets an event happen, from its beginning to a fleet that is well again.
     pub(super) async fn perform(&mut self, step: &Step) -> anyhow::Result<()> {
         let lasts = step.lasts();
+        if let Some(clients) = &self.clients {
+            clients.set_lenient(step.event.loses());
+            // Also whoever asked before that, and is still on the way.
+            clients.all_refresh().await?;
+        }
         match step.event {
             Event::RollingRestart => self.fleet.roll(Signal::Term).await?,
             Event::RollingKill => self.fleet.roll(Signal::Kill).await?,
@@ -32,6 +39,10 @@ impl World {
             Event::RedisKilled => self.redis.kill_and_replace().await?,
             Event::RedisReplacedWhileHung => self.redis.hang_and_replace(lasts).await?,
             Event::RedisRestartsEmpty => self.redis.restart_empty().await?,
+            Event::RedisEmptied => {
+                self.redis.empty().await?;
+                tokio::time::sleep(lasts).await;
+            }
             Event::RedisFailover => self.redis.fail_over().await?,
             Event::RedisConnectionsReset => self.redis.reset_connections().await?,
             Event::RedisHangs => {
@@ -62,6 +73,11 @@ impl World {
                 self.callers.login.is_down.store(true, Ordering::SeqCst);
                 self.issuer_mode(IssuerMode::Garbage, step).await?;
                 self.callers.login.is_down.store(false, Ordering::SeqCst);
+            }
+            Event::IssuerLosesAnswers => {
+                self.clients.iter().for_each(Clients::lose_answers);
+                tokio::time::sleep(lasts).await;
+                self.clients.iter().for_each(Clients::heal);
             }
             Event::IssuerRotatesKeys | Event::IssuerWithdrawsKeys => {
                 self.change_issuer_keys(step.event).await;
@@ -95,6 +111,10 @@ impl World {
     /// Every tenant has a token that all instances can find: nobody exchanges one of which no instance
     /// has heard while the issuer is away.
     async fn make_known(&self) -> anyhow::Result<()> {
+        if self.clients.is_some() {
+            // Their tokens hold what the API is called with.
+            return Ok(());
+        }
         // Writes of tools are remembered in Redis, too: sessions alone are counted.
         self.rest().await;
         let logged_in = self.log_in_everywhere().await;
@@ -105,14 +125,14 @@ impl World {
     async fn issuer_goes_down(&self) {
         let login = &self.callers.login;
         login.is_down.store(true, Ordering::SeqCst);
-        login.issuer.stop().await;
+        login.identity.stop().await;
     }
 
     async fn issuer_comes_back(&self) -> anyhow::Result<()> {
         let login = &self.callers.login;
         let deadline = Instant::now() + Duration::from_secs(30);
         // The system may have lent its port to a connection.
-        while let Err(error) = login.issuer.come_back().await {
+        while let Err(error) = login.identity.come_back().await {
             anyhow::ensure!(
                 Instant::now() < deadline,
                 "the issuer does not come back: {error}"
@@ -124,9 +144,9 @@ impl World {
     }
 
     async fn issuer_mode(&mut self, mode: IssuerMode, step: &Step) -> anyhow::Result<()> {
-        self.callers.login.issuer.set_mode(mode);
+        self.callers.login.identity.set_mode(mode);
         self.outage(step).await?;
-        self.callers.login.issuer.set_mode(IssuerMode::Normal);
+        self.callers.login.identity.set_mode(IssuerMode::Normal);
         Ok(())
     }
 
@@ -135,12 +155,15 @@ impl World {
             tokio::time::sleep(BETWEEN_KEYS.saturating_sub(changed.elapsed())).await;
         }
         let login = &self.callers.login;
+        let Identity::Issuer(issuer) = &login.identity else {
+            return;
+        };
         if event == Event::IssuerWithdrawsKeys {
             // In this order a token of the old key can never pass for one of the new.
-            login.issuer.rotate();
+            issuer.rotate();
             login.key_generation.fetch_add(1, Ordering::SeqCst);
         } else {
-            login.issuer.rotate_with_overlap();
+            issuer.rotate_with_overlap();
         }
         self.tenants.iter().for_each(|tenant| tenant.log_in(login));
         self.issuer_keys_changed = Some(Instant::now());

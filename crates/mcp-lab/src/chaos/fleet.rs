@@ -1,6 +1,7 @@
 //! The instances, and how they are replaced.
 
 use std::{
+    net::SocketAddr,
     path::Path,
     sync::{
         Arc,
@@ -45,6 +46,7 @@ impl Cuts {
 }
 
 struct Instance {
+    port: u16,
     command: ServerCommand,
     process: ServerProcess,
     door: Door,
@@ -83,6 +85,7 @@ impl Fleet {
             let process = spawn(&keys.given_to(&command)).await?;
             let door = Door::open(([127, 0, 0, 1], port).into()).await?;
             instances.push(Instance {
+                port,
                 command,
                 process,
                 door,
@@ -102,6 +105,18 @@ impl Fleet {
         clients
             .map(|instance| RawHttp::new(instance.door.mcp_url()))
             .collect()
+    }
+
+    /// The addresses of all, past their doors.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        let ports = self.instances.iter().map(|instance| instance.port);
+        ports.map(|port| ([127, 0, 0, 1], port).into()).collect()
+    }
+
+    /// The URLs of all.
+    pub(crate) fn urls(&self) -> Vec<String> {
+        let doors = self.instances.iter().map(|instance| &instance.door);
+        doors.map(Door::url).collect()
     }
 
     pub(crate) fn cuts(&self) -> Arc<Cuts> {
@@ -141,13 +156,14 @@ impl Fleet {
     }
 
     /// A new encryption key, in two deploys: every instance can open what the next one seals
-    /// before any instance seals with it.
+    /// before any instance seals with it. Old keys stay: clients that registered hold what they sealed.
     pub(crate) async fn rotate_encryption_key(&mut self) -> anyhow::Result<()> {
         let new = random_hex(32);
-        self.keys.previous = vec![new.clone()];
+        self.keys.previous.push(new.clone());
         self.roll(Signal::Term).await?;
+        self.keys.previous.pop();
         let old = std::mem::replace(&mut self.keys.current, new);
-        self.keys.previous = vec![old];
+        self.keys.previous.push(old);
         self.roll(Signal::Term).await
     }
 

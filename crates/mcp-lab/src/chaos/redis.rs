@@ -120,6 +120,11 @@ impl RedisPair {
         self.replicate().await
     }
 
+    /// Loses everything it has, and goes on.
+    pub(super) async fn empty(&self) -> anyhow::Result<()> {
+        self.master().command(&["FLUSHALL"]).await.map(drop)
+    }
+
     /// Closes every connection of a client.
     pub(super) async fn reset_connections(&self) -> anyhow::Result<()> {
         let kill = ["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"];

@@ -10,17 +10,19 @@ use anyhow::bail;
 use serde::Serialize;
 
 use super::{
-    Config,
+    Config, Mode,
     bars::{Bars, Compared},
+    client::Logins,
     fleet::INSTANCES,
     record::{Phase, Recorder},
     schedule::Step,
-    world::TENANTS,
 };
 
 /// What the tenants saw.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
+    /// Where tokens came from.
+    pub mode: Mode,
     /// Decided the schedule.
     pub seed: u64,
     /// How long it took.
@@ -35,14 +37,23 @@ pub struct Report {
     pub phases: Vec<PhaseReport>,
     /// The sum of all phases.
     pub total: PhaseReport,
-    /// Calls whose session was in memory, with every outage over.
-    pub warm_calls: u64,
-    /// Redis commands that those calls caused.
-    pub redis_commands_of_warm_calls: u64,
-    /// What a hung Redis costs.
-    pub bars: Bars,
+    /// What was measured with every outage over, where an issuer gave the tokens.
+    pub at_rest: Option<AtRest>,
+    /// What came of the logins, where tenants had some.
+    pub logins: Option<Logins>,
     /// The first things that must not have happened, in words.
     pub complaints: Vec<String>,
+}
+
+/// What calls cost when nothing else happens.
+#[derive(Clone, Debug, Serialize)]
+pub struct AtRest {
+    /// Calls whose session was in memory.
+    pub warm_calls: u64,
+    /// Redis commands that those calls caused.
+    pub redis_commands: u64,
+    /// What a hung Redis costs.
+    pub bars: Bars,
 }
 
 /// Calls during one kind of event.
@@ -71,28 +82,30 @@ pub struct PhaseReport {
 }
 
 impl Report {
-    pub(super) fn new(
-        config: &Config,
-        schedule: Vec<Step>,
-        recorder: &Recorder,
-        (warm_calls, redis_commands_of_warm_calls): (u64, u64),
-        bars: Bars,
-        took: Duration,
-    ) -> Self {
-        let phases: Vec<_> = recorder.phases().iter().map(PhaseReport::of).collect();
-        Self {
+    pub(super) fn new(config: &Config, schedule: Vec<Step>, recorder: &Recorder) -> Self {
+        let mut report = Self {
+            mode: config.mode,
             seed: config.seed,
-            seconds: took.as_secs_f64(),
-            tenants: TENANTS,
+            seconds: 0.0,
+            tenants: config.mode.tenants(),
             instances: INSTANCES,
             schedule,
-            total: PhaseReport::sum(&phases, recorder),
-            phases,
-            warm_calls,
-            redis_commands_of_warm_calls,
-            bars,
-            complaints: recorder.complaints(),
-        }
+            phases: Vec::new(),
+            total: PhaseReport::default(),
+            at_rest: None,
+            logins: None,
+            complaints: Vec::new(),
+        };
+        report.see(recorder, Duration::ZERO);
+        report
+    }
+
+    /// Takes down what was seen so far.
+    pub(super) fn see(&mut self, recorder: &Recorder, took: Duration) {
+        self.seconds = took.as_secs_f64();
+        self.phases = recorder.phases().iter().map(PhaseReport::of).collect();
+        self.total = PhaseReport::sum(&self.phases, recorder);
+        self.complaints = recorder.complaints();
     }
 
     /// Whether nobody was signed out, lost a call or met somebody else.
@@ -101,6 +114,8 @@ impl Report {
     ///
     /// Names what must be 0 and is not.
     pub fn verdict(&self) -> anyhow::Result<()> {
+        let commands = self.at_rest.as_ref().map_or(0, |it| it.redis_commands);
+        let logins = self.logins.clone().unwrap_or_default();
         let must_be_zero = [
             ("good tokens refused", self.total.good_tokens_refused),
             ("calls failed after one retry", self.total.failed),
@@ -108,10 +123,9 @@ impl Report {
                 "answers or requests of the wrong user",
                 self.total.wrong_user,
             ),
-            (
-                "Redis commands of warm calls",
-                self.redis_commands_of_warm_calls,
-            ),
+            ("Redis commands of warm calls", commands),
+            ("refreshes refused", logins.ended),
+            ("new logins", logins.new),
         ];
         for (what, count) in must_be_zero {
             if count > 0 {
@@ -180,12 +194,18 @@ impl fmt::Display for Report {
         for phase in self.phases.iter().chain([&self.total]) {
             writeln!(f, "{phase}")?;
         }
-        writeln!(
-            f,
-            "\nRedis commands of {} warm calls: {}",
-            self.warm_calls, self.redis_commands_of_warm_calls
-        )?;
-        writeln!(f, "\n{}", self.bars)?;
+        if let Some(AtRest {
+            warm_calls,
+            redis_commands,
+            bars,
+        }) = &self.at_rest
+        {
+            let of = format!("{warm_calls} warm calls");
+            writeln!(f, "\nRedis commands of {of}: {redis_commands}\n\n{bars}")?;
+        }
+        if let Some(logins) = &self.logins {
+            writeln!(f, "\n{logins}")?;
+        }
         self.complaints
             .iter()
             .try_for_each(|complaint| writeln!(f, "! {complaint}"))
@@ -207,6 +227,23 @@ impl fmt::Display for PhaseReport {
             self.wrong_user,
             self.p50_ms,
             self.p99_ms
+        )
+    }
+}
+
+impl fmt::Display for Logins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            new,
+            ended,
+            refreshes,
+            lost_answers,
+            put_off,
+        } = self;
+        writeln!(
+            f,
+            "refreshes: {refreshes}, refused: {ended}, new logins: {new}\n\
+             answers that clients lost: {lost_answers}, attempts while something was away: {put_off}"
         )
     }
 }

@@ -16,6 +16,27 @@ pub enum Length {
     Seconds(u64),
 }
 
+/// How tenants come by their tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// From an issuer; the server exchanges them.
+    Exchanged,
+    /// From the server's own authorization server, by a login and then by refreshing.
+    Granted,
+}
+
+impl Mode {
+    /// How many tenants call.
+    pub(super) fn tenants(self) -> usize {
+        match self {
+            Self::Exchanged => 50,
+            // Each is two processes, which refresh beside the calls.
+            Self::Granted => 25,
+        }
+    }
+}
+
 /// Something that happens to the fleet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, VariantArray)]
 #[serde(rename_all = "snake_case")]
@@ -32,6 +53,8 @@ pub enum Event {
     RedisReplacedWhileHung,
     /// Redis is killed and comes back at once with nothing in it.
     RedisRestartsEmpty,
+    /// Everything in Redis is deleted.
+    RedisEmptied,
     /// An operator lets Sentinel swap master and replica.
     RedisFailover,
     /// All connections to Redis are closed.
@@ -44,6 +67,8 @@ pub enum Event {
     IssuerSlow,
     /// The issuer answers 200 with something that is no JSON.
     IssuerGarbage,
+    /// The issuer does what it is asked, and the answers are lost.
+    IssuerLosesAnswers,
     /// The issuer signs with a new key; the old one stays published.
     IssuerRotatesKeys,
     /// The issuer signs with a new key and withdraws the old one: its tokens are no longer good.
@@ -69,12 +94,14 @@ impl Event {
             Self::RedisHangs => "redis hangs",
             Self::RedisReplacedWhileHung => "redis hangs, replaced",
             Self::RedisRestartsEmpty => "redis restarts empty",
+            Self::RedisEmptied => "redis emptied",
             Self::RedisFailover => "redis failover",
             Self::RedisConnectionsReset => "redis connections reset",
             Self::IssuerDown => "issuer down",
             Self::DeployWhileIssuerDown => "deploy, issuer down",
             Self::IssuerSlow => "issuer slow",
             Self::IssuerGarbage => "issuer serves garbage",
+            Self::IssuerLosesAnswers => "issuer loses answers",
             Self::IssuerRotatesKeys => "issuer rotates keys",
             Self::IssuerWithdrawsKeys => "issuer withdraws keys",
             Self::IssuerClockAhead => "issuer clock +60 s",
@@ -89,10 +116,41 @@ impl Event {
         match self {
             Self::RedisHangs => (4, 10),
             Self::IssuerDown => (4, 30),
-            Self::IssuerSlow | Self::IssuerGarbage => (2, 10),
+            Self::IssuerSlow | Self::IssuerGarbage | Self::IssuerLosesAnswers => (2, 10),
             Self::IssuerClockAhead | Self::IssuerClockBehind => (2, 15),
             _ => (1, 3),
         }
+    }
+
+    /// Whether it is part of a run. The short one with logins leaves out what is like another event to them.
+    fn is_of(self, mode: Mode, length: Length) -> bool {
+        match self {
+            Self::IssuerRotatesKeys
+            | Self::IssuerWithdrawsKeys
+            | Self::IssuerClockAhead
+            | Self::IssuerClockBehind => mode == Mode::Exchanged,
+            Self::IssuerLosesAnswers => mode == Mode::Granted,
+            Self::RedisReplacedWhileHung
+            | Self::RedisRestartsEmpty
+            | Self::RedisFailover
+            | Self::DeployWhileIssuerDown
+            | Self::IssuerGarbage => mode == Mode::Exchanged || length != Length::Short,
+            _ => true,
+        }
+    }
+
+    /// Whether an instance may end, or Redis forget, what has just been done and is known nowhere else.
+    pub(super) fn loses(self) -> bool {
+        let forgets = matches!(
+            self,
+            Self::RedisKilled
+                | Self::RedisReplacedWhileHung
+                | Self::RedisRestartsEmpty
+                | Self::RedisEmptied
+                | Self::RedisFailover
+        );
+        let ends = matches!(self, Self::RollingKill | Self::IssuerLosesAnswers);
+        forgets || ends || self.is_outage()
     }
 
     /// Long enough for an instance to be replaced in the middle of it.
@@ -136,9 +194,9 @@ const ROUND_OVERHEAD: u64 = 60_000;
 
 /// The events of a run, in order. The same seed and length give the same schedule.
 #[must_use]
-pub fn plan(seed: u64, length: Length) -> Vec<Step> {
+pub fn plan(seed: u64, length: Length, mode: Mode) -> Vec<Step> {
     let mut random = Rng::with_seed(seed);
-    let first = round(&mut random, length);
+    let first = round(&mut random, length, mode);
     let Length::Seconds(seconds) = length else {
         return first;
     };
@@ -151,12 +209,13 @@ pub fn plan(seed: u64, length: Length) -> Vec<Step> {
         }
         left = left.saturating_sub(takes);
         all.append(&mut next);
-        next = round(&mut random, length);
+        next = round(&mut random, length, mode);
     }
 }
 
-fn round(random: &mut Rng, length: Length) -> Vec<Step> {
+fn round(random: &mut Rng, length: Length, mode: Mode) -> Vec<Step> {
     let mut events = Event::VARIANTS.to_vec();
+    events.retain(|event| event.is_of(mode, length));
     for last in (1..events.len()).rev() {
         events.swap(last, random.usize(..=last));
     }
@@ -186,21 +245,28 @@ mod tests {
     #[test]
     fn the_seed_decides_the_schedule() {
         for length in [Length::Short, Length::Seconds(1_000)] {
-            assert_eq!(plan(7, length), plan(7, length));
-            assert_ne!(plan(7, length), plan(8, length));
+            let plan = |seed| plan(seed, length, Mode::Exchanged);
+            assert_eq!(plan(7), plan(7));
+            assert_ne!(plan(7), plan(8));
         }
     }
 
     #[test]
-    fn every_event_is_in_every_round() {
-        let short = plan(1, Length::Short);
-        assert_eq!(short.len(), Event::VARIANTS.len());
-        assert!(
-            Event::VARIANTS
-                .iter()
-                .all(|event| short.iter().any(|step| step.event == *event))
-        );
-        assert_eq!(plan(1, Length::Seconds(1)).len(), Event::VARIANTS.len());
-        assert!(plan(1, Length::Seconds(1_200)).len() >= 2 * Event::VARIANTS.len());
+    fn every_event_is_in_every_round_of_its_run() {
+        for mode in [Mode::Exchanged, Mode::Granted] {
+            for length in [Length::Short, Length::Seconds(1)] {
+                let events = Event::VARIANTS.iter();
+                let mut events = events.filter(|event| event.is_of(mode, length));
+                let plan = plan(1, length, mode);
+                assert_eq!(plan.len(), events.clone().count());
+                let is_there = |event: &Event| plan.iter().any(|step| step.event == *event);
+                assert!(events.all(is_there));
+            }
+            let (long, once) = (Length::Seconds(1_200), Length::Seconds(1));
+            assert!(plan(1, long, mode).len() >= 2 * plan(1, once, mode).len());
+        }
+        let full = |event: &Event, mode| event.is_of(mode, Length::Seconds(1));
+        let either = |event| full(event, Mode::Exchanged) || full(event, Mode::Granted);
+        assert!(Event::VARIANTS.iter().all(either));
     }
 }

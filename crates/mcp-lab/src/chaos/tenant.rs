@@ -8,18 +8,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mcp_test_support::{Issuer, lock};
+use mcp_test_support::lock;
+
+use super::identity::Identity;
 
 /// Lifetime of a token by the issuer's clock. Longer than its error and its longest outage.
 const LIFETIME: i64 = 150;
 /// A token is renewed when it is this old, or a little older.
 const RENEWED_AFTER: Duration = Duration::from_secs(10);
 /// Not used any more so shortly before its end.
-const MARGIN: i64 = 5;
+const MARGIN: u64 = 5;
 
-/// The issuer as tenants see it.
+/// Who logs tenants in, as they see it.
 pub(super) struct Login {
-    pub(super) issuer: Issuer,
+    pub(super) identity: Identity,
     /// Nobody gets a token while it is down.
     pub(super) is_down: AtomicBool,
     pub(super) clock_offset: AtomicI64,
@@ -51,9 +53,9 @@ pub(super) struct Token {
 }
 
 impl Login {
-    pub(super) fn new(issuer: Issuer) -> Self {
+    pub(super) fn new(identity: Identity) -> Self {
         Self {
-            issuer,
+            identity,
             is_down: AtomicBool::new(false),
             clock_offset: AtomicI64::new(0),
             key_generation: AtomicU64::new(0),
@@ -61,8 +63,10 @@ impl Login {
     }
 
     pub(super) fn set_clock(&self, seconds: i64) {
-        self.issuer.set_clock_offset(seconds);
-        self.clock_offset.store(seconds, Ordering::SeqCst);
+        if let Identity::Issuer(issuer) = &self.identity {
+            issuer.set_clock_offset(seconds);
+            self.clock_offset.store(seconds, Ordering::SeqCst);
+        }
     }
 
     /// Whether nothing but the server could be to blame for a refusal.
@@ -71,52 +75,75 @@ impl Login {
             && token.key_generation >= self.key_generation.load(Ordering::SeqCst)
     }
 
-    fn token(&self, subject: &str, organization: &str) -> Token {
+    /// A new token of an issuer; other tenants are clients, which refresh.
+    fn token(&self, subject: &str, organization: &str) -> Option<Token> {
+        let Identity::Issuer(issuer) = &self.identity else {
+            return None;
+        };
         let key_generation = self.key_generation.load(Ordering::SeqCst);
-        // Counted from before it is made; a clock that is behind ends it earlier.
+        // A clock that is behind ends it earlier.
         let behind = self.clock_offset.load(Ordering::SeqCst).min(0);
-        let seconds = u64::try_from(LIFETIME + behind - MARGIN).unwrap_or_default();
-        let good_until = Instant::now() + Duration::from_secs(seconds);
-        let token = self
-            .issuer
-            .token()
-            .subject(subject)
-            .organization(organization);
+        let asked_at = Instant::now();
+        let token = issuer.token().subject(subject).organization(organization);
         let text = token.expires_in(LIFETIME).not_before_in(0).mint();
-        Token {
-            text,
-            good_until,
+        let lives = u64::try_from(LIFETIME + behind).unwrap_or_default();
+        Some(Token {
             key_generation,
+            ..Token::lasting(text, asked_at, lives)
+        })
+    }
+}
+
+impl Token {
+    /// One that lives for so many seconds from when it was asked for.
+    pub(super) fn lasting(text: String, asked_at: Instant, lives: u64) -> Self {
+        Self {
+            text,
+            good_until: asked_at + Duration::from_secs(lives.saturating_sub(MARGIN)),
+            key_generation: 0,
         }
     }
 }
 
 impl Tenant {
-    pub(super) fn new(number: usize, login: &Login) -> Self {
-        let (subject, organization) = (format!("user-{number:03}"), format!("org-{number:03}"));
-        let tokens = Tokens {
-            current: login.token(&subject, &organization),
+    /// One that gets its tokens from an issuer.
+    pub(super) fn new(number: usize, login: &Login) -> Option<Self> {
+        let (subject, organization) = Self::names(number);
+        let token = login.token(&subject, &organization)?;
+        Some(Self::holding(number, token))
+    }
+
+    /// One that has this token.
+    pub(super) fn holding(number: usize, token: Token) -> Self {
+        let (subject, organization) = Self::names(number);
+        let mut tokens = Tokens {
+            current: token,
             earlier: None,
             renew_at: Instant::now(),
             random: fastrand::Rng::with_seed(u64::try_from(number).unwrap_or_default()),
         };
-        let tenant = Self {
+        tokens.plan_renewal();
+        Self {
             subject,
             organization,
             tokens: Mutex::new(tokens),
-        };
-        lock(&tenant.tokens).plan_renewal();
-        tenant
+        }
+    }
+
+    /// The user and its organization.
+    pub(super) fn names(number: usize) -> (String, String) {
+        (format!("user-{number:03}"), format!("org-{number:03}"))
     }
 
     /// The token of the next call: renewed in time, and now and then the one before.
     pub(super) fn token(&self, login: &Login) -> Token {
         let mut tokens = lock(&self.tokens);
         let due = tokens.renew_at <= Instant::now() || !login.is_good(&tokens.current);
-        if due && !login.is_down.load(Ordering::SeqCst) {
-            let fresh = login.token(&self.subject, &self.organization);
-            tokens.earlier = Some(std::mem::replace(&mut tokens.current, fresh));
-            tokens.plan_renewal();
+        if due
+            && !login.is_down.load(Ordering::SeqCst)
+            && let Some(fresh) = login.token(&self.subject, &self.organization)
+        {
+            tokens.take(fresh);
         }
         let other = tokens.random.usize(..4) == 0;
         let earlier = tokens
@@ -126,12 +153,18 @@ impl Tenant {
         earlier.unwrap_or(&tokens.current).clone()
     }
 
+    /// Has another token from now on; the one before is still used now and then.
+    pub(super) fn take(&self, token: Token) {
+        lock(&self.tokens).take(token);
+    }
+
     /// A new token now; no other is used any more.
     pub(super) fn log_in(&self, login: &Login) {
-        let mut tokens = lock(&self.tokens);
-        tokens.current = login.token(&self.subject, &self.organization);
-        tokens.earlier = None;
-        tokens.plan_renewal();
+        if let Some(fresh) = login.token(&self.subject, &self.organization) {
+            let mut tokens = lock(&self.tokens);
+            tokens.take(fresh);
+            tokens.earlier = None;
+        }
     }
 
     /// A number that decides what this tenant does next.
@@ -141,6 +174,11 @@ impl Tenant {
 }
 
 impl Tokens {
+    fn take(&mut self, token: Token) {
+        self.earlier = Some(std::mem::replace(&mut self.current, token));
+        self.plan_renewal();
+    }
+
     fn plan_renewal(&mut self) {
         let spread = Duration::from_millis(self.random.u64(..10_000));
         self.renew_at = Instant::now() + RENEWED_AFTER + spread;

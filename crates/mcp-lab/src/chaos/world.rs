@@ -12,23 +12,23 @@ use std::{
 
 use anyhow::{Context, bail};
 use tempfile::TempDir;
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use super::{
-    Config,
+    Config, Mode,
     call::{Callers, number_of, owners, work},
+    client::{self, Clients},
+    door::Door,
     fleet::{Fleet, INSTANCES},
+    identity::Identity,
     record::{Recorder, count},
     redis::RedisPair,
     tenant::{Login, Tenant},
 };
-use mcp_test_support::{
-    Api, ExchangeClient, Issuer, client::Generation, free_port, payload_of, random_hex,
-};
+use mcp_test_support::{Api, ExchangeClient, Issuer, client::Generation, payload_of, random_hex};
 
-pub(super) const TENANTS: usize = 50;
 /// What the issuer calls the API, and the client that may exchange tokens.
-const API: &str = "https://api.chaos.example";
+pub(super) const API: &str = "https://api.chaos.example";
 const CLIENT: &str = "chaos";
 /// Between events: the fleet gets back on its feet.
 const CALM: Duration = Duration::from_secs(1);
@@ -39,6 +39,8 @@ pub(super) struct World {
     pub(super) tenants: Vec<Arc<Tenant>>,
     pub(super) fleet: Fleet,
     pub(super) redis: RedisPair,
+    /// The tenants, where they are clients of the server's own authorization server.
+    pub(super) clients: Option<Clients>,
     pub(super) issuer_keys_changed: Option<Instant>,
     api: Api,
     /// What the instances are configured with.
@@ -50,14 +52,17 @@ pub(super) struct World {
 impl World {
     /// Starts everything, and the tenants' work.
     pub(super) async fn start(config: &Config, recorder: Arc<Recorder>) -> anyhow::Result<Self> {
-        let public_url = format!("http://127.0.0.1:{}", free_port()?);
+        // What the public URL leads to is needed for logins alone.
+        let entrance = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let public_url = format!("http://{}", entrance.local_addr()?);
         let resource = format!("{public_url}/mcp");
-        let issuer = Issuer::start().await.context("cannot start the issuer")?;
-        issuer.set_audience([resource.as_str()]);
+        let settings = tempfile::tempdir()?;
+        let (identity, file) = match config.mode {
+            Mode::Exchanged => issuer(&settings, &resource).await?,
+            Mode::Granted => client::provider(&settings, &public_url).await?,
+        };
         let api = Api::start().await.context("cannot start the API")?;
         let redis = RedisPair::start().await?;
-        let settings = tempfile::tempdir()?;
-        let file = exchange_settings(&settings, &issuer)?;
         let fleet = Fleet::start(&config.server, |command| {
             command
                 .env("MCP_HOST", &public_url)
@@ -67,9 +72,24 @@ impl World {
                 .env("REDIS_URL", redis.url())
         })
         .await?;
-        let login = Login::new(issuer);
-        let tenant = |number| Arc::new(Tenant::new(number, &login));
-        let tenants: Vec<_> = (0..TENANTS).map(tenant).collect();
+        let login = Login::new(identity);
+        let _entrance = Door::before(entrance, fleet.addresses())?;
+        let (clients, tenants) = match &login.identity {
+            Identity::Issuer(_) => {
+                let tenants =
+                    (0..config.mode.tenants()).filter_map(|number| Tenant::new(number, &login));
+                (None, tenants.map(Arc::new).collect())
+            }
+            Identity::Provider(provider) => {
+                let provider = provider.clone();
+                let urls = fleet.urls();
+                let recorder = Arc::clone(&recorder);
+                let tenants = config.mode.tenants();
+                let logged_in = Clients::log_in(provider, tenants, &resource, &urls, recorder);
+                let (clients, tenants) = logged_in.await?;
+                (Some(clients), tenants)
+            }
+        };
         let callers = Arc::new(Callers {
             instances: fleet.clients(),
             cuts: fleet.cuts(),
@@ -85,6 +105,7 @@ impl World {
             callers,
             fleet,
             redis,
+            clients,
             issuer_keys_changed: None,
             api,
             _settings: settings,
@@ -173,7 +194,7 @@ impl World {
                 .iter()
                 .for_each(|tenant| tenant.log_in(&self.callers.login));
             self.call_everywhere().await;
-            if self.written().await?.difference(&before).count() >= TENANTS {
+            if self.written().await?.difference(&before).count() >= self.tenants.len() {
                 return Ok(());
             }
         }
@@ -206,7 +227,7 @@ impl World {
     /// Redis commands per call that finds its session in memory.
     pub(super) async fn commands_of_warm_calls(&self) -> anyhow::Result<(u64, u64)> {
         self.log_in_everywhere().await?;
-        let calls = u64::try_from(TENANTS * each_instance().count())?;
+        let calls = u64::try_from(self.tenants.len() * each_instance().count())?;
         self.redis.master().reset_stats().await?;
         self.call_everywhere().await;
         Ok((calls, self.redis.session_commands().await?))
@@ -217,12 +238,17 @@ impl World {
         self.callers.over.store(true, Ordering::Relaxed);
         self.go_on();
         while self.workers.join_next().await.is_some() {}
+        if let Some(clients) = self.clients.take() {
+            clients.stop().await;
+        }
         self.fleet.stop().await;
     }
 }
 
 /// The issuer gives tokens for the API; those of clients are for this server.
-fn exchange_settings(folder: &TempDir, issuer: &Issuer) -> anyhow::Result<PathBuf> {
+async fn issuer(folder: &TempDir, resource: &str) -> anyhow::Result<(Identity, PathBuf)> {
+    let issuer = Issuer::start().await.context("cannot start the issuer")?;
+    issuer.set_audience([resource]);
     let secret = random_hex(16);
     issuer.let_exchange(CLIENT, ExchangeClient::Basic(secret.clone()));
     let file = folder.path().join("settings.toml");
@@ -232,7 +258,7 @@ fn exchange_settings(folder: &TempDir, issuer: &Issuer) -> anyhow::Result<PathBu
         issuer.url()
     );
     std::fs::write(&file, text)?;
-    Ok(file)
+    Ok((Identity::Issuer(issuer), file))
 }
 
 fn each_instance() -> impl Iterator<Item = (usize, Generation)> {

@@ -179,10 +179,10 @@ impl Scenarios {
 
     /// Those that the suite lists when it is asked; all of them count.
     pub(super) fn listed(text: &str) -> Self {
-        let named = text.lines().filter_map(|line| line.strip_prefix("  - "));
-        let names = named.filter_map(|line| line.split(' ').next());
+        let entries = text.lines().filter_map(|line| line.strip_prefix("  - "));
+        let scored = entries.filter_map(|entry| entry.split(' ').next());
         Self {
-            scored: names.map(str::to_owned).collect(),
+            scored: scored.map(str::to_owned).collect(),
             gated: BTreeSet::new(),
         }
     }

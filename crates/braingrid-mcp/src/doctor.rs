@@ -9,6 +9,7 @@ mod edge;
 mod exchange;
 mod finding;
 mod issuer;
+mod provider;
 mod store;
 mod upstream;
 
@@ -49,6 +50,10 @@ mod check {
     pub(super) const CLOCK: &str = "clock";
     pub(super) const METADATA: &str = "issuer metadata";
     pub(super) const KEYS: &str = "issuer keys";
+    pub(super) const PROVIDER: &str = "provider metadata";
+    pub(super) const PROVIDER_KEYS: &str = "provider keys";
+    pub(super) const PROVIDER_CLIENT: &str = "provider client";
+    pub(super) const REDIRECT_URI: &str = "redirect URI";
     pub(super) const REDIS: &str = "Redis";
     pub(super) const ENCRYPTION: &str = "encryption keys";
     pub(super) const API: &str = "BrainGrid API";
@@ -187,6 +192,7 @@ async fn probe_http(
     let peers: Vec<_> = issuers.chain([api.base_url.as_str()]).collect();
     findings.push(issuer::clock(client, &peers, http.auth.verifier.leeway).await);
     findings.extend(issuer::metadata_and_keys(client, &http).await);
+    findings.extend(provider::check(client, &http).await);
     findings.extend(store::redis_and_keys(&http.session).await);
     findings.push(upstream::reachable(client, &api).await);
     findings.extend(edge::check(client, &http).await);

@@ -40,7 +40,7 @@ pub use assertion_issuers::{AssertionIssuerConfig, AssertionIssuerError};
 pub use clients::{ClientConfig, ClientConfigError, ServiceConfig};
 pub use config::{AuthorizationServerConfig, ConfigError, Denied, GrantOf, Scope};
 pub use provider::{
-    OrganizationFrom, ProviderConfig, ProviderConfigError, ProviderEndpoints, ProviderPlace,
-    ProviderPreset, Revocation,
+    OrganizationFrom, ProviderConfig, ProviderConfigError, ProviderEndpoints, ProviderExamination,
+    ProviderPlace, ProviderPreset, Revocation, Standing, examine_provider,
 };
 pub use server::{AuthorizationServer, EncryptionKeys};

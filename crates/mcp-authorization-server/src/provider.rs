@@ -8,6 +8,7 @@ mod callback;
 mod config;
 mod discovery;
 mod error;
+mod examine;
 mod login;
 mod organization;
 mod preset;
@@ -30,6 +31,7 @@ pub use config::{
     OrganizationFrom, ProviderConfig, ProviderConfigError, ProviderEndpoints, ProviderPlace,
     Revocation,
 };
+pub use examine::{ProviderExamination, Standing, examine_provider};
 pub use preset::ProviderPreset;
 
 pub(crate) use {
@@ -106,14 +108,9 @@ impl Provider {
         })
     }
 
-    /// What the provider is called: its issuer identifier, or where logins begin if it has none.
+    /// What the provider is called.
     pub(crate) fn issuer(&self) -> &str {
-        match &self.config.place {
-            ProviderPlace::Issuer(issuer) => issuer,
-            ProviderPlace::Endpoints(places) => {
-                places.issuer.as_deref().unwrap_or(&places.authorization)
-            }
-        }
+        self.config.issuer()
     }
 
     /// Where the browser goes to log in. `code_challenge` is one of S256, `callback` the redirect URI
@@ -127,6 +124,17 @@ impl Provider {
     ) -> Result<Url, ProviderError> {
         let endpoints = self.endpoints().await;
         let endpoints = endpoints.inspect_err(|error| self.tell(error))?;
+        Ok(self.request_at(&endpoints, state, nonce, code_challenge, callback))
+    }
+
+    fn request_at(
+        &self,
+        endpoints: &Endpoints,
+        state: &str,
+        nonce: &str,
+        code_challenge: &str,
+        callback: &str,
+    ) -> Url {
         let mut url = endpoints.authorization.clone();
         let mut query = url.query_pairs_mut();
         query.append_pair("response_type", "code");
@@ -143,7 +151,7 @@ impl Provider {
         }
         query.extend_pairs(&self.config.parameters);
         drop(query);
-        Ok(url)
+        url
     }
 
     /// Whether a redirect that names `iss`, or nobody, comes from this provider (RFC 9207 section

@@ -4,7 +4,8 @@
 //! **What it assumes.** Clients neither register themselves nor have documents: one confidential
 //! client is known, with a secret and with redirect URIs that are compared as texts. Code and PKCE
 //! (S256); every refresh replaces the refresh token, and the old one is `invalid_grant` from then on,
-//! without a grace unless one is set; ID tokens have the nonce; tokens can be revoked (RFC 7009). Like GitHub it speaks
+//! without a grace unless one is set; ID tokens have the nonce; who may not show its login page
+//! (`prompt=none`) sends the browser back; tokens can be revoked (RFC 7009). Like GitHub it speaks
 //! plain OAuth: opaque access tokens that do not end, no refresh tokens, errors with status 200,
 //! answers as forms unless JSON is asked for, users with a number.
 

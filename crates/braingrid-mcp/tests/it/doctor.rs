@@ -1,5 +1,7 @@
 //! One test per finding of `doctor`: the link is broken for real, and the line says what to do.
 
+mod provider;
+
 use std::{fs, path::Path, sync::Arc};
 
 use mcp_test_support::{

@@ -30,6 +30,7 @@ mod logs;
 mod lost_answers;
 mod metrics;
 mod mirror;
+mod own;
 mod panics;
 mod progress;
 mod protocol;

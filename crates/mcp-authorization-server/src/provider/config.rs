@@ -222,6 +222,16 @@ impl ProviderConfig {
         preset.config(issuer, client_id.into(), secret)
     }
 
+    /// What the provider is called: its issuer identifier, or where logins begin if it has none.
+    pub fn issuer(&self) -> &str {
+        match &self.place {
+            ProviderPlace::Issuer(issuer) => issuer,
+            ProviderPlace::Endpoints(places) => {
+                places.issuer.as_deref().unwrap_or(&places.authorization)
+            }
+        }
+    }
+
     /// Whether a login has an ID token.
     pub(super) fn is_open_id(&self) -> bool {
         matches!(self.place, ProviderPlace::Issuer(_))

@@ -35,7 +35,7 @@ pub(super) struct Endpoints {
 /// Whose keys sign ID tokens, and where they are.
 #[derive(Debug, Clone)]
 pub(super) struct Keys {
-    uri: Url,
+    pub(super) uri: Url,
     pub(super) verifier: Arc<IdTokens>,
 }
 
@@ -133,6 +133,15 @@ impl Discovery {
                 looked.unwrap_or_else(|_| Err(Trouble::Unreadable.now()))
             }
         }
+    }
+
+    /// What the metadata says now, and all of it; nothing is kept.
+    pub(super) async fn once(
+        &self,
+    ) -> Result<(Arc<Endpoints>, Map<String, Value>), ProviderError> {
+        let metadata = self.find().await?;
+        let endpoints = self.read(&metadata)?;
+        Ok((Arc::new(endpoints), metadata))
     }
 
     fn at_hand(&self) -> Option<Found> {

@@ -1,6 +1,7 @@
 //! The provider's leg against a stand-in provider over real HTTP.
 
 mod answers;
+mod examination;
 mod logins;
 mod outages;
 mod places;

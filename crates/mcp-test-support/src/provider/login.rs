@@ -27,6 +27,11 @@ impl State {
             let settings = lock(&self.settings);
             (settings.login_page, settings.refusal.clone())
         };
+        let silent = asked.get("prompt").is_some_and(|prompt| prompt == "none");
+        if shown && silent {
+            let refusal = refusal.as_deref().unwrap_or("login_required");
+            return self.send_back(&asked, Some(refusal));
+        }
         if shown {
             return login_page(&asked, &lock(&self.settings).user.name());
         }

@@ -214,9 +214,15 @@ fn next_steps(environment: &Environment, dns: &str) {
     let resource = environment.resource();
     println!("\nWhat to do next");
     println!("  DNS      {dns}");
-    println!("  issuer   {}", environment.issuer);
-    println!("           let it issue tokens for the resource (audience) {resource}");
-    println!("           and let clients register there; docs/issuers says how");
+    if let Some(issuer) = &environment.issuer {
+        println!("  issuer   {issuer}");
+        println!("           let it issue tokens for the resource (audience) {resource}");
+        println!("           and let clients register there; docs/issuers says how");
+    }
+    if let Some(client) = environment.provider_client() {
+        let callback = format!("{}/callback", environment.public_url);
+        println!("  provider register the redirect URI {callback} for the client {client}");
+    }
     if let Some((client, api)) = environment.exchange() {
         println!("           let the client {client} exchange tokens of that resource for {api}");
     }

@@ -1,5 +1,7 @@
 //! One environment: a small file in `deploy/environments`, read and checked as a whole.
 
+mod identity;
+
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use anyhow::{Context as _, bail};
@@ -8,13 +10,7 @@ use toml::{Table, Value};
 
 use super::{Platform, secrets};
 use crate::shell;
-
-/// How the API is called for users, and the way that is taken unless another is chosen.
-const MODE: &str = "UPSTREAM_MODE";
-const EXCHANGE: &str = "exchange";
-
-/// What proves that the server is the client that exchanges tokens: one of them.
-pub(crate) const CLIENT_SECRETS: [&str; 2] = ["UPSTREAM_CLIENT_SECRET", "UPSTREAM_CLIENT_KEY"];
+use identity::{EXCHANGE, MODE, OWN, own_faults, upstream_faults};
 
 /// Where the files are.
 pub(crate) const DIR: &str = "deploy/environments";
@@ -24,7 +20,8 @@ pub(crate) const DIR: &str = "deploy/environments";
 pub(crate) struct Environment {
     pub(crate) name: String,
     pub(crate) public_url: String,
-    pub(crate) issuer: String,
+    /// Whose tokens it takes; none where it logs people in itself.
+    pub(crate) issuer: Option<String>,
     pub(crate) image: String,
     /// What the server is told, by the names of its variables.
     pub(crate) settings: BTreeMap<String, String>,
@@ -85,20 +82,24 @@ pub(crate) fn parse(
     let public_url = text("public_url").map(|url| url.trim_end_matches('/').to_owned());
     let issuer = text("oauth_issuer");
     let image = changes.image.or(text("image"));
-    for (key, value) in [("public_url", &public_url), ("oauth_issuer", &issuer)] {
-        if !value
-            .as_deref()
-            .is_some_and(|url| url.starts_with("https://"))
-        {
-            wrong.push(format!("{key} must be an https URL"));
-        }
-    }
     if image.is_none() {
         wrong.push("no image: set `image`, or give --image".to_owned());
     }
     let mut settings = strings(file.remove("settings"), "settings", &mut wrong);
     settings.extend(changes.settings);
-    wrong.extend(upstream_faults(&settings));
+    let mut urls = vec![("public_url", &public_url)];
+    if settings.keys().any(|name| name.starts_with(OWN)) {
+        wrong.extend(own_faults(&settings, issuer.as_deref()));
+    } else {
+        urls.push(("oauth_issuer", &issuer));
+        wrong.extend(upstream_faults(&settings));
+    }
+    for (key, value) in urls {
+        let is_https = |url: &String| url.starts_with("https://");
+        if !value.as_ref().is_some_and(is_https) {
+            wrong.push(format!("{key} must be an https URL"));
+        }
+    }
     let section = match file.remove(platform.name()) {
         Some(Value::Table(table)) => table,
         Some(_) => bail!("{} must be a table", platform.name()),
@@ -119,7 +120,7 @@ pub(crate) fn parse(
     let mut environment = Environment {
         name: name.to_owned(),
         public_url: public_url.unwrap_or_default(),
-        issuer: issuer.unwrap_or_default(),
+        issuer,
         image: image.unwrap_or_default(),
         settings: BTreeMap::new(),
         platform: section,
@@ -139,17 +140,6 @@ impl Environment {
         format!("{}/mcp", self.public_url)
     }
 
-    /// The client that exchanges tokens, and the API that they are for; none where they are sent on.
-    pub(crate) fn exchange(&self) -> Option<(&str, &str)> {
-        let setting = |name: &str| self.settings.get(name).map(String::as_str);
-        let api = API.iter().find_map(|name| setting(name));
-        let is_chosen = setting(MODE) == Some(EXCHANGE);
-        is_chosen.then(|| {
-            let client = setting(CLIENT).unwrap_or_default();
-            (client, api.unwrap_or_default())
-        })
-    }
-
     /// The host in the public URL.
     pub(crate) fn host(&self) -> &str {
         let host = self.public_url.trim_start_matches("https://");
@@ -159,46 +149,20 @@ impl Environment {
 
 /// What every hosted server is told.
 fn defaults(environment: &Environment) -> BTreeMap<String, String> {
-    [
+    let mut defaults = vec![
         ("MCP_TRANSPORT", "http"),
         ("BIND", "0.0.0.0"),
         ("MCP_HOST", &environment.public_url),
-        ("OAUTH_ISSUER", &environment.issuer),
-        (MODE, EXCHANGE),
         ("BRAINGRID_ENV", &environment.name),
         ("LOG_FORMAT", "json"),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .into()
-}
-
-/// What names the API.
-const API: [&str; 3] = ["UPSTREAM_RESOURCE", "UPSTREAM_AUDIENCE", "UPSTREAM_SCOPES"];
-const CLIENT: &str = "UPSTREAM_CLIENT_ID";
-
-/// What is missing for the mode, before a new revision says it.
-fn upstream_faults(settings: &BTreeMap<String, String>) -> Vec<String> {
-    let mode = settings.get(MODE).map_or(EXCHANGE, String::as_str);
-    let mut faults = Vec::new();
-    if mode == EXCHANGE {
-        if !settings.contains_key(CLIENT) {
-            faults.push(format!(
-                "settings.{CLIENT} is missing: the client that may exchange tokens at the issuer; where \
-                 the issuer exchanges none, set {MODE} = \"same-audience\" and UPSTREAM_AUDIENCE"
-            ));
-        }
-        if !API.iter().any(|name| settings.contains_key(*name)) {
-            faults.push(format!(
-                "settings.{} is missing: the BrainGrid API, as the issuer names it (or {})",
-                API[0], API[1]
-            ));
-        }
-    } else if !settings.contains_key("UPSTREAM_AUDIENCE") {
-        faults.push(format!(
-            "settings.UPSTREAM_AUDIENCE is missing, which {MODE} = \"{mode}\" needs"
-        ));
+    ];
+    if let Some(issuer) = &environment.issuer {
+        defaults.extend([("OAUTH_ISSUER", issuer.as_str()), (MODE, EXCHANGE)]);
     }
-    faults
+    let owned = defaults.into_iter();
+    owned
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 /// Who is in front of the server and says from where a request comes.
@@ -286,7 +250,7 @@ fn keep_it(platform: Platform) -> &'static str {
 mod tests {
     use super::*;
 
-    const GOOD: &str = "public_url = 'https://mcp.example.com/'\n\
+    pub(super) const GOOD: &str = "public_url = 'https://mcp.example.com/'\n\
                         oauth_issuer = 'https://auth.example.com'\n\
                         image = 'registry.example.com/braingrid-mcp:1'\n";
 
@@ -294,7 +258,7 @@ mod tests {
                               UPSTREAM_CLIENT_ID = 'client_1'\n\
                               UPSTREAM_RESOURCE = 'https://api.example.com'\n";
 
-    fn parsed(text: &str) -> anyhow::Result<Environment> {
+    pub(super) fn parsed(text: &str) -> anyhow::Result<Environment> {
         parse("test", Platform::CloudRun, text, Changes::default())
     }
 
@@ -340,20 +304,6 @@ mod tests {
         assert!(parsed(&section("braingrid-mcp-encryption-key:latest")).is_ok());
         let held = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
         assert!(parsed(&section(held)).is_err());
-    }
-
-    #[test]
-    fn a_mode_without_what_it_needs_is_not_deployed() {
-        let with = |settings: &str| parsed(&format!("{GOOD}[settings]\n{settings}"));
-        let said = format!("{:#}", with("").unwrap_err());
-        for part in ["UPSTREAM_CLIENT_ID", "UPSTREAM_RESOURCE", "same-audience"] {
-            assert!(said.contains(part), "{said}");
-        }
-        let shared = "UPSTREAM_MODE = 'same-audience'\n";
-        let said = format!("{:#}", with(shared).unwrap_err());
-        assert!(said.contains("settings.UPSTREAM_AUDIENCE"), "{said}");
-        let shared = format!("{shared}UPSTREAM_AUDIENCE = 'https://api.example.com'\n");
-        assert_eq!(with(&shared).unwrap().exchange(), None);
     }
 
     #[test]

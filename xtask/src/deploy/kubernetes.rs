@@ -23,7 +23,7 @@ const BASE: &str = "deploy/kubernetes/base";
 const DRAIN: &str = "20s";
 
 /// The variables of the base that come from its Secret, the first of all.
-const SECRETS: usize = 5;
+const SECRETS: usize = 7;
 
 /// The section `[kubernetes]`.
 #[derive(Debug)]
@@ -54,8 +54,9 @@ pub(crate) fn deploy(environment: &Environment, dir: &Path, apply: bool) -> anyh
         }
     }
     let mut keys = "encryption-key and redis-url".to_owned();
-    if environment.exchange().is_some() {
-        keys += ", and upstream-client-secret or upstream-client-key";
+    if let Some(secrets) = environment.client_secrets() {
+        let named = secrets.map(|name| name.to_lowercase().replace('_', "-"));
+        keys = format!("{keys}, and {}", named.join(" or "));
     }
     println!(
         "\nThe cluster must hold the Secret {} with the keys {keys}.",

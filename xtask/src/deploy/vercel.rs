@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{
     Platform, Step,
-    environment::{CLIENT_SECRETS, Changes, Environment, read, strings},
+    environment::{Changes, Environment, read, strings},
     folder, next_steps, perform, write,
 };
 use crate::{build, lab, node, shell};
@@ -48,10 +48,8 @@ pub(crate) fn deploy(environment: &Environment, dir: &Path, apply: bool) -> anyh
     } else {
         println!("\nwould then, with --apply:\n  build the functions\n  send them to production");
     }
-    let client = match environment.exchange() {
-        Some(_) => format!(", and {}", CLIENT_SECRETS.join(" or ")),
-        None => String::new(),
-    };
+    let secrets = environment.client_secrets();
+    let client = secrets.map_or_else(String::new, |all| format!(", and {}", all.join(" or ")));
     println!(
         "\nThe project must hold ENCRYPTION_KEY and REDIS_URL{client}: vercel env add NAME production --sensitive"
     );

@@ -235,7 +235,7 @@ pub(crate) const AUTHORIZATION_SERVER_KEYS: &[IssuerKey] = &[
 
 /// Reads it; `None` when there is none, or when it cannot work.
 pub(crate) fn read(reader: &mut Reader) -> Option<AuthorizationServerSettings> {
-    let mut table = reader.table(&AUTHORIZATION_SERVER)?;
+    let mut table = reader.table_or_variables(&AUTHORIZATION_SERVER)?;
     let problems = &mut reader.problems;
     let before = problems.len();
     let preset = table.optional(PROVIDER, provider::preset, problems);

@@ -50,7 +50,8 @@ pub(crate) fn documentation() -> String {
             text.push_str(UPSTREAM_HEAD);
         }
         text.push_str(TABLE_HEAD);
-        for setting in settings::all().filter(|setting| setting.group == group) {
+        let of_group = |it: &&Spec| it.group == group && it.table.is_none();
+        for setting in settings::all().filter(of_group) {
             text.push_str(&row(setting));
         }
     }
@@ -60,7 +61,7 @@ pub(crate) fn documentation() -> String {
     text.extend(
         authorization_server::AUTHORIZATION_SERVER_KEYS
             .iter()
-            .map(key_row),
+            .map(key_row_with_variable),
     );
     text.push_str(CLOSING);
     text
@@ -94,6 +95,38 @@ fn key_row(entry: &IssuerKey) -> String {
         "| `{}` | {} | {} |\n",
         entry.key, entry.default, entry.meaning
     )
+}
+
+/// A key that may be a variable, too.
+fn key_row_with_variable(entry: &IssuerKey) -> String {
+    format!(
+        "| `{}` | {} | {} | {} |\n",
+        entry.key,
+        variable(entry.key),
+        entry.default,
+        entry.meaning
+    )
+}
+
+/// The variable that stands for a key, or for what the file holds that it names.
+fn variable(key: &str) -> String {
+    let called = |key: &str| {
+        settings::all().find(|it| it.table.is_some() && it.key_in_table() == key)
+    };
+    if let Some(setting) = called(key) {
+        return names(setting);
+    }
+    let stem = key.strip_suffix("_file").unwrap_or_default();
+    let Some(setting) = called(stem) else {
+        return "–".to_owned();
+    };
+    let file = format!("`{}_FILE`", setting.name());
+    let keys = authorization_server::AUTHORIZATION_SERVER_KEYS;
+    if keys.iter().any(|it| it.key == stem) {
+        file
+    } else {
+        format!("{} or {file}", names(setting))
+    }
 }
 
 fn names(setting: &Spec) -> String {
@@ -259,8 +292,11 @@ organizations = [\"example.com=org_01…\"]
 
 The API is called with the provider's access token, which travels sealed inside ours.
 
-| Key | Default | Meaning |
-| --- | --- | --- |
+Where there are no files (Cloud Run, Vercel) variables say the same: each stands in place of the key beside it, and any
+of them makes the table.
+
+| Key | Variable | Default | Meaning |
+| --- | --- | --- | --- |
 ";
 
 const CLOSING: &str = "

@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 use super::layers::{Merged, Origin};
 use super::parse::Refusal;
 use super::problem::Problem;
-use super::settings::{Kind, Setting, Spec, WithDefault};
+use super::settings::{self, Kind, Setting, Spec, WithDefault};
 use super::text;
 pub(crate) use table::Table;
 
@@ -150,6 +150,7 @@ impl Reader {
                 label,
                 directory: file.parent().map(Path::to_path_buf).unwrap_or_default(),
                 values: map.into_iter().collect(),
+                ..Table::default()
             });
         }
         tables
@@ -168,7 +169,39 @@ impl Reader {
             label: format!("{} in {}", setting.key, file.display()),
             directory: file.parent().map(Path::to_path_buf).unwrap_or_default(),
             values: values.into_iter().collect(),
+            ..Table::default()
         })
+    }
+
+    /// Whether there is such a table, or a variable that makes one.
+    pub(crate) fn has_table(&self, setting: &Spec) -> bool {
+        let mut keys = keys_of(setting);
+        self.merged.values.contains_key(setting.key)
+            || keys.any(|it| self.origin(it) != Origin::Default)
+    }
+
+    /// The same table, with what variables say of its keys in place of what it says. Variables alone
+    /// make one, too.
+    pub(crate) fn table_or_variables(&mut self, setting: &'static Spec) -> Option<Table> {
+        let said = keys_of(setting).filter(|it| self.origin(it) != Origin::Default);
+        let said: Vec<_> = said.collect();
+        let mut table = match self.table(setting) {
+            Some(table) => table,
+            None if said.is_empty() => return None,
+            // Whoever has no file knows its keys as variables.
+            None => Table {
+                names: keys_of(setting)
+                    .map(|it| (it.key_in_table(), it.name()))
+                    .collect(),
+                ..Table::default()
+            },
+        };
+        for variable in said {
+            let values = self.merged.values.get(variable.key);
+            let secret = self.merged.secrets.get(variable.key);
+            table.put(variable, values, secret);
+        }
+        Some(table)
     }
 
     fn file(&self) -> PathBuf {
@@ -212,6 +245,12 @@ impl Reader {
             kind => Some(kind.to_string()),
         }
     }
+}
+
+/// The keys of a table that are variables, too.
+fn keys_of(table: &Spec) -> impl Iterator<Item = &'static Spec> {
+    let name = table.key;
+    settings::all().filter(move |it| it.table == Some(name))
 }
 
 /// A secret as its setting reads it.

@@ -14,6 +14,7 @@ macro_rules! settings {
     };
 }
 
+mod authorization_server;
 mod braingrid;
 mod http;
 mod identity;
@@ -61,6 +62,9 @@ pub(crate) type WithDefault<T> = Setting<T, &'static str>;
 pub(crate) struct Spec {
     /// The key in the configuration file.
     pub(crate) key: &'static str,
+    /// The table of the file that it is a key of, where it is none at the top: there without the
+    /// table's name in front.
+    pub(crate) table: Option<&'static str>,
     /// Environment variables, the first set one wins.
     pub(crate) env: &'static [&'static str],
     /// The long flag without its dashes, where there is one.
@@ -170,6 +174,7 @@ impl<T> Setting<T> {
     ) -> Self {
         let spec = Spec {
             key,
+            table: None,
             env,
             flag: None,
             placeholder: "",
@@ -208,6 +213,11 @@ impl<T, D: Copy> Setting<T, D> {
 
     const fn kind(mut self, kind: Kind) -> Self {
         self.spec.kind = kind;
+        self
+    }
+
+    const fn in_table(mut self, table: &'static str) -> Self {
+        self.spec.table = Some(table);
         self
     }
 
@@ -279,6 +289,18 @@ impl Spec {
         self.env.first().copied().unwrap_or(self.key)
     }
 
+    /// Whether it can stand at the top of the file.
+    pub(crate) fn is_key_of_file(&self) -> bool {
+        self.kind != Kind::FilePath && self.table.is_none()
+    }
+
+    /// What it is called in its table.
+    pub(crate) fn key_in_table(&self) -> &'static str {
+        let table = self.table.unwrap_or_default();
+        let key = self.key.strip_prefix(table);
+        key.map_or(self.key, |key| key.trim_start_matches('_'))
+    }
+
     /// Whether the transport that was chosen reads it.
     pub(crate) fn read_by(&self, http: bool) -> bool {
         match self.used_by {
@@ -294,7 +316,7 @@ pub(crate) fn called(name: &str) -> Option<&'static Spec> {
     all().find(|setting| {
         let names = setting.env.iter().copied().chain(setting.flag);
         let mut names = names.chain([setting.key]);
-        setting.kind != Kind::FilePath && names.any(|known| known.eq_ignore_ascii_case(name))
+        setting.is_key_of_file() && names.any(|known| known.eq_ignore_ascii_case(name))
     })
 }
 
@@ -304,6 +326,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Spec> + Clone {
         server::ALL,
         http::ALL,
         identity::ALL,
+        authorization_server::ALL,
         upstream::ALL,
         sessions::ALL,
         braingrid::ALL,
@@ -326,6 +349,7 @@ mod tests {
             server::DEFAULTS,
             http::DEFAULTS,
             identity::DEFAULTS,
+            authorization_server::DEFAULTS,
             upstream::DEFAULTS,
             sessions::DEFAULTS,
             braingrid::DEFAULTS,

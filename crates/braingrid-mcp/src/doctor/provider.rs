@@ -65,7 +65,8 @@ fn about_endpoints(name: &str, standing: Standing) -> Finding {
         Standing::Wrong(what) => Finding::problem(
             check,
             what,
-            "correct issuer, hosts or the endpoints in [authorization_server]",
+            "correct issuer, hosts or the endpoints in [authorization_server] \
+             (AUTHORIZATION_SERVER_ISSUER, AUTHORIZATION_SERVER_HOSTS)",
         ),
     }
 }
@@ -96,7 +97,7 @@ fn about_client(id: &str, standing: Standing) -> Finding {
     let check = check::PROVIDER_CLIENT;
     let compare = format!(
         "compare client_id {id:?}, its secret or key, and client_authentication in \
-         [authorization_server] with the application at the provider"
+         [authorization_server] (AUTHORIZATION_SERVER_CLIENT_…) with the application at the provider"
     );
     match standing {
         Standing::Good => Finding::good(

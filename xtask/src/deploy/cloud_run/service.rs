@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::bail;
 use serde_json::{Map, Value, json};
 
-use crate::deploy::environment::{CLIENT_SECRETS, Environment, strings};
+use crate::deploy::environment::{Environment, strings};
 
 /// The port that the server is told; Cloud Run sets `PORT` to it.
 const PORT: u16 = 8080;
@@ -59,13 +59,11 @@ pub(super) fn section(environment: &Environment) -> anyhow::Result<CloudRun> {
             )),
         }
     }
-    let is_proven = CLIENT_SECRETS
-        .iter()
-        .any(|name| secrets.contains_key(*name));
-    if environment.exchange().is_some() && !is_proven {
+    let named = environment.client_secrets();
+    if let Some(named) = named.filter(|all| !all.iter().any(|it| secrets.contains_key(*it))) {
         wrong.push(format!(
-            "cloud-run.secrets has none of {}: the server cannot exchange tokens",
-            CLIENT_SECRETS.join(" and ")
+            "cloud-run.secrets has none of {}: the server cannot prove which client it is",
+            named.join(" and ")
         ));
     }
     if environment.settings.contains_key("PORT") {

@@ -13,7 +13,8 @@ use super::{
     ORGANIZATION_REQUIRED, ORGANIZATIONS, PARAMETERS, REVOCATION_ENDPOINT, SCOPES, SUBJECT_CLAIM,
     TOKEN_ENDPOINT, USERINFO_ENDPOINT,
 };
-use crate::config::parse::{Parsed, endpoints, identity, quoted, refuse, words};
+use crate::config::build::once;
+use crate::config::parse::{Parsed, endpoints, identity, quoted, refuse, tools, words};
 use crate::config::problem::Problem;
 use crate::config::reader::Table;
 
@@ -40,6 +41,17 @@ pub(super) fn preset(name: &str) -> Parsed<ProviderPreset> {
     })
 }
 
+/// A host of the provider's.
+fn host(text: &str) -> Parsed<String> {
+    if text.contains(['*', '/']) {
+        return refuse(
+            format!("{} is no name of a host", quoted(text)),
+            "write keys.example.com, or .example.com for all below it",
+        );
+    }
+    words::word(text)
+}
+
 pub(super) fn read(
     table: &mut Table,
     preset: Option<ProviderPreset>,
@@ -47,11 +59,27 @@ pub(super) fn read(
     authentication: Option<ClientAuthentication>,
     problems: &mut Vec<Problem>,
 ) -> Option<ProviderConfig> {
+    let none = || Zeroizing::new(String::new());
+    let made = place(table, preset, client_id, problems);
+    let is_placed = made.is_some();
+    // Its details are read all the same: everything that is wrong is told at once.
+    let mut made = made.unwrap_or_else(|| ProviderConfig::open_id("", "", none()));
+    details(table, &mut made, problems);
+    made.authentication = authentication?;
+    is_placed.then_some(made)
+}
+
+/// Where it is, with the usual details of its kind.
+fn place(
+    table: &mut Table,
+    preset: Option<ProviderPreset>,
+    client_id: Option<String>,
+    problems: &mut Vec<Problem>,
+) -> Option<ProviderConfig> {
     let issuer = table.optional(ISSUER, endpoints::issuer, problems);
     let endpoints = plain_endpoints(table, problems);
-    let (client_id, authentication) = (client_id?, authentication?);
-    let none = Zeroizing::new(String::new());
-    let made = match (preset, issuer, endpoints) {
+    let (client_id, none) = (client_id?, Zeroizing::new(String::new()));
+    Some(match (preset, issuer, endpoints) {
         (Some(preset), issuer, _) => {
             ProviderConfig::preset(preset, issuer.as_deref(), client_id, none)
                 .map_err(|error| {
@@ -72,11 +100,7 @@ pub(super) fn read(
             problems.push(table.problem(ISSUER, "nothing says who logs people in", fix));
             return None;
         }
-    };
-    let mut made = made;
-    made.authentication = authentication;
-    details(table, &mut made, problems);
-    Some(made)
+    })
 }
 
 fn plain_endpoints(table: &mut Table, problems: &mut Vec<Problem>) -> Option<ProviderEndpoints> {
@@ -102,7 +126,7 @@ fn plain_endpoints(table: &mut Table, problems: &mut Vec<Problem>) -> Option<Pro
 }
 
 fn details(table: &mut Table, made: &mut ProviderConfig, problems: &mut Vec<Problem>) {
-    let scopes = table.list(SCOPES, words::word, problems);
+    let scopes = once(table.list(SCOPES, tools::scopes, problems));
     if !scopes.is_empty() {
         made.scopes = scopes;
     }
@@ -110,7 +134,7 @@ fn details(table: &mut Table, made: &mut ProviderConfig, problems: &mut Vec<Prob
         made.parameters.retain(|(known, _)| *known != name);
         made.parameters.push((name, value));
     }
-    made.hosts.extend(table.list(HOSTS, words::word, problems));
+    made.hosts.extend(table.list(HOSTS, host, problems));
     if let Some(claim) = table.optional(SUBJECT_CLAIM, identity::claim, problems) {
         made.subject_claim = claim;
     }

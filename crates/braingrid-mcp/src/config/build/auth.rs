@@ -41,14 +41,15 @@ impl AuthSettings {
 }
 
 pub(super) fn read_auth(reader: &mut Reader, public_url: Option<&str>, port: u16) -> AuthSettings {
+    // Also where it cannot work: what is wrong with it is no reason to ask for other issuers.
+    let is_own = reader.has_table(&settings::AUTHORIZATION_SERVER);
     let authorization_server = authorization_server::read(reader);
-    let mut issuers = match &authorization_server {
-        Some(_) => {
-            let local = || format!("http://127.0.0.1:{port}");
-            let own = public_url.map_or_else(local, ToOwned::to_owned);
-            issuers::read_beside_own(reader, own)
-        }
-        None => issuers::read(reader),
+    let mut issuers = if is_own {
+        let local = || format!("http://127.0.0.1:{port}");
+        let own = public_url.map_or_else(local, ToOwned::to_owned);
+        issuers::read_beside_own(reader, own)
+    } else {
+        issuers::read(reader)
     };
     read_upstream(reader, &mut issuers, public_url, port);
     AuthSettings {

@@ -126,7 +126,7 @@ pub(crate) fn near_misses(environment: &Environment) -> Vec<String> {
     };
     let names: Vec<String> = settings::all().flat_map(with_files).collect();
     let strangers = environment.0.keys().filter(|name| {
-        let ours = ["BRAINGRID_", "MCP_", "UPSTREAM_"];
+        let ours = ["AUTHORIZATION_SERVER_", "BRAINGRID_", "MCP_", "UPSTREAM_"];
         ours.iter().any(|begin| name.starts_with(begin)) && !names.contains(name)
     });
     strangers

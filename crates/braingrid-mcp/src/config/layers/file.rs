@@ -8,7 +8,7 @@ use config::{FileFormat, Map, Source as _, Value, ValueKind};
 use super::{Layer, Origin, both_given, secret_file};
 use crate::config::parse;
 use crate::config::problem::{Problem, meant};
-use crate::config::settings::{self, Kind, Spec};
+use crate::config::settings::{self, Spec};
 use crate::{owner, text};
 
 /// The file that is read when none is named, in the user's own folder.
@@ -86,10 +86,7 @@ fn without_source(error: &str) -> String {
 fn file_layer(path: &Path, values: Map<String, Value>, problems: &mut Vec<Problem>) -> Layer {
     let mut layer = Layer::default();
     let mut values: BTreeMap<String, Value> = values.into_iter().collect();
-    for setting in settings::all() {
-        if setting.kind == Kind::FilePath {
-            continue;
-        }
+    for setting in settings::all().filter(|it| it.is_key_of_file()) {
         let origin = |key: &str| Origin::File {
             path: path.to_owned(),
             key: key.to_owned(),
@@ -151,7 +148,7 @@ fn beside(file: &Path, setting: &Spec, value: ValueKind) -> ValueKind {
 }
 
 fn unknown_key(path: &Path, key: &str, value: &Value) -> Problem {
-    let keys = settings::all().filter(|setting| setting.kind != Kind::FilePath);
+    let keys = settings::all().filter(|it| it.is_key_of_file());
     let called = settings::called(key).map(|setting| setting.key);
     let fix = match called.or_else(|| meant(key, keys.map(|setting| setting.key))) {
         Some(near) => format!("did you mean {near}?"),

@@ -10,7 +10,8 @@ use super::{entries, one};
 use crate::config::layers::secret_file;
 use crate::config::parse::{self, Refusal};
 use crate::config::problem::{self, Problem};
-use crate::config::{settings, text};
+use crate::config::settings::{self, Spec};
+use crate::config::text;
 
 /// One table of an array of tables. Keys are taken out; what is left is unknown.
 #[derive(Default)]
@@ -18,17 +19,38 @@ pub(crate) struct Table {
     pub(super) label: String,
     pub(super) directory: PathBuf,
     pub(super) values: BTreeMap<String, Value>,
+    /// Secrets that variables hold.
+    pub(super) secrets: BTreeMap<&'static str, SecretString>,
+    /// The variables that keys are known by.
+    pub(super) names: BTreeMap<&'static str, &'static str>,
 }
 
 impl Table {
     /// Whether a key is there.
     pub(crate) fn has(&self, key: &str) -> bool {
-        self.values.contains_key(key)
+        self.values.contains_key(key) || self.secrets.contains_key(key)
     }
 
     /// Takes a key out unread.
     pub(crate) fn drop(&mut self, key: &str) {
         self.values.remove(key);
+        self.secrets.remove(key);
+    }
+
+    /// Puts what a variable says in place of what stands here.
+    pub(super) fn put(
+        &mut self,
+        variable: &'static Spec,
+        value: Option<&Value>,
+        secret: Option<&SecretString>,
+    ) {
+        let key = variable.key_in_table();
+        self.drop(key);
+        self.drop(&format!("{key}_file"));
+        self.names.insert(key, variable.name());
+        let value = value.map(|value| (key.to_owned(), value.clone()));
+        self.values.extend(value);
+        self.secrets.extend(secret.map(|secret| (key, secret.clone())));
     }
 
     /// A value that may be absent.
@@ -49,6 +71,9 @@ impl Table {
         read: impl Fn(&str) -> Result<T, Refusal>,
         problems: &mut Vec<Problem>,
     ) -> Option<T> {
+        if let Some(secret) = self.secrets.remove(key) {
+            return self.accept(key, read(secret.expose_secret()), problems);
+        }
         let file_key = format!("{key}_file");
         let path = self.optional(&file_key, |path| Ok(path.to_owned()), problems);
         let (given, secret) = match (self.single(key, problems), path) {
@@ -78,6 +103,7 @@ impl Table {
             label: self.label(key),
             directory: self.directory.clone(),
             values: values.into_iter().collect(),
+            ..Self::default()
         })
     }
 
@@ -100,6 +126,7 @@ impl Table {
                 label: self.label(&format!("{key}[{index}]")),
                 directory: self.directory.clone(),
                 values: values.into_iter().collect(),
+                ..Self::default()
             });
         }
         tables
@@ -134,8 +161,12 @@ impl Table {
             return Vec::new();
         };
         let entries = self.accept(key, entries(value), problems);
+        let entries = entries.unwrap_or_default();
+        if entries.is_empty() && self.names.contains_key(key) {
+            problems.push(self.problem(key, "it names nothing", "write an entry, or unset it"));
+        }
         let mut parsed = Vec::new();
-        for entry in entries.unwrap_or_default() {
+        for entry in entries {
             match self.accept(key, text::read_entry(&entry, &parser), problems) {
                 Some(value) if !parsed.contains(&value) => parsed.push(value),
                 _ => {}
@@ -165,6 +196,14 @@ impl Table {
 
     /// A key of this table, as errors call it.
     pub(crate) fn label(&self, key: &str) -> String {
-        format!("{key} of {}", self.label)
+        match self.names.get(key) {
+            Some(name) => (*name).to_owned(),
+            None => format!("{key} of {}", self.label),
+        }
+    }
+
+    /// A key of this table, as it is written.
+    pub(crate) fn name(&self, key: &'static str) -> &'static str {
+        self.names.get(key).copied().unwrap_or(key)
     }
 }

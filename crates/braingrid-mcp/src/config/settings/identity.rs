@@ -74,8 +74,8 @@ settings! {
         .kind(Kind::Table)
         .says(
             "Our own authorization server",
-            "A table, in the file only; see below. This server then logs people in itself, at any identity \
-             provider, and is the only issuer unless there are `[[issuers]]` too.",
+            "A table, most of whose keys are variables too; see below. This server then logs people in itself, \
+             at any identity provider, and is the only issuer unless there are `[[issuers]]` too.",
         );
 
     OAUTH_LEEWAY: WithDefault<Duration> = Setting::new(

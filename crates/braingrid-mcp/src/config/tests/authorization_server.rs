@@ -1,5 +1,6 @@
 //! Our own authorization server.
 
+use mcp_auth::ClientAuthentication;
 use mcp_authorization_server::OrganizationFrom;
 
 use super::*;
@@ -246,4 +247,135 @@ fn its_secret_is_not_shown() {
         "{shown}"
     );
     assert!(!format!("{:?}", loaded.config).contains("hunter2"));
+}
+
+/// What a host without files says, as the table says it.
+const VARIABLES: &[(&str, &str)] = &[
+    ("MCP_TRANSPORT", "http"),
+    ("MCP_HOST", "https://mcp.test"),
+    ("ENCRYPTION_KEY", KEY),
+    ("AUTHORIZATION_SERVER_PROVIDER", "entra"),
+    (
+        "AUTHORIZATION_SERVER_ISSUER",
+        "https://login.microsoftonline.com/tenant/v2.0",
+    ),
+    ("AUTHORIZATION_SERVER_CLIENT_ID", "id"),
+    ("AUTHORIZATION_SERVER_CLIENT_SECRET", "hunter2-hunter2"),
+    ("AUTHORIZATION_SERVER_SCOPES", "openid offline_access,api"),
+    ("AUTHORIZATION_SERVER_PARAMETERS", "prompt=login"),
+    ("AUTHORIZATION_SERVER_HOSTS", "keys.test"),
+    ("AUTHORIZATION_SERVER_ORGANIZATIONS", "tenant=org_1"),
+    ("AUTHORIZATION_SERVER_DYNAMIC_REGISTRATION", "off"),
+];
+
+#[test]
+fn variables_say_what_the_table_says() {
+    let table = "provider = \"entra\"\n\
+                 issuer = \"https://login.microsoftonline.com/tenant/v2.0\"\n\
+                 scopes = [\"openid\", \"offline_access\", \"api\"]\nparameters = [\"prompt=login\"]\n\
+                 hosts = [\"keys.test\"]\norganizations = [\"tenant=org_1\"]\n\
+                 dynamic_registration = false\n";
+    let own = |loaded| http(loaded).auth.authorization_server.unwrap();
+    let (said, written) = (
+        own(load_env(VARIABLES)),
+        own(load_file(&with(table), &[])),
+    );
+    assert_eq!(format!("{said:?}"), format!("{written:?}"));
+    let ClientAuthentication::SecretBasic(secret) = said.provider.authentication else {
+        panic!("a secret goes into HTTP Basic");
+    };
+    assert_eq!(secret.as_str(), "hunter2-hunter2");
+}
+
+#[test]
+fn a_variable_stands_in_place_of_its_key() {
+    let directory = tempfile::tempdir().unwrap();
+    let secret = directory.path().join("secret");
+    std::fs::write(&secret, "from-the-file\n").unwrap();
+    let variables = [
+        ("AUTHORIZATION_SERVER_CLIENT_ID", "another"),
+        (
+            "AUTHORIZATION_SERVER_CLIENT_SECRET_FILE",
+            secret.to_str().unwrap(),
+        ),
+    ];
+    let text = with("provider = \"google\"\norganization = \"org_1\"\n");
+    let own = http(load_file(&text, &variables)).auth.authorization_server;
+    let provider = own.unwrap().provider;
+    assert_eq!(provider.client_id, "another");
+    let ClientAuthentication::SecretBasic(secret) = provider.authentication else {
+        panic!("a secret goes into HTTP Basic");
+    };
+    assert_eq!(secret.as_str(), "from-the-file");
+    let fixed = OrganizationFrom::Fixed("org_1".to_owned());
+    assert_eq!(provider.organization, fixed);
+}
+
+#[test]
+fn what_is_wrong_with_a_variable_is_said_under_its_name() {
+    let without = |left_out: &str, more: &[(&'static str, &'static str)]| {
+        let rest = VARIABLES.iter().filter(|(name, _)| *name != left_out);
+        let all: Vec<_> = rest.chain(more).copied().collect();
+        problems(load_env(&all))
+    };
+    for (left_out, more, setting, fix) in [
+        (
+            "AUTHORIZATION_SERVER_CLIENT_ID",
+            &[][..],
+            "AUTHORIZATION_SERVER_CLIENT_ID",
+            "id of the client",
+        ),
+        (
+            "AUTHORIZATION_SERVER_CLIENT_SECRET",
+            &[],
+            "AUTHORIZATION_SERVER_CLIENT_SECRET",
+            "AUTHORIZATION_SERVER_CLIENT_KEY_FILE",
+        ),
+        (
+            "AUTHORIZATION_SERVER_HOSTS",
+            &[("AUTHORIZATION_SERVER_HOSTS", "*.test")],
+            "AUTHORIZATION_SERVER_HOSTS",
+            ".example.com for all",
+        ),
+        (
+            "AUTHORIZATION_SERVER_ORGANIZATIONS",
+            &[
+                ("AUTHORIZATION_SERVER_ORGANIZATION", "org_1"),
+                ("AUTHORIZATION_SERVER_ORGANIZATION_CLAIM", "tid"),
+            ],
+            "AUTHORIZATION_SERVER_ORGANIZATION",
+            "keep organization",
+        ),
+    ] {
+        let found = without(left_out, more);
+        let told = format!("{setting}: ");
+        assert!(
+            found.len() == 1 && found[0].starts_with(&told) && found[0].contains(fix),
+            "{left_out}: {found:?}"
+        );
+    }
+    // A key of the table is none at the top of the file.
+    let found = problems(load_file(
+        "authorization_server_client_id = \"id\"\n",
+        &[("MCP_TRANSPORT", "stdio")],
+    ));
+    assert!(found[0].contains("there is no such setting"), "{found:?}");
+    let near = load_env(&[("AUTHORIZATION_SERVER_CLIENTID", "id")]).unwrap();
+    let warned = near.config.warnings.join("\n");
+    assert!(
+        warned.contains("did you mean AUTHORIZATION_SERVER_CLIENT_ID?"),
+        "{warned}"
+    );
+}
+
+#[test]
+fn every_variable_stands_for_a_key_of_the_table() {
+    let keys = crate::config::authorization_server::AUTHORIZATION_SERVER_KEYS;
+    let variables = settings::all().filter(|it| it.table.is_some());
+    assert!(variables.clone().count() > 10);
+    for setting in variables {
+        let key = setting.key_in_table();
+        let file = format!("{key}_file");
+        assert!(keys.iter().any(|it| it.key == key || it.key == file), "{key}");
+    }
 }

@@ -70,18 +70,16 @@ impl Place<'_> {
     /// A setting as an operator writes it here.
     pub(super) fn name(&self, setting: &Spec) -> &'static str {
         match self {
-            Self::Table(..) => key(setting),
+            Self::Table(table, _) => table.name(key(setting)),
             Self::Settings(_) => setting.name(),
         }
     }
 
     /// The same for the file that holds it.
     pub(super) fn file_name(&self, setting: &Spec) -> String {
-        let end = match self {
-            Self::Table(..) => "_file",
-            Self::Settings(_) => "_FILE",
-        };
-        format!("{}{end}", self.name(setting))
+        let name = self.name(setting);
+        let is_variable = name.starts_with(|first: char| first.is_ascii_uppercase());
+        format!("{name}{}", if is_variable { "_FILE" } else { "_file" })
     }
 
     pub(super) fn report(&mut self, setting: &Spec, what: &str, fix: &str) {

@@ -124,6 +124,7 @@ pub(crate) async fn run_http(
         facts.as_ref(),
         tls.clone(),
         client,
+        telemetry.metrics().map(Metrics::recorder),
     )?;
     let with_tls = roots::needed(peers(&http.auth).chain([api.base_url.as_str()]));
     let mut config = http_config(&http, address.port())?;

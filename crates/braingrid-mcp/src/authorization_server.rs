@@ -6,13 +6,14 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use http::Request;
 use mcp_authorization_server::{
-    AuthorizationServer, AuthorizationServerConfig, EncryptionKeys, Scope,
+    AuthorizationServer, AuthorizationServerConfig, EncryptionKeys, Observer, Scope,
 };
 use mcp_outbound::{GuardedClient, Reach};
 use mcp_session::{FactStore, MemoryFacts, RedisStore};
 use mcp_transport_http::MountedRoutes;
 
 use crate::config::{ApiSettings, AuthSettings, AuthorizationServerSettings, HttpSettings};
+use crate::metrics::Recorder;
 
 /// The server, where there is one; from here on the first issuer is what verifies its tokens.
 pub(crate) fn of(
@@ -22,6 +23,7 @@ pub(crate) fn of(
     facts: Option<&RedisStore>,
     tls: rustls::ClientConfig,
     client: reqwest::Client,
+    recorder: Option<Arc<Recorder>>,
 ) -> anyhow::Result<Option<AuthorizationServer>> {
     let Some(settings) = http.auth.authorization_server.clone() else {
         return Ok(None);
@@ -37,6 +39,9 @@ pub(crate) fn of(
     };
     let mut config = config(settings, &http.auth, public_url, tls)?;
     config.upstream = api.base_url.to_string();
+    if let Some(recorder) = recorder {
+        config.observer = Observer::new(move |event| recorder.authorization_server(event));
+    }
     let server = AuthorizationServer::new(config, &keys, facts, client)?;
     if let Some(own) = http.auth.issuers.first_mut() {
         own.accepted = server.issuer();

@@ -14,6 +14,7 @@ use crate::{
     consent::Consents,
     form::Form,
     keys::{CannotSeal, Kind, NotOurs, random},
+    observe::{Event, refused},
     pages::{self, Identity, Problem},
     provider::ProviderError,
     request::{AuthorizationRequest, PATIENCE, Refused, answer_at, digest_text, seconds},
@@ -99,6 +100,7 @@ impl Inner {
             .get("prompt")
             .is_some_and(|prompt| prompt.split(' ').any(|it| it == "consent"));
         if !asks_again && consents.has(&request) {
+            self.config.observer.tell(Event::Consent("remembered"));
             return self.to_provider(headers, request).await;
         }
         let browser = self
@@ -132,6 +134,7 @@ impl Inner {
             let text = "state, redirect_uri and scope are too long together";
             let back = request.refusal(&self.config.issuer, &Refused::new("invalid_request", text));
             return self.page(
+                "invalid_request",
                 StatusCode::BAD_REQUEST,
                 "This link is too long",
                 text,
@@ -170,6 +173,7 @@ impl Inner {
             request: &format!("{kind}.{sealed}"),
         });
         self.cookies.set(&mut response, BROWSER, browser, PATIENCE);
+        self.config.observer.tell(Event::Consent("asked"));
         response
     }
 
@@ -195,9 +199,10 @@ impl Inner {
             return self.not_this_browser();
         };
         if !allowed {
-            let refused = Refused::new("access_denied", "the user did not agree");
-            return see_other(&request.refusal(&self.config.issuer, &refused));
+            self.config.observer.tell(Event::Consent("withheld"));
+            return self.turned_away(&request, "the user did not agree");
         }
+        self.config.observer.tell(Event::Consent("given"));
         // From here on the user is with the provider, and has the time for that.
         let request = AuthorizationRequest {
             asked_at: seconds(now),
@@ -284,12 +289,24 @@ impl Inner {
         let refused = Refused::new(code, sentence);
         let back = request.refusal(&self.config.issuer, &refused);
         self.page(
+            code,
             status,
             "You could not be signed in",
             sentence,
             None,
             Some(&back),
         )
+    }
+
+    /// The browser goes back to the client with the word that its user is not let in.
+    pub(crate) fn turned_away(
+        &self,
+        request: &AuthorizationRequest,
+        why: &'static str,
+    ) -> Response<Bytes> {
+        let denied = Refused::new("access_denied", why);
+        let back = request.refusal(&self.config.issuer, &denied);
+        refused(denied.code, see_other(&back))
     }
 
     /// A browser is not sent to where strangers may have it sent (RFC 9700 section 4.11.2): without the
@@ -299,23 +316,24 @@ impl Inner {
         client: &Client,
         redirect: &Redirect,
         form: &Form,
-        refused: &Refused,
+        reason: &Refused,
     ) -> Response<Bytes> {
         let pairs = [
-            ("error", refused.code),
-            ("error_description", &*refused.description),
+            ("error", reason.code),
+            ("error_description", &*reason.description),
         ];
         let state = form.get("state");
         let back = answer_at(&redirect.uri, state, &self.config.issuer, &pairs);
         let known =
             client.kind == ClientKind::Configured || redirect.kind == RedirectKind::Loopback;
         if known {
-            return see_other(&back);
+            return refused(reason.code, see_other(&back));
         }
         self.page(
+            reason.code,
             StatusCode::BAD_REQUEST,
             "This app asked in a way that cannot be answered",
-            &refused.description,
+            &reason.description,
             Some("Go back to the app, and tell its makers what this page says."),
             Some(&back),
         )
@@ -333,13 +351,14 @@ impl Inner {
 
     fn page(
         &self,
+        reason: &'static str,
         status: StatusCode,
         title: &str,
         happened: &str,
         advice: Option<&str>,
         back: Option<&str>,
     ) -> Response<Bytes> {
-        pages::problem(&Problem {
+        let page = pages::problem(&Problem {
             status,
             service: &self.config.service_name,
             title,
@@ -348,13 +367,15 @@ impl Inner {
             back,
             detail: None,
             request_id: None,
-        })
+        });
+        refused(reason, page)
     }
 
     fn bad_link(&self, happened: &str) -> Response<Bytes> {
         let advice = "Go back to the app that sent you here, and begin to sign in again.";
         let status = StatusCode::BAD_REQUEST;
         self.page(
+            "invalid_request",
             status,
             "This link does not work",
             happened,
@@ -364,14 +385,16 @@ impl Inner {
     }
 
     fn unknown_client(&self, error: &ClientError) -> Response<Bytes> {
-        let (status, title, advice) = match error {
+        let (reason, status, title, advice) = match error {
             ClientError::Unavailable => (
+                "temporarily_unavailable",
                 StatusCode::SERVICE_UNAVAILABLE,
                 "This app cannot be looked up just now",
                 "Wait a moment and begin to sign in again. If it stays so, ask the administrator of \
                  this server, whose log says what cannot be reached.",
             ),
             _ => (
+                "invalid_client",
                 StatusCode::BAD_REQUEST,
                 "This app is not known here",
                 "Go back to the app and begin to sign in again. If it stays so, remove this server \
@@ -379,11 +402,12 @@ impl Inner {
             ),
         };
         let happened = error.to_string();
-        self.page(status, title, &happened, Some(advice), None)
+        self.page(reason, status, title, &happened, Some(advice), None)
     }
 
     pub(crate) fn not_this_browser(&self) -> Response<Bytes> {
         self.page(
+            "not_this_browser",
             StatusCode::BAD_REQUEST,
             "This sign-in cannot go on",
             "It was begun in another browser, took longer than ten minutes, was finished already, or \
@@ -395,6 +419,7 @@ impl Inner {
 
     pub(crate) fn out_of_order(&self) -> Response<Bytes> {
         self.page(
+            "temporarily_unavailable",
             StatusCode::SERVICE_UNAVAILABLE,
             "You cannot sign in just now",
             "A part that this server needs to sign you in does not answer.",

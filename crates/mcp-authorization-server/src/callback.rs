@@ -10,7 +10,7 @@ use crate::{
     authorize::UnderWay,
     code::{Code, Issued},
     form::Form,
-    request::{Refused, seconds},
+    request::seconds,
     server::Inner,
 };
 
@@ -58,8 +58,7 @@ impl Inner {
                 let refusal = self.provider.callback_refusal(error, &self.callback);
                 let (status, code) = (StatusCode::FORBIDDEN, refusal.error);
                 if code == "access_denied" {
-                    let refused = Refused::new(code, refusal.sentence);
-                    return see_other(&request.refusal(&self.config.issuer, &refused));
+                    return self.turned_away(&request, refusal.sentence);
                 }
                 return self.not_logged_in(&request, status, code, refusal.sentence);
             }
@@ -85,8 +84,7 @@ impl Inner {
             &request.client_name,
             now,
         ) {
-            let refused = Refused::new("access_denied", "this account is not let in here");
-            return see_other(&request.refusal(&self.config.issuer, &refused));
+            return self.turned_away(&request, "this account is not let in here");
         }
         let code = Code {
             request,

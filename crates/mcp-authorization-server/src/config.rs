@@ -12,6 +12,7 @@ use url::Url;
 use crate::{
     assertion_issuers::{AssertionIssuerConfig, AssertionIssuerError},
     clients::{ClientConfig, ClientConfigError},
+    observe::Observer,
     provider::{ProviderConfig, ProviderConfigError},
 };
 
@@ -62,6 +63,8 @@ pub struct AuthorizationServerConfig {
     pub upstream: String,
     /// Who gets no tokens any more.
     pub denied: Option<Denied>,
+    /// Is told what happens, for metrics.
+    pub observer: Observer,
 }
 
 /// Says whether somebody is no longer let in.
@@ -152,6 +155,7 @@ impl AuthorizationServerConfig {
             organization_claim: "org_id".to_owned(),
             upstream: String::new(),
             denied: None,
+            observer: Observer::default(),
         }
     }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
-use crate::answer::json_answer;
+use crate::{answer::json_answer, observe::refused};
 
 /// Why a request at one of the endpoints for programs was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +87,6 @@ impl OAuthError {
             let basic = HeaderValue::from_static("Basic realm=\"token endpoint\"");
             headers.insert(header::WWW_AUTHENTICATE, basic);
         }
-        response
+        refused(self.code, response)
     }
 }

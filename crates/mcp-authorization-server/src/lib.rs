@@ -27,6 +27,7 @@ mod grant;
 mod identity_assertion;
 mod keys;
 mod metadata;
+mod observe;
 mod once;
 #[doc(hidden)]
 pub mod pages;
@@ -39,6 +40,7 @@ mod token;
 pub use assertion_issuers::{AssertionIssuerConfig, AssertionIssuerError};
 pub use clients::{ClientConfig, ClientConfigError, ServiceConfig};
 pub use config::{AuthorizationServerConfig, ConfigError, Denied, GrantOf, Scope};
+pub use observe::{Event, Observer};
 pub use provider::{
     OrganizationFrom, ProviderConfig, ProviderConfigError, ProviderEndpoints, ProviderExamination,
     ProviderPlace, ProviderPreset, Revocation, Standing, examine_provider,

@@ -41,6 +41,7 @@ pub(crate) use {
     tokens::{ProviderTokens, secret},
 };
 
+use crate::observe::{Event, Observer};
 use answer::{Asked, Granted};
 use ask::{as_client, ask, basic};
 use discovery::{Discovery, Endpoints};
@@ -58,6 +59,7 @@ pub(crate) struct Provider {
     places: Places,
     client: reqwest::Client,
     breaker: CircuitBreaker,
+    observer: Observer,
     outages_told: LogThrottle,
     faults_told: LogThrottle,
     refusals_told: LogThrottle,
@@ -86,6 +88,7 @@ impl Provider {
     pub(crate) fn new(
         config: ProviderConfig,
         client: reqwest::Client,
+        observer: Observer,
     ) -> Result<Self, ProviderConfigError> {
         config.check()?;
         let places = match &config.place {
@@ -93,7 +96,8 @@ impl Provider {
                 Places::Configured(Arc::new(Endpoints::configured(places)?))
             }
             ProviderPlace::Issuer(named) => {
-                Places::Discovered(Arc::new(Discovery::new(&config, named, client.clone())?))
+                let discovery = Discovery::new(&config, named, client.clone(), observer.clone());
+                Places::Discovered(Arc::new(discovery?))
             }
         };
         Ok(Self {
@@ -102,6 +106,7 @@ impl Provider {
             places,
             client,
             breaker: CircuitBreaker::new(FAILURES, HalfOpen::After(PAUSE)),
+            observer,
             outages_told: LogThrottle::default(),
             faults_told: LogThrottle::default(),
             refusals_told: LogThrottle::default(),
@@ -213,7 +218,7 @@ impl Provider {
             let granted = self.grant(&endpoints, &form, asked, now).await?;
             self.login(&endpoints, granted, nonce, now).await
         };
-        self.settled(redeemed).await
+        self.settled("redeem", redeemed).await
     }
 
     /// New tokens for those of a login. Where there is no refresh token, the same ones, if the
@@ -242,7 +247,7 @@ impl Provider {
             fresh.scope = fresh.scope.or_else(|| tokens.scope.clone());
             Ok(fresh)
         };
-        self.settled(refreshed).await
+        self.settled("refresh", refreshed).await
     }
 
     /// Gives the tokens of a login back, as far as the provider takes them: nobody depends on it.
@@ -259,7 +264,17 @@ impl Provider {
             let reply = ask(request, self.config.timeout).await?;
             Ok::<_, ProviderError>(Some(reply.status))
         };
-        match revoked.await {
+        let began = Instant::now();
+        let revoked = revoked.await;
+        let outcome = match &revoked {
+            Ok(None) => return,
+            Ok(Some(200..300)) => "ok",
+            Ok(Some(500..)) => "unavailable",
+            Ok(Some(_)) => "refused",
+            Err(error) => error.outcome(),
+        };
+        self.observer.tell(asked("revoke", outcome, began));
+        match revoked {
             Ok(None | Some(200..300)) => {}
             Ok(Some(status)) => tracing::debug!(status, "the provider did not take tokens back"),
             Err(error) => tracing::debug!(%error, "tokens could not be given back"),
@@ -304,11 +319,14 @@ impl Provider {
     /// Does what is asked of the provider, unless it is left alone; counts and tells what came of it.
     async fn settled<T>(
         &self,
+        question: &'static str,
         asking: impl Future<Output = Result<T, ProviderError>>,
     ) -> Result<T, ProviderError> {
         let admitted = self.breaker.admit(Instant::now());
         admitted.map_err(|wait| Trouble::LeftAlone.for_a(wait))?;
+        let began = Instant::now();
         let settled = asking.await;
+        self.observer.tell(asked(question, outcome_of(&settled), began));
         match &settled {
             Err(error) if error.is_outage() => {
                 self.breaker.failed(Instant::now());
@@ -363,4 +381,17 @@ impl Provider {
             return answer::read(&reply?, asked, client.0, now);
         }
     }
+}
+
+/// What came of a question that began then, for the observer.
+fn asked(question: &'static str, outcome: &'static str, began: Instant) -> Event {
+    Event::Asked {
+        question,
+        outcome,
+        duration: began.elapsed(),
+    }
+}
+
+fn outcome_of<T>(answer: &Result<T, ProviderError>) -> &'static str {
+    answer.as_ref().map_or_else(ProviderError::outcome, |_| "ok")
 }

@@ -28,6 +28,7 @@ use crate::{
     form::Form,
     keys::{Keys, digest_of},
     metadata::{self, OFFLINE_ACCESS},
+    observe::{operation, refused},
     provider::Provider,
     request::{PATIENCE, Refused},
 };
@@ -101,7 +102,8 @@ impl AuthorizationServer {
             documents: config.client_documents.clone(),
         };
         let clients = Clients::new(known, Arc::clone(&keys), Arc::clone(&facts))?;
-        let provider = Provider::new(config.provider.clone(), client)?;
+        let observer = config.observer.clone();
+        let provider = Provider::new(config.provider.clone(), client, observer)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 clients,
@@ -232,7 +234,7 @@ impl Inner {
         let path = path.strip_prefix(&*self.prefix).unwrap_or(path);
         let is_read = matches!(*method, Method::GET | Method::HEAD);
         let is_options = *method == Method::OPTIONS;
-        match path {
+        let mut response = match path {
             "/authorize" if is_read => self.authorize(headers, query, now).await,
             "/authorize" if *method == Method::POST => self.decide(headers, &body, now).await,
             "/authorize" => method_not_allowed("GET, POST"),
@@ -249,7 +251,11 @@ impl Inner {
             _ if !is_read => method_not_allowed("GET, OPTIONS"),
             "/jwks.json" => document(self.jwks.clone()),
             _ => document(self.metadata.clone()),
+        };
+        if let Some(operation) = operation(method, path, &body) {
+            self.config.observer.answered(operation, &mut response);
         }
+        response
     }
 
     fn register(&self, body: &[u8], now: SystemTime) -> Response<Bytes> {
@@ -265,7 +271,8 @@ impl Inner {
             }
             Err(error) => {
                 let body = json!({"error": error.code(), "error_description": error.description()});
-                json_answer(StatusCode::BAD_REQUEST, body.to_string())
+                let answer = json_answer(StatusCode::BAD_REQUEST, body.to_string());
+                refused(error.code(), answer)
             }
         }
     }

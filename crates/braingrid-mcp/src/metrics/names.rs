@@ -70,11 +70,13 @@ macro_rules! metric {
     };
 }
 
+mod authorization_server;
 mod callers;
 mod calls;
 mod process;
 mod sessions;
 
+pub(crate) use authorization_server::*;
 pub(crate) use callers::*;
 pub(crate) use calls::*;
 pub(crate) use process::*;
@@ -97,6 +99,11 @@ pub(crate) static METRICS: &[&Metric] = &[
     &INTROSPECTIONS,
     &EXCHANGES,
     &INTROSPECTIONS_WAITING,
+    &PROVIDER_REQUESTS,
+    &LOGINS,
+    &REFRESHES,
+    &CONSENTS,
+    &AUTHORIZATION_REFUSALS,
     &STORE_OPEN,
     &API_OPEN,
     &IN_FLIGHT,

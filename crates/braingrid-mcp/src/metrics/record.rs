@@ -1,8 +1,11 @@
-//! The one way to record what happened: three events, each told by the crate where it happens.
+//! The one way to record what happened: events, each told by the crate where it happens.
+
+mod authorization_server;
 
 use std::{borrow::Cow, sync::Arc};
 
 use http::Method;
+use mcp_authorization_server::Event;
 use mcp_core::{FinishedApiRequest, FinishedOperation};
 use mcp_transport_http::AnsweredRequest;
 use opentelemetry::{
@@ -16,6 +19,7 @@ use super::{
     names::{self, Metric},
     series::{Durations, Labels},
 };
+use authorization_server::AuthorizationServer;
 
 /// Upper bounds in seconds: from an answer out of memory to five minutes of BrainGrid's AI.
 const BOUNDS: &[f64] = &[
@@ -28,6 +32,7 @@ pub(crate) struct Recorder {
     requests: Durations<HttpRequest>,
     api_requests: Durations<ApiRequest>,
     refusals: Counter<u64>,
+    authorization_server: AuthorizationServer,
     agent: Option<Arc<Agent>>,
 }
 
@@ -37,11 +42,8 @@ impl Recorder {
             operations: durations(meter, &names::OPERATIONS),
             requests: durations(meter, &names::REQUESTS),
             api_requests: durations(meter, &names::API_REQUESTS),
-            refusals: meter
-                .u64_counter(names::REFUSALS.name)
-                .with_unit(names::REFUSALS.unit)
-                .with_description(names::REFUSALS.says)
-                .build(),
+            refusals: counter(meter, &names::REFUSALS),
+            authorization_server: AuthorizationServer::new(meter),
             agent,
         }
     }
@@ -77,6 +79,11 @@ impl Recorder {
             ];
             self.refusals.add(1, &labels);
         }
+    }
+
+    /// Something happened in our own authorization server.
+    pub(crate) fn authorization_server(&self, event: Event) {
+        self.authorization_server.record(event);
     }
 
     /// A request to BrainGrid is over.
@@ -160,6 +167,11 @@ impl Labels for ApiRequest {
         }
         labels
     }
+}
+
+fn counter(meter: &Meter, metric: &Metric) -> Counter<u64> {
+    let counter = meter.u64_counter(metric.name).with_unit(metric.unit);
+    counter.with_description(metric.says).build()
 }
 
 fn durations<L: Labels>(meter: &Meter, metric: &Metric) -> Durations<L> {

@@ -15,9 +15,11 @@ use url::Url;
 
 use super::{
     ask::ask,
+    asked, outcome_of,
     config::{ProviderConfig, ProviderConfigError, ProviderEndpoints, secure},
     error::{ProviderError, RETRY_AFTER, Trouble},
 };
+use crate::observe::Observer;
 
 /// The addresses of a provider.
 #[derive(Debug)]
@@ -70,6 +72,7 @@ pub(super) struct Discovery {
     found: Mutex<Option<Found>>,
     /// Holding this lock is the right to ask.
     asking: Arc<tokio::sync::Mutex<Option<Failed>>>,
+    observer: Observer,
     told: LogThrottle,
 }
 
@@ -90,6 +93,7 @@ impl Discovery {
         config: &ProviderConfig,
         named: &str,
         client: Client,
+        observer: Observer,
     ) -> Result<Self, ProviderConfigError> {
         Ok(Self {
             issuer: secure("issuer", named)?,
@@ -101,6 +105,7 @@ impl Discovery {
             fresh_for: Duration::from_mins(10),
             found: Mutex::default(),
             asking: Arc::default(),
+            observer,
             told: LogThrottle::default(),
         })
     }
@@ -156,6 +161,7 @@ impl Discovery {
         let asked_at = Instant::now();
         let looked = self.find().await;
         let looked = looked.and_then(|metadata| self.read(&metadata).map(Arc::new));
+        self.observer.tell(asked("metadata", outcome_of(&looked), asked_at));
         match &looked {
             Ok(endpoints) => {
                 *state = None;

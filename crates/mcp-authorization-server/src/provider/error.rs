@@ -102,6 +102,15 @@ impl ProviderError {
         matches!(self, Self::Unavailable { trouble, .. } if trouble.is_outage())
     }
 
+    /// Who must act, in one word.
+    pub(super) fn outcome(&self) -> &'static str {
+        match self {
+            Self::InvalidGrant | Self::Refused(_) | Self::NoOrganization => "refused",
+            Self::Misconfigured(_) => "misconfigured",
+            Self::Unavailable { .. } => "unavailable",
+        }
+    }
+
     /// For the person who waits for the login: what happened and what to do.
     pub(crate) fn sentence(&self) -> &'static str {
         match self {

@@ -17,7 +17,7 @@ use super::{
     discovery::Endpoints,
     error::{ProviderError, Trouble},
 };
-use crate::{keys::random, request::digest_text};
+use crate::{keys::random, observe::Observer, request::digest_text};
 
 const NO_RANDOMNESS: &str = "this machine gives no random numbers";
 
@@ -63,7 +63,7 @@ pub async fn examine_provider(
     callback: &str,
     client: reqwest::Client,
 ) -> Result<ProviderExamination, ProviderConfigError> {
-    let provider = Provider::new(config.clone(), client)?;
+    let provider = Provider::new(config.clone(), client, Observer::default())?;
     Ok(provider.examine(callback).await)
 }
 

@@ -52,7 +52,11 @@ async fn github() -> (IdentityProvider, ProviderConfig) {
 }
 
 fn provider(config: ProviderConfig) -> Provider {
-    Provider::new(config, mcp_auth::http_client().unwrap()).unwrap()
+    provider_of(config, Observer::default())
+}
+
+fn provider_of(config: ProviderConfig, observer: Observer) -> Provider {
+    Provider::new(config, mcp_auth::http_client().unwrap(), observer).unwrap()
 }
 
 async fn world() -> (IdentityProvider, Provider) {

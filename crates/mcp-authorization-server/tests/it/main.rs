@@ -12,6 +12,7 @@ mod attacks;
 mod client;
 mod consents;
 mod documents;
+mod events;
 mod login;
 mod refresh;
 mod services;

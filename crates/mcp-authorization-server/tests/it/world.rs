@@ -11,7 +11,7 @@ use http::{Method, Request, Response, StatusCode, header};
 use mcp_auth::{AccessToken, Principal, TokenVerifier, UpstreamToken, VerifierConfig};
 use mcp_authorization_server::{
     AssertionIssuerConfig, AuthorizationServer, AuthorizationServerConfig, ClientConfig,
-    ConfigError, Denied, EncryptionKeys, ProviderConfig, Scope,
+    ConfigError, Denied, EncryptionKeys, Observer, ProviderConfig, Scope,
 };
 use mcp_session::{FactStore, MemoryFacts};
 use mcp_test_support::IdentityProvider;
@@ -38,6 +38,7 @@ pub(crate) struct World {
     pub(crate) clients: Vec<ClientConfig>,
     pub(crate) assertion_issuers: Vec<AssertionIssuerConfig>,
     pub(crate) denied: Option<Denied>,
+    pub(crate) observer: Observer,
     http: reqwest::Client,
 }
 
@@ -55,6 +56,7 @@ impl World {
             clients: Vec::new(),
             assertion_issuers: Vec::new(),
             denied: None,
+            observer: Observer::default(),
             http: mcp_outbound::http_client(tls, "test").unwrap(),
         }
     }
@@ -74,6 +76,7 @@ impl World {
         config.clients.clone_from(&self.clients);
         config.assertion_issuers.clone_from(&self.assertion_issuers);
         config.denied.clone_from(&self.denied);
+        config.observer = self.observer.clone();
         (self.change)(&mut config);
         let keys = EncryptionKeys {
             current: &self.key,

@@ -112,7 +112,7 @@ async fn metadata_is_asked_for_once_for_all_and_a_failure_is_not_repeated_at_onc
 async fn the_last_good_metadata_serves_while_the_provider_has_none() {
     let (idp, config) = open_id().await;
     let client = mcp_auth::http_client().unwrap();
-    let mut discovery = Discovery::new(&config, &idp.url(), client).unwrap();
+    let mut discovery = Discovery::new(&config, &idp.url(), client, Observer::default()).unwrap();
     discovery.fresh_for = Duration::ZERO;
     let discovery = Arc::new(discovery);
     let first = discovery.endpoints().await.unwrap();
@@ -135,7 +135,7 @@ fn addresses_that_are_not_safe_are_refused_before_anybody_is_asked() {
         let [authorization, token, userinfo] = places;
         let places = ProviderEndpoints::new(authorization, token, userinfo);
         let config = ProviderConfig::plain(places, "client", secret());
-        let made = Provider::new(config, mcp_auth::http_client().unwrap());
+        let made = Provider::new(config, mcp_auth::http_client().unwrap(), Observer::default());
         assert_eq!(made.err(), Some(ProviderConfigError::Url { name }));
     };
     let good = "https://a.test/x";

@@ -32,6 +32,7 @@ mod once;
 #[doc(hidden)]
 pub mod pages;
 mod provider;
+mod refusals;
 mod request;
 mod revoke;
 mod server;

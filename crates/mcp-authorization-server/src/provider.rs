@@ -326,7 +326,8 @@ impl Provider {
         admitted.map_err(|wait| Trouble::LeftAlone.for_a(wait))?;
         let began = Instant::now();
         let settled = asking.await;
-        self.observer.tell(asked(question, outcome_of(&settled), began));
+        self.observer
+            .tell(asked(question, outcome_of(&settled), began));
         match &settled {
             Err(error) if error.is_outage() => {
                 self.breaker.failed(Instant::now());
@@ -393,5 +394,7 @@ fn asked(question: &'static str, outcome: &'static str, began: Instant) -> Event
 }
 
 fn outcome_of<T>(answer: &Result<T, ProviderError>) -> &'static str {
-    answer.as_ref().map_or_else(ProviderError::outcome, |_| "ok")
+    answer
+        .as_ref()
+        .map_or_else(ProviderError::outcome, |_| "ok")
 }

@@ -110,9 +110,8 @@ fn key_row_with_variable(entry: &IssuerKey) -> String {
 
 /// The variable that stands for a key, or for what the file holds that it names.
 fn variable(key: &str) -> String {
-    let called = |key: &str| {
-        settings::all().find(|it| it.table.is_some() && it.key_in_table() == key)
-    };
+    let called =
+        |key: &str| settings::all().find(|it| it.table.is_some() && it.key_in_table() == key);
     if let Some(setting) = called(key) {
         return names(setting);
     }

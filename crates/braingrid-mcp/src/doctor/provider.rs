@@ -31,7 +31,8 @@ pub(super) async fn check(client: &Client, http: &HttpSettings) -> Vec<Finding> 
 fn findings(provider: &ProviderConfig, callback: &str, found: ProviderExamination) -> Vec<Finding> {
     let is_known = found.endpoints == Standing::Good;
     let (name, id) = (provider.issuer(), provider.client_id.as_str());
-    let not_checked = |check| Finding::not_checked(check, "not checked: its addresses are not known");
+    let not_checked =
+        |check| Finding::not_checked(check, "not checked: its addresses are not known");
     vec![
         about_endpoints(name, found.endpoints),
         match found.keys {

@@ -26,7 +26,11 @@ pub(crate) fn command(world: &World, provider: &IdentityProvider, more: &str) ->
          client_secret_file = \"provider-secret\"\n{more}"
     );
     let folder = world.home.path();
-    std::fs::write(folder.join("provider-secret"), IdentityProvider::CLIENT_SECRET).unwrap();
+    std::fs::write(
+        folder.join("provider-secret"),
+        IdentityProvider::CLIENT_SECRET,
+    )
+    .unwrap();
     let file = folder.join("own.toml");
     std::fs::write(&file, table).unwrap();
     let command = world.command_at_public_url().without_env("OAUTH_ISSUER");

@@ -15,9 +15,10 @@ use url::Url;
 
 use super::{
     ask::ask,
-    asked, outcome_of,
+    asked,
     config::{ProviderConfig, ProviderConfigError, ProviderEndpoints, secure},
     error::{ProviderError, RETRY_AFTER, Trouble},
+    outcome_of,
 };
 use crate::observe::Observer;
 
@@ -141,9 +142,7 @@ impl Discovery {
     }
 
     /// What the metadata says now, and all of it; nothing is kept.
-    pub(super) async fn once(
-        &self,
-    ) -> Result<(Arc<Endpoints>, Map<String, Value>), ProviderError> {
+    pub(super) async fn once(&self) -> Result<(Arc<Endpoints>, Map<String, Value>), ProviderError> {
         let metadata = self.find().await?;
         let endpoints = self.read(&metadata)?;
         Ok((Arc::new(endpoints), metadata))
@@ -161,7 +160,8 @@ impl Discovery {
         let asked_at = Instant::now();
         let looked = self.find().await;
         let looked = looked.and_then(|metadata| self.read(&metadata).map(Arc::new));
-        self.observer.tell(asked("metadata", outcome_of(&looked), asked_at));
+        self.observer
+            .tell(asked("metadata", outcome_of(&looked), asked_at));
         match &looked {
             Ok(endpoints) => {
                 *state = None;

@@ -50,7 +50,8 @@ impl Table {
         self.names.insert(key, variable.name());
         let value = value.map(|value| (key.to_owned(), value.clone()));
         self.values.extend(value);
-        self.secrets.extend(secret.map(|secret| (key, secret.clone())));
+        self.secrets
+            .extend(secret.map(|secret| (key, secret.clone())));
     }
 
     /// A value that may be absent.

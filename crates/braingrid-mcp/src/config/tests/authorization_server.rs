@@ -276,10 +276,7 @@ fn variables_say_what_the_table_says() {
                  hosts = [\"keys.test\"]\norganizations = [\"tenant=org_1\"]\n\
                  dynamic_registration = false\n";
     let own = |loaded| http(loaded).auth.authorization_server.unwrap();
-    let (said, written) = (
-        own(load_env(VARIABLES)),
-        own(load_file(&with(table), &[])),
-    );
+    let (said, written) = (own(load_env(VARIABLES)), own(load_file(&with(table), &[])));
     assert_eq!(format!("{said:?}"), format!("{written:?}"));
     let ClientAuthentication::SecretBasic(secret) = said.provider.authentication else {
         panic!("a secret goes into HTTP Basic");
@@ -376,6 +373,9 @@ fn every_variable_stands_for_a_key_of_the_table() {
     for setting in variables {
         let key = setting.key_in_table();
         let file = format!("{key}_file");
-        assert!(keys.iter().any(|it| it.key == key || it.key == file), "{key}");
+        assert!(
+            keys.iter().any(|it| it.key == key || it.key == file),
+            "{key}"
+        );
     }
 }

@@ -42,7 +42,8 @@ impl AuthorizationServer {
             Event::LoggedIn => self.logins.add(1, &[]),
             Event::Refreshed => self.refreshes.add(1, &[]),
             Event::Consent(outcome) => {
-                self.consents.add(1, &[KeyValue::new(names::OUTCOME, outcome)]);
+                self.consents
+                    .add(1, &[KeyValue::new(names::OUTCOME, outcome)]);
             }
             Event::Refused { operation, reason } => {
                 let labels = [

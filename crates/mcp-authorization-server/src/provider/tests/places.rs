@@ -135,7 +135,11 @@ fn addresses_that_are_not_safe_are_refused_before_anybody_is_asked() {
         let [authorization, token, userinfo] = places;
         let places = ProviderEndpoints::new(authorization, token, userinfo);
         let config = ProviderConfig::plain(places, "client", secret());
-        let made = Provider::new(config, mcp_auth::http_client().unwrap(), Observer::default());
+        let made = Provider::new(
+            config,
+            mcp_auth::http_client().unwrap(),
+            Observer::default(),
+        );
         assert_eq!(made.err(), Some(ProviderConfigError::Url { name }));
     };
     let good = "https://a.test/x";

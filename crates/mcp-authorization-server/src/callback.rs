@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
+use tokio::time::timeout;
 
 use crate::{
     answer::see_other,
@@ -30,6 +31,10 @@ impl Inner {
         let sealed = self.cookies.get(headers, &cookie).unwrap_or_default();
         let Ok(under_way) = UnderWay::open(self, state, sealed, now) else {
             return self.not_this_browser();
+        };
+        // Before the login counts as used, and its cookie goes: who finds no room can load the page again.
+        let Ok(Ok(_room)) = timeout(ROOM, self.redemptions.acquire()).await else {
+            return self.out_of_order();
         };
         let mut response = self.came_back(&form, state, under_way, now).await;
         self.cookies.clear(&mut response, &cookie);
@@ -68,9 +73,6 @@ impl Inner {
         if !first.is_fresh() {
             return self.not_this_browser();
         }
-        let Ok(_room) = self.redemptions.acquire().await else {
-            return self.out_of_order();
-        };
         let login = self
             .provider
             .redeem(code, &code_verifier, &nonce, &self.callback, now);
@@ -103,6 +105,9 @@ impl Inner {
         }
     }
 }
+
+/// How long a login waits until its code can be redeemed: as long as the provider takes at most.
+const ROOM: Duration = Duration::from_secs(10);
 
 /// How long a code is good for: it goes from the browser to the client, and comes back at once.
 pub(crate) const CODE_LIVES: Duration = Duration::from_mins(1);

@@ -54,6 +54,9 @@ pub(crate) enum ClientError {
     /// The request cannot be read. `invalid_request`.
     #[error("{0}")]
     Request(&'static str),
+    /// Too many clients are looked up just now, by their documents. As below.
+    #[error("too many clients are being looked up just now; try again in a moment")]
+    Busy,
     /// Nobody can tell now, and later somebody can: `temporarily_unavailable`, with status 503.
     #[error("what is needed to know the client cannot be reached")]
     Unavailable,

@@ -132,7 +132,7 @@ impl Inner {
 
     pub(crate) fn unknown_client(&self, error: &ClientError) -> Response<Bytes> {
         let (reason, status, title, advice) = match error {
-            ClientError::Unavailable => (
+            ClientError::Unavailable | ClientError::Busy => (
                 "temporarily_unavailable",
                 StatusCode::SERVICE_UNAVAILABLE,
                 "This app cannot be looked up just now",

@@ -360,7 +360,7 @@ impl From<ClientError> for OAuthError {
         match error {
             ClientError::Request(text) => Self::invalid_request(text),
             // What a client's document says just now is no reason for it to forget all it has.
-            ClientError::Unavailable | ClientError::Refused(_) => {
+            ClientError::Unavailable | ClientError::Busy | ClientError::Refused(_) => {
                 Self::unavailable(error.to_string(), STORE_AGAIN)
             }
             ClientError::Unknown | ClientError::NotAuthenticated(_) => {

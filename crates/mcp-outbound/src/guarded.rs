@@ -5,6 +5,7 @@
 //! after a check cannot win. It uses no proxy, whatever the environment says: a proxy would resolve the
 //! name itself, in a network of its own, and nothing here would be checked.
 
+mod names;
 mod public;
 
 use std::{error::Error, fmt, net::SocketAddr, sync::Arc, time::Duration};
@@ -19,6 +20,7 @@ use rustls::ClientConfig;
 use url::{Host, Url};
 
 pub use self::public::is_public;
+use self::names::{Busy, System};
 use crate::{
     address::{is_loopback, is_loopback_name},
     document::{chain, read_body},
@@ -70,6 +72,9 @@ pub enum GuardedError {
     /// Its host has an address that is not public.
     #[error("the host is not public")]
     NotPublic,
+    /// Too many names are being looked up; what is asked for is as it was.
+    #[error("too many are asked for at the moment")]
+    Busy,
     /// Another status than 200; redirects are not followed.
     #[error("status {0}")]
     Status(u16),
@@ -87,7 +92,7 @@ impl GuardedClient {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new(tls: ClientConfig, user_agent: &str, reach: Reach) -> Result<Self, TlsError> {
-        Self::resolving_with(tls, user_agent, reach, Arc::new(System))
+        Self::resolving_with(tls, user_agent, reach, Arc::new(System::new()))
     }
 
     /// The same, with names as `names` has them, in place of the operating system. What they resolve to is
@@ -201,20 +206,6 @@ impl Resolve for Checked {
     }
 }
 
-/// What the operating system knows.
-struct System;
-
-impl Resolve for System {
-    fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(async move {
-            // The port is that of the URL: reqwest puts it in the place of 0.
-            let addresses = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let addresses: Vec<_> = addresses.collect();
-            Ok(Box::new(addresses.into_iter()) as Addrs)
-        })
-    }
-}
-
 #[derive(Debug)]
 struct NotPublic;
 
@@ -231,6 +222,9 @@ fn reason(error: reqwest::Error) -> GuardedError {
     while let Some(error) = cause {
         if error.is::<NotPublic>() {
             return GuardedError::NotPublic;
+        }
+        if error.is::<Busy>() {
+            return GuardedError::Busy;
         }
         cause = error.source();
     }

@@ -10,7 +10,7 @@ use std::{
 
 use mcp_outbound::{FetchError, GuardedClient, GuardedError, LogThrottle};
 use moka::{future::Cache, ops::compute::Op};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout};
 use url::Url;
 
 use super::ClientError;
@@ -31,6 +31,9 @@ const MAX_KEPT: u64 = 1000;
 /// Most that are fetched at once, and of one host: it may be slow on purpose.
 const MAX_UNDER_WAY: usize = 64;
 const MAX_OF_HOST: usize = 4;
+
+/// How long somebody waits for a place among them.
+const WAIT: Duration = Duration::from_secs(1);
 
 /// Makes a value of a document.
 type Read<T> = fn(&Url, &[u8]) -> Result<T, Cow<'static, str>>;
@@ -155,9 +158,9 @@ impl<T: Send + Sync + 'static> Kept<T> {
             until: now + lifetime,
         };
         let turn = Turn::take(&self.of_hosts, url);
-        let document = match (turn, self.under_way.try_acquire()) {
-            (Some(_turn), Ok(_permit)) => self.client.json(url).await,
-            _ => return entry(last_good(old, now), Duration::ZERO),
+        let document = match (turn, timeout(WAIT, self.under_way.acquire()).await) {
+            (Some(_turn), Ok(Ok(_permit))) => self.client.json(url).await,
+            _ => Err(GuardedError::Busy),
         };
         match document {
             Ok(document) => match (self.read)(url, &document.body) {
@@ -172,6 +175,11 @@ impl<T: Send + Sync + 'static> Kept<T> {
                 }
                 Err(problem) => entry(Err(ClientError::Refused(problem)), PAUSE),
             },
+            // Its host was not asked, and has failed nobody.
+            Err(GuardedError::Busy) => {
+                let outcome = last_good(old, now).map_err(|_| ClientError::Busy);
+                entry(outcome, Duration::ZERO)
+            }
             Err(error) => {
                 if self.told.pass().is_some() {
                     tracing::warn!(

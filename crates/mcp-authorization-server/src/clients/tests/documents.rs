@@ -1,6 +1,7 @@
 //! Clients that describe themselves in a document.
 
 use super::*;
+use crate::error::OAuthError;
 
 #[tokio::test]
 async fn a_document_is_kept_as_long_as_its_host_says_within_bounds() {
@@ -124,6 +125,35 @@ async fn many_requests_fetch_a_document_once() {
     let (names, ()) = tokio::join!(requests, async { gate.open() });
     assert!(names.iter().all(|name| name.as_deref() == Ok("one")));
     assert_eq!(host.asked(), 1);
+}
+
+#[tokio::test]
+async fn a_host_that_is_slow_on_purpose_has_few_turns_and_others_are_told_to_come_again() {
+    let gate = Gate::closed();
+    let host = Host::behind(Some(gate.clone())).await;
+    let clients = clients();
+    let urls: Vec<_> = (0..5).map(|at| format!("{}?{at}", host.url)).collect();
+    let (last, four) = urls.split_last().unwrap();
+    let held = futures::future::join_all(four.iter().map(|url| clients.find(url, now())));
+    let others = async {
+        while host.asked() < four.len() {
+            tokio::task::yield_now().await;
+        }
+        let busy = clients.find(last, now()).await.unwrap_err();
+        assert_eq!(busy, ClientError::Busy);
+        let (error, answer) = (OAuthError::from(busy), StatusCode::SERVICE_UNAVAILABLE);
+        let answered = error.into_response();
+        assert_eq!(answered.status(), answer);
+        assert!(answered.headers().contains_key(header::RETRY_AFTER));
+        gate.open();
+    };
+    tokio::join!(held, others);
+    // Nothing of it is kept against anybody.
+    assert_eq!(host.asked(), four.len());
+    assert_ne!(
+        clients.find(last, now()).await.unwrap_err(),
+        ClientError::Busy
+    );
 }
 
 #[tokio::test]

@@ -19,8 +19,8 @@ use reqwest::{
 use rustls::ClientConfig;
 use url::{Host, Url};
 
-pub use self::public::is_public;
 use self::names::{Busy, System};
+pub use self::public::is_public;
 use crate::{
     address::{is_loopback, is_loopback_name},
     document::{chain, read_body},

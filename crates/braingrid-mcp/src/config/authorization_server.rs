@@ -240,7 +240,7 @@ pub(crate) fn read(reader: &mut Reader) -> Option<AuthorizationServerSettings> {
     let before = problems.len();
     let preset = table.optional(PROVIDER, provider::preset, problems);
     let in_form = preset == Some(ProviderPreset::GitHub);
-    let client_id = table.optional(CLIENT_ID, words::word, problems);
+    let client_id = table.optional(CLIENT_ID, words::client_id, problems);
     if client_id.is_none() && problems.len() == before {
         let fix = "set it to the id of the client that this server is at the provider";
         problems.push(table.problem(CLIENT_ID, "it is missing", fix));

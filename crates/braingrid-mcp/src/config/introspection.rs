@@ -52,7 +52,7 @@ pub(crate) const INTROSPECTION_KEYS: &[IssuerKey] = &[
 pub(crate) fn read(table: &mut Table, problems: &mut Vec<Problem>) -> Option<IntrospectionConfig> {
     let before = problems.len();
     let endpoint = table.optional(ENDPOINT, endpoints::key_set_url, problems);
-    let client_id = table.optional(CLIENT_ID, words::word, problems);
+    let client_id = table.optional(CLIENT_ID, words::client_id, problems);
     let client_secret = table.secret(
         CLIENT_SECRET,
         |it| text::read_secret(it, secrets::secret),

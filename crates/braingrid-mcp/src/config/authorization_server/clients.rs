@@ -31,7 +31,7 @@ pub(super) fn read(table: &mut Table, problems: &mut Vec<Problem>) -> Vec<Client
 
 fn client(mut entry: Table, problems: &mut Vec<Problem>) -> Option<ClientConfig> {
     let before = problems.len();
-    let id = entry.optional("id", words::word, problems);
+    let id = entry.optional("id", words::client_id, problems);
     if id.is_none() && problems.len() == before {
         let fix = "set it to the id that the client sends";
         problems.push(entry.problem("id", "it is missing", fix));

@@ -1,12 +1,12 @@
 //! Who may call: clients, claims, audiences and organizations.
 
-use super::words::word;
+use super::words::{self, word};
 use super::{Parsed, endpoints, quoted, refuse};
 use crate::config::problem;
 
 /// As whom to log in: an id, or the URL of a client metadata document.
 pub(crate) fn client_id(value: &str) -> Parsed<String> {
-    let value = word(value)?;
+    let value = words::client_id(value)?;
     if !value.contains("://") {
         return Ok(value);
     }

@@ -17,6 +17,21 @@ pub(crate) fn word(value: &str) -> Parsed<String> {
     Ok(value.to_owned())
 }
 
+/// What a client is called at an authorization server: printable ASCII, blanks included (RFC 6749
+/// appendix A.1).
+pub(crate) fn client_id(value: &str) -> Parsed<String> {
+    match value.chars().find(|c| !matches!(c, ' '..='~')) {
+        None => Ok(value.to_owned()),
+        Some(stranger) => refuse(
+            format!(
+                "{} holds {stranger:?}, which no client id has",
+                quoted(value)
+            ),
+            "write it as the authorization server shows it: letters, digits, punctuation and blanks",
+        ),
+    }
+}
+
 /// A path, as the system takes it.
 #[expect(clippy::unnecessary_wraps, reason = "a parser like the others")]
 pub(crate) fn path(value: &str) -> Parsed<PathBuf> {

@@ -59,7 +59,7 @@ settings! {
 
     UPSTREAM_CLIENT_ID: Setting<String> = Setting::new(
         Group::Upstream, UsedBy::Http, "upstream_client_id", &["UPSTREAM_CLIENT_ID"],
-        words::word,
+        words::client_id,
     )
         .says(
             "Client that exchanges",

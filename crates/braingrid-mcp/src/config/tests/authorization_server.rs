@@ -379,3 +379,25 @@ fn every_variable_stands_for_a_key_of_the_table() {
         );
     }
 }
+
+#[test]
+fn a_client_id_may_have_every_printable_character() {
+    let table = |id: &str| {
+        let clients =
+            "[[authorization_server.clients]]\nredirect_uris = [\"https://a.test/cb\"]\nid = ";
+        with(&format!("provider = \"github\"\n{clients}'{id}'\n"))
+            .replace("\"id\"", &format!("'{id}'"))
+    };
+    for id in ["client of the provider", "50% + a:b/c?d=e&f~", "{a}|\\^~"] {
+        let own = http(load_file(&table(id), &[])).auth.authorization_server;
+        let own = own.unwrap();
+        assert_eq!((&*own.provider.client_id, &*own.clients[0].id), (id, id));
+    }
+    for id in ["cliént", "a\tb"] {
+        let found = problems(load_file(&table(id), &[]));
+        let told = found
+            .iter()
+            .filter(|it| it.contains("which no client id has"));
+        assert_eq!(told.count(), 2, "{found:?}");
+    }
+}

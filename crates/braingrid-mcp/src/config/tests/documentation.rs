@@ -39,12 +39,14 @@ fn the_examples_in_the_documentation_work() {
         ("encryption-key", KEY),
         ("redis-url", REDIS),
         ("upstream-client-secret", "x"),
+        ("google-client", "x"),
     ] {
         std::fs::write(directory.path().join(name), text).unwrap();
     }
     let file = directory.path().join("braingrid-mcp.toml");
     let loaded = |toml: &str, environment: &[(&str, &str)]| {
-        std::fs::write(&file, toml.replace("/run/secrets/", "")).unwrap();
+        let toml = toml.replace("/run/secrets/", "").replace('…', "X");
+        std::fs::write(&file, toml).unwrap();
         http(load(&Flags::new(), &around_file(&file, environment)))
     };
     let exchanges = |settings: &HttpSettings| {
@@ -62,12 +64,18 @@ fn the_examples_in_the_documentation_work() {
     let shared = [http[0], ("UPSTREAM_AUDIENCE", "https://api.example.com")];
     assert_eq!(loaded(&several, &shared).auth.issuers.len(), 2);
 
+    let own = example("`/callback` below it.\n\n```toml\n");
+    let own = loaded(&own, &[http[0], ("ENCRYPTION_KEY", KEY)]).auth;
+    assert!(own.authorization_server.is_some());
+
     let secret = directory.path().join("upstream-client-secret");
     let variables = example("```sh\nOAUTH_ISSUER=");
-    let variables = format!("OAUTH_ISSUER={variables}").replace(
-        "/run/secrets/upstream-client-secret",
-        secret.to_str().unwrap(),
-    );
+    let variables = format!("OAUTH_ISSUER={variables}")
+        .replace('…', "X")
+        .replace(
+            "/run/secrets/upstream-client-secret",
+            secret.to_str().unwrap(),
+        );
     let mut environment = http.to_vec();
     environment.extend(variables.lines().filter_map(|line| line.split_once('=')));
     assert!(exchanges(&super::http(load_env(&environment))));

@@ -89,17 +89,24 @@ async fn a_secret_of_one_client_is_not_that_of_another() {
 }
 
 #[tokio::test]
-async fn the_secret_of_a_configured_client_may_have_any_characters() {
+async fn a_configured_client_and_its_secret_may_have_any_characters() {
     let secret = "a+b %41:c&d=e~f/g";
-    let config = ClientConfig {
-        id: "dash board".to_owned(),
+    let config = |id: &str| ClientConfig {
+        id: id.to_owned(),
         secret: Some(Zeroizing::new(secret.to_owned())),
         redirect_uris: vec!["https://a.test/cb".to_owned()],
         ..ClientConfig::default()
     };
-    let clients = with(keys(1, &[]), vec![config], MemoryFacts::default());
+    let odd = " a+b %41:c&d=e~f\"\\g|`";
+    let configured = vec![config("dash board"), config(odd)];
+    let clients = with(keys(1, &[]), configured, MemoryFacts::default());
     let encode =
         |text: &str| -> String { url::form_urlencoded::byte_serialize(text.as_bytes()).collect() };
+    let got = authenticate(&clients, &basic(&encode(odd), &encode(secret)), &[]).await;
+    assert_eq!(got.as_deref(), Ok(odd));
+    let posted = [("client_id", odd), ("client_secret", secret)];
+    let got = authenticate(&clients, &HeaderMap::new(), &posted).await;
+    assert_eq!(got.as_deref(), Ok(odd));
     for headers in [
         basic(&encode("dash board"), &encode(secret)),
         basic("dash board", secret),

@@ -224,6 +224,8 @@ pub enum ForbiddenReason {
     /// It does not take the token, or not as it was asked (`invalid_request`): RFC 8693 has the
     /// same code for both.
     UpstreamRequest,
+    /// The upstream API takes nothing that is granted with this user's tokens, however new they are.
+    UpstreamRefused,
     /// The issuer publishes the token's key in a form that this server cannot use: whether the
     /// token is good cannot be told, and another login brings one of the same key.
     UnusableKey(UnusableKey),
@@ -302,6 +304,11 @@ impl fmt::Display for ForbiddenReason {
                 "the authorization server does not exchange this token for one of the upstream API: \
                  sign in again, and if that does not help, ask the administrator to check the token \
                  exchange of this server"
+            }
+            Self::UpstreamRefused => {
+                "the upstream API does not take what comes with this user's logins, not even with \
+                 the newest: sign in again once, and if that does not help, ask the administrator \
+                 to check the scopes and the audience of the identity provider's tokens"
             }
             Self::UnusableKey(UnusableKey(fault)) => {
                 return write!(

@@ -15,7 +15,7 @@ use crate::{
     key::SessionKey, renewals::Exchanged, session::Session, tiers::Inner, under_way::Begun,
 };
 
-/// A client's token that is younger came with the newest that the authorization server has.
+/// What came with a client's token that is older was of use for a while.
 const NEW: Duration = Duration::from_mins(1);
 
 impl Inner {
@@ -47,17 +47,24 @@ impl Inner {
     }
 
     /// The API refuses what came with the client's token, which ends the session: its client gets a
-    /// newer token, with what the authorization server has now. Where it has just done so, no login
-    /// helps.
+    /// newer token, with what the authorization server has now. Where the newest ones are refused too,
+    /// as soon as they come, no login helps.
     pub(crate) async fn not_granted(
         &self,
         key: SessionKey,
         session: &Session,
         now: SystemTime,
     ) -> AuthError {
-        let issued = session.principal().issued_at();
-        let error = if issued.is_none_or(|issued| now < issued + NEW) {
-            ForbiddenReason::UpstreamDenied.into()
+        let principal = session.principal();
+        let logins = &self.renewals.logins;
+        let is_new = principal
+            .issued_at()
+            .is_none_or(|issued| now < issued + NEW);
+        if !is_new && !logins.are_in_vain(key, principal).await {
+            logins.took(key, principal).await;
+        }
+        let error = if logins.refused(key, principal, now).await {
+            ForbiddenReason::UpstreamRefused.into()
         } else {
             InvalidReason::NotGranted.into()
         };

@@ -1,5 +1,6 @@
-//! Which logins were in vain: an issuer that refuses to exchange a token, and the next ones that its
-//! user brings too, is no reason to send anybody to a login again.
+//! Which logins were in vain: an issuer that refuses to exchange a token, or an API that refuses what
+//! was granted with it, and the next ones that its user brings too, is no reason to send anybody to a
+//! login again.
 
 use std::{
     future::ready,
@@ -28,10 +29,16 @@ struct Refused {
     newer: u8,
 }
 
+impl Refused {
+    fn is_in_vain(&self, key: SessionKey) -> bool {
+        self.key == key && self.newer >= IN_VAIN
+    }
+}
+
 impl Default for Logins {
     fn default() -> Self {
         let refused = Cache::builder()
-            .name("refused to be exchanged")
+            .name("of no use for the API")
             .max_capacity(50_000)
             .time_to_live(Duration::from_hours(1));
         Self(refused.build())
@@ -64,8 +71,13 @@ impl Logins {
                 }
             }))
         });
-        let held = entry.await.into_value();
-        held.key == key && held.newer >= IN_VAIN
+        entry.await.into_value().is_in_vain(key)
+    }
+
+    /// Whether another login for this token would be in vain, as far as is known.
+    pub(crate) async fn are_in_vain(&self, key: SessionKey, principal: &Principal) -> bool {
+        let held = self.0.get(&who(principal)).await;
+        held.is_some_and(|held| held.is_in_vain(key))
     }
 
     /// The issuer took this one. An older token of another device says nothing about the logins since.

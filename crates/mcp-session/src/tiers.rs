@@ -259,6 +259,7 @@ pub(crate) fn is_worth_remembering(error: &AuthError) -> bool {
         AuthError::Forbidden(reason) => matches!(
             reason,
             ForbiddenReason::UpstreamDenied
+                | ForbiddenReason::UpstreamRefused
                 | ForbiddenReason::UpstreamTarget
                 | ForbiddenReason::UpstreamScope
                 | ForbiddenReason::UpstreamRequest

@@ -54,7 +54,8 @@ impl SessionTiers {
     /// # Errors
     /// As for [`SessionTiers::resolve_at`]; [`ForbiddenReason::UpstreamDenied`] where the session has
     /// no upstream token of its own; where it came with the client's token and the API refuses it,
-    /// [`InvalidReason::NotGranted`], as long as another login may help.
+    /// [`InvalidReason::NotGranted`], as long as a newer token may help, and then
+    /// [`ForbiddenReason::UpstreamRefused`].
     pub async fn upstream_token_at(
         &self,
         token: &AccessToken,

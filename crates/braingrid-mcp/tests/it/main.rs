@@ -20,6 +20,7 @@ mod ended_input;
 mod exchange;
 mod exchange_audit;
 mod experimental_tasks;
+mod granted;
 mod install;
 mod issuers;
 mod journal;

@@ -34,6 +34,7 @@ const REASONS: &[(&str, &str, &str)] = &[
     ("service_principal", "403", "operator"),
     ("upstream_audience", "403", "issuer"),
     ("upstream_denied", "403", "issuer"),
+    ("upstream_refused", "403", "operator"),
     ("upstream_target", "403", "issuer"),
     ("upstream_scope", "403", "issuer"),
     ("upstream_request", "403", "operator"),

@@ -240,18 +240,34 @@ async fn what_the_api_refuses_sends_the_client_for_a_newer_token() {
 }
 
 #[tokio::test]
-async fn a_new_token_that_the_api_refuses_too_is_no_reason_for_another_login() {
-    let (ours, store, now) = (Ours::new(), TestStore::new(), SystemTime::now());
+async fn new_tokens_that_the_api_refuses_too_are_no_reason_for_another_login() {
+    let (ours, store) = (Ours::new(), TestStore::new());
     let opener = Opener::for_target(1);
     let tiers = ours.instance(&store, &opener).build();
-    let without = access(&ours.token("ada").claim("iat", json!(null)));
-    for token in [ours.issued_ago("ada", now, 30), without] {
-        let new = upstream_of(&tiers.resolve_at(&token, now).await.unwrap());
-        let refused = tiers.upstream_token_at(&token, Asker::UNKNOWN, Some(new.expose()), now);
-        let expected = AuthError::from(ForbiddenReason::UpstreamDenied);
-        assert_eq!(refused.await.unwrap_err(), expected);
-        assert_eq!(tiers.resolve_at(&token, now).await.unwrap_err(), expected);
+    let refused = async |token: &AccessToken, now| {
+        let new = upstream_of(&tiers.resolve_at(token, now).await.unwrap());
+        let refused = tiers.upstream_token_at(token, Asker::UNKNOWN, Some(new.expose()), now);
+        let error = refused.await.unwrap_err();
+        assert_eq!(tiers.resolve_at(token, now).await.unwrap_err(), error);
+        error
+    };
+    let renew = AuthError::from(InvalidReason::NotGranted);
+    let denied = AuthError::from(ForbiddenReason::UpstreamRefused);
+    let now = SystemTime::now();
+    // One that was just issued, too, may have been withdrawn; so may the one of the first refresh.
+    for (seconds, expected) in [(0, &renew), (2, &renew), (4, &denied), (6, &denied)] {
+        let then = now + Duration::from_secs(seconds);
+        let token = ours.issued_ago("ada", then, 0);
+        assert_eq!(refused(&token, then).await, *expected, "{seconds}");
     }
+    // What was good for a while is no token of that kind.
+    let later = now + Duration::from_secs(300);
+    assert_eq!(
+        refused(&ours.issued_ago("ada", later, 61), later).await,
+        renew
+    );
+    // Nor has anybody else to do with it.
+    assert_eq!(refused(&access(&ours.token("bob")), now).await, renew);
 }
 
 #[tokio::test]

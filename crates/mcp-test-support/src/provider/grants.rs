@@ -85,6 +85,13 @@ impl IdentityProvider {
         lock(&self.state.grants.logins).clear();
     }
 
+    /// Withdraws all access tokens that were given out, and no login.
+    pub fn withdraw_access_tokens(&self) {
+        for login in lock(&self.state.grants.logins).iter_mut() {
+            login.access_tokens.clear();
+        }
+    }
+
     /// How many logins there are: begun, and neither revoked nor ended.
     #[must_use]
     pub fn logins(&self) -> usize {

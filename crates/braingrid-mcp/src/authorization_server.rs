@@ -1,6 +1,6 @@
 //! Our own authorization server: made of its settings, and mounted beside the endpoint.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -42,6 +42,7 @@ pub(crate) fn of(
     if let Some(recorder) = recorder {
         config.observer = Observer::new(move |event| recorder.authorization_server(event));
     }
+    let needed = config.keys_needed_for();
     let server = AuthorizationServer::new(config, &keys, facts, client)?;
     if let Some(own) = http.auth.issuers.first_mut() {
         own.accepted = server.issuer();
@@ -52,33 +53,33 @@ pub(crate) fn of(
         issuer = public_url,
         "people log in at this server's own authorization server"
     );
+    if !keys.previous.is_empty() {
+        let (previous, days) = (keys.previous.len(), days(needed));
+        tracing::info!(
+            previous,
+            days,
+            "clients hold what previous encryption keys sealed: each is needed for so many days after \
+             it was replaced, and without it they have to be added anew"
+        );
+    }
     Ok(Some(server))
 }
 
-fn config(
-    settings: AuthorizationServerSettings,
-    auth: &AuthSettings,
-    public_url: &str,
-    tls: rustls::ClientConfig,
-) -> anyhow::Result<AuthorizationServerConfig> {
-    let resource = format!("{public_url}/mcp");
-    let mut config = AuthorizationServerConfig::new(public_url, resource, settings.provider);
-    "BrainGrid".clone_into(&mut config.service_name);
-    config.clients = settings.clients;
-    config.assertion_issuers = settings.assertion_issuers;
-    config.scopes = scopes(auth);
+/// For how long an encryption key is needed after it was replaced, in days.
+pub(crate) fn days_of_keys(settings: &AuthorizationServerSettings) -> u64 {
+    let mut config = AuthorizationServerConfig::new("", "", settings.provider.clone());
+    apply(settings, &mut config);
+    days(config.keys_needed_for())
+}
+
+fn days(time: Duration) -> u64 {
+    time.as_secs().div_ceil(86_400)
+}
+
+/// What is chosen of clients and lifetimes.
+fn apply(settings: &AuthorizationServerSettings, config: &mut AuthorizationServerConfig) {
     if let Some(allowed) = settings.dynamic_registration {
         config.dynamic_registration = allowed;
-    }
-    if settings.client_id_metadata_documents != Some(false) {
-        // Who tries this out on one machine has its documents there, too.
-        let reach = if public_url.starts_with("https:") {
-            Reach::Public
-        } else {
-            Reach::PublicAndThisMachine
-        };
-        let agent = concat!("braingrid-mcp/", env!("CARGO_PKG_VERSION"));
-        config.client_documents = Some(GuardedClient::new(tls, agent, reach)?);
     }
     let lasting = [
         (
@@ -93,6 +94,32 @@ fn config(
         if let Some(chosen) = chosen {
             *setting = chosen;
         }
+    }
+}
+
+fn config(
+    settings: AuthorizationServerSettings,
+    auth: &AuthSettings,
+    public_url: &str,
+    tls: rustls::ClientConfig,
+) -> anyhow::Result<AuthorizationServerConfig> {
+    let resource = format!("{public_url}/mcp");
+    let mut config =
+        AuthorizationServerConfig::new(public_url, resource, settings.provider.clone());
+    "BrainGrid".clone_into(&mut config.service_name);
+    config.scopes = scopes(auth);
+    apply(&settings, &mut config);
+    config.clients = settings.clients;
+    config.assertion_issuers = settings.assertion_issuers;
+    if settings.client_id_metadata_documents != Some(false) {
+        // Who tries this out on one machine has its documents there, too.
+        let reach = if public_url.starts_with("https:") {
+            Reach::Public
+        } else {
+            Reach::PublicAndThisMachine
+        };
+        let agent = concat!("braingrid-mcp/", env!("CARGO_PKG_VERSION"));
+        config.client_documents = Some(GuardedClient::new(tls, agent, reach)?);
     }
     Ok(config)
 }

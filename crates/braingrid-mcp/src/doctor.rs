@@ -193,7 +193,7 @@ async fn probe_http(
     findings.push(issuer::clock(client, &peers, http.auth.verifier.leeway).await);
     findings.extend(issuer::metadata_and_keys(client, &http).await);
     findings.extend(provider::check(client, &http).await);
-    findings.extend(store::redis_and_keys(&http.session).await);
+    findings.extend(store::redis_and_keys(&http).await);
     findings.push(upstream::reachable(client, &api).await);
     findings.extend(edge::check(client, &http).await);
     let token = args.token_file.as_deref().map(token_of);

@@ -171,6 +171,17 @@ impl AuthorizationServerConfig {
         grant_types
     }
 
+    /// For how long an encryption key has to open after another took its place: clients hold what it
+    /// sealed. One that registered itself has its id of it, and is to hear that nobody knows it only when
+    /// its login is over anyway.
+    pub fn keys_needed_for(&self) -> Duration {
+        if self.dynamic_registration {
+            self.grant_lifetime.max(self.refresh_token_idle)
+        } else {
+            self.refresh_token_idle.min(self.grant_lifetime)
+        }
+    }
+
     /// The issuer's path, without a slash at its end.
     pub(crate) fn prefix(&self) -> Result<String, ConfigError> {
         let problem = || ConfigError::Issuer(self.issuer.clone());

@@ -3,7 +3,10 @@
 //! is bound to the issuer and the resource by its associated data, so that nothing sealed for one use
 //! opens in another.
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use aws_lc_rs::{
     digest::{SHA256, digest},
@@ -69,6 +72,8 @@ pub(crate) struct Keys {
     previous: Vec<Signing>,
     /// Issuer and resource, with their lengths: part of every associated data.
     bound_to: String,
+    /// Whether it was said that a previous key is in use.
+    told: AtomicBool,
 }
 
 /// A key that signs access tokens.
@@ -107,6 +112,7 @@ impl Keys {
             signing: Signing::new(current),
             previous: previous.iter().map(Signing::new).collect(),
             bound_to: format!("{} {issuer} {} {resource}", issuer.len(), resource.len()),
+            told: AtomicBool::new(false),
         }
     }
 
@@ -148,7 +154,15 @@ impl Keys {
     ) -> Result<Zeroizing<Vec<u8>>, NotOurs> {
         let ring = self.ring(kind).ok_or(NotOurs)?;
         let opened = ring.open(&self.associated(kind, place), sealed);
-        opened.map(|opened| opened.plaintext).map_err(|_| NotOurs)
+        let opened = opened.map_err(|_| NotOurs)?;
+        // All else is sealed anew when it is used; a client keeps its id.
+        if kind == Kind::Client && opened.stale && !self.told.swap(true, Ordering::Relaxed) {
+            tracing::info!(
+                "a previous encryption key is still needed: a client that registered itself under it is at \
+                 work (told once)"
+            );
+        }
+        Ok(opened.plaintext)
     }
 
     /// The names of a fact in the store, under the current key and then under every previous one.

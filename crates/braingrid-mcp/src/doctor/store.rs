@@ -8,13 +8,17 @@ use mcp_session::{FactStore as _, Keyring, Put, RedisStore, SharedStore as _, St
 use super::check;
 use super::finding::Finding;
 use crate::assemble::redis_at;
-use crate::config::{SealingKeys, SessionSettings};
+use crate::authorization_server;
+use crate::config::{HttpSettings, SealingKeys, SessionSettings};
 
 /// How long the trial record lives if it cannot be taken away.
 const TRIAL: Duration = Duration::from_secs(30);
 
 /// Puts a sealed record into Redis, gets it back and opens it, as a session would be.
-pub(super) async fn redis_and_keys(settings: &SessionSettings) -> [Finding; 2] {
+pub(super) async fn redis_and_keys(http: &HttpSettings) -> [Finding; 2] {
+    let settings = &http.session;
+    let own = http.auth.authorization_server.as_ref();
+    let about_keys = |keys| about_keys(keys, own.map(authorization_server::days_of_keys));
     let (Some(url), Some(keys)) = (&settings.redis_url, &settings.keys) else {
         let one = "not set: sessions stay in this process, which serves one instance";
         let random = "not needed: nothing leaves this process";
@@ -110,8 +114,9 @@ fn fix(error: &StoreError) -> &'static str {
     }
 }
 
-/// Whether each key has its place; the configuration refuses keys that can be guessed.
-fn about_keys(keys: &SealingKeys) -> Finding {
+/// Whether each key has its place; the configuration refuses keys that can be guessed. What clients
+/// hold of our own authorization server needs a key for some `days` after it was replaced.
+fn about_keys(keys: &SealingKeys, days: Option<u64>) -> Finding {
     let previous = keys.previous.len();
     if keys.previous.contains(&keys.current) {
         return Finding::warning(
@@ -124,6 +129,12 @@ fn about_keys(keys: &SealingKeys) -> Finding {
         0 => "one key".to_owned(),
         1 => "one key, and one that only opens".to_owned(),
         more => format!("one key, and {more} that only open"),
+    };
+    let says = match days {
+        Some(days) if previous > 0 => format!(
+            "{says}: clients hold what was sealed with it, keep it for {days} days after it was replaced"
+        ),
+        _ => says,
     };
     Finding::good(check::ENCRYPTION, says)
 }

@@ -38,7 +38,7 @@ fn issuer(mut entry: Table, problems: &mut Vec<Problem>) -> Option<AssertionIssu
         problems.push(entry.problem(ISSUER, "it is missing", fix));
     }
     let jwks_uri = entry.optional(JWKS_URI, endpoints::key_set_url, problems);
-    let clients = entry.list(CLIENTS, words::word, problems);
+    let clients = entry.list(CLIENTS, words::client_id, problems);
     if clients.is_empty() {
         let fix = "list the ids of the clients whose users it may speak for";
         problems.push(entry.problem(CLIENTS, "it names none", fix));

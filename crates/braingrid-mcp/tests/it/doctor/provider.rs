@@ -1,9 +1,9 @@
 //! The provider behind our own authorization server.
 
-use mcp_test_support::{IdentityProvider, ProviderFault};
+use mcp_test_support::{IdentityProvider, ProviderFault, random_hex};
 
 use super::*;
-use crate::own;
+use crate::own::{self, App};
 
 const CHECKS: [&str; 4] = [
     "provider metadata",
@@ -69,4 +69,37 @@ async fn the_dashboard_value_that_is_wrong_is_named() {
     provider.break_path(IdentityProvider::METADATA_PATH, ProviderFault::Garbage);
     let report = told(&command).await;
     report.needs_fix("provider metadata", &["reaches it", "nobody can log in"]);
+}
+
+#[tokio::test]
+async fn how_long_a_previous_key_is_needed_is_said_by_doctor_start_and_log() {
+    let world = World::shared().await;
+    let provider = IdentityProvider::start().await.unwrap();
+    provider.register_redirect(&own::callback(&world));
+    let before = own::command(&world, &provider, "");
+    let mut server = world.start(&before).await;
+    let app = App::register(&world).await;
+    let tokens = app.log_in().await;
+    server.stop(LIMIT).await.unwrap();
+    assert!(!server.text().contains("previous encryption key"));
+    // The key is turned.
+    let turned = before
+        .env("ENCRYPTION_KEYS_PREVIOUS", &world.encryption_key)
+        .env("ENCRYPTION_KEY", random_hex(32));
+    let server = world.start(&turned).await;
+    assert!(
+        server
+            .text()
+            .contains("clients hold what previous encryption keys sealed")
+    );
+    let needed = "a previous encryption key is still needed";
+    assert!(!server.text().contains(needed));
+    app.refresh(&tokens).await;
+    assert!(server.said(needed, LIMIT).await, "{}", server.text());
+    let report = told(&turned).await;
+    report.is(
+        "encryption keys",
+        "good",
+        "keep it for 90 days after it was replaced",
+    );
 }

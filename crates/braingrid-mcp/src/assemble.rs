@@ -11,7 +11,7 @@ use mcp_core::{
     ApiRequestObserver, BrainGridClient, BrainGridConfig, Caller, FinishedApiRequest, Organization,
     ScopePolicy, ToolOptions, ToolSet, own_token,
 };
-use mcp_fleet::{Journal, JournalConfig, Tasks, TasksConfig};
+use mcp_fleet::{Denials, Journal, JournalConfig, Tasks, TasksConfig};
 use mcp_outbound::{Proxies, SystemRoots};
 use mcp_session::{
     Keyring, MemoryStore, RedisConfig, RedisStore, Session, SessionTiers, SessionTiersBuilder,
@@ -37,6 +37,7 @@ pub(crate) use crate::login::callers as local_callers;
 use crate::metrics::Metrics;
 use crate::mirror;
 use crate::project_file::default_project;
+use crate::revocations;
 use crate::roots;
 use crate::shutdown::Shutdown;
 use crate::tasks;
@@ -116,12 +117,15 @@ pub(crate) async fn run_http(
     let redis = redis(&http.session)?;
     let facts = facts(&http.session, redis.as_ref())?;
     let public_url = http.public_url_at(address.port());
+    let denials = revocations::of(&http, keyring(&http.session), facts.as_ref())?;
+    let _listening = denials.listen();
     let client = issuers.clone();
     let own = authorization_server::of(
         &mut http,
         &public_url,
         &api,
         facts.as_ref(),
+        &denials,
         tls.clone(),
         client,
         telemetry.metrics().map(Metrics::recorder),
@@ -139,7 +143,8 @@ pub(crate) async fn run_http(
         http.auth.verifier.max_lifetime,
         redis.clone(),
         facts.clone(),
-    );
+    )
+    .denied(revocations::of_principals(denials.clone()));
     let sessions = with_upstream(
         sessions,
         &http.auth,
@@ -154,10 +159,8 @@ pub(crate) async fn run_http(
     let (client, tools) = tool_set(api, options, telemetry)?;
     let tools = audited(tools, audit.as_ref(), http.session.keys.as_ref());
     let journal = writes.map(|config| journal(&http.session, facts.clone(), config));
-    let tools = match journal {
-        Some(journal) => tools.with_journal(journal::of_tools(observed(journal, telemetry))),
-        None => tools,
-    };
+    let journal = journal.map(|journal| observed(journal, telemetry));
+    let tools = journalled(tools, journal, &http, &denials);
     let tasks = tasks_in(&http.session, facts);
     let tools = tools.with_tasks(tasks::of_tools(tasks.clone()));
     let server = endpoint(config, &sessions, &tools);
@@ -172,6 +175,7 @@ pub(crate) async fn run_http(
         &sessions,
         &verifier,
         redis.as_ref(),
+        &denials,
     );
     if let (Some(settings), Some(metrics)) = (&http.admin, telemetry.metrics()) {
         let admin = Admin {
@@ -245,6 +249,7 @@ fn watched(
     sessions: &SessionTiers,
     verifier: &TokenVerifier,
     redis: Option<&RedisStore>,
+    denials: &Denials,
 ) -> HttpServer<ToolSet> {
     if let Some(head) = telemetry.head_sampler() {
         server = server.with_head_sampler(head);
@@ -256,6 +261,7 @@ fn watched(
         let observer = metrics.observer();
         observer.sessions(sessions);
         observer.issuers(verifier);
+        observer.denials(denials);
         observer.server(&server.status());
         if let Some(redis) = redis {
             observer.redis(redis);
@@ -307,6 +313,19 @@ fn audited(tools: ToolSet, audit: Option<&Audit>, keys: Option<&SealingKeys>) ->
         None => Digest::new(&mcp_session::random_key()),
     };
     tools.with_auditor(audit.of_calls(digest))
+}
+
+/// The same tools, whose writes are remembered, and refused while it is not known who is denied.
+fn journalled(
+    tools: ToolSet,
+    journal: Option<Journal>,
+    http: &HttpSettings,
+    denials: &Denials,
+) -> ToolSet {
+    let Some(journal) = journal else { return tools };
+    let journal = journal::of_tools(journal);
+    let max_age = http.revocation.max_age;
+    tools.with_journal(revocations::unless_old(journal, denials.clone(), max_age))
 }
 
 /// The same journal, watched where metrics are on.

@@ -89,6 +89,9 @@ pub(crate) struct Record {
     /// What that is about.
     #[serde(skip_serializing_if = "Target::is_empty")]
     pub(crate) target: Target,
+    /// Why whoever was sent away is let in no more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cause: Option<String>,
     /// The canonical name of the tool.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tool: Option<String>,
@@ -156,6 +159,7 @@ impl Record {
             operator: None,
             action: None,
             target: Target::new(),
+            cause: None,
             tool: None,
             arguments: None,
             request_id: None,

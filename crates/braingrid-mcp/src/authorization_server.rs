@@ -8,12 +8,14 @@ use http::Request;
 use mcp_authorization_server::{
     AuthorizationServer, AuthorizationServerConfig, EncryptionKeys, Observer, Scope,
 };
+use mcp_fleet::Denials;
 use mcp_outbound::{GuardedClient, Reach};
 use mcp_session::{FactStore, MemoryFacts, RedisStore};
 use mcp_transport_http::MountedRoutes;
 
 use crate::config::{ApiSettings, AuthSettings, AuthorizationServerSettings, HttpSettings};
 use crate::metrics::Recorder;
+use crate::revocations;
 
 /// The server, where there is one; from here on the first issuer is what verifies its tokens.
 pub(crate) fn of(
@@ -21,6 +23,7 @@ pub(crate) fn of(
     public_url: &str,
     api: &ApiSettings,
     facts: Option<&RedisStore>,
+    denials: &Denials,
     tls: rustls::ClientConfig,
     client: reqwest::Client,
     recorder: Option<Arc<Recorder>>,
@@ -43,6 +46,10 @@ pub(crate) fn of(
         config.observer = Observer::new(move |event| recorder.authorization_server(event));
     }
     let needed = config.keys_needed_for();
+    config.denied = Some(revocations::of_grants(
+        denials.clone(),
+        config.issuer.clone(),
+    ));
     let server = AuthorizationServer::new(config, &keys, facts, client)?;
     if let Some(own) = http.auth.issuers.first_mut() {
         own.accepted = server.issuer();

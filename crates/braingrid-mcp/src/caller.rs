@@ -133,7 +133,8 @@ impl Credential for StaticRefusal {
 }
 
 /// The token that the client presented, because it was issued for BrainGrid too (same-audience
-/// mode): there is no other one to fall back on, and it lives no longer than the request.
+/// mode): there is no other one to fall back on, and it lives no longer than the request. Each use asks
+/// whether its user is still let in.
 struct PresentedCredential {
     token: AccessToken,
     session: Arc<Session>,
@@ -143,7 +144,14 @@ struct PresentedCredential {
 #[async_trait]
 impl Credential for PresentedCredential {
     async fn bearer(&self) -> Result<SecretString, CredentialError> {
+        let checked = self.callers.0.sessions.check(&self.token, &self.session);
+        checked.map_err(|error| no_token(&error))?;
         Ok(SecretString::from(self.token.expose()))
+    }
+
+    fn is_over(&self) -> bool {
+        let sessions = &self.callers.0.sessions;
+        sessions.check(&self.token, &self.session).is_err()
     }
 
     fn reject(&self, _: &SecretString) {
@@ -190,6 +198,11 @@ impl Credential for ExchangedCredential {
             .await
             .map_err(|error| no_token(&error))?;
         Ok(SecretString::from(upstream.expose()))
+    }
+
+    fn is_over(&self) -> bool {
+        let sessions = &self.callers.0.sessions;
+        sessions.check(&self.token, &self.session).is_err()
     }
 
     fn reject(&self, refused: &SecretString) {
@@ -245,7 +258,7 @@ mod tests {
         ClientAuthentication, ExchangeConfig, IssuerConfig, TokenExchange, TokenVerifier,
         VerifierConfig,
     };
-    use mcp_session::{Keyring, MemoryStore};
+    use mcp_session::{Keyring, MemoryStore, Verdict};
     use mcp_test_support::{ExchangeClient, Issuer, http_client};
 
     use super::*;
@@ -266,7 +279,13 @@ mod tests {
         let store = Arc::new(MemoryStore::default());
         let sessions = SessionTiers::builder(verifier.unwrap(), Keyring::random(), store)
             .upstream(issuer.url(), exchange)
-            .denied(move |_| is_denied.load(Ordering::SeqCst))
+            .denied(move |_| {
+                if is_denied.load(Ordering::SeqCst) {
+                    Verdict::Revoked("operator")
+                } else {
+                    Verdict::Welcome
+                }
+            })
             .build();
         let token = format!("Bearer {}", issuer.token().mint());
         let token = AccessToken::parse(&token).unwrap();

@@ -22,6 +22,7 @@ mod operators;
 mod owner;
 mod program;
 mod project_file;
+mod revocations;
 mod roots;
 mod shutdown;
 mod tasks;

@@ -76,7 +76,7 @@ impl AssertionKeys {
             signature: signed.1,
         };
         match self.0.check(&unverified, ALGORITHMS) {
-            Verdict::Verified => Ok(claims.0),
+            Verdict::Verified(_) => Ok(claims.0),
             Verdict::UnknownKey => Err(AssertionError::UnknownKey),
             _ => Err(AssertionError::Invalid(
                 "its signature is not one of its client's keys",
@@ -106,7 +106,7 @@ const MALFORMED: AssertionError = AssertionError::Invalid("it is no signed JWT")
 
 pub(crate) type Parts<'a> = (Header, Claims, (&'a str, &'a str));
 
-/// Header, claims, and the signature beside what it covers.
+/// Header, claims, and the signature beside what it covers, of a JWT that is no access token.
 pub(crate) fn parts(assertion: &str) -> Option<Parts<'_>> {
     if assertion.len() > MAX_LEN {
         return None;

@@ -43,6 +43,15 @@ impl AuthError {
             Self::Unavailable { reason, .. } => reason.label(),
         }
     }
+
+    /// Why somebody is let in no more, where that is it.
+    pub fn cause_of_revocation(&self) -> Option<&'static str> {
+        match self {
+            Self::InvalidToken(InvalidReason::Revoked(cause))
+            | Self::Forbidden(ForbiddenReason::MayBeRevoked(cause)) => Some(cause),
+            _ => None,
+        }
+    }
 }
 
 impl From<InvalidReason> for AuthError {
@@ -97,8 +106,8 @@ pub enum InvalidReason {
     NotExchanged,
     /// The upstream API does not take what was granted with it any more: a newer one may hold more.
     NotGranted,
-    /// An operator withdrew it.
-    Revoked,
+    /// It was withdrawn: for whom or with whom it was issued is let in no more, for this cause.
+    Revoked(&'static str),
 }
 
 impl InvalidReason {
@@ -226,6 +235,9 @@ pub enum ForbiddenReason {
     UpstreamRequest,
     /// The upstream API takes nothing that is granted with this user's tokens, however new they are.
     UpstreamRefused,
+    /// What was issued until some time was revoked, for this cause, and the token does not say when it was
+    /// issued: a new login may bring just such another.
+    MayBeRevoked(&'static str),
     /// The issuer publishes the token's key in a form that this server cannot use: whether the
     /// token is good cannot be told, and another login brings one of the same key.
     UnusableKey(UnusableKey),
@@ -309,6 +321,11 @@ impl fmt::Display for ForbiddenReason {
                 "the upstream API does not take what comes with this user's logins, not even with \
                  the newest: sign in again once, and if that does not help, ask the administrator \
                  to check the scopes and the audience of the identity provider's tokens"
+            }
+            Self::MayBeRevoked(_) => {
+                "a login was revoked, and the token does not say when it was issued (iat), so that nobody \
+                 can tell whether it is an older one: ask the administrator of the authorization server to \
+                 have its tokens say so; until the revocation ends, signing in again brings the same"
             }
             Self::UnusableKey(UnusableKey(fault)) => {
                 return write!(

@@ -8,14 +8,16 @@ use std::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{
-    AccessToken, AssertionKeys, AuthError, IssuerConfig, TokenVerifier, VerifierConfig,
+    AccessToken, AssertionKeys, Auth0Events, AuthError, EventSubject, IssuerConfig, ProviderEvent,
+    TokenVerifier, VerifierConfig, WorkosEvent,
     actor::Actor,
     assertion_issuer,
     audience::MeantFor,
     claims::Claims,
+    events,
     identity_assertion::{Expected, read},
     jwk::ALGORITHMS,
-    key_set::{KeySet, Verdict},
+    key_set::KeySet,
     principal::PrincipalRecord,
     times::{Limits, Times},
 };
@@ -151,7 +153,7 @@ pub fn jwks(data: &[u8]) {
         let Ok(token) = token.jwt() else {
             continue;
         };
-        assert_ne!(keys.check(&token, ALGORITHMS), Verdict::Verified);
+        assert!(!keys.check(&token, ALGORITHMS).is_verified());
     }
     let Ok(keys) = AssertionKeys::parse(data) else {
         return;
@@ -159,6 +161,39 @@ pub fn jwks(data: &[u8]) {
     for token in &*FOREIGN {
         assert!(keys.verify(token.expose()).is_err());
     }
+}
+
+/// A message of an identity provider tells what is well-formed, or is refused. The input is taken as the
+/// body of a webhook, and as the claims of a security event token.
+pub fn provider_event(data: &[u8]) {
+    let at = UNIX_EPOCH + Duration::from_secs(2_000_000_000);
+    let all = [
+        WorkosEvent::UserDeleted,
+        WorkosEvent::OrganizationMembershipDeleted,
+        WorkosEvent::SessionRevoked,
+    ];
+    let workos = events::workos::received(data, &all, at);
+    let secret = "s3cret".to_owned().into();
+    let auth0 = Auth0Events::new(secret).verify(Some("Bearer s3cret"), data);
+    for received in auth0.into_iter().flatten().chain(workos) {
+        assert!(received.id.is_some_and(|id| !id.is_empty()));
+        received.events.iter().for_each(well_named);
+    }
+    let claims = serde_json::from_slice::<Claims>(data).ok();
+    let told = claims.and_then(|claims| events::security::told(&claims, at).ok());
+    for event in told.unwrap_or_default() {
+        assert!(event.at <= at && event.issuer.is_some());
+        well_named(&event);
+    }
+}
+
+fn well_named(event: &ProviderEvent) {
+    let names = match &event.subject {
+        EventSubject::User(name) | EventSubject::Organization(name) => [name, name],
+        EventSubject::Member { user, organization } => [user, organization],
+    };
+    assert!(names.iter().all(|name| (1..=512).contains(&name.len())));
+    assert!(event.at >= UNIX_EPOCH);
 }
 
 static VERIFIER: LazyLock<TokenVerifier> = LazyLock::new(|| {
@@ -217,6 +252,11 @@ mod tests {
     #[test]
     fn assertions_of_the_fuzz_seeds_are_read_or_refused() {
         replay("identity_assertion", identity_assertion);
+    }
+
+    #[test]
+    fn events_of_the_fuzz_seeds_are_told_or_refused() {
+        replay("provider_event", provider_event);
     }
 
     #[test]

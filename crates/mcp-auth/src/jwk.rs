@@ -18,6 +18,8 @@ use crate::{jwt::Unverified, public_key::PublicKey};
 #[derive(Debug)]
 pub(crate) struct VerificationKey {
     pub(crate) kid: Option<String>,
+    /// The same for the same key, whatever it is called and however it is written.
+    pub(crate) id: u64,
     pub(crate) algorithms: Vec<Algorithm>,
     key: PublicKey,
 }
@@ -104,6 +106,7 @@ impl VerificationKey {
         match usable(jwk, family) {
             Ok((key, algorithms)) => Ok(Self {
                 kid,
+                id: key.id(),
                 algorithms,
                 key,
             }),
@@ -329,7 +332,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::key_set::{KeySet, Verdict};
+    use crate::key_set::KeySet;
 
     const N: &str = "sXchDaQebHnPiGvyDOAT4saGEUetSyo9MKLOoWFsueri23bOdgWp4Dy1WlUzewbgBHod5pcM9H95GQRV3JDXboIRROSBigeC5yjU1hGzHHyXss8UDprecbAYxknTcQkhslANGRUZmdTOQ5qTRsLAt6BTYuyvVRdhS8exSZEy_c4gs_7svlJJQ4H9_NxsiIoLwAEk7-Q3UXERGYw_75IDrGA84-lA_-Ct4eTlXHBIY2EaV7t7LjJaynVJCpkv4LKjTTAumiGUIuQhrNhZLuF_RJLqHpM2kgWFLU7-VTdL1VbC2tejvcI2BlMkEpk1BzBZI0KQB0GaDWFLN-aEAw3vRw";
 
@@ -411,7 +414,7 @@ mod tests {
             let token = token.jwt().unwrap();
             KeySet::usable(&set, Instant::now()).check(&token, ALGORITHMS)
         };
-        assert_eq!(verdict(LONG), Verdict::Verified);
-        assert_ne!(verdict(SHORT), Verdict::Verified);
+        assert!(verdict(LONG).is_verified());
+        assert!(!verdict(SHORT).is_verified());
     }
 }

@@ -23,7 +23,8 @@ pub(crate) struct KeySet {
 /// What a key set says about a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    Verified,
+    /// By the key with this fingerprint.
+    Verified(u64),
     /// No key could verify it.
     Invalid(InvalidReason),
     /// The key it names does not verify it: in a newer set it may be another.
@@ -35,9 +36,14 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
-    pub(crate) fn into_result(self) -> Result<(), AuthError> {
+    pub(crate) fn is_verified(self) -> bool {
+        matches!(self, Self::Verified(_))
+    }
+
+    /// The key that made the signature, or what is wrong.
+    pub(crate) fn into_result(self) -> Result<u64, AuthError> {
         match self {
-            Self::Verified => Ok(()),
+            Self::Verified(key) => Ok(key),
             Self::Invalid(reason) | Self::Mismatch(reason) => Err(reason.into()),
             Self::UnknownKey => Err(InvalidReason::UnknownKey.into()),
             Self::Unusable(key) => Err(ForbiddenReason::UnusableKey(key).into()),
@@ -83,6 +89,11 @@ impl KeySet {
         real.map(|key| format!("key {}: {}", key.name(), key.fault.as_str()))
     }
 
+    /// Whether none of its keys, of which there are some, has this fingerprint.
+    pub(crate) fn lacks(&self, key: u64) -> bool {
+        !self.keys.is_empty() && self.keys.iter().all(|known| known.id != key)
+    }
+
     /// How many keys there are.
     pub(crate) fn len(&self) -> usize {
         self.keys.len()
@@ -121,7 +132,7 @@ impl KeySet {
                 continue;
             }
             if key.verifies(token, algorithm) {
-                return Verdict::Verified;
+                return Verdict::Verified(key.id);
             }
             // Without a `kid`, "wrong signature" and "key not here yet" look the same.
             if named && key.algorithms.contains(&algorithm) {

@@ -196,7 +196,7 @@ impl KeySource {
         }
     }
 
-    /// Checks a token's signature. A key this process does not have may have been published since,
+    /// Checks a token's signature; which key made it. A key this process does not have may have been published since,
     /// and one may have been replaced under its old name: only a set that was asked for after the
     /// token was first seen proves that the issuer does not know the key.
     pub(crate) async fn verify(
@@ -205,14 +205,14 @@ impl KeySource {
         allowed: &[Algorithm],
         asker: Asker,
         arrived: Instant,
-    ) -> Result<(), AuthError> {
+    ) -> Result<u64, AuthError> {
         let set = self.usable(arrived).await?;
         let verdict = set.check(token, allowed);
         if self.fixed {
             return verdict.into_result();
         }
         let cause = match verdict {
-            Verdict::Verified | Verdict::Invalid(_) => return verdict.into_result(),
+            Verdict::Verified(_) | Verdict::Invalid(_) => return verdict.into_result(),
             Verdict::Mismatch(_) => Cause::Mismatch,
             Verdict::UnknownKey | Verdict::Unusable(_) => Cause::UnknownKey,
         };
@@ -242,6 +242,20 @@ impl KeySource {
             // such tokens are forged as a rule, and "try again" would be said to all of them.
             (verdict, _) => verdict.into_result(),
         }
+    }
+
+    /// Whether a key of the issuer's that was in use by `since` is there no more: only a set that was
+    /// asked for later can tell. One that has aged is refreshed behind the request's back.
+    pub(crate) fn has_withdrawn(self: &Arc<Self>, key: u64, since: Instant) -> bool {
+        if self.fixed {
+            return false;
+        }
+        let (set, now) = (self.current.load(), Instant::now());
+        let set = set.as_deref();
+        if set.is_none_or(|set| set.age(now) >= self.policy.fresh_for) {
+            self.refresh_in_background(now);
+        }
+        set.is_some_and(|set| set.asked_at > since && set.lacks(key))
     }
 
     /// Whether this young set, which lacks the token's key, was asked for after the token was first

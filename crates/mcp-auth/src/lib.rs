@@ -44,6 +44,7 @@ mod claims;
 mod clock;
 mod discovery;
 mod error;
+mod events;
 mod examine;
 mod exchange;
 mod fetch;
@@ -81,6 +82,10 @@ pub use assertion::{AssertionError, AssertionKeys, assertion_subject};
 pub use audience::AudienceFrom;
 pub use error::{
     AuthError, ConfigError, ForbiddenReason, InvalidReason, UnavailableReason, UnusableKey,
+};
+pub use events::{
+    Auth0Events, EventError, EventKind, EventSubject, LogoutTokens, ProviderEvent, ReceivedEvents,
+    SecurityEvents, WorkosEvent, WorkosWebhooks, is_bearer,
 };
 pub use examine::{Examination, examine, issuer_metadata};
 pub use exchange::{

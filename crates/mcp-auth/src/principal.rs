@@ -47,6 +47,12 @@ pub struct PrincipalRecord {
     /// Time of issue (`iat`), seconds since the epoch.
     #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
     pub issued_at: Option<u64>,
+    /// The token's id (`jti`).
+    #[serde(rename = "j", default, skip_serializing_if = "Option::is_none")]
+    pub token_id: Option<String>,
+    /// Fingerprint of the issuer's key that verified it; none where the issuer was asked.
+    #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
+    pub verified_by: Option<u64>,
 }
 
 impl Principal {
@@ -120,6 +126,29 @@ impl Principal {
     /// When the token was issued, if it says so.
     pub fn issued_at(&self) -> Option<SystemTime> {
         self.0.issued_at.map(at)
+    }
+
+    /// The token's id (`jti`), unique within its issuer.
+    pub fn token_id(&self) -> Option<&str> {
+        self.0.token_id.as_deref()
+    }
+
+    /// Which of its issuer's keys verified it.
+    pub(crate) fn verified_by(&self) -> Option<u64> {
+        self.0.verified_by
+    }
+
+    /// Whether a record of the same token says the same of it: one that an older version wrote does not
+    /// say everything.
+    pub fn agrees_with(&self, record: &Self) -> bool {
+        let mut own = self.0.clone();
+        if record.0.token_id.is_none() {
+            own.token_id = None;
+        }
+        if record.0.verified_by.is_none() {
+            own.verified_by = None;
+        }
+        own == record.0
     }
 }
 

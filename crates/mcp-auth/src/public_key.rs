@@ -2,6 +2,7 @@
 //! an RSA key takes a tenth of what checking one does.
 
 use aws_lc_rs::{
+    digest,
     error::KeyRejected,
     signature::{
         ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey,
@@ -17,7 +18,10 @@ use crate::jwt::Unverified;
 
 /// A public key, under every algorithm that its type has.
 #[derive(Debug)]
-pub(crate) struct PublicKey(Vec<(Algorithm, ParsedPublicKey)>);
+pub(crate) struct PublicKey {
+    id: u64,
+    ready: Vec<(Algorithm, ParsedPublicKey)>,
+}
 
 /// RFC 7518 sections 3.3 and 3.5.
 const RSA: &[(Algorithm, &RsaParameters)] = &[
@@ -37,7 +41,10 @@ impl PublicKey {
         let ready = |(algorithm, parameters): &(Algorithm, &'static RsaParameters)| {
             Ok((*algorithm, key.to_parsed_public_key(parameters)?))
         };
-        RSA.iter().map(ready).collect::<Result<_, _>>().map(Self)
+        Ok(Self {
+            id: fingerprint(&[n, e]),
+            ready: RSA.iter().map(ready).collect::<Result<_, _>>()?,
+        })
     }
 
     /// A point of the curve that the algorithm is for.
@@ -48,17 +55,25 @@ impl PublicKey {
             _ => &ECDSA_P256_SHA256_FIXED,
         };
         let key = ParsedPublicKey::new(verification, point)?;
-        Ok(Self(vec![(algorithm, key)]))
+        Ok(Self {
+            id: fingerprint(&[point]),
+            ready: vec![(algorithm, key)],
+        })
+    }
+
+    /// The same for the same key, whatever it is called and however it is written.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
     }
 
     /// The algorithms of its type.
     pub(crate) fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
-        self.0.iter().map(|(algorithm, _)| *algorithm)
+        self.ready.iter().map(|(algorithm, _)| *algorithm)
     }
 
     /// Whether it made the token's signature, in this algorithm.
     pub(crate) fn made(&self, token: &Unverified<'_>, algorithm: Algorithm) -> bool {
-        let Some((_, key)) = self.0.iter().find(|(own, _)| *own == algorithm) else {
+        let Some((_, key)) = self.ready.iter().find(|(own, _)| *own == algorithm) else {
             return false;
         };
         let signature = URL_SAFE_NO_PAD.decode(unpadded(token.signature));
@@ -72,4 +87,16 @@ fn unpadded(signature: &str) -> &str {
     let bare = signature.trim_end_matches('=');
     let is_padded = signature.len() - bare.len() <= 2 && signature.len().is_multiple_of(4);
     if is_padded { bare } else { signature }
+}
+
+/// A fingerprint of the numbers that a key is made of.
+fn fingerprint(numbers: &[&[u8]]) -> u64 {
+    let mut hash = digest::Context::new(&digest::SHA256);
+    for number in numbers {
+        hash.update(&(number.len() as u64).to_be_bytes());
+        hash.update(number);
+    }
+    let hash = hash.finish();
+    let first = hash.as_ref().iter().take(8);
+    first.fold(0, |id, byte| (id << 8) | u64::from(*byte))
 }

@@ -51,9 +51,11 @@ impl Issuer {
     }
 
     /// Makes a principal of claims that were proven, unless this issuer's rules keep it out.
+    /// `verified_by` is the key that proved them, if it was one.
     pub(crate) fn admit(
         &self,
         claims: &Claims,
+        verified_by: Option<u64>,
         now: SystemTime,
         limits: Limits,
     ) -> Result<Principal, AuthError> {
@@ -62,7 +64,8 @@ impl Issuer {
             return Err(ForbiddenReason::ServicePrincipal.into());
         }
         let claim = &self.config.organization_claim;
-        let record = claims.principal(meant_for, claim, now, limits)?;
+        let mut record = claims.principal(meant_for, claim, now, limits)?;
+        record.verified_by = verified_by;
         self.config
             .check_organization(record.organization.as_deref())?;
         Ok(Principal::from_record(record))
@@ -140,6 +143,8 @@ impl Claims {
             stand_in,
             expires_at: times.end(now, limits),
             issued_at: times.issued_at(now, limits),
+            token_id: self.text("jti").map(str::to_owned),
+            verified_by: None,
         })
     }
 }

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    introspection::Introspection, issuer::Issuer, jwt::Unverified, key_set::Verdict,
-    token::AccessToken, verifier::TokenVerifier,
+    introspection::Introspection, issuer::Issuer, jwt::Unverified, token::AccessToken,
+    verifier::TokenVerifier,
 };
 
 /// How it stands with one configured issuer, for metrics and for operators.
@@ -112,7 +112,7 @@ impl TokenVerifier {
         let token = token.jwt().ok()?;
         let issuer = self.issuer_of(token.claims).ok()?;
         let keys = issuer.keys.at_hand(Instant::now())?;
-        let signed = || keys.check(&token, &issuer.algorithms) == Verdict::Verified;
+        let signed = || keys.check(&token, &issuer.algorithms).is_verified();
         (condition(issuer, &token) && signed()).then_some(issuer)
     }
 }

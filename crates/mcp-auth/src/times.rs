@@ -82,7 +82,7 @@ impl Times {
 }
 
 /// A `NumericDate` (RFC 7519 section 2): seconds, possibly with a fraction; `null` is none.
-fn date(claims: &Claims, claim: &'static str) -> Result<Option<u64>, ForbiddenReason> {
+pub(crate) fn date(claims: &Claims, claim: &'static str) -> Result<Option<u64>, ForbiddenReason> {
     let Some(value) = claims.get(claim) else {
         return Ok(None);
     };

@@ -173,7 +173,7 @@ impl TokenVerifier {
             if let Err(refused) = issuer.check_claims(&claims, None, now, self.limits) {
                 return Err(self.or_our_clock(&claims, refused, now).await);
             }
-            return issuer.admit(&claims, now, self.limits);
+            return issuer.admit(&claims, None, now, self.limits);
         }
         let token = token.jwt()?;
         let issuer = match self.checked_issuer(&token, now) {
@@ -181,9 +181,27 @@ impl TokenVerifier {
             Err(refused) => return Err(self.or_our_clock(token.claims, refused, now).await),
         };
         let keys = &issuer.keys;
-        keys.verify(&token, &issuer.algorithms, asker, arrived)
+        let key = keys
+            .verify(&token, &issuer.algorithms, asker, arrived)
             .await?;
-        issuer.admit(token.claims, now, self.limits)
+        issuer.admit(token.claims, Some(key), now, self.limits)
+    }
+
+    /// Whether the issuer has withdrawn the key that verified this principal, which was known here by
+    /// `since`: a key set that was asked for later lacks that key, under whatever name. Asks nobody, and
+    /// has keys that have aged fetched behind the request's back; a fetch that fails says nothing.
+    pub fn has_withdrawn_key(&self, principal: &Principal, since: Instant) -> bool {
+        let Some(key) = principal.verified_by() else {
+            return false;
+        };
+        let mut issuers = self.issuers.iter();
+        let issuer = issuers.find(|issuer| issuer.config.issuer == principal.issuer());
+        issuer.is_some_and(|issuer| issuer.keys.has_withdrawn(key, since))
+    }
+
+    /// Whether the issuer is asked about a token: it says nothing by itself.
+    pub fn asks_about(&self, token: &AccessToken) -> bool {
+        self.introspector_of(token).is_some()
     }
 
     /// Whether a principal that was verified earlier would still be accepted by this

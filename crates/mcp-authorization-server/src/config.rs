@@ -132,6 +132,9 @@ pub enum ConfigError {
 }
 
 impl AuthorizationServerConfig {
+    /// How long a login holds at most, where nothing else is said.
+    pub const GRANT_LIFETIME: Duration = Duration::from_hours(90 * 24);
+
     /// An authorization server with the defaults.
     pub fn new(
         issuer: impl Into<String>,
@@ -150,7 +153,7 @@ impl AuthorizationServerConfig {
             client_documents: None,
             access_token_lifetime: Duration::from_hours(1),
             refresh_token_idle: Duration::from_hours(30 * 24),
-            grant_lifetime: Duration::from_hours(90 * 24),
+            grant_lifetime: Self::GRANT_LIFETIME,
             refresh_grace: Duration::from_mins(1),
             organization_claim: "org_id".to_owned(),
             upstream: String::new(),

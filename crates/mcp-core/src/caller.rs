@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use mcp_outbound::{MemoryHook, Room};
 use secrecy::SecretString;
-use tokio::sync::OnceCell;
+use tokio::{sync::OnceCell, time::sleep};
 
 use crate::ids::OrganizationId;
 
@@ -32,6 +32,12 @@ pub trait Credential: Send + Sync + 'static {
     /// asked for by nothing else.
     fn parties(&self) -> Parties<'_> {
         Parties::default()
+    }
+
+    /// Whether whoever it speaks for is let in no more: what lasts longer than a request ends then. Asks
+    /// nobody.
+    fn is_over(&self) -> bool {
+        false
     }
 
     /// What the user has to do to be logged out: a phrase for "To log out, …".
@@ -73,6 +79,9 @@ impl CredentialError {
         Self(text.into())
     }
 }
+
+/// How soon what lasts longer than a request ends when its caller is let in no more.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
 /// On whose behalf a tool runs. A cheap clone.
 #[derive(Clone)]
@@ -170,6 +179,13 @@ impl Caller {
     pub(crate) fn left(&self, now: SystemTime) -> Duration {
         let left = |end: SystemTime| end.duration_since(now).unwrap_or_default();
         self.0.until.map_or(Duration::MAX, left)
+    }
+
+    /// Completes when the caller is let in no more, which is looked at now and then.
+    pub(crate) async fn over(&self) {
+        while !self.0.credential.is_over() {
+            sleep(BETWEEN_LOOKS).await;
+        }
     }
 
     /// Keeps room for an answer until nobody speaks for this caller any more.

@@ -7,10 +7,13 @@
 //! subscription was renewed, and every minute. What an instance knows and the index does not is written
 //! back: emptying the store lets nobody in.
 
+mod file;
 mod index;
 mod known;
 
 use std::{
+    io,
+    path::PathBuf,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::{Duration, SystemTime},
@@ -19,11 +22,12 @@ use std::{
 use futures::StreamExt as _;
 use mcp_session::{FactStore, Heard, Keyring, MemoryFacts, MemoryStore, SharedStore, StoreError};
 use tokio::{
+    sync::Notify,
     task::AbortHandle,
     time::{Instant, sleep_until},
 };
 
-use self::{index::Index, known::Known};
+use self::{file::DenialFile, index::Index, known::Known};
 
 /// Whom a denial is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -100,6 +104,16 @@ pub enum Cause {
     SecurityEvent,
 }
 
+impl Cause {
+    /// All there are.
+    pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
+
+    /// A stable name for logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
 /// That somebody is denied, from some time on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denial {
@@ -146,9 +160,9 @@ pub struct Asked<'a> {
 pub struct Refusal {
     /// Why it is denied.
     pub cause: Cause,
-    /// The token does not say when it was issued: it may be a new one, and a new login may give just
-    /// such another.
-    pub unclear: bool,
+    /// What was issued until then is denied, and the token does not say when it was issued: it may be a
+    /// new one, and a new login may give just such another.
+    pub unclear_until: Option<SystemTime>,
 }
 
 /// What can be seen of the denials.
@@ -182,6 +196,8 @@ struct Inner {
     none: AtomicBool,
     index: Index,
     news: Arc<dyn SharedStore>,
+    file: Option<DenialFile>,
+    changed: Notify,
     /// Milliseconds from `begun` to the last whole reading, and one more; 0 before the first.
     read_at: AtomicU64,
     begun: Instant,
@@ -216,6 +232,8 @@ impl Denials {
                 none: AtomicBool::new(true),
                 index: Index::new(facts, keyring),
                 news,
+                file: None,
+                changed: Notify::new(),
                 read_at: AtomicU64::new(0),
                 begun: Instant::now(),
                 lasting: longest_token.min(MAX_LIFETIME),
@@ -228,6 +246,24 @@ impl Denials {
         let facts = Arc::new(MemoryFacts::default());
         let news = Arc::new(MemoryStore::default());
         Self::shared(facts, news, keyring, longest_token)
+    }
+
+    /// The same, new as they are, and what this file kept of them, sealed: it outlives the store and all
+    /// instances. Written to while they [listen](Self::listen); made when it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub fn kept_in(mut self, path: impl Into<PathBuf>) -> io::Result<Self> {
+        let file = DenialFile::new(path.into());
+        let kept = file.read(|member| self.inner.index.open_any(member))?;
+        for denial in &kept {
+            self.learn(denial);
+        }
+        file.write(&self.sealed())?;
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.file = Some(file);
+        }
+        Ok(self)
     }
 
     /// Begins to hear what other instances deny, and reads what was denied before. Ends when it is
@@ -256,11 +292,9 @@ impl Denials {
         if !self.learn(&denial) {
             return Ok(());
         }
-        let lasting = self.lasting(&denial);
-        let member = self.inner.index.put(&denial, lasting).await?;
-        let told = self.inner.news.publish(Self::NEWS, member).await;
+        let told = self.write_back(&denial).await;
         if denial.denies == Denies::Nothing {
-            self.inner.index.remove_older(&denial).await?;
+            return told.and(self.inner.index.remove_older(&denial).await);
         }
         told
     }
@@ -285,22 +319,39 @@ impl Denials {
 
     async fn hear(&self) {
         let mut news = self.inner.news.listen(Self::NEWS);
-        let mut due = Instant::now();
+        // Sooner as soon as news are heard, of which none may be between the two.
+        let (mut due, mut over) = (Instant::now() + AGAIN, false);
         loop {
             tokio::select! {
-                heard = news.next() => match heard {
+                heard = news.next(), if !over => match heard {
                     Some(Heard::Message(member)) => self.heard(&member),
                     // What was said before is in the index.
                     Some(Heard::Listening) => due = Instant::now(),
-                    None => {
-                        // Nobody tells news: the index has to do.
-                        sleep_until(due).await;
-                        due = self.read().await;
-                    }
+                    // Nobody tells news: the index has to do.
+                    None => over = true,
                 },
+                () = self.inner.changed.notified() => self.keep().await,
                 () = sleep_until(due) => due = self.read().await,
             }
         }
+    }
+
+    /// Writes the file, where there is one.
+    async fn keep(&self) {
+        let Some(file) = self.inner.file.clone() else {
+            return;
+        };
+        let sealed = self.sealed();
+        let written = tokio::task::spawn_blocking(move || file.write(&sealed)).await;
+        if let Ok(Err(error)) = written {
+            tracing::error!(%error, "the file of denials cannot be written");
+        }
+    }
+
+    fn sealed(&self) -> Vec<Vec<u8>> {
+        let all = self.all();
+        let sealed = all.iter().map(|denial| self.inner.index.sealed(denial));
+        sealed.filter_map(Result::ok).collect()
     }
 
     fn heard(&self, member: &[u8]) {
@@ -323,8 +374,7 @@ impl Denials {
                 self.inner.read_at.store(at, Ordering::Relaxed);
                 let mut again = EVERY;
                 for denial in missing {
-                    let put = self.inner.index.put(&denial, self.lasting(&denial)).await;
-                    if put.is_err() {
+                    if self.write_back(&denial).await.is_err() {
                         again = AGAIN;
                         break;
                     }
@@ -338,10 +388,19 @@ impl Denials {
         }
     }
 
+    /// Puts it into the index, and tells those who read that before it was there.
+    async fn write_back(&self, denial: &Denial) -> Result<(), StoreError> {
+        let member = self.inner.index.put(denial, self.lasting(denial)).await?;
+        self.inner.news.publish(Self::NEWS, member).await
+    }
+
     fn learn(&self, denial: &Denial) -> bool {
         let mut known = self.known_mut();
         let learned = known.learn(denial);
         self.inner.none.store(known.is_empty(), Ordering::Relaxed);
+        if learned {
+            self.inner.changed.notify_one();
+        }
         learned
     }
 

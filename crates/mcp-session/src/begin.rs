@@ -63,9 +63,11 @@ impl Inner {
         if self.exchanges_for(&principal) {
             let asking = tokio::time::timeout(self.patience, self.ask(token, now));
             if let Ok(Some(Found::Stored { session, stale })) = asking.await
-                && *session.principal() == principal
+                && principal.agrees_with(session.principal())
                 && self.keeps_upstream(&session, now)
             {
+                let stale = stale || *session.principal() != principal;
+                let session = session.verified_again(principal);
                 return Box::pin(self.adopt(begun, token, session, stale, now)).await;
             }
         }

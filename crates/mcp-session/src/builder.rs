@@ -21,7 +21,8 @@ use crate::{
     signouts::counted_refusals,
     stats::{Budget, TierStats},
     store::SharedStore,
-    tiers::{Denied, Inner, SessionTiers},
+    tiers::{Inner, SessionTiers},
+    verdict::{Denied, Verdict},
     writer::Writer,
 };
 
@@ -78,8 +79,11 @@ impl SessionTiersBuilder {
         self
     }
 
-    /// Asked for every answer, those from memory included: `true` refuses the principal.
-    pub fn denied(mut self, denied: impl Fn(&Principal) -> bool + Send + Sync + 'static) -> Self {
+    /// Asked for every answer, those from memory included, whether the principal is still let in.
+    pub fn denied(
+        mut self,
+        denied: impl Fn(&Principal) -> Verdict + Send + Sync + 'static,
+    ) -> Self {
         self.denied = Some(Box::new(denied));
         self
     }

@@ -133,7 +133,8 @@ impl Inner {
             }
             Ok(Found::Verified(principal)) => {
                 whose = Some(principal.clone());
-                self.share_or_begin(begun, token, principal, now).await
+                // Boxed: large, and in every future around it.
+                Box::pin(self.share_or_begin(begun, token, principal, now)).await
             }
             Err(error) => Err(error),
         };

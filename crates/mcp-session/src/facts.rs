@@ -8,7 +8,7 @@
 
 mod file;
 
-pub use self::file::FileFacts;
+pub use self::file::{FileFacts, replace as replace_file};
 
 use std::{
     collections::{HashMap, hash_map::Entry},

@@ -89,11 +89,14 @@ mod testing;
 mod tiers;
 mod under_way;
 mod upstream;
+mod verdict;
 mod writer;
 
 pub use self::redis::{RedisConfig, RedisConfigError, RedisStore};
 pub use builder::SessionTiersBuilder;
-pub use facts::{Fact, FactStore, FileFacts, MAX_FACT, MemoryFacts, Put, Rate, Spent, Swap};
+pub use facts::{
+    Fact, FactStore, FileFacts, MAX_FACT, MemoryFacts, Put, Rate, Spent, Swap, replace_file,
+};
 pub use key::SessionKey;
 pub use resolved::{Resolved, Tier};
 pub use seal::{
@@ -104,3 +107,4 @@ pub use signouts::{RefusedTokens, SignOuts};
 pub use stats::{Counter, TierStats};
 pub use store::{Heard, MemoryStore, SharedStore, StoreError};
 pub use tiers::SessionTiers;
+pub use verdict::{DeniedCounts, Verdict};

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use mcp_auth::{Actor, Principal, Upstream, UpstreamToken};
@@ -10,12 +10,14 @@ use mcp_auth::{Actor, Principal, Upstream, UpstreamToken};
 /// A verified principal, what the upstream API is called with for it, and how long it may be used.
 ///
 /// It holds no inbound token, and it is not the protocol's `Mcp-Session-Id`.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Session {
     principal: Principal,
     upstream: Option<Upstream>,
     established_at: SystemTime,
     expires_at: SystemTime,
+    /// Since when this process has it, by a clock that nobody sets.
+    known_since: Instant,
 }
 
 impl Session {
@@ -33,6 +35,7 @@ impl Session {
             upstream,
             established_at,
             expires_at,
+            known_since: Instant::now(),
         }
         .limited_to(max_lifetime)
     }
@@ -51,6 +54,7 @@ impl Session {
             upstream,
             established_at,
             expires_at,
+            known_since: Instant::now(),
         }
         .limited_to(max_lifetime)
     }
@@ -58,6 +62,13 @@ impl Session {
     /// The same session with this for the upstream API.
     pub(crate) fn with_upstream(mut self, upstream: Option<Upstream>) -> Self {
         self.upstream = upstream;
+        self
+    }
+
+    /// The same session of a token that was verified again, with all that is said of it today.
+    pub(crate) fn verified_again(mut self, principal: Principal) -> Self {
+        self.principal = principal;
+        self.known_since = Instant::now();
         self
     }
 
@@ -101,6 +112,11 @@ impl Session {
         exchanged.and_then(|_| self.principal.actor())
     }
 
+    /// Since when this process has it.
+    pub(crate) fn known_since(&self) -> Instant {
+        self.known_since
+    }
+
     /// When the token behind this session was verified.
     pub fn established_at(&self) -> SystemTime {
         self.established_at
@@ -140,6 +156,7 @@ impl Session {
             + list(principal.scopes())
             + list(principal.audiences())
             + principal.stand_in().map_or(0, text)
+            + principal.token_id().map_or(0, text)
             + principal.actor().map_or(0, names)
             + self.exchanged().map_or(0, |token| {
                 text(token.expose())
@@ -150,6 +167,18 @@ impl Session {
     }
 }
 
+/// However long either process has known it.
+impl PartialEq for Session {
+    fn eq(&self, other: &Self) -> bool {
+        self.principal == other.principal
+            && self.upstream == other.upstream
+            && self.established_at == other.established_at
+            && self.expires_at == other.expires_at
+    }
+}
+
+impl Eq for Session {}
+
 /// Shows neither who nor the upstream token.
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -158,7 +187,7 @@ impl fmt::Debug for Session {
             .field("upstream", &self.upstream.as_ref().map(|_| "[redacted]"))
             .field("established_at", &self.established_at)
             .field("expires_at", &self.expires_at)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

@@ -140,7 +140,7 @@ impl Inner {
         held: bool,
     ) {
         // Who is denied was let in before.
-        let held = held || *error == InvalidReason::Revoked.into();
+        let held = held || error.cause_of_revocation().is_some();
         if !(held || may_be_genuine(error)) || self.counted_refusals.contains_key(&key) {
             return;
         }

@@ -11,6 +11,7 @@ use std::{
 use crate::{
     resolved::Tier,
     signouts::{RefusedTokens, SignOuts},
+    verdict::DeniedCounts,
 };
 
 /// A number that only grows.
@@ -51,7 +52,7 @@ pub struct TierStats {
     /// Refused by the negative cache: the same token was proven bad a moment ago.
     pub known_bad_hits: Counter,
     /// Refused because the principal was denied.
-    pub denied: Counter,
+    pub denied: DeniedCounts,
     /// Records that did not open (altered, or sealed by a foreign key); each was deleted.
     pub records_unopened: Counter,
     /// Records that opened and are not usable here: expired, another version, no longer accepted.

@@ -22,7 +22,7 @@ impl Inner {
             let name = key.to_string();
             match self.store.get(&name).await {
                 Ok(Some(sealed)) => {
-                    if let Some((session, stale)) = self.open(key, &name, &sealed, now) {
+                    if let Some((session, stale)) = self.open(key, &name, &sealed, token, now) {
                         self.stats.store_hits.increment();
                         return Some(Found::Stored {
                             session,
@@ -46,6 +46,7 @@ impl Inner {
         key: SessionKey,
         name: &str,
         sealed: &[u8],
+        token: &AccessToken,
         now: SystemTime,
     ) -> Option<(Session, bool)> {
         let opened = match self.keyring.open(name, sealed) {
@@ -63,7 +64,8 @@ impl Inner {
         let session = record::decode(&opened.plaintext, self.max_lifetime)
             .ok()
             .filter(|session| !session.is_expired(now))
-            .filter(|session| self.verifier.accepts(session.principal(), now));
+            .filter(|session| self.verifier.accepts(session.principal(), now))
+            .filter(|session| !self.is_outdated(token, session));
         if session.is_none() {
             self.stats.records_unusable.increment();
         }

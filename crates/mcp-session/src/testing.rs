@@ -24,6 +24,8 @@ pub(crate) fn principal(subject: &str, expires_at: u64) -> Principal {
         stand_in: None,
         expires_at,
         issued_at: Some(500),
+        token_id: Some("jti_01JZ7Q3V5W8X9Y0Z1A2B3C4D5E".to_owned()),
+        verified_by: Some(0x1234_5678_9abc_def0),
     })
 }
 

@@ -27,6 +27,7 @@ use crate::{
     stats::{Budget, TierStats},
     store::{SharedStore, StoreError},
     upstream,
+    verdict::Denied,
     writer::Writer,
 };
 
@@ -59,9 +60,6 @@ pub(crate) struct Inner {
     pub(crate) warming: Arc<AtomicBool>,
     pub(crate) listener: Listener,
 }
-
-/// Whether a principal was revoked.
-pub(crate) type Denied = Box<dyn Fn(&Principal) -> bool + Send + Sync>;
 
 /// What memory knows of a token.
 enum Remembered {
@@ -131,7 +129,14 @@ impl SessionTiers {
     ) -> Result<Resolved, AuthError> {
         let inner = &self.inner;
         let key = inner.keyring.session_key(token);
-        let remembered = inner.look_up(&key, now).await;
+        let mut remembered = inner.look_up(&key, now).await;
+        if let Remembered::Live(session) = &remembered
+            && inner.has_withdrawn_key(session)
+        {
+            let session = Arc::clone(session);
+            let again = Box::pin(inner.verified_again(key, token, asker, session, now)).await;
+            remembered = Remembered::Live(inner.counted(key, token, again, true).await?);
+        }
         let resolved = match remembered {
             Remembered::Live(session) if upstream::is_good(&session, now) => {
                 Resolved::from_memory(session)
@@ -148,11 +153,15 @@ impl SessionTiers {
             }
         };
         // Asked last and on every path: a session must not outlive its revocation.
-        if inner.is_denied(resolved.session.principal()) {
-            let revoked = InvalidReason::Revoked.into();
-            inner.count_refusal(key, token, &revoked, true).await;
-            return Err(revoked);
-        }
+        let resolved = match inner.check(token, &resolved.session) {
+            Ok(()) => resolved,
+            Err(denied) => {
+                let session = &resolved.session;
+                let again = inner.asked_again(key, token, asker, session, denied, now);
+                let again = Box::pin(again).await;
+                inner.counted(key, token, again, true).await?
+            }
+        };
         inner.stats.resolved(resolved.tier).increment();
         Ok(resolved)
     }
@@ -238,13 +247,9 @@ impl Inner {
         Remembered::Live(session)
     }
 
-    pub(crate) fn is_denied(&self, principal: &Principal) -> bool {
-        let denied = self.denied.as_ref();
-        let denied = denied.is_some_and(|denied| denied(principal));
-        if denied {
-            self.stats.denied.increment();
-        }
-        denied
+    fn has_withdrawn_key(&self, session: &Session) -> bool {
+        let since = session.known_since();
+        self.verifier.has_withdrawn_key(session.principal(), since)
     }
 }
 
@@ -254,7 +259,7 @@ pub(crate) fn is_worth_remembering(error: &AuthError) -> bool {
     match error {
         AuthError::InvalidToken(reason) => !matches!(
             reason,
-            InvalidReason::UnknownKey | InvalidReason::NotYetValid | InvalidReason::Revoked
+            InvalidReason::UnknownKey | InvalidReason::NotYetValid | InvalidReason::Revoked(_)
         ),
         AuthError::Forbidden(reason) => matches!(
             reason,

@@ -251,9 +251,8 @@ impl Inner {
         let principal = session.principal();
         let mode = self.upstream.get(principal.issuer());
         let mode = mode.ok_or(ForbiddenReason::UpstreamDenied)?;
-        if self.is_denied(principal) {
-            return Err(InvalidReason::Revoked.into());
-        }
+        let checked = self.check(token, session);
+        checked.map_err(|error| self.counted_as_denied(error))?;
         if principal.expires_at() + RENEWAL <= now {
             return Err(InvalidReason::Expired.into());
         }

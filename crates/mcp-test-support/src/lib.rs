@@ -67,6 +67,7 @@ mod redis;
 pub mod resp;
 mod terminal;
 mod token;
+mod webhook;
 
 pub use api::Api;
 pub use collector::Collector;
@@ -82,6 +83,7 @@ pub use provider::{IdentityProvider, ProviderFault, ProviderUser};
 pub use redis::RedisServer;
 pub use terminal::OnTerminal;
 pub use token::{TokenBuilder, payload_of};
+pub use webhook::workos_signature;
 
 /// A reqwest client with timeouts, without redirects, and with the TLS provider in place.
 #[must_use]

@@ -62,6 +62,8 @@ pub(crate) struct AccessLine {
     pub(crate) audience: Option<String>,
     pub(crate) user_agent: Option<HeaderValue>,
     pub(crate) session: Option<Arc<Session>>,
+    /// Why whoever calls is let in no more.
+    pub(crate) cause: Option<&'static str>,
     /// A header of the message that was sent with two values.
     pub(crate) contradicted: Option<&'static str>,
     refused: bool,
@@ -120,6 +122,7 @@ impl AccessLine {
             audience: None,
             user_agent: None,
             session: None,
+            cause: None,
             contradicted: None,
             refused: false,
             finished: false,
@@ -238,6 +241,7 @@ impl AccessLine {
             client_request_id: self.client_request_id.as_ref().map(text),
             client_address: self.address.map(|address| address.ip()),
             session: self.session.as_deref(),
+            cause: self.cause,
             tool: self.tool.as_deref(),
         };
         AnsweredRequest {
@@ -286,6 +290,7 @@ impl AccessLine {
             tier = self.tier,
             outcome = self.outcome,
             audience = self.audience.as_deref(),
+            cause = self.cause,
             status,
             auth_us = self.auth.map(micros),
             handler_us = self.handler.map(micros),

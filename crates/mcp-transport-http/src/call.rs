@@ -205,6 +205,7 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
             Err(Unauthenticated { error, token }) => {
                 line.authenticated(None);
                 line.refuse(error.label());
+                line.cause = error.cause_of_revocation();
                 if let (Some(_), Some(token)) = (&self.observer, &token) {
                     let issuer = self.sessions.issuer_named_by(token);
                     line.issuer = issuer.map(str::to_owned);

@@ -43,6 +43,8 @@ pub struct Rejection<'a> {
     /// Who it was, for one that is known and may not do this, or is let in no more. For an audit log: no
     /// metric.
     pub session: Option<&'a Session>,
+    /// Why that user, or what the token was issued for, is let in no more.
+    pub cause: Option<&'a str>,
     /// The tool that was asked for.
     pub tool: Option<&'a str>,
 }

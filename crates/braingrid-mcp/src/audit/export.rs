@@ -72,6 +72,7 @@ impl Export {
             ("audit.organization", record.organization),
             ("audit.operator", record.operator),
             ("audit.action", record.action.map(str::to_owned)),
+            ("audit.cause", record.cause),
             ("gen_ai.tool.name", record.tool),
             ("audit.arguments", record.arguments),
             ("http.request.id", record.request_id),

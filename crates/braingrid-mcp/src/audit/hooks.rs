@@ -95,6 +95,7 @@ fn refused(rejection: &Rejection<'_>) -> Record {
     if let Some(session) = rejection.session {
         record.name(parties_of(session));
     }
+    record.cause = rejection.cause.map(str::to_owned);
     record.tool = rejection.tool.map(str::to_owned);
     record.request_id = Some(rejection.request_id.to_owned());
     record.client_request_id = rejection.client_request_id.map(str::to_owned);

@@ -5,6 +5,7 @@ mod http;
 mod login;
 mod logs;
 mod operators;
+mod revocation;
 mod session;
 mod telemetry;
 mod tools;

@@ -21,6 +21,7 @@ mod identity;
 mod login;
 mod logs;
 mod operators;
+mod revocation;
 mod server;
 mod sessions;
 mod tools;
@@ -37,6 +38,7 @@ pub(crate) use identity::*;
 pub(crate) use login::*;
 pub(crate) use logs::*;
 pub(crate) use operators::*;
+pub(crate) use revocation::*;
 pub(crate) use server::*;
 pub(crate) use sessions::*;
 pub(crate) use tools::*;
@@ -136,6 +138,7 @@ pub(crate) enum Group {
     Identity,
     Upstream,
     Sessions,
+    Revocation,
     BrainGrid,
     Login,
     Tools,
@@ -153,6 +156,7 @@ impl Group {
             Self::Identity => "Who may call",
             Self::Upstream => "Calling the API for its users",
             Self::Sessions => "Sessions",
+            Self::Revocation => "Revocation",
             Self::BrainGrid => "BrainGrid API",
             Self::Login => "Local login",
             Self::Tools => "Tools",
@@ -329,6 +333,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Spec> + Clone {
         authorization_server::ALL,
         upstream::ALL,
         sessions::ALL,
+        revocation::ALL,
         braingrid::ALL,
         login::ALL,
         tools::ALL,
@@ -352,6 +357,7 @@ mod tests {
             authorization_server::DEFAULTS,
             upstream::DEFAULTS,
             sessions::DEFAULTS,
+            revocation::DEFAULTS,
             braingrid::DEFAULTS,
             login::DEFAULTS,
             tools::DEFAULTS,

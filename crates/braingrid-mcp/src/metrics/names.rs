@@ -53,6 +53,7 @@ pub(crate) const REVISION: &str = "mcp.protocol.version";
 pub(crate) const OUTCOME: &str = "outcome";
 pub(crate) const OPERATION: &str = "operation";
 pub(crate) const REASON: &str = "reason";
+pub(crate) const CAUSE: &str = "cause";
 pub(crate) const ISSUER: &str = "issuer";
 pub(crate) const CLIENT: &str = "client";
 pub(crate) const TIER: &str = "tier";
@@ -126,6 +127,8 @@ pub(crate) static METRICS: &[&Metric] = &[
     &VERIFICATIONS,
     &KNOWN_BAD,
     &DENIED,
+    &DENIALS,
+    &DENIALS_AGE,
     &UNOPENED,
     &UNUSABLE,
     &RESEALED,

@@ -1,10 +1,12 @@
 //! What is read when somebody asks: counters and states that the parts keep anyway.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::time::Instant;
 
 use mcp_auth::{IssuerStatus, TokenVerifier};
 use mcp_core::{BrainGridClient, ToolSet};
-use mcp_fleet::{Journal, JournalStats};
+use mcp_fleet::{Cause, Denials, Journal, JournalStats};
 use mcp_session::{RedisStore, SessionTiers, Tier, TierStats};
 use mcp_transport_http::ServerStatus;
 use opentelemetry::{KeyValue, metrics::Meter};
@@ -29,7 +31,6 @@ static TIERS: &[(&Metric, Read)] = &[
     (&names::STORE_ERRORS, |stats| stats.store_errors.get()),
     (&names::VERIFICATIONS, |stats| stats.verifications.get()),
     (&names::KNOWN_BAD, |stats| stats.known_bad_hits.get()),
-    (&names::DENIED, |stats| stats.denied.get()),
     (&names::UNOPENED, |stats| stats.records_unopened.get()),
     (&names::UNUSABLE, |stats| stats.records_unusable.get()),
     (&names::RESEALED, |stats| stats.records_resealed.get()),
@@ -85,6 +86,15 @@ impl Observer {
             };
             counts.map(labelled).collect()
         });
+        let stats = Arc::clone(tiers.stats());
+        self.counter(&names::DENIED, move || {
+            let counts: BTreeMap<_, _> = stats.denied.get().into_iter().collect();
+            let labelled = |cause: &Cause| {
+                let count = counts.get(cause.as_str()).copied().unwrap_or_default();
+                (count, vec![KeyValue::new(names::CAUSE, cause.as_str())])
+            };
+            Cause::ALL.iter().map(labelled).collect()
+        });
         let sessions = tiers.clone();
         self.counter(&names::EXCHANGES, move || {
             let counts = sessions.exchanges().into_iter().flat_map(|it| {
@@ -107,6 +117,17 @@ impl Observer {
         let sessions = tiers.clone();
         self.gauge(&names::SESSION_BYTES, move || {
             vec![(sessions.memory_usage().1, Vec::new())]
+        });
+    }
+
+    /// Who is let in no more.
+    pub(crate) fn denials(&self, denials: &Denials) {
+        let seen = denials.clone();
+        self.number(&names::DENIALS, move || count(seen.status().known));
+        let (seen, since) = (denials.clone(), Instant::now());
+        self.number(&names::DENIALS_AGE, move || {
+            let age = seen.status().age;
+            age.unwrap_or_else(|| since.elapsed()).as_secs()
         });
     }
 

@@ -369,6 +369,7 @@ async fn a_write_costs_two_commands_of_redis_and_a_read_none() {
         let stats = redis.commandstats().await.unwrap();
         stats.get("eval").copied().unwrap_or_default()
     };
+    fleet.world.have_read_denials(2).await;
     let before = scripts().await;
     user.call("capture_project_requirement", spec())
         .await

@@ -14,6 +14,7 @@ mod audit;
 mod background;
 mod cancellation;
 mod cloned;
+mod denied;
 mod doctor;
 mod edges;
 mod ended_input;

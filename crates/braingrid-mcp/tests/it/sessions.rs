@@ -185,6 +185,7 @@ async fn a_repeated_call_asks_neither_issuer_nor_redis() {
     };
     call(Generation::Modern).await;
     stored_sessions(&world, 1).await;
+    world.have_read_denials(1).await;
     let asked_before = world.issuer.requests().entries().len();
     world.redis().reset_stats().await.unwrap();
     for number in 0..50 {

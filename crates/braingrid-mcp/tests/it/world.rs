@@ -1,6 +1,9 @@
 //! Everything around the server, and the server.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use mcp_auth::{AccessToken, IssuerConfig, TokenVerifier, VerifierConfig};
 use mcp_core::{Caller, Credential, CredentialError, Organization, ToolSet};
@@ -63,6 +66,23 @@ impl World {
 
     pub(crate) fn redis(&self) -> &RedisServer {
         self.redis.as_ref().expect("this world has a Redis")
+    }
+
+    /// Waits until so many instances, all that were started, have read the sixteen sets of denials: what
+    /// comes to Redis later is for calls. Nothing else may have run a script before.
+    pub(crate) async fn have_read_denials(&self, instances: u64) {
+        let started = Instant::now();
+        loop {
+            let stats = self.redis().commandstats().await.unwrap();
+            if stats.get("eval") >= Some(&(16 * instances)) {
+                return;
+            }
+            assert!(
+                started.elapsed() < LIMIT,
+                "the denials are not read: {stats:?}"
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// The command of one more instance.

@@ -7,6 +7,7 @@
 
 mod clock;
 mod documents;
+mod events;
 mod example;
 mod exchange;
 mod exchange_answers;

@@ -38,6 +38,7 @@ const REASONS: &[(&str, &str, &str)] = &[
     ("upstream_target", "403", "issuer"),
     ("upstream_scope", "403", "issuer"),
     ("upstream_request", "403", "operator"),
+    ("may_be_revoked", "403", "issuer"),
     ("unusable_key", "403", "issuer"),
     ("unavailable", "503", "operator"),
     ("clock_differs", "503", "operator"),

@@ -65,13 +65,16 @@ impl Index {
         lasting: Duration,
     ) -> Result<Vec<u8>, StoreError> {
         let set = self.set_of(&denial.whom)?;
-        let record = serde_json::to_vec(&Record::of(denial)).map_err(|_| StoreError::Full)?;
-        let sealed = self
-            .keyring
-            .seal(PLACE, &record)
-            .map_err(|_| StoreError::Full)?;
+        let sealed = self.sealed(denial)?;
         self.facts.insert(&set, sealed.clone(), lasting).await?;
         Ok(sealed)
+    }
+
+    /// A denial as it is written down, wherever that is.
+    pub(super) fn sealed(&self, denial: &Denial) -> Result<Vec<u8>, StoreError> {
+        let record = serde_json::to_vec(&Record::of(denial)).map_err(|_| StoreError::Full)?;
+        let sealed = self.keyring.seal(PLACE, &record);
+        sealed.map_err(|_| StoreError::Full)
     }
 
     /// Takes out what was said about the same before, and is no longer so.

@@ -90,8 +90,11 @@ impl Known {
             .into_iter()
             .flatten()
             .filter_map(|held| held.refuses(asked));
-        // What is certain counts more than what is not.
-        refusals.min_by_key(|refusal| refusal.unclear)
+        // What is certain counts more than what is not, and then what was denied last.
+        refusals.max_by_key(|refusal| {
+            let until = refusal.unclear_until;
+            (until.is_none(), until)
+        })
     }
 
     pub(super) fn all(&self) -> Vec<Denial> {
@@ -245,18 +248,18 @@ impl Held {
         if let Some((true, said)) = self.suspended {
             return Some(Refusal {
                 cause: said.cause,
-                unclear: false,
+                unclear_until: None,
             });
         }
         let said = self.before?;
-        let unclear = match asked.issued_at {
+        let unclear_until = match asked.issued_at {
             Some(at) if at > said.at => return None,
-            Some(_) => false,
-            None => true,
+            Some(_) => None,
+            None => Some(said.at),
         };
         Some(Refusal {
             cause: said.cause,
-            unclear,
+            unclear_until,
         })
     }
 }

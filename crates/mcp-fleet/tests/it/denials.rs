@@ -104,7 +104,10 @@ async fn a_sign_out_refuses_what_was_issued_until_then_and_nothing_else() {
         .unwrap();
 
     let refusal = denials.check(&token("ada", before)).unwrap();
-    assert!(!refusal.unclear && refusal.cause == Cause::Operator);
+    assert_eq!(
+        (refusal.cause, refusal.unclear_until),
+        (Cause::Operator, None)
+    );
     assert!(
         denials.check(&token("ada", at)).is_some(),
         "issued at that very moment"
@@ -124,7 +127,11 @@ async fn a_sign_out_refuses_what_was_issued_until_then_and_nothing_else() {
         issued_at: None,
         ..token("ada", before)
     };
-    assert!(denials.check(&silent).unwrap().unclear, "no time of issue");
+    assert_eq!(
+        denials.check(&silent).unwrap().unclear_until,
+        Some(at),
+        "no time of issue"
+    );
 
     // An earlier one takes nothing back.
     denials
@@ -343,4 +350,37 @@ async fn over_redis_others_hear_of_it_and_a_flush_takes_nothing_back() {
         late.check(&token("ada", old)).is_some()
     })
     .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_keeps_denials_when_everything_else_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("denials");
+    let keyring = |current: u8, previous: &[u8]| {
+        let previous: Vec<_> = previous.iter().map(|number| hex(*number)).collect();
+        let previous: Vec<_> = previous.iter().map(String::as_str).collect();
+        Arc::new(Keyring::from_hex(&hex(current), &previous).unwrap())
+    };
+    let alone = |keyring| Denials::in_process(keyring, LONGEST).kept_in(&path);
+    let old = now() - Duration::from_mins(1);
+    let one = alone(keyring(7, &[])).unwrap();
+    let listening = one.listen();
+    let written = || std::fs::read_to_string(&path).unwrap();
+    let before = written();
+    one.deny(denial(user("ada"), Denies::Before(now())))
+        .await
+        .unwrap();
+    until("it is written", || written() != before).await;
+    assert!(!written().contains("ada"), "sealed");
+    drop((listening, one));
+
+    let turned = alone(keyring(8, &[7])).unwrap();
+    assert!(turned.check(&token("ada", old)).is_some());
+    assert_eq!(turned.check(&token("bob", old)), None);
+    // It is sealed with the key of today from then on.
+    let next = alone(keyring(8, &[])).unwrap();
+    assert!(next.check(&token("ada", old)).is_some());
+    let refused = alone(keyring(9, &[])).unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::InvalidData);
+    assert!(alone(keyring(8, &[])).is_ok(), "nothing was taken from it");
 }

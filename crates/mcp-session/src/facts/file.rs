@@ -198,8 +198,11 @@ fn read(path: &Path) -> io::Result<Snapshot> {
     }))
 }
 
-/// Puts this into a file, whole or not at all. The lock is held: there is one writer.
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+/// Puts this into a file that only this user reads, whole or not at all. There must be one writer.
+///
+/// # Errors
+/// When it cannot be written; then what was there still is.
+pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("new");
     // Not through a link, nor into a file that somebody else may read.
     match fs::remove_file(&beside) {

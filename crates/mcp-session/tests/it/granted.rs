@@ -16,7 +16,7 @@ use mcp_auth::{
     Principal, SameAudience, TokenVerifier, Upstream, UpstreamCredentials, UpstreamToken,
     VerifierConfig,
 };
-use mcp_session::{Resolved, SessionTiers, SessionTiersBuilder, SharedStore, Tier};
+use mcp_session::{Resolved, SessionTiers, SessionTiersBuilder, SharedStore, Tier, Verdict};
 use mcp_test_support::{Algorithm, Gate, Issuer, SigningKey, TokenBuilder, http_client};
 use serde_json::json;
 
@@ -289,7 +289,10 @@ async fn whoever_is_denied_gets_no_granted_token() {
     let opener = Opener::for_target(1);
     let tiers = ours.instance(&store, &opener);
     let tiers = tiers
-        .denied(|principal| principal.subject() == "ada")
+        .denied(|principal| match principal.subject() {
+            "ada" => Verdict::Revoked("operator"),
+            _ => Verdict::Welcome,
+        })
         .build();
     let now = SystemTime::now();
     for (subject, good) in [("ada", false), ("bob", true)] {

@@ -6,6 +6,7 @@
     reason = "a test should stop where its world is not as expected"
 )]
 
+mod denied;
 mod facts;
 mod forgetting;
 mod granted;

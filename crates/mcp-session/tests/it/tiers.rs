@@ -9,7 +9,7 @@ use mcp_auth::{
     AuthError, ForbiddenReason, InvalidReason, IssuerConfig, SameAudience, TokenVerifier,
     VerifierConfig,
 };
-use mcp_session::{Keyring, MemoryStore, SessionTiers, SharedStore, Tier};
+use mcp_session::{Keyring, MemoryStore, SessionTiers, SharedStore, Tier, Verdict};
 use mcp_test_support::{Gate, Issuer, IssuerMode, http_client};
 
 use crate::world::{
@@ -541,14 +541,20 @@ async fn a_denied_principal_is_refused_also_from_memory() {
     let denied = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let asked = Arc::clone(&denied);
     let tiers = instance(&issuer, &store)
-        .denied(move |principal| principal.subject() == "ada" && asked.load(Ordering::SeqCst))
+        .denied(move |principal| {
+            if principal.subject() == "ada" && asked.load(Ordering::SeqCst) {
+                Verdict::Revoked("operator")
+            } else {
+                Verdict::Welcome
+            }
+        })
         .build();
     let (ada, bob) = (token_of(&issuer, "ada"), token_of(&issuer, "bob"));
     tiers.resolve(&ada).await.unwrap();
     denied.store(true, Ordering::SeqCst);
     assert_eq!(
         tiers.resolve(&ada).await.unwrap_err(),
-        InvalidReason::Revoked.into()
+        InvalidReason::Revoked("operator").into()
     );
     tiers.resolve(&ada).await.unwrap_err();
     assert_eq!(signouts(&tiers), [("revoked", 1)], "once for each token");

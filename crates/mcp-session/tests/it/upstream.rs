@@ -14,7 +14,9 @@ use mcp_auth::{
     Asker, AuthError, ClientAuthentication, ExchangeConfig, ForbiddenReason, InvalidReason,
     Principal, SameAudience, TokenExchange, Upstream, UpstreamToken,
 };
-use mcp_session::{MemoryFacts, Resolved, SessionTiers, SessionTiersBuilder, SharedStore, Tier};
+use mcp_session::{
+    MemoryFacts, Resolved, SessionTiers, SessionTiersBuilder, SharedStore, Tier, Verdict,
+};
 use mcp_test_support::{ExchangeAnswer, ExchangeClient, Gate, Issuer, http_client};
 use serde_json::json;
 
@@ -240,7 +242,13 @@ async fn whoever_is_denied_gets_no_upstream_token_any_more_and_causes_no_exchang
     let denied = Arc::new(AtomicBool::new(false));
     let is_denied = {
         let denied = Arc::clone(&denied);
-        move |_: &Principal| denied.load(Ordering::SeqCst)
+        move |_: &Principal| {
+            if denied.load(Ordering::SeqCst) {
+                Verdict::Revoked("operator")
+            } else {
+                Verdict::Welcome
+            }
+        }
     };
     let tiers = exchanging(&issuer, &store).denied(is_denied).build();
     let (token, now) = (token_of(&issuer, "ada"), SystemTime::now());
@@ -250,7 +258,7 @@ async fn whoever_is_denied_gets_no_upstream_token_any_more_and_causes_no_exchang
     };
     let old = upstream(None, now).await.unwrap();
     denied.store(true, Ordering::SeqCst);
-    let revoked = AuthError::from(InvalidReason::Revoked);
+    let revoked = AuthError::from(InvalidReason::Revoked("operator"));
     for (refused, now) in [
         (None, now),
         (Some(old.expose()), now),

@@ -1,6 +1,9 @@
 //! Who may call, and with which scopes.
 
+use std::time::Duration;
+
 use mcp_auth::VerifierConfig;
+use mcp_authorization_server::AuthorizationServerConfig;
 
 use super::{once, read_scopes};
 use crate::config::authorization_server::{self, AuthorizationServerSettings};
@@ -37,6 +40,16 @@ impl AuthSettings {
             .iter()
             .filter_map(|it| it.accepted.audience_from.as_ref());
         stand_ins.flat_map(|from| from.clients.iter().cloned())
+    }
+
+    /// How long what was given out for one login is good at most.
+    pub(crate) fn longest_login(&self) -> Duration {
+        let token = self.verifier.max_lifetime + self.verifier.leeway;
+        let own = self.authorization_server.as_ref().map(|own| {
+            own.grant_lifetime
+                .unwrap_or(AuthorizationServerConfig::GRANT_LIFETIME)
+        });
+        token.max(own.unwrap_or_default())
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::auth::{AuthSettings, read_auth};
 use super::once;
 use super::operators::{AdminSettings, read_admin};
+use super::revocation::{RevocationSettings, read_revocation};
 use super::session::{SessionSettings, read_session};
 use crate::config::layers::Origin;
 use crate::config::reader::Reader;
@@ -32,6 +33,8 @@ pub(crate) struct HttpSettings {
     pub(crate) auth: AuthSettings,
     /// How sessions are kept.
     pub(crate) session: SessionSettings,
+    /// Who is let in no more.
+    pub(crate) revocation: RevocationSettings,
     /// The listener for operators.
     pub(crate) admin: Option<AdminSettings>,
 }
@@ -88,6 +91,7 @@ pub(super) fn read_http(reader: &mut Reader, around: &Surroundings) -> HttpSetti
             memory: reader.optional(&settings::MEMORY_BUDGET),
         },
         auth,
+        revocation: read_revocation(reader, &session),
         session,
         admin: read_admin(reader),
         public_url,

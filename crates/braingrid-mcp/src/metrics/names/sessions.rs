@@ -1,6 +1,6 @@
 //! Sessions: in memory, in the store, and on their way there.
 
-use super::{Kind, Metric};
+use super::{CAUSE, Kind, Metric};
 
 metric!(
     STORE_OPEN,
@@ -87,8 +87,24 @@ metric!(
     Counter,
     "mcp.server.session.denied",
     "{request}",
+    [CAUSE],
+    "Requests refused because their principal is let in no more"
+);
+metric!(
+    DENIALS,
+    Gauge,
+    "mcp.server.denials",
+    "{denial}",
     [],
-    "Principals denied"
+    "Users, organizations, clients and tokens that this instance lets in no more"
+);
+metric!(
+    DENIALS_AGE,
+    Gauge,
+    "mcp.server.denials.age",
+    "s",
+    [],
+    "Since all denials were read; since the start, if that never was"
 );
 metric!(
     UNOPENED,

@@ -232,6 +232,7 @@ impl ToolSet {
             () = context.ct.cancelled() => return Err(busy("nobody waits any more")),
             () = listeners.over() => return Err(busy("this server stops: ask again")),
             () = sleep(left) => return Err(busy("the login ended: ask again")),
+            () = owner.caller.over() => return Err(busy("the login ended: ask again")),
         };
         match task.payload {
             TaskPayload::Completed { result } => Ok(related(result, id)),

@@ -76,6 +76,7 @@ impl ToolSet {
             () = self.tell(heard, &owner, &context, &stream) => {}
             () = context.ct.cancelled() => {}
             () = listeners.over() => {}
+            () = owner.caller.over() => {}
             () = sleep(at_most) => {}
         }
         let mut result = SubscriptionsListenResult::complete(context.id.clone());

@@ -39,7 +39,8 @@ impl PublicKey {
     pub(crate) fn rsa(n: &[u8], e: &[u8]) -> Result<Self, KeyRejected> {
         let key = RsaPublicKeyComponents { n, e };
         let ready = |(algorithm, parameters): &(Algorithm, &'static RsaParameters)| {
-            Ok((*algorithm, key.to_parsed_public_key(parameters)?))
+            let key = key.to_parsed_public_key(parameters)?;
+            Ok::<_, KeyRejected>((*algorithm, key))
         };
         Ok(Self {
             id: fingerprint(&[n, e]),

@@ -9,7 +9,10 @@ use http::Method;
 use mcp_authorization_server::{Event, Observer};
 use mcp_test_support::{IdentityProvider, ProviderFault};
 
-use crate::world::{App, Browser, World, after, ask, location, post, text};
+use crate::{
+    client::{App, Browser},
+    world::{World, after, ask, location, post, text},
+};
 
 /// What was told since it was last looked at, without durations.
 #[derive(Clone, Default)]

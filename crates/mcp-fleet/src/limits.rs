@@ -139,8 +139,8 @@ impl Spending {
 /// Says how large a budget is; `None` for no limit. The organization's settings may say so.
 pub type Rates = dyn Fn(Scope, Option<&str>) -> Option<Rate> + Send + Sync;
 
-/// Longest wait for the store, with a call.
-const PATIENCE: Duration = Duration::from_millis(40);
+/// Longest wait for the store, with a call that it has to decide. It gives up by itself before that.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// For how long the store is left alone after it failed.
 const AWAY: Duration = Duration::from_secs(1);
@@ -245,7 +245,7 @@ impl Limits {
                     if tell {
                         self.tell(&budget, rate);
                     }
-                    give_back(spent, view);
+                    give_back(spent);
                     return Spending::Known(Err(self.limited(counted.scope, rate, wait)));
                 }
                 Spend::Ask { answer, tell } => {
@@ -259,7 +259,7 @@ impl Limits {
         if asked.is_empty() {
             return Spending::Known(Ok(()));
         }
-        Spending::Asked(self.clone().answered(spent, asked, view).boxed())
+        Spending::Asked(self.clone().answered(spent, asked).boxed())
     }
 
     /// The counters.
@@ -278,7 +278,6 @@ impl Limits {
         self,
         mut spent: Vec<(Arc<Budget>, Rate)>,
         asked: Vec<Asked>,
-        view: View,
     ) -> Result<(), Limited> {
         let answers = asked
             .into_iter()
@@ -288,7 +287,7 @@ impl Limits {
                     // It is late, or away.
                     _ => {
                         self.inner.stats.alone.fetch_add(1, Ordering::Relaxed);
-                        budget.spend_alone(rate, view, Instant::now())
+                        budget.spend_alone(rate, Instant::now())
                     }
                 };
                 (scope, rate, budget, answer)
@@ -303,7 +302,7 @@ impl Limits {
         let Some((scope, rate, retry_after)) = refused else {
             return Ok(());
         };
-        give_back(spent, view);
+        give_back(spent);
         Err(self.limited(scope, rate, retry_after))
     }
 
@@ -330,7 +329,8 @@ impl Limits {
             let parts: Vec<_> = parts.map(str::as_bytes).collect();
             let names = inner.keyring.names("limit", &parts);
             let name = names.into_iter().next().unwrap_or_default();
-            Arc::new(Budget::new(name, Instant::now()))
+            // Full from the beginning on: that is before any call.
+            Arc::new(Budget::new(name, inner.begun))
         })
     }
 
@@ -370,7 +370,7 @@ impl Limits {
                         let until = this.millis(Instant::now() + AWAY);
                         shared.away_until.fetch_max(until, Ordering::Relaxed);
                         // Who waits decides for itself.
-                        budget.unheard();
+                        budget.unheard(rate, told);
                         return;
                     }
                 }
@@ -387,9 +387,9 @@ impl Limits {
 /// A budget about which the store is asked.
 type Asked = (Scope, Rate, Arc<Budget>, budget::Answer);
 
-fn give_back(spent: Vec<(Arc<Budget>, Rate)>, view: View) {
+fn give_back(spent: Vec<(Arc<Budget>, Rate)>) {
     for (budget, rate) in spent {
-        budget.give_back(rate, view);
+        budget.give_back(rate);
     }
 }
 

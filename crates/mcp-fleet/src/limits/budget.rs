@@ -63,7 +63,9 @@ struct State {
     owed: i64,
     /// When this instance's own share will be full.
     own_full: Instant,
-    /// Something of `owed` was spent without the store.
+    /// How many share it, as far as was known last.
+    share: u64,
+    /// Something was spent without the store, and it was not heard of since.
     was_alone: bool,
     /// Somebody talks to the store.
     is_telling: bool,
@@ -78,6 +80,7 @@ impl Budget {
                 full: now,
                 owed: 0,
                 own_full: now,
+                share: 1,
                 was_alone: false,
                 is_telling: false,
                 waiting: VecDeque::new(),
@@ -92,14 +95,15 @@ impl Budget {
     /// Counts one call.
     pub(super) fn spend(&self, rate: Rate, view: View, now: Instant) -> Spend {
         let mut state = self.state();
+        state.share = view.share();
         if view.is_away {
-            return match state.take_of_share(rate, view, now) {
+            return match state.take_of_share(rate, now) {
                 Ok(()) => Spend::Done { tell: false },
                 Err(wait) => Spend::Over { wait, tell: false },
             };
         }
-        if std::mem::take(&mut state.was_alone) {
-            state.forgive(rate, view, now);
+        if state.was_alone {
+            state.forgive(rate, now);
         }
         let left = state.left(rate, now);
         if left - waiting(&state) < 1 {
@@ -110,14 +114,16 @@ impl Budget {
         let instances = i64::try_from(view.instances.unwrap_or(UNKNOWN).max(1)).unwrap_or(i64::MAX);
         // Of what is left by the store's word, this instance's part.
         let untold = (left + state.owed.max(0)) / UNTOLD.saturating_mul(instances);
-        if state.waiting.is_empty() && state.owed < untold.max(0) {
-            state.took(rate, view, now);
+        // A store that was away is asked first: it may still be.
+        let knows = state.waiting.is_empty() && !state.was_alone;
+        if knows && state.owed < untold.max(0) {
+            state.took(rate, now);
             // Ahead of need.
             let tell = state.owed * 8 > untold * 7 && state.begin_to_tell();
             return Spend::Done { tell };
         }
         if state.owed < 0 {
-            state.took(rate, view, now);
+            state.took(rate, now);
             return Spend::Done { tell: false };
         }
         let (call, answer) = oneshot::channel();
@@ -127,15 +133,15 @@ impl Budget {
     }
 
     /// Counts one call without the store.
-    pub(super) fn spend_alone(&self, rate: Rate, view: View, now: Instant) -> Result<(), Duration> {
-        self.state().take_of_share(rate, view, now)
+    pub(super) fn spend_alone(&self, rate: Rate, now: Instant) -> Result<(), Duration> {
+        self.state().take_of_share(rate, now)
     }
 
     /// One call did not go on after all.
-    pub(super) fn give_back(&self, rate: Rate, view: View) {
+    pub(super) fn give_back(&self, rate: Rate) {
         let mut state = self.state();
         state.owed -= 1;
-        let share = times(rate.every(), view.share());
+        let share = times(rate.every(), state.share);
         state.own_full = state.own_full.checked_sub(share).unwrap_or(state.own_full);
     }
 
@@ -159,6 +165,7 @@ impl Budget {
     pub(super) fn heard(&self, rate: Rate, told: Told, spent: Spent, now: Instant) {
         let mut state = self.state();
         state.full = now + spent.full_in;
+        state.was_alone = false;
         let mut granted = spent.granted;
         let wait = state.wait(rate, now);
         for _ in 0..told.wanted {
@@ -170,15 +177,21 @@ impl Budget {
             // Who left needs nothing: the next one has it.
             if call.send(answer).is_ok() && is_granted {
                 granted -= 1;
+                state.took_of_own(rate, now);
             }
         }
         state.owed -= i64::try_from(granted).unwrap_or(i64::MAX);
     }
 
-    /// The store has not answered: whoever waits is told by that nobody does.
-    pub(super) fn unheard(&self) {
+    /// The store has not answered: whoever waits is told by that nobody does. What it was told is told
+    /// again, though it may have heard it.
+    pub(super) fn unheard(&self, rate: Rate, told: Told) {
         let mut state = self.state();
         state.waiting.clear();
+        state.owed += i64::try_from(told.owed).unwrap_or_default();
+        let counted = times(rate.every(), told.owed);
+        state.full = state.full.checked_sub(counted).unwrap_or(state.full);
+        state.was_alone = true;
         state.is_telling = false;
     }
 
@@ -201,31 +214,35 @@ impl State {
         (used + times(every, wanted)).saturating_sub(rate.whole())
     }
 
-    fn took(&mut self, rate: Rate, view: View, now: Instant) {
+    fn took(&mut self, rate: Rate, now: Instant) {
         // More debts than a whole budget are not remembered.
         let most = i64::try_from(rate.limit()).unwrap_or(i64::MAX);
         self.owed = (self.owed + 1).min(most);
-        let share = times(rate.every(), view.share());
+        self.took_of_own(rate, now);
+    }
+
+    fn took_of_own(&mut self, rate: Rate, now: Instant) {
+        let share = times(rate.every(), self.share);
         self.own_full = self.own_full.max(now) + share;
         self.own_full = self.own_full.min(now + rate.whole().max(share));
     }
 
-    fn take_of_share(&mut self, rate: Rate, view: View, now: Instant) -> Result<(), Duration> {
+    fn take_of_share(&mut self, rate: Rate, now: Instant) -> Result<(), Duration> {
         let used = self.own_full.saturating_duration_since(now);
-        let after = used + times(rate.every(), view.share());
+        let after = used + times(rate.every(), self.share);
         // However small the share: one at a time.
         if after > rate.whole() && !used.is_zero() {
             return Err(after.saturating_sub(rate.whole()).min(used));
         }
-        self.took(rate, view, now);
+        self.took(rate, now);
         self.was_alone = true;
         Ok(())
     }
 
     /// Of what was spent without the store, what has come back since is not owed any more.
-    fn forgive(&mut self, rate: Rate, view: View, now: Instant) {
+    fn forgive(&mut self, rate: Rate, now: Instant) {
         let used = micros(self.own_full.saturating_duration_since(now));
-        let share = micros(times(rate.every(), view.share())).max(1);
+        let share = micros(times(rate.every(), self.share)).max(1);
         self.owed = self.owed.min(used.saturating_add(share - 1) / share);
     }
 

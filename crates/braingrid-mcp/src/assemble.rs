@@ -120,16 +120,12 @@ pub(crate) async fn run_http(
     let denials = revocations::of(&http, keyring(&http.session), facts.as_ref())?;
     let _listening = denials.listen();
     let client = issuers.clone();
-    let own = authorization_server::of(
-        &mut http,
-        &public_url,
-        &api,
-        facts.as_ref(),
-        &denials,
-        tls.clone(),
-        client,
-        telemetry.metrics().map(Metrics::recorder),
-    )?;
+    let shared = authorization_server::Shared {
+        facts: facts.as_ref(),
+        denials: &denials,
+        recorder: telemetry.metrics().map(Metrics::recorder),
+    };
+    let own = authorization_server::of(&mut http, &public_url, &api, shared, tls.clone(), client)?;
     let with_tls = roots::needed(peers(&http.auth).chain([api.base_url.as_str()]));
     let mut config = http_config(&http, address.port())?;
     limits::apply(&http.limits, &mut config);

@@ -17,16 +17,21 @@ use crate::config::{ApiSettings, AuthSettings, AuthorizationServerSettings, Http
 use crate::metrics::Recorder;
 use crate::revocations;
 
+/// What it shares with the rest of the process.
+pub(crate) struct Shared<'a> {
+    pub(crate) facts: Option<&'a RedisStore>,
+    pub(crate) denials: &'a Denials,
+    pub(crate) recorder: Option<Arc<Recorder>>,
+}
+
 /// The server, where there is one; from here on the first issuer is what verifies its tokens.
 pub(crate) fn of(
     http: &mut HttpSettings,
     public_url: &str,
     api: &ApiSettings,
-    facts: Option<&RedisStore>,
-    denials: &Denials,
+    shared: Shared<'_>,
     tls: rustls::ClientConfig,
     client: reqwest::Client,
-    recorder: Option<Arc<Recorder>>,
 ) -> anyhow::Result<Option<AuthorizationServer>> {
     let Some(settings) = http.auth.authorization_server.clone() else {
         return Ok(None);
@@ -36,18 +41,18 @@ pub(crate) fn of(
         current: &keys.current,
         previous: &keys.previous,
     };
-    let facts: Arc<dyn FactStore> = match facts {
+    let facts: Arc<dyn FactStore> = match shared.facts {
         Some(redis) => Arc::new(redis.clone()),
         None => Arc::new(MemoryFacts::default()),
     };
     let mut config = config(settings, &http.auth, public_url, tls)?;
     config.upstream = api.base_url.to_string();
-    if let Some(recorder) = recorder {
+    if let Some(recorder) = shared.recorder {
         config.observer = Observer::new(move |event| recorder.authorization_server(event));
     }
     let needed = config.keys_needed_for();
     config.denied = Some(revocations::of_grants(
-        denials.clone(),
+        shared.denials.clone(),
         config.issuer.clone(),
     ));
     let server = AuthorizationServer::new(config, &keys, facts, client)?;

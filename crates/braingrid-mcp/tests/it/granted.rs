@@ -74,10 +74,10 @@ async fn an_api_that_takes_no_token_of_a_user_ends_in_a_sentence_and_in_no_login
     let server = world.start(&own::command(&world, &provider, "")).await;
     let (app, client) = (App::register(&world).await, client_of(&server));
     let mut tokens = app.log_in().await;
-    let refuses = Fault::Status(401);
+    let fault = Fault::Status(401);
     world
         .api
-        .inject(Operation::ListProjects, refuses, Times::Always);
+        .inject(Operation::ListProjects, fault, Times::Always);
     for _ in 0..2 {
         let told = complaint(&call(&client, &tokens).await);
         assert!(told.contains("Call again"), "{told}");

@@ -95,7 +95,7 @@ impl App {
         let app = location(&back.send().await.unwrap());
         let mut pairs = app.query_pairs();
         let code = pairs.find(|(name, _)| name == "code");
-        let (_, code) = code.unwrap_or_else(|| panic!("{app}"));
+        let (_, code) = code.expect("a code for the client");
         self.tokens(&[
             ("grant_type", "authorization_code"),
             ("code", &code),
@@ -142,6 +142,6 @@ fn cookies(answer: &reqwest::Response) -> String {
 
 fn location(answer: &reqwest::Response) -> Url {
     let location = answer.headers().get(header::LOCATION);
-    let location = location.unwrap_or_else(|| panic!("{answer:?}"));
+    let location = location.expect("an answer that leads elsewhere");
     location.to_str().unwrap().parse().unwrap()
 }

@@ -37,6 +37,8 @@ const COMMANDS: &[&[&str]] = &[
     &["config", "--json"],
     &["config", "--docs"],
     &["healthcheck"],
+    &["admin", "sessions"],
+    &["admin", "log-level", "debug"],
     &["doctor"],
     &["doctor", "--json"],
     &["install", "claude-code", "--yes"],

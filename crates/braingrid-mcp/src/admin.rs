@@ -9,6 +9,7 @@ mod guesses;
 mod log_level;
 mod openapi;
 mod paging;
+mod revocations;
 mod routes;
 mod sessions;
 mod status;
@@ -20,7 +21,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use mcp_auth::TokenVerifier;
 use mcp_core::BrainGridClient;
-use mcp_fleet::Tasks;
+use mcp_fleet::{Denials, Tasks};
 use mcp_session::{RedisStore, SessionTiers};
 use mcp_transport_http::ServerStatus;
 
@@ -43,6 +44,7 @@ pub(crate) struct Admin {
     pub(crate) server: ServerStatus,
     pub(crate) verifier: TokenVerifier,
     pub(crate) sessions: SessionTiers,
+    pub(crate) denials: Denials,
     pub(crate) tasks: Tasks,
     /// Without Redis, sessions are in this process.
     pub(crate) redis: Option<RedisStore>,
@@ -102,6 +104,12 @@ impl Admin {
         let mut action = OperatorAction::new(id, address_of(request));
         action.operator = refusal.operator().map(|operator| operator.name.clone());
         audit.refused_operator(reason, action);
+    }
+
+    /// The issuers of this server.
+    fn issuers(&self) -> Vec<String> {
+        let status = self.verifier.status().into_iter();
+        status.map(|issuer| issuer.issuer).collect()
     }
 }
 

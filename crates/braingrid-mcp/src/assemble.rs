@@ -182,6 +182,7 @@ pub(crate) async fn run_http(
             server: server.status(),
             verifier: verifier.clone(),
             sessions: sessions.clone(),
+            denials: denials.clone(),
             tasks,
             redis,
             api: client,

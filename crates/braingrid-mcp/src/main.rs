@@ -30,6 +30,7 @@ mod telemetry;
 mod text;
 mod token_text;
 mod version;
+mod whom;
 
 use std::fmt::Display;
 use std::io::Write as _;
@@ -64,6 +65,9 @@ fn main() -> ExitCode {
             Some(Action::Install(args)) => install::install(args, flags, &around),
             Some(Action::Uninstall(args)) => install::uninstall(args, &around),
             Some(Action::Admin(args)) => operate::admin(args, flags, &around),
+            Some(Action::Revoke(args)) => operate::revoke(args, flags, &around),
+            Some(Action::Suspend(args)) => operate::suspend(args, flags, &around),
+            Some(Action::Resume(args)) => operate::resume(args, flags, &around),
             #[cfg(feature = "login")]
             Some(Action::Login(args)) => login::login(args, flags, &around),
             #[cfg(feature = "login")]

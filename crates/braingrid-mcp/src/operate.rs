@@ -1,14 +1,17 @@
-//! `admin`: what operators do from a shell, through the listener for operators of a running server.
+//! `admin`, `revoke`, `suspend` and `resume`: what operators do from a shell, through the listener for
+//! operators of a running server.
 
 mod client;
 mod show;
 
 use clap::{Args, Subcommand};
 use http::Method;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cli::exit;
 use crate::config::{self, Flags, Surroundings};
+use crate::whom::{About, Named};
 use crate::{print, report};
 use client::Client;
 
@@ -24,6 +27,8 @@ pub(crate) struct AdminArgs {
 enum Asked {
     /// Show who is connected to this instance
     Sessions(SessionsArgs),
+    /// Show who is signed out or suspended, on all instances
+    Revocations(ListArgs),
     /// Show what this instance works on; with --cancel, cancel it
     Tasks(TasksArgs),
     /// Show the log level; with one, change it until the process ends
@@ -84,6 +89,64 @@ struct Output {
     json: bool,
 }
 
+/// `braingrid-mcp revoke`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RevokeArgs {
+    #[command(flatten)]
+    whom: WhomArgs,
+    /// Tokens that were issued until this time (RFC 3339); now unless given. Alone: everybody's
+    #[arg(long, value_name = "TIME")]
+    issued_before: Option<Timestamp>,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// `braingrid-mcp suspend` and `braingrid-mcp resume`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SuspendArgs {
+    #[command(flatten)]
+    whom: WhomArgs,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// Whom it is about.
+#[derive(Debug, Clone, Args)]
+struct WhomArgs {
+    /// A user, as the issuer names them; with --organization, in that one alone
+    #[arg(long, value_name = "SUBJECT", conflicts_with_all = ["client", "token_id"])]
+    user: Option<String>,
+    /// An organization
+    #[arg(long, value_name = "ID", conflicts_with_all = ["client", "token_id"])]
+    organization: Option<String>,
+    /// An OAuth client
+    #[arg(long, value_name = "ID", conflicts_with = "token_id")]
+    client: Option<String>,
+    /// One token, by its jti
+    #[arg(long, value_name = "ID")]
+    token_id: Option<String>,
+    /// Of which issuer; may be left out where the server has one
+    #[arg(long, value_name = "URL")]
+    issuer: Option<String>,
+}
+
+impl WhomArgs {
+    /// Whom they mean, or everybody with a token of the issuer.
+    fn about(&self, everybody: bool) -> Option<About> {
+        let issuer = self.issuer.clone();
+        let named = Named {
+            subject: self.user.clone(),
+            organization: self.organization.clone(),
+            client: self.client.clone(),
+            token_id: self.token_id.clone(),
+            issuer: issuer.clone(),
+        };
+        named
+            .about()
+            .or_else(|| everybody.then_some(About::Issuer { issuer }))
+    }
+}
+
 /// Asks, or sets the log level.
 pub(crate) fn admin(args: &AdminArgs, flags: &Flags, around: &Surroundings) -> Result<(), u8> {
     match &args.asked {
@@ -105,6 +168,11 @@ pub(crate) fn admin(args: &AdminArgs, flags: &Flags, around: &Surroundings) -> R
                 &path,
                 None,
             )
+        }
+        Asked::Revocations(args) => {
+            let path = args.path("/admin/v1/revocations", []);
+            let show = show::revocations;
+            exchange(flags, around, args.output, show, Method::GET, &path, None)
         }
         Asked::Tasks(args) => match &args.cancel {
             Some(id) => {
@@ -134,6 +202,66 @@ pub(crate) fn admin(args: &AdminArgs, flags: &Flags, around: &Surroundings) -> R
             exchange(flags, around, args.output, show, method, "/log-level", body)
         }
     }
+}
+
+/// Signs out.
+pub(crate) fn revoke(args: &RevokeArgs, flags: &Flags, around: &Surroundings) -> Result<(), u8> {
+    // Everybody at once has to be meant: the time says so.
+    let whom = args.whom.about(args.issued_before.is_some());
+    let whom = whom.ok_or_else(|| {
+        nobody_named("revoke --user SUBJECT, or for everybody --issued-before TIME")
+    })?;
+    let body = match args.issued_before {
+        Some(time) => json!({ "whom": whom, "issued_before": time.to_string() }),
+        None => json!({ "whom": whom }),
+    };
+    let path = "/admin/v1/revoke";
+    exchange(
+        flags,
+        around,
+        args.output,
+        show::done,
+        Method::POST,
+        path,
+        Some(body),
+    )
+}
+
+/// Keeps somebody out.
+pub(crate) fn suspend(args: &SuspendArgs, flags: &Flags, around: &Surroundings) -> Result<(), u8> {
+    change_suspension(args, "suspend", flags, around)
+}
+
+/// Lets somebody in again.
+pub(crate) fn resume(args: &SuspendArgs, flags: &Flags, around: &Surroundings) -> Result<(), u8> {
+    change_suspension(args, "resume", flags, around)
+}
+
+fn change_suspension(
+    args: &SuspendArgs,
+    verb: &str,
+    flags: &Flags,
+    around: &Surroundings,
+) -> Result<(), u8> {
+    let whom = args.whom.about(false);
+    let whom = whom.ok_or_else(|| nobody_named(&format!("{verb} --user SUBJECT")))?;
+    let (path, body) = (format!("/admin/v1/{verb}"), json!({ "whom": whom }));
+    exchange(
+        flags,
+        around,
+        args.output,
+        show::done,
+        Method::POST,
+        &path,
+        Some(body),
+    )
+}
+
+fn nobody_named(example: &str) -> u8 {
+    let example = crate::program::run(example);
+    report(exit::USAGE)(format!(
+        "name whom it is about: --user, --organization, --client or --token-id, such as {example}"
+    ))
 }
 
 impl ListArgs {

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
 
 use super::access::Needs;
 use super::answer::Problem;
-use super::{Admin, log_level, openapi, sessions, status, tasks};
+use super::{Admin, log_level, openapi, revocations, sessions, status, tasks};
 
 /// What is answered on a path.
 pub(super) struct Route {
@@ -73,6 +74,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Route> {
         log_level::ROUTES,
         openapi::ROUTES,
         sessions::ROUTES,
+        revocations::ROUTES,
         tasks::ROUTES,
     ];
     groups.into_iter().flatten()
@@ -149,6 +151,12 @@ impl Call {
         number
             .map(Some)
             .map_err(|_| Problem::bad_request(format!("{name} is no whole number")))
+    }
+
+    /// The JSON of the body.
+    pub(super) fn body<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        serde_json::from_slice(self.request.body())
+            .map_err(|error| Problem::bad_request(format!("the body cannot be read: {error}")))
     }
 }
 

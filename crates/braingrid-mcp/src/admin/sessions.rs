@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use http::{Method, StatusCode};
 use mcp_auth::Principal;
+use mcp_fleet::Asked;
 use mcp_session::Session;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -92,7 +93,7 @@ impl Admin {
 
     /// The sessions of those who are sought, by organization and user.
     pub(super) fn connected(&self, sought: &Sought, page: Page) -> SessionList {
-        let sessions = self.sessions.in_memory(SystemTime::now());
+        let sessions = self.sessions_here();
         let fit = |session: &&Arc<Session>| sought.fits(session.principal());
         let mut sessions: Vec<_> = sessions.iter().filter(fit).map(Connected::of).collect();
         sessions.sort_unstable();
@@ -102,6 +103,25 @@ impl Admin {
             offset: page.offset,
             sessions: page.part(sessions).collect(),
         }
+    }
+
+    /// The sessions that would be served.
+    fn sessions_here(&self) -> Vec<Arc<Session>> {
+        let mut sessions = self.sessions.in_memory(SystemTime::now());
+        sessions.retain(|session| !self.is_denied(session.principal()));
+        sessions
+    }
+
+    fn is_denied(&self, principal: &Principal) -> bool {
+        let asked = Asked {
+            issuer: principal.issuer(),
+            subject: principal.subject(),
+            organization: principal.organization(),
+            client: principal.client_id(),
+            token_id: principal.token_id(),
+            issued_at: principal.issued_at(),
+        };
+        self.denials.check(&asked).is_some()
     }
 }
 

@@ -98,6 +98,85 @@ pub(super) fn sessions(answer: &Value) -> String {
     table(&head, &rows) + &count
 }
 
+pub(super) fn revocations(answer: &Value) -> String {
+    let revocations = list(answer, "revocations");
+    let row = |revocation: &Value| {
+        let whom = revocation.get("whom").map(whom).unwrap_or_default();
+        vec![
+            state(revocation),
+            whom,
+            text(revocation, "issued_before"),
+            text(revocation, "cause"),
+            text(revocation, "said_at"),
+        ]
+    };
+    let rows: Vec<Vec<String>> = revocations.iter().map(row).collect();
+    let count = count(
+        answer,
+        rows.len(),
+        "revocation",
+        "revocations",
+        ", on all instances",
+    );
+    if rows.is_empty() {
+        return count;
+    }
+    let head = ["STATE", "WHOM", "ISSUED BEFORE", "CAUSE", "SAID AT"];
+    table(&head, &rows) + &count
+}
+
+fn state(revocation: &Value) -> String {
+    text(revocation, "state").replace('_', " ")
+}
+
+/// `user ada, organization org_ada (https://issuer)`.
+fn whom(whom: &Value) -> String {
+    let parts = [
+        ("user", "subject"),
+        ("organization", "organization"),
+        ("client", "client"),
+        ("token", "token_id"),
+    ];
+    let named = |(word, name): &(&str, &str)| {
+        whom.get(name)?;
+        Some(format!("{word} {}", text(whom, name)))
+    };
+    let parts: Vec<_> = parts.iter().filter_map(named).collect();
+    match (parts.is_empty(), whom.get("issuer")) {
+        (true, _) => format!("everybody of {}", text(whom, "issuer")),
+        (false, Some(_)) => format!("{} ({})", parts.join(", "), text(whom, "issuer")),
+        (false, None) => parts.join(", "),
+    }
+}
+
+/// What was done, and what there is to know about it.
+pub(super) fn done(answer: &Value) -> String {
+    let whom = answer.get("whom").map(whom).unwrap_or_default();
+    let mut said = format!("{}: {whom}\n", state(answer));
+    let everywhere = answer.get("everywhere") == Some(&Value::Bool(true));
+    said.push_str(if everywhere {
+        "All instances were told.\n"
+    } else {
+        "It holds on this instance. The store is away: the others are told as soon as it is back.\n"
+    });
+    if state(answer) == "resumed" {
+        return said;
+    }
+    let sessions = answer.get("sessions_here").and_then(Value::as_u64);
+    let _ = match sessions.unwrap_or_default() {
+        0 => writeln!(
+            said,
+            "No session in the memory of this instance was theirs: if that is a surprise, compare the name."
+        ),
+        1 => writeln!(said, "1 session in the memory of this instance was theirs."),
+        more => writeln!(
+            said,
+            "{more} sessions in the memory of this instance were theirs."
+        ),
+    };
+    said
+}
+
 pub(super) fn tasks(answer: &Value) -> String {
     let tasks = list(answer, "tasks");
     let row = |task: &Value| {
@@ -145,5 +224,28 @@ mod tests {
             sessions(&json!({"total": 0, "sessions": []})),
             "0 sessions of this instance\n"
         );
+    }
+
+    #[test]
+    fn what_was_done_says_whom_it_was_about_and_who_was_told() {
+        let answer = json!({
+            "whom": {"kind": "member", "subject": "ada", "organization": "o", "issuer": "i"},
+            "state": "signed_out", "everywhere": true, "sessions_here": 2,
+        });
+        let said = done(&answer);
+        assert!(
+            said.starts_with("signed out: user ada, organization o (i)\nAll instances"),
+            "{said}"
+        );
+        assert!(said.contains("2 sessions"), "{said}");
+        let everybody = json!({
+            "whom": {"kind": "issuer", "issuer": "i"}, "state": "suspended", "everywhere": false,
+        });
+        let said = done(&everybody);
+        assert!(
+            said.starts_with("suspended: everybody of i\nIt holds on this instance"),
+            "{said}"
+        );
+        assert!(said.contains("compare the name"), "{said}");
     }
 }

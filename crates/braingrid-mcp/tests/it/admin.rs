@@ -93,6 +93,12 @@ impl Operators {
         self.send(request.body(body.to_owned())).await
     }
 
+    /// Changes something, as somebody who may.
+    async fn post(&self, path: &str, body: &Value) -> Answer {
+        let request = self.request("POST", path).bearer_auth(WRITE);
+        self.send(request.json(body)).await
+    }
+
     fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = method.parse().unwrap();
         self.http.request(method, format!("{}{path}", self.base))

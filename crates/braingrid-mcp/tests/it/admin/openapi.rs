@@ -27,6 +27,7 @@ fn all<'d>(value: &'d Value, key: &str, found: &mut Vec<&'d Value>) {
 fn harmless(operation: &str) -> Option<Value> {
     Some(match operation {
         "set_log_level" => json!({"level": "info"}),
+        "revoke" | "suspend" | "resume" => json!({"whom": {"kind": "user", "subject": "nobody"}}),
         _ => return None,
     })
 }

@@ -43,7 +43,7 @@ async fn status(server: &ServerProcess, token: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn an_operator_sees_who_is_connected_and_changes_the_log_level() {
+async fn at_three_in_the_morning_somebody_is_signed_out_and_an_organization_suspended() {
     let world = World::small().await;
     let (server, operators) = Operators::start(&world, world.command()).await;
     let (ada, bob) = (world.token("ada", "org_1"), world.token("bob", "org_2"));
@@ -69,6 +69,51 @@ async fn an_operator_sees_who_is_connected_and_changes_the_log_level() {
         (&json!(1), &json!("ada"))
     );
 
+    let done = say(&["revoke", "--user", "ada"]).await;
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert!(
+        done.out.starts_with("signed out: user ada ("),
+        "{}",
+        done.out
+    );
+    assert!(
+        done.out
+            .contains("1 session in the memory of this instance was theirs"),
+        "{}",
+        done.out
+    );
+    assert_eq!(status(&server, &ada).await, 401);
+
+    let done = say(&["suspend", "--organization", "org_2"]).await;
+    assert!(
+        done.out.starts_with("suspended: organization org_2\n"),
+        "{}",
+        done.out
+    );
+    assert_eq!(status(&server, &bob).await, 401);
+    let listed = say(&["admin", "revocations"]).await;
+    assert!(
+        listed.out.contains("suspended   organization org_2"),
+        "{}",
+        listed.out
+    );
+    assert!(
+        listed.out.ends_with("2 revocations, on all instances\n"),
+        "{}",
+        listed.out
+    );
+    assert_eq!(say(&["resume", "--organization", "org_2"]).await.code, 0);
+    assert_eq!(status(&server, &bob).await, 200);
+
+    let now = jiff::Timestamp::now().to_string();
+    let everybody = say(&["revoke", "--issued-before", &now]).await;
+    assert!(
+        everybody.out.starts_with("signed out: everybody of http"),
+        "{}",
+        everybody.out
+    );
+    assert_eq!(status(&server, &bob).await, 401);
+
     assert_eq!(say(&["admin", "log-level", "debug"]).await.out, "debug\n");
     assert_eq!(say(&["admin", "log-level"]).await.out, "debug\n");
 }
@@ -86,17 +131,30 @@ async fn a_command_that_cannot_be_done_says_what_to_do() {
             said.out
         );
     };
-    let reader = run(&operators, READ, &["admin", "log-level", "debug"]).await;
+    let reader = run(&operators, READ, &["revoke", "--user", "ada"]).await;
     failed(reader, 77, "may only read");
     failed(
         run(&operators, "sesame", &["admin", "sessions"]).await,
         77,
         "none of ADMIN_TOKENS_FILE",
     );
-    let nothing = ["admin", "tasks", "--cancel", "a/b"];
-    failed(run(&operators, WRITE, &nothing).await, 1, "no such task");
-    let loud = ["admin", "log-level", "mcp_core=loud"];
-    failed(run(&operators, WRITE, &loud).await, 1, "no log level");
+    failed(
+        run(&operators, WRITE, &["revoke"]).await,
+        64,
+        "--organization",
+    );
+    failed(
+        run(&operators, WRITE, &["suspend", "--issuer", "x"]).await,
+        64,
+        "name whom",
+    );
+    failed(
+        run(&operators, WRITE, &["resume", "--user", "ada"]).await,
+        1,
+        "not suspended",
+    );
+    let other = ["revoke", "--user", "ada", "--issuer", "https://other.test"];
+    failed(run(&operators, WRITE, &other).await, 1, &world.issuer.url());
     let at = |url: String| ServerCommand::new(BINARY).env("ADMIN_URL", url);
     let tokenless = run_command(at(operators.base.clone()), &["admin", "sessions"]).await;
     failed(tokenless, 77, "ADMIN_TOKEN_FILE");

@@ -39,15 +39,20 @@ pub(crate) fn of(
 /// For [`mcp_session::SessionTiersBuilder::denied`].
 pub(crate) fn of_principals(denials: Denials) -> impl Fn(&Principal) -> Verdict + Send + Sync {
     move |principal| {
-        let refusal = denials.check(&Asked {
-            issuer: principal.issuer(),
-            subject: principal.subject(),
-            organization: principal.organization(),
-            client: principal.client_id(),
-            token_id: principal.token_id(),
-            issued_at: principal.issued_at(),
-        });
+        let refusal = denials.check(&asked_of(principal));
         refusal.map_or(Verdict::Welcome, verdict)
+    }
+}
+
+/// What is asked about whoever is connected.
+pub(crate) fn asked_of(principal: &Principal) -> Asked<'_> {
+    Asked {
+        issuer: principal.issuer(),
+        subject: principal.subject(),
+        organization: principal.organization(),
+        client: principal.client_id(),
+        token_id: principal.token_id(),
+        issued_at: principal.issued_at(),
     }
 }
 

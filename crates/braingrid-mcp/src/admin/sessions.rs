@@ -5,7 +5,6 @@ use std::time::SystemTime;
 
 use http::{Method, StatusCode};
 use mcp_auth::Principal;
-use mcp_fleet::Asked;
 use mcp_session::Session;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -16,6 +15,7 @@ use super::answer::{Problem, json};
 use super::paging::{LIMIT, OFFSET, Page, Time};
 use super::routes::{Answered, Call, Content, Parameter, Route, schema};
 use crate::operators::Right;
+use crate::revocations::asked_of;
 
 pub(super) static ROUTES: &[Route] = &[Route {
     method: Method::GET,
@@ -108,20 +108,11 @@ impl Admin {
     /// The sessions that would be served.
     fn sessions_here(&self) -> Vec<Arc<Session>> {
         let mut sessions = self.sessions.in_memory(SystemTime::now());
-        sessions.retain(|session| !self.is_denied(session.principal()));
+        sessions.retain(|session| {
+            let asked = asked_of(session.principal());
+            self.denials.check(&asked).is_none()
+        });
         sessions
-    }
-
-    fn is_denied(&self, principal: &Principal) -> bool {
-        let asked = Asked {
-            issuer: principal.issuer(),
-            subject: principal.subject(),
-            organization: principal.organization(),
-            client: principal.client_id(),
-            token_id: principal.token_id(),
-            issued_at: principal.issued_at(),
-        };
-        self.denials.check(&asked).is_some()
     }
 }
 

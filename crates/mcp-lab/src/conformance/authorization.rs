@@ -1,7 +1,7 @@
 //! The suite's scenarios for authorization servers, against the one that the server has. There the suite is
 //! the client, which introduces itself by a document or by registering, and a browser of ours is its user's.
 
-use std::{path::Path, process::Stdio};
+use std::{path::Path, process::Stdio, time::Duration};
 
 use anyhow::{Context as _, bail};
 use mcp_lab::dev_login;
@@ -13,7 +13,10 @@ use mcp_test_support::{
 use reqwest::StatusCode;
 use serde_json::json;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    time::sleep,
+};
 
 use super::{
     Listed, Options, REVISIONS, START_LIMIT, STOP_LIMIT, SUITE_LIMIT, Target,
@@ -25,6 +28,9 @@ use super::{
 /// This server's name at the provider.
 const CLIENT: &str = "conformance";
 const NAME: &str = "The conformance suite";
+
+/// When a browser tries again to reach somebody who does not listen yet.
+const SOON: Duration = Duration::from_millis(20);
 
 /// Both sets; each with another kind of client.
 pub(super) async fn check(options: &Options, api: &Api) -> anyhow::Result<Vec<Outcome>> {
@@ -146,7 +152,14 @@ impl Run<'_> {
         let http = http_client();
         let redirect_uri = format!("http://127.0.0.1:{port}/callback");
         let (back, _) = dev_login::press(&http, link.parse()?, &redirect_uri, &["Allow"]).await?;
-        http.get(back).send().await?.error_for_status()?;
+        // The link is printed before anybody listens for what comes back; the limit for the suite ends it.
+        let answer = loop {
+            match http.get(back.clone()).send().await {
+                Err(error) if error.is_connect() => sleep(SOON).await,
+                answer => break answer?,
+            }
+        };
+        answer.error_for_status()?;
         Ok(())
     }
 

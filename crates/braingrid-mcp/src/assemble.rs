@@ -47,6 +47,9 @@ use crate::telemetry::{self, Telemetry};
 /// them costs a verification.
 const FLUSH_SESSIONS: Duration = Duration::from_millis(500);
 
+/// How long a start waits for who is denied. Then it serves: the store may be away.
+const FIRST_DENIALS: Duration = Duration::from_secs(2);
+
 /// Names the caller of a call.
 pub(crate) type Callers = Arc<dyn Fn() -> Caller + Send + Sync>;
 
@@ -118,6 +121,7 @@ pub(crate) async fn run_http(
     let facts = facts(&http.session, redis.as_ref())?;
     let public_url = http.public_url_at(address.port());
     let denials = revocations::of(&http, keyring(&http.session), facts.as_ref())?;
+    denials.read_within(FIRST_DENIALS).await;
     let _listening = denials.listen();
     let client = issuers.clone();
     let shared = authorization_server::Shared {

@@ -43,6 +43,9 @@ pub(crate) enum About {
     },
 }
 
+/// Longest name, in bytes: what is kept of three such ones fits into the store.
+const MAX_NAME: usize = 1_024;
+
 /// What a person names.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Named {
@@ -92,6 +95,9 @@ impl About {
         for (name, value) in named {
             if value.is_empty() || value.trim() != value {
                 return Err(format!("{name} is empty, or has blanks around it"));
+            }
+            if value.len() > MAX_NAME {
+                return Err(format!("{name} is longer than {MAX_NAME} bytes"));
             }
         }
         Ok(())
@@ -185,7 +191,8 @@ mod tests {
 
     #[test]
     fn a_name_that_cannot_be_meant_is_refused() {
-        for subject in ["", " ada", "ada\n"] {
+        let long = "x".repeat(1_025);
+        for subject in ["", " ada", "ada\n", &long] {
             let issuer = None;
             let subject = subject.to_owned();
             assert!(About::User { issuer, subject }.check().is_err());

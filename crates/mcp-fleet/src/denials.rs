@@ -24,10 +24,14 @@ use mcp_session::{FactStore, Heard, Keyring, MemoryFacts, MemoryStore, SharedSto
 use tokio::{
     sync::Notify,
     task::AbortHandle,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
-use self::{file::DenialFile, index::Index, known::Known};
+use self::{
+    file::DenialFile,
+    index::{Found, Index},
+    known::Known,
+};
 
 /// Whom a denial is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -181,6 +185,9 @@ const MAX_LIFETIME: Duration = Duration::from_hours(366 * 24);
 /// How often the index is read whole without being told to.
 const EVERY: Duration = Duration::from_mins(1);
 
+/// By how much a later word of an operator is later, at least: as exact as it is written down.
+const AFTER: Duration = Duration::from_millis(1);
+
 /// When a reading that failed is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -206,11 +213,13 @@ struct Inner {
 }
 
 /// Listens for as long as it lives.
-pub struct Listening(AbortHandle);
+pub struct Listening([AbortHandle; 2]);
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        self.0.abort();
+        for task in &self.0 {
+            task.abort();
+        }
     }
 }
 
@@ -256,9 +265,7 @@ impl Denials {
     pub fn kept_in(mut self, path: impl Into<PathBuf>) -> io::Result<Self> {
         let file = DenialFile::new(path.into());
         let kept = file.read(|member| self.inner.index.open_any(member))?;
-        for denial in &kept {
-            self.learn(denial);
-        }
+        self.learn_all(kept.iter());
         file.write(&self.sealed())?;
         if let Some(inner) = Arc::get_mut(&mut self.inner) {
             inner.file = Some(file);
@@ -269,9 +276,18 @@ impl Denials {
     /// Begins to hear what other instances deny, and reads what was denied before. Ends when it is
     /// dropped.
     pub fn listen(&self) -> Listening {
-        let this = self.clone();
-        let listening = tokio::spawn(async move { this.hear().await });
-        Listening(listening.abort_handle())
+        let (hearing, keeping) = (self.clone(), self.clone());
+        let hearing = tokio::spawn(async move { hearing.hear().await });
+        // Apart: a disk may hang, and news do not wait for it.
+        let keeping = tokio::spawn(async move { keeping.keep().await });
+        Listening([hearing.abort_handle(), keeping.abort_handle()])
+    }
+
+    /// Reads what was denied before, so that nobody is served before it is known: for so long at most,
+    /// as the store may be away.
+    pub async fn read_within(&self, patience: Duration) {
+        // What it could not read in time, it reads when it listens.
+        drop(timeout(patience, self.read()).await);
     }
 
     /// Whether a token is refused. No I/O.
@@ -288,10 +304,8 @@ impl Denials {
     /// [`StoreError`] where the others may not hear of it now. It holds here, and is written to the
     /// index as soon as that is possible.
     pub async fn deny(&self, denial: Denial) -> Result<(), StoreError> {
-        let denial = denial.in_millis();
-        if !self.learn(&denial) {
-            return Ok(());
-        }
+        let denial = self.settle(denial.in_millis());
+        // Known here or not: whether the store was told is not.
         let told = self.write_back(&denial).await;
         if denial.denies == Denies::Nothing {
             return told.and(self.inner.index.remove_older(&denial).await);
@@ -330,21 +344,25 @@ impl Denials {
                     // Nobody tells news: the index has to do.
                     None => over = true,
                 },
-                () = self.inner.changed.notified() => self.keep().await,
                 () = sleep_until(due) => due = self.read().await,
             }
         }
     }
 
-    /// Writes the file, where there is one.
+    /// Keeps the file as it should be, where there is one.
     async fn keep(&self) {
-        let Some(file) = self.inner.file.clone() else {
+        let Some(file) = &self.inner.file else {
             return;
         };
-        let sealed = self.sealed();
-        let written = tokio::task::spawn_blocking(move || file.write(&sealed)).await;
-        if let Ok(Err(error)) = written {
-            tracing::error!(%error, "the file of denials cannot be written");
+        loop {
+            self.inner.changed.notified().await;
+            let (file, sealed) = (file.clone(), self.sealed());
+            let written = tokio::task::spawn_blocking(move || file.write(&sealed)).await;
+            if let Ok(Err(error)) = written {
+                tracing::error!(%error, "the file of denials cannot be written");
+                self.inner.changed.notify_one();
+                sleep(EVERY).await;
+            }
         }
     }
 
@@ -356,7 +374,7 @@ impl Denials {
 
     fn heard(&self, member: &[u8]) {
         if let Some(denial) = self.inner.index.open_any(member) {
-            self.learn(&denial);
+            self.learn_all(std::iter::once(&denial));
         }
     }
 
@@ -364,22 +382,16 @@ impl Denials {
     async fn read(&self) -> Instant {
         match self.inner.index.all().await {
             Ok(found) => {
-                for denial in &found {
-                    self.learn(denial);
-                }
-                let missing = self.known().missing_in(&found);
+                self.learn_all(found.iter().map(|it| &it.denial));
+                let (missing, over) = self.compared(&found);
                 self.forget_old();
                 let at = self.inner.begun.elapsed().as_millis();
                 let at = u64::try_from(at).unwrap_or(u64::MAX - 1) + 1;
                 self.inner.read_at.store(at, Ordering::Relaxed);
-                let mut again = EVERY;
-                for denial in missing {
-                    if self.write_back(&denial).await.is_err() {
-                        again = AGAIN;
-                        break;
-                    }
+                match self.mend(&missing, &over).await {
+                    Ok(()) => Instant::now() + EVERY,
+                    Err(_) => Instant::now() + AGAIN,
                 }
-                Instant::now() + again
             }
             Err(error) => {
                 tracing::debug!(error = %error, "what is denied cannot be read just now");
@@ -388,20 +400,65 @@ impl Denials {
         }
     }
 
+    /// What the index has not, under the current key, and what it has though it was lifted.
+    fn compared<'f>(&self, found: &'f [Found]) -> (Vec<Denial>, Vec<&'f Found>) {
+        let known = self.known();
+        let current = found.iter().filter(|it| it.is_current);
+        let missing = known.missing_in(current.map(|it| &it.denial));
+        let over = found.iter().filter(|it| known.has_lifted(&it.denial));
+        (missing, over.collect())
+    }
+
+    async fn mend(&self, missing: &[Denial], over: &[&Found]) -> Result<(), StoreError> {
+        for denial in missing {
+            match self.write_back(denial).await {
+                // The others need not wait for one that does not fit.
+                Err(StoreError::Full) => {
+                    tracing::error!(
+                        "the store has no room for a denial: it holds on this instance alone"
+                    );
+                }
+                written => written?,
+            }
+        }
+        for found in over {
+            self.inner.index.remove(found).await?;
+        }
+        Ok(())
+    }
+
     /// Puts it into the index, and tells those who read that before it was there.
     async fn write_back(&self, denial: &Denial) -> Result<(), StoreError> {
         let member = self.inner.index.put(denial, self.lasting(denial)).await?;
         self.inner.news.publish(Self::NEWS, member).await
     }
 
-    fn learn(&self, denial: &Denial) -> bool {
+    /// Learns what is said now. Of an operator it is the last word, whatever the clocks of those who spoke
+    /// before.
+    fn settle(&self, mut denial: Denial) -> Denial {
         let mut known = self.known_mut();
-        let learned = known.learn(denial);
+        let settles = !matches!(denial.denies, Denies::Before(_));
+        if settles && denial.cause == Cause::Operator {
+            let next = known.settled_at(&denial.whom).map(|at| at + AFTER);
+            denial.said_at = next.map_or(denial.said_at, |next| next.max(denial.said_at));
+        }
+        self.take(&mut known, std::iter::once(&denial));
+        denial
+    }
+
+    fn learn_all<'d>(&self, denials: impl Iterator<Item = &'d Denial>) {
+        self.take(&mut self.known_mut(), denials);
+    }
+
+    fn take<'d>(&self, known: &mut Known, denials: impl Iterator<Item = &'d Denial>) {
+        let mut learned = false;
+        for denial in denials {
+            learned |= known.learn(denial);
+        }
         self.inner.none.store(known.is_empty(), Ordering::Relaxed);
         if learned {
             self.inner.changed.notify_one();
         }
-        learned
     }
 
     fn forget_old(&self) {

@@ -156,6 +156,9 @@ pub trait FactStore: Send + Sync + 'static {
     async fn members(&self, key: &str) -> Result<Vec<(Vec<u8>, Duration)>, StoreError>;
 }
 
+/// Longest member of a set, in bytes.
+pub const MAX_MEMBER: usize = 4 * 1024;
+
 /// Longest value of a fact, in bytes.
 pub const MAX_FACT: usize = 64 * 1024;
 
@@ -380,6 +383,9 @@ impl FactStore for MemoryFacts {
     }
 
     async fn insert(&self, key: &str, member: Vec<u8>, ttl: Duration) -> Result<(), StoreError> {
+        if member.len() > MAX_MEMBER {
+            return Err(StoreError::Full);
+        }
         let (mut facts, now) = (self.lock(), Instant::now());
         let until = now + ttl;
         if let Some(held) = facts.set(key, now).and_then(|set| set.get_mut(&member)) {

@@ -95,7 +95,8 @@ mod writer;
 pub use self::redis::{RedisConfig, RedisConfigError, RedisStore};
 pub use builder::SessionTiersBuilder;
 pub use facts::{
-    Fact, FactStore, FileFacts, MAX_FACT, MemoryFacts, Put, Rate, Spent, Swap, replace_file,
+    Fact, FactStore, FileFacts, MAX_FACT, MAX_MEMBER, MemoryFacts, Put, Rate, Spent, Swap,
+    replace_file,
 };
 pub use key::SessionKey;
 pub use resolved::{Resolved, Tier};

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use futures::future::try_join_all;
 use mcp_session::{FactStore, Keyring, StoreError};
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,15 @@ const SETS: usize = 16;
 pub(super) struct Index {
     facts: Arc<dyn FactStore>,
     keyring: Arc<Keyring>,
+}
+
+/// A denial that is in the index, and where.
+pub(super) struct Found {
+    pub(super) denial: Denial,
+    set: String,
+    member: Vec<u8>,
+    /// Sealed by the current key and under its name: there when the previous ones are gone.
+    pub(super) is_current: bool,
 }
 
 /// The form in which a denial is sealed. Times are milliseconds since the epoch.
@@ -64,7 +74,8 @@ impl Index {
         denial: &Denial,
         lasting: Duration,
     ) -> Result<Vec<u8>, StoreError> {
-        let set = self.set_of(&denial.whom)?;
+        let names = self.names(set_of(&denial.whom));
+        let set = names.into_iter().next().ok_or(StoreError::Full)?;
         let sealed = self.sealed(denial)?;
         self.facts.insert(&set, sealed.clone(), lasting).await?;
         Ok(sealed)
@@ -77,52 +88,55 @@ impl Index {
         sealed.map_err(|_| StoreError::Full)
     }
 
-    /// Takes out what was said about the same before, and is no longer so.
+    /// Takes out what was said about the same before, and is no longer so, under every key of the ring.
     pub(super) async fn remove_older(&self, lifted: &Denial) -> Result<(), StoreError> {
-        let set = self.set_of(&lifted.whom)?;
-        for (member, _) in self.facts.members(&set).await? {
-            let Some(denial) = self.open_any(&member) else {
-                continue;
-            };
-            let is_suspension = denial.denies == Denies::UntilLifted;
-            if is_suspension && denial.whom == lifted.whom && denial.said_at < lifted.said_at {
-                self.facts.remove(&set, &member).await?;
+        for set in self.names(set_of(&lifted.whom)) {
+            for found in self.found_in(set, false).await? {
+                let denial = &found.denial;
+                let is_suspension = denial.denies == Denies::UntilLifted;
+                if is_suspension && denial.whom == lifted.whom && denial.said_at < lifted.said_at {
+                    self.remove(&found).await?;
+                }
             }
         }
         Ok(())
     }
 
+    pub(super) async fn remove(&self, found: &Found) -> Result<(), StoreError> {
+        self.facts.remove(&found.set, &found.member).await
+    }
+
     /// All denials that are in the index, under any key of the ring.
-    pub(super) async fn all(&self) -> Result<Vec<Denial>, StoreError> {
-        let mut all = Vec::new();
-        for number in 0..SETS {
-            for set in self.names(number) {
-                let members = self.facts.members(&set).await?;
-                all.extend(
-                    members
-                        .iter()
-                        .filter_map(|(member, _)| self.open_any(member)),
-                );
-            }
-        }
-        Ok(all)
+    pub(super) async fn all(&self) -> Result<Vec<Found>, StoreError> {
+        let names = (0..SETS).flat_map(|number| self.names(number).into_iter().enumerate());
+        let sets = names.map(|(older, set)| self.found_in(set, older == 0));
+        Ok(try_join_all(sets).await?.into_iter().flatten().collect())
+    }
+
+    async fn found_in(&self, set: String, is_current: bool) -> Result<Vec<Found>, StoreError> {
+        let members = self.facts.members(&set).await?;
+        let found = members.into_iter().filter_map(|(member, _)| {
+            let (denial, stale) = self.open(&member)?;
+            Some(Found {
+                denial,
+                set: set.clone(),
+                member,
+                is_current: is_current && !stale,
+            })
+        });
+        Ok(found.collect())
     }
 
     /// The denial that a member, or a message, is.
     pub(super) fn open_any(&self, member: &[u8]) -> Option<Denial> {
-        let opened = self.keyring.open(PLACE, member).ok()?;
-        serde_json::from_slice::<Record>(&opened.plaintext)
-            .ok()?
-            .denial()
+        self.open(member).map(|(denial, _)| denial)
     }
 
-    fn set_of(&self, whom: &Whom) -> Result<String, StoreError> {
-        let (_, names) = names_of(whom);
-        let parts: Vec<&[u8]> = names.iter().map(|name| name.as_bytes()).collect();
-        // The same for everybody, whatever key is the current one.
-        let hash = fnv(&parts);
-        let names = self.names(usize::try_from(hash % 16).unwrap_or_default());
-        names.into_iter().next().ok_or(StoreError::Full)
+    /// The denial, and whether a previous key sealed it.
+    fn open(&self, member: &[u8]) -> Option<(Denial, bool)> {
+        let opened = self.keyring.open(PLACE, member).ok()?;
+        let record = serde_json::from_slice::<Record>(&opened.plaintext).ok()?;
+        Some((record.denial()?, opened.stale))
     }
 
     fn names(&self, number: usize) -> Vec<String> {
@@ -133,6 +147,13 @@ impl Index {
 
 /// A denial says itself whom it is about: it holds in whatever set it is found.
 const PLACE: &str = "mcp:denial:v1";
+
+/// The number of the set: the same for everybody, whatever key is the current one.
+fn set_of(whom: &Whom) -> usize {
+    let (_, names) = names_of(whom);
+    let parts: Vec<&[u8]> = names.iter().map(|name| name.as_bytes()).collect();
+    usize::try_from(fnv(&parts) % 16).unwrap_or_default()
+}
 
 fn fnv(parts: &[&[u8]]) -> u64 {
     let bytes = parts.iter().flat_map(|part| part.iter().chain(&[0]));

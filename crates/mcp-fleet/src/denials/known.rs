@@ -123,7 +123,7 @@ impl Known {
     }
 
     /// What is known here and was not found.
-    pub(super) fn missing_in(&self, found: &[Denial]) -> Vec<Denial> {
+    pub(super) fn missing_in<'d>(&self, found: impl Iterator<Item = &'d Denial>) -> Vec<Denial> {
         let mut theirs = Self::default();
         for denial in found {
             theirs.learn(denial);
@@ -142,8 +142,41 @@ impl Known {
         count
     }
 
+    /// Whether nothing was ever said that still counts.
     pub(super) fn is_empty(&self) -> bool {
-        self.len() == 0
+        let pairs = [&self.users, &self.clients, &self.tokens];
+        pairs.iter().all(|map| map.is_empty())
+            && self.members.is_empty()
+            && self.organizations.is_empty()
+            && self.issuers.is_empty()
+    }
+
+    /// When it was last said whether they are suspended.
+    pub(super) fn settled_at(&self, whom: &Whom) -> Option<SystemTime> {
+        self.get(whom)?.suspended.map(|(_, said)| said.at)
+    }
+
+    /// Whether this suspension was lifted since.
+    pub(super) fn has_lifted(&self, suspension: &Denial) -> bool {
+        let held = self.get(&suspension.whom);
+        let settled = held.and_then(|held| held.suspended);
+        suspension.denies == Denies::UntilLifted
+            && settled.is_some_and(|(denied, said)| !denied && said.at > suspension.said_at)
+    }
+
+    fn get(&self, whom: &Whom) -> Option<&Held> {
+        match whom {
+            Whom::User { issuer, subject } => self.users.get(issuer)?.get(subject),
+            Whom::Member {
+                issuer,
+                subject,
+                organization,
+            } => self.members.get(issuer)?.get(subject)?.get(organization),
+            Whom::Organization(organization) => self.organizations.get(organization),
+            Whom::Client { issuer, client } => self.clients.get(issuer)?.get(client),
+            Whom::Token { issuer, id } => self.tokens.get(issuer)?.get(id),
+            Whom::Issuer(issuer) => self.issuers.get(issuer),
+        }
     }
 
     /// Forgets what no token can be about any more: sign-outs of before `oldest`, and that something

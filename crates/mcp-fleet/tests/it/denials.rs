@@ -317,6 +317,84 @@ async fn a_denial_is_known_after_the_keys_were_turned() {
 }
 
 #[tokio::test]
+async fn what_was_denied_under_a_previous_key_outlives_that_key() {
+    let shared = Shared::new();
+    let instance = |keys: (u8, &[u8])| {
+        let previous: Vec<_> = keys.1.iter().map(|key| hex(*key)).collect();
+        let previous: Vec<_> = previous.iter().map(String::as_str).collect();
+        let keyring = Arc::new(Keyring::from_hex(&hex(keys.0), &previous).unwrap());
+        let facts = Arc::clone(&shared.facts) as Arc<dyn FactStore>;
+        Denials::shared(facts, Arc::clone(&shared.news) as _, keyring, LONGEST)
+    };
+    let first = instance((7, &[]));
+    for (subject, denies) in [
+        ("ada", Denies::UntilLifted),
+        ("bob", Denies::UntilLifted),
+        ("cy", Denies::Before(now())),
+    ] {
+        first.deny(denial(user(subject), denies)).await.unwrap();
+    }
+    let turned = instance((8, &[7]));
+    turned.read_within(Duration::from_mins(1)).await;
+    turned
+        .deny(denial(user("bob"), Denies::Nothing))
+        .await
+        .unwrap();
+    // The old key is gone.
+    let later = instance((8, &[]));
+    later.read_within(Duration::from_mins(1)).await;
+    let old = now() - Duration::from_mins(1);
+    assert!(later.check(&token("ada", old)).is_some());
+    assert_eq!(later.check(&token("bob", old)), None, "lifted");
+    assert!(later.check(&token("cy", old)).is_some());
+    // It was lifted under every key.
+    let before = instance((7, &[]));
+    before.read_within(Duration::from_mins(1)).await;
+    assert_eq!(before.check(&token("bob", old)), None);
+    assert!(before.check(&token("ada", old)).is_some());
+}
+
+#[tokio::test]
+async fn of_two_words_of_operators_the_later_counts_whatever_their_clocks() {
+    let denials = Denials::in_process(keyring(), LONGEST);
+    let ahead = SystemTime::now() + Duration::from_hours(1);
+    let said = |denies, said_at| Denial {
+        said_at,
+        ..denial(user("ada"), denies)
+    };
+    let old = now() - Duration::from_mins(1);
+    denials.deny(said(Denies::Nothing, ahead)).await.unwrap();
+    let now = SystemTime::now();
+    denials.deny(said(Denies::UntilLifted, now)).await.unwrap();
+    assert!(denials.check(&token("ada", old)).is_some());
+    denials.deny(said(Denies::Nothing, now)).await.unwrap();
+    assert_eq!(denials.check(&token("ada", old)), None);
+}
+
+#[tokio::test]
+async fn one_that_the_store_cannot_take_keeps_no_other_out_of_it() {
+    let shared = Shared::new();
+    let one = shared.instance();
+    let old = now() - Duration::from_mins(1);
+    let huge = "x".repeat(8 * 1024);
+    let refused = one.deny(denial(user(&huge), Denies::UntilLifted)).await;
+    assert_eq!(refused, Err(mcp_session::StoreError::Full));
+    assert!(one.check(&token(&huge, old)).is_some(), "it holds here");
+    let long = "y".repeat(1024);
+    for subject in ["ada", &long] {
+        one.deny(denial(user(subject), Denies::UntilLifted))
+            .await
+            .unwrap();
+    }
+    one.read_within(Duration::from_mins(1)).await;
+    let other = shared.instance();
+    other.read_within(Duration::from_mins(1)).await;
+    for subject in ["ada", &long] {
+        assert!(other.check(&token(subject, old)).is_some());
+    }
+}
+
+#[tokio::test]
 async fn over_redis_others_hear_of_it_and_a_flush_takes_nothing_back() {
     let mut server = RedisServer::start().await.unwrap();
     let url = server.url();
@@ -339,6 +417,11 @@ async fn over_redis_others_hear_of_it_and_a_flush_takes_nothing_back() {
         two.check(&token("ada", old)).is_some()
     })
     .await;
+
+    // One that does not fit keeps no other from being written back.
+    let huge = "x".repeat(8 * 1024);
+    let refused = one.deny(denial(user(&huge), Denies::UntilLifted)).await;
+    assert_eq!(refused, Err(mcp_session::StoreError::Full));
 
     // News that were missed are in the index, which is read when the subscription is there again.
     server.kill();
@@ -367,19 +450,20 @@ async fn a_file_keeps_denials_when_everything_else_is_lost() {
     let listening = one.listen();
     let written = || std::fs::read_to_string(&path).unwrap();
     let before = written();
-    one.deny(denial(user("ada"), Denies::Before(now())))
+    one.deny(denial(user("zoe"), Denies::Before(now())))
         .await
         .unwrap();
     until("it is written", || written() != before).await;
-    assert!(!written().contains("ada"), "sealed");
+    // No digits of a hexadecimal number.
+    assert!(!written().contains("zoe"), "sealed");
     drop((listening, one));
 
     let turned = alone(keyring(8, &[7])).unwrap();
-    assert!(turned.check(&token("ada", old)).is_some());
+    assert!(turned.check(&token("zoe", old)).is_some());
     assert_eq!(turned.check(&token("bob", old)), None);
     // It is sealed with the key of today from then on.
     let next = alone(keyring(8, &[])).unwrap();
-    assert!(next.check(&token("ada", old)).is_some());
+    assert!(next.check(&token("zoe", old)).is_some());
     let refused = alone(keyring(9, &[])).unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::InvalidData);
     assert!(alone(keyring(8, &[])).is_ok(), "nothing was taken from it");

@@ -11,17 +11,14 @@ use redis::{Cmd, FromRedisValue, Value, cmd};
 
 use super::RedisStore;
 use crate::{
-    facts::{Fact, FactStore, MAX_FACT, Put, Rate, Spent, Swap, first_version},
+    facts::{Fact, FactStore, MAX_FACT, MAX_MEMBER, Put, Rate, Spent, Swap, first_version},
     store::StoreError,
 };
 
 const HEADER: usize = 16;
 
-/// Longest member of a set, in bytes: [`PAGE`] of them fit into one answer.
-const MAX_MEMBER: usize = 512;
-
-/// Members in one answer, roughly.
-const PAGE: usize = 125;
+/// Members in one answer, roughly: so many of the longest ([`MAX_MEMBER`]) fit.
+const PAGE: usize = 16;
 
 /// What is there, unless it is this very write: then 1, as after writing it.
 const PUT_IF_ABSENT: &str = "\

@@ -125,7 +125,7 @@ impl Surroundings {
 
 /// Reads the configuration, or says everything that is wrong with it.
 pub(crate) fn load(flags: &Flags, around: &Surroundings) -> Result<Loaded, Problems> {
-    let mut reader = read_layers(flags, around)?;
+    let mut reader = read_layers(flags, around, None)?;
     let transport = reader.value(&settings::TRANSPORT);
     let config = build::read_config(&mut reader, transport, around);
     let effective = effective(&reader, transport);
@@ -154,7 +154,7 @@ pub(crate) fn token(given: &str) -> Result<SecretString, String> {
 pub(crate) fn listen_address(flags: &Flags, around: &Surroundings) -> Result<SocketAddr, Problems> {
     let mut flags = flags.clone();
     flags.insert(settings::TRANSPORT.key, "http".to_owned());
-    let mut reader = read_layers(&flags, around)?;
+    let mut reader = read_layers(&flags, around, None)?;
     reader.problems.clear();
     let listen = build::read_listen(&mut reader);
     if reader.problems.is_empty() {
@@ -165,21 +165,23 @@ pub(crate) fn listen_address(flags: &Flags, around: &Surroundings) -> Result<Soc
 }
 
 /// Where the commands of operators find a server, and with which token. Looks at nothing else, so that they
-/// work also where the server cannot start.
+/// work also where the server cannot start. Like a local server, they are started in whatever folder is
+/// open: no relative path of the environment is followed.
 pub(crate) fn operator(flags: &Flags, around: &Surroundings) -> Result<OperatorSettings, Problems> {
-    let mut flags = flags.clone();
-    flags.insert(settings::TRANSPORT.key, "http".to_owned());
-    let mut reader = read_layers(&flags, around)?;
-    reader.problems.clear();
+    let mut reader = read_layers(flags, around, Some(build::is_of_operators))?;
     match build::read_operator(&mut reader) {
         Some(settings) if reader.problems.is_empty() => Ok(settings),
         _ => Err(Problems(reader.problems)),
     }
 }
 
-/// Merges the layers. Variables that only the other transport reads are left out: names like
-/// `PORT` or `REDIS_URL` may be meant for another program.
-fn read_layers(flags: &Flags, around: &Surroundings) -> Result<Reader, Problems> {
+/// Merges the layers: of a server, or for a command that needs `only` these. Variables that only the other
+/// transport reads are left out: names like `PORT` or `REDIS_URL` may be meant for another program.
+fn read_layers(
+    flags: &Flags,
+    around: &Surroundings,
+    only: Option<fn(&Spec) -> bool>,
+) -> Result<Reader, Problems> {
     let mut problems = Vec::new();
     let mut warnings = layers::near_misses(&around.environment);
     let transport_only = |setting: &Spec| setting.key == settings::TRANSPORT.key;
@@ -194,8 +196,12 @@ fn read_layers(flags: &Flags, around: &Surroundings) -> Result<Reader, Problems>
         let flags = layers::flags(flags);
         vec![layers::defaults(), file.clone(), environment, flags]
     };
+    let is_http = |file: &Layer| -> Result<bool, Problems> {
+        let is_server = only.is_none();
+        Ok(is_server && transport_of(stack(file, asked.clone()))? == Transport::Http)
+    };
     // Whoever reads the file has to know it already: the file cannot say that it may be trusted.
-    let hosted = transport_of(stack(&Layer::default(), asked.clone()))? == Transport::Http;
+    let hosted = is_http(&Layer::default())?;
     let user_folder = around.user_folder();
     let named = config_file(flags, around).filter(|(path, origin)| {
         let stray = !hosted && path.is_relative() && matches!(origin, Origin::Environment { .. });
@@ -211,12 +217,13 @@ fn read_layers(flags: &Flags, around: &Surroundings) -> Result<Reader, Problems>
         named,
         &around.directory,
         user_folder.as_deref(),
+        |setting| only.is_none_or(|is_wanted| is_wanted(setting)),
         &mut problems,
     );
-    let http = transport_of(stack(&file, asked))? == Transport::Http;
+    let http = is_http(&file)?;
     let environment = layers::environment(
         &around.environment,
-        |setting| setting.read_by(http),
+        |setting| only.map_or_else(|| setting.read_by(http), |is_wanted| is_wanted(setting)),
         !http,
         &mut problems,
         &mut warnings,

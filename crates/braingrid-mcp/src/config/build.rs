@@ -27,8 +27,8 @@ pub(crate) use http::{HttpSettings, LimitSettings};
 pub(crate) use login::LoginSettings;
 pub(crate) use login::StdioSettings;
 pub(crate) use logs::{AuditTarget, LogSettings};
-pub(super) use operators::read_operator;
 pub(crate) use operators::{AdminSettings, OperatorSettings};
+pub(super) use operators::{is_of_operators, read_operator};
 pub(crate) use session::{SealingKeys, SessionSettings};
 pub(crate) use telemetry::{DogStatsdSettings, TelemetrySettings};
 

@@ -384,3 +384,38 @@ fn the_health_check_finds_the_server_whatever_else_is_wrong() {
     let around = around(EMPTY.path(), &[("PORT", "9000"), ("REDIS_URL", "nonsense")]);
     assert_eq!(listen_address(&Flags::new(), &around).unwrap().port(), 9000);
 }
+
+#[test]
+fn commands_of_operators_look_at_their_settings_alone_and_at_those_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ops.toml");
+    std::fs::write(
+        &file,
+        "encryption_key_file = \"nowhere\"\nport = \"nonsense\"\nadmin_url = \"https://ops.example\"\n",
+    )
+    .unwrap();
+    let ask = |path: &str, environment: &[(&str, &str)]| {
+        let flags = Flags::from([(settings::CONFIG_FILE.key, path.to_owned())]);
+        operator(&flags, &around(folder.path(), environment))
+    };
+    let named = file.to_str().unwrap();
+    let token = ("ADMIN_TOKEN", "0123456789012345678901234567890123456789");
+    let found = ask(named, &[token, ("REDIS_URL", "nonsense")]).unwrap();
+    assert_eq!(found.url.as_str(), "https://ops.example/");
+    for (path, environment, told) in [
+        ("/no/such/file.toml", token, "/no/such/file.toml"),
+        (
+            named,
+            ("ADMIN_TOKEN_FILE", "/no/such/token"),
+            "ADMIN_TOKEN_FILE",
+        ),
+        (named, ("ADMIN_TOKEN_FILE", "token"), "relative path"),
+        (named, ("ADMIN_URL", "nonsense"), "ADMIN_URL"),
+    ] {
+        let problems = ask(path, &[environment]).unwrap_err().to_string();
+        assert!(problems.contains(told), "{problems}");
+    }
+    let relative = around(folder.path(), &[token, ("BRAINGRID_CONFIG", "ops.toml")]);
+    let problems = operator(&Flags::new(), &relative).unwrap_err();
+    assert!(problems.to_string().contains("relative path"), "{problems}");
+}

@@ -56,6 +56,9 @@ const COMMANDS: &[&[&str]] = &[
     &["logout", "--help"],
 ];
 
+/// Those that send an operator's token.
+const OPERATORS: [&str; 4] = ["admin", "revoke", "suspend", "resume"];
+
 /// The stranger's folder, and what must not be touched.
 struct Trap {
     folder: PathBuf,
@@ -90,6 +93,8 @@ impl Trap {
             otlp_endpoint = "{stranger}"
             dogstatsd_host = "127.0.0.1"
             upstream_audience = "{stranger}"
+            admin_url = "{stranger}"
+            admin_token_file = "{token}"
             redis_url = "redis://{redis}"
             "#,
             token = victims[1].0.display(),
@@ -103,6 +108,7 @@ impl Trap {
             victims[0].0.display()
         );
         fs::write(folder.join(".env"), env).unwrap();
+        fs::write(folder.join("token"), "t".repeat(40)).unwrap();
         let project = json!({ "project_short_id": "PROJ-1", "api_url": stranger,
             "organization_id": "org_evil", "api_token": "evil", "config": "../secret.json" });
         fs::write(folder.join(".braingrid/project.json"), project.to_string()).unwrap();
@@ -227,6 +233,8 @@ async fn a_cloned_repository_gets_nothing_and_starts_nothing() {
         }
     }
 
+    careless_operator(&trap, &command).await;
+
     let text = begin_login(&trap, &command).await;
     assert!(text.contains(&world.issuer.url()), "{text}");
     assert!(!text.contains(&address), "{text}");
@@ -269,6 +277,37 @@ async fn a_cloned_repository_gets_nothing_and_starts_nothing() {
     assert_eq!(trap.files(), before, "nothing was written into the folder");
     let (code, text) = run_in(&trap.folder, &command.clone().arg("whoami"), "").await;
     assert_eq!(code, Some(0), "the login still works: {text}");
+}
+
+/// Relative paths in the environment, as they work where the operator wrote them.
+async fn careless_operator(trap: &Trap, command: &ServerCommand) {
+    let secret = "an-operators-token-that-nobody-else-has";
+    for (name, value, other) in [
+        (
+            "BRAINGRID_CONFIG",
+            "braingrid-mcp.toml",
+            ("ADMIN_TOKEN", secret),
+        ),
+        (
+            "ADMIN_TOKEN_FILE",
+            "token",
+            ("ADMIN_URL", "http://127.0.0.1:1"),
+        ),
+    ] {
+        for words in COMMANDS.iter().filter(|it| OPERATORS.contains(&it[0])) {
+            let command = command.clone().env(name, value).env(other.0, other.1);
+            // As where a server runs.
+            let command = command.env("MCP_TRANSPORT", "http");
+            let command = words.iter().fold(command, |it, word| it.arg(*word));
+            let (code, text) = run_in(&trap.folder, &command, "").await;
+            assert_eq!(code, Some(78), "{words:?}: {text}");
+            assert!(
+                text.contains(name) && text.contains("relative path"),
+                "{text}"
+            );
+        }
+    }
+    trap.assert_untouched("a careless operator");
 }
 
 /// Logs in in the browser, as far as the address; what is told on the way.

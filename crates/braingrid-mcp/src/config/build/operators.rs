@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::config::reader::Reader;
-use crate::config::settings;
+use crate::config::settings::{self, Spec};
 use crate::healthcheck::reachable;
 use crate::operators::Tokens;
 
@@ -34,6 +34,16 @@ pub(crate) struct OperatorSettings {
     pub(crate) url: Url,
     /// Whose right it is.
     pub(crate) token: Option<SecretString>,
+}
+
+/// Whether their commands look at this setting.
+pub(in crate::config) fn is_of_operators(setting: &Spec) -> bool {
+    let keys = [
+        settings::ADMIN_URL.key,
+        settings::ADMIN_TOKEN.key,
+        settings::ADMIN_BIND.key,
+    ];
+    keys.contains(&setting.key)
 }
 
 /// What is set for commands alone.

@@ -15,11 +15,13 @@ use crate::{owner, text};
 pub(crate) const DEFAULT_FILE: &str = "braingrid-mcp.toml";
 
 /// The layer of the configuration file: the one that is named, else the one in the user's own
-/// folder. The working directory is nobody's word: clients start servers in cloned repositories.
+/// folder. The working directory is nobody's word: clients start servers in cloned repositories. Only
+/// what is `wanted` is read; what no setting is called is a problem all the same.
 pub(crate) fn file(
     named: Option<(PathBuf, Origin)>,
     directory: &Path,
     user_folder: Option<&Path>,
+    wanted: impl Fn(&Spec) -> bool,
     problems: &mut Vec<Problem>,
 ) -> Layer {
     let required = named.is_some();
@@ -51,13 +53,18 @@ pub(crate) fn file(
             return Layer::default();
         }
     };
-    of_text(&path, &text, problems)
+    of_text(&path, &text, wanted, problems)
 }
 
 /// The layer of a configuration file with this text.
-pub(crate) fn of_text(path: &Path, text: &str, problems: &mut Vec<Problem>) -> Layer {
+pub(crate) fn of_text(
+    path: &Path,
+    text: &str,
+    wanted: impl Fn(&Spec) -> bool,
+    problems: &mut Vec<Problem>,
+) -> Layer {
     match config::File::from_str(text, FileFormat::Toml).collect() {
-        Ok(values) => file_layer(path, values, problems),
+        Ok(values) => file_layer(path, values, wanted, problems),
         Err(error) => {
             problems.push(Problem::new(
                 path.display().to_string(),
@@ -83,7 +90,12 @@ fn without_source(error: &str) -> String {
     }
 }
 
-fn file_layer(path: &Path, values: Map<String, Value>, problems: &mut Vec<Problem>) -> Layer {
+fn file_layer(
+    path: &Path,
+    values: Map<String, Value>,
+    wanted: impl Fn(&Spec) -> bool,
+    problems: &mut Vec<Problem>,
+) -> Layer {
     let mut layer = Layer::default();
     let mut values: BTreeMap<String, Value> = values.into_iter().collect();
     for setting in settings::all().filter(|it| it.is_key_of_file()) {
@@ -99,6 +111,7 @@ fn file_layer(path: &Path, values: Map<String, Value>, problems: &mut Vec<Proble
             None
         };
         match (value, secret_path) {
+            _ if !wanted(setting) => {}
             (Some(_), Some(_)) => {
                 let label = origin(setting.key).to_string();
                 problems.push(both_given(&label, setting.key, &file_key));

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     answer::see_other,
-    clients::{Client, ClientKind, Redirect, RedirectKind},
+    clients::{Asker, Client, ClientKind, Redirect, RedirectKind},
     consent::Consents,
     form::Form,
     keys::{CannotSeal, Kind, NotOurs, random},
@@ -80,7 +80,7 @@ impl Inner {
         let Some(client_id) = form.get("client_id") else {
             return self.bad_link("The link does not say which application it is for (client_id).");
         };
-        let client = match self.clients.find(client_id, now).await {
+        let client = match self.clients.find(client_id, Asker::Anybody, now).await {
             Ok(client) => client,
             Err(error) => return self.unknown_client(&error),
         };

@@ -22,8 +22,9 @@ use mcp_outbound::{GuardedClient, Reach};
 use mcp_session::FactStore;
 use url::Url;
 
+pub(crate) use self::kept::Asker;
 use self::{assertion::Used, authentication::Presented, client::MAX_ID, kept::Kept};
-use crate::{config::Scope, form::Form, keys::Keys};
+use crate::{config::Scope, form::Form, grant::Grant, keys::Keys, request::digest_text};
 
 pub use self::configured::{ClientConfig, ClientConfigError, ServiceConfig};
 pub(crate) use self::{
@@ -127,6 +128,7 @@ impl Clients {
     pub(crate) async fn find(
         &self,
         client_id: &str,
+        asker: Asker,
         now: SystemTime,
     ) -> Result<Arc<Client>, ClientError> {
         if let Some(client) = self.configured.get(client_id) {
@@ -141,7 +143,7 @@ impl Clients {
         let documents = self.documents.as_ref().ok_or(ClientError::Unknown)?;
         let url = document::client_id(client_id, self.reach)
             .map_err(|problem| ClientError::Refused(problem.into()))?;
-        documents.get(&url, now).await
+        documents.get(&url, asker, now).await
     }
 
     /// The client that proves itself in a request to the token or the revocation endpoint.
@@ -152,9 +154,20 @@ impl Clients {
         now: SystemTime,
     ) -> Result<Proven, ClientError> {
         let presented = Presented::parse(headers, form)?;
-        let client = self.find(presented.client_id(), now).await?;
-        let assertion = self.check(&client, &presented, now).await?;
+        let asker = self.asker(&presented, form);
+        let client = self.find(presented.client_id(), asker, now).await?;
+        let assertion = self.check(&client, &presented, asker, now).await?;
         Ok(Proven { client, assertion })
+    }
+
+    /// A refresh token, or one to be revoked, that was given to this client tells it from strangers.
+    fn asker(&self, presented: &Presented, form: &Form) -> Asker {
+        let token = form.get("refresh_token").or_else(|| form.get("token"));
+        let grant = token.and_then(|token| Grant::open(&self.keys, token).ok());
+        match grant {
+            Some(grant) if grant.client == digest_text(presented.client_id()) => Asker::Holder,
+            _ => Asker::Anybody,
+        }
     }
 
     /// Uses the client's assertion up, if it proved itself by one. To be asked once what it wants is seen

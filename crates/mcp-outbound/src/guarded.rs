@@ -49,6 +49,8 @@ pub enum Reach {
 #[derive(Debug, Clone)]
 pub struct GuardedClient {
     client: Client,
+    /// The same, which looks names up apart from it.
+    apart: Client,
     reach: Reach,
 }
 
@@ -92,7 +94,12 @@ impl GuardedClient {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new(tls: ClientConfig, user_agent: &str, reach: Reach) -> Result<Self, TlsError> {
-        Self::resolving_with(tls, user_agent, reach, Arc::new(System::new()))
+        let client = |tls| client(tls, user_agent, reach, Arc::new(System::new()));
+        Ok(Self {
+            client: client(tls.clone())?,
+            apart: client(tls)?,
+            reach,
+        })
     }
 
     /// The same, with names as `names` has them, in place of the operating system. What they resolve to is
@@ -106,20 +113,22 @@ impl GuardedClient {
         reach: Reach,
         names: Arc<dyn Resolve>,
     ) -> Result<Self, TlsError> {
-        let client = Client::builder()
-            .tls_backend_preconfigured(tls)
-            .dns_resolver(Arc::new(Checked { names, reach }))
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .https_only(reach == Reach::Public)
-            .referer(false)
-            // A stranger's connection is of no use to anybody else.
-            .pool_max_idle_per_host(0)
-            .timeout(LIMIT)
-            .user_agent(user_agent)
-            .build()
-            .map_err(|error| TlsError(chain(&error)))?;
-        Ok(Self { client, reach })
+        let client = client(tls, user_agent, reach, names)?;
+        let apart = client.clone();
+        Ok(Self {
+            client,
+            apart,
+            reach,
+        })
+    }
+
+    /// The same, which is not held up by how many names this one looks up: for those who are known.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self {
+            client: self.apart.clone(),
+            ..self.clone()
+        }
     }
 
     /// Where it may go.
@@ -143,6 +152,27 @@ impl GuardedClient {
         }
         read(response).await
     }
+}
+
+fn client(
+    tls: ClientConfig,
+    user_agent: &str,
+    reach: Reach,
+    names: Arc<dyn Resolve>,
+) -> Result<Client, TlsError> {
+    Client::builder()
+        .tls_backend_preconfigured(tls)
+        .dns_resolver(Arc::new(Checked { names, reach }))
+        .no_proxy()
+        .redirect(redirect::Policy::none())
+        .https_only(reach == Reach::Public)
+        .referer(false)
+        // A stranger's connection is of no use to anybody else.
+        .pool_max_idle_per_host(0)
+        .timeout(LIMIT)
+        .user_agent(user_agent)
+        .build()
+        .map_err(|error| TlsError(chain(&error)))
 }
 
 const JSON: &str = "application/json, application/*+json;q=0.9";

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use mcp_auth::{AssertionError, AssertionKeys};
 use serde_json::{Map, Value};
 
-use super::{Client, ClientError, Clients, client::PublishedKeys};
+use super::{Asker, Client, ClientError, Clients, client::PublishedKeys};
 use crate::{keys::Kind, once::is_first_use};
 
 /// Longest time that an assertion may still be good for: for so long its use is remembered.
@@ -25,9 +25,10 @@ impl Clients {
         client: &Client,
         keys: &PublishedKeys,
         assertion: &str,
+        asker: Asker,
         now: SystemTime,
     ) -> Result<Used, ClientError> {
-        let claims = self.verified(keys, assertion, now).await?;
+        let claims = self.verified(keys, assertion, asker, now).await?;
         let seconds = now.duration_since(SystemTime::UNIX_EPOCH);
         let seconds = seconds.unwrap_or_default().as_secs();
         let audiences = self.audiences.each_ref().map(String::as_str);
@@ -38,6 +39,7 @@ impl Clients {
         &self,
         keys: &PublishedKeys,
         assertion: &str,
+        asker: Asker,
         now: SystemTime,
     ) -> Result<Map<String, Value>, ClientError> {
         let verify = |keys: &AssertionKeys| keys.verify(assertion);
@@ -45,9 +47,9 @@ impl Clients {
             PublishedKeys::Here(keys) => verify(keys),
             PublishedKeys::At(url) => {
                 let sets = self.key_sets.as_ref().ok_or(ClientError::Unavailable)?;
-                match verify(&*sets.get(url, now).await?) {
+                match verify(&*sets.get(url, asker, now).await?) {
                     // Published since, perhaps.
-                    Err(AssertionError::UnknownKey) => verify(&*sets.newer(url, now).await?),
+                    Err(AssertionError::UnknownKey) => verify(&*sets.newer(url, asker, now).await?),
                     verified => verified,
                 }
             }

@@ -8,7 +8,7 @@ use http::{HeaderMap, header::AUTHORIZATION};
 use zeroize::Zeroizing;
 
 use super::{
-    Client, ClientAuthentication, ClientError, Clients, assertion::Used, client::Secret,
+    Asker, Client, ClientAuthentication, ClientError, Clients, assertion::Used, client::Secret,
     registration::is_secret,
 };
 use crate::form::{Form, decoded};
@@ -152,6 +152,7 @@ impl Clients {
         &self,
         client: &Client,
         presented: &Presented,
+        asker: Asker,
         now: SystemTime,
     ) -> Result<Option<Used>, ClientError> {
         match (&client.authentication, &presented.proof) {
@@ -160,7 +161,7 @@ impl Clients {
                 self.check_secret(client, expected, readings).map(|()| None)
             }
             (ClientAuthentication::PrivateKeyJwt(keys), Proof::Assertion(assertion)) => {
-                let used = self.check_assertion(client, keys, assertion, now);
+                let used = self.check_assertion(client, keys, assertion, asker, now);
                 used.await.map(Some)
             }
             (ClientAuthentication::None, _) => Err(ClientError::NotAuthenticated(

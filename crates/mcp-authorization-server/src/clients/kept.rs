@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use mcp_outbound::{FetchError, GuardedClient, GuardedError, LogThrottle};
+use mcp_outbound::{FetchError, GuardedClient, GuardedDocument, GuardedError, LogThrottle};
 use moka::{future::Cache, ops::compute::Op};
 use tokio::{sync::Semaphore, time::timeout};
 use url::Url;
@@ -40,13 +40,48 @@ type Read<T> = fn(&Url, &[u8]) -> Result<T, Cow<'static, str>>;
 
 /// Documents by their addresses.
 pub(crate) struct Kept<T> {
-    client: GuardedClient,
+    for_anybody: Places,
+    for_holders: Places,
     read: Read<T>,
     entries: Cache<Url, Arc<Entry<T>>>,
-    under_way: Semaphore,
     told: LogThrottle,
+}
+
+/// For whom a document is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// A stranger, perhaps with many addresses of slow hosts.
+    Anybody,
+    /// Who holds something that this server gave to the client. Strangers do not hold that up.
+    Holder,
+}
+
+/// Who fetches, and how many of it at once.
+struct Places {
+    client: GuardedClient,
+    under_way: Semaphore,
     /// How many of each host are fetched now.
     of_hosts: Mutex<HashMap<String, usize>>,
+}
+
+impl Places {
+    fn new(client: GuardedClient) -> Self {
+        Self {
+            client,
+            under_way: Semaphore::new(MAX_UNDER_WAY),
+            of_hosts: Mutex::default(),
+        }
+    }
+
+    async fn fetch(&self, url: &Url) -> Result<GuardedDocument, GuardedError> {
+        let Some(_turn) = Turn::take(&self.of_hosts, url) else {
+            return Err(GuardedError::Busy);
+        };
+        match timeout(WAIT, self.under_way.acquire()).await {
+            Ok(Ok(_permit)) => self.client.json(url).await,
+            _ => Err(GuardedError::Busy),
+        }
+    }
 }
 
 /// One fetch of a host that is under way.
@@ -108,29 +143,39 @@ impl<T: Send + Sync + 'static> Kept<T> {
             .time_to_live(2 * LONGEST)
             .build();
         Self {
-            client,
+            for_holders: Places::new(client.apart()),
+            for_anybody: Places::new(client),
             read,
             entries,
-            under_way: Semaphore::new(MAX_UNDER_WAY),
             told: LogThrottle::default(),
-            of_hosts: Mutex::default(),
         }
     }
 
     /// What the document at this address says.
-    pub(crate) async fn get(&self, url: &Url, now: SystemTime) -> Result<Arc<T>, ClientError> {
-        self.no_older_than(LONGEST, url, now).await
+    pub(crate) async fn get(
+        &self,
+        url: &Url,
+        asker: Asker,
+        now: SystemTime,
+    ) -> Result<Arc<T>, ClientError> {
+        self.no_older_than(LONGEST, url, asker, now).await
     }
 
     /// The same, where something newer than what [`Kept::get`] gave is needed.
-    pub(crate) async fn newer(&self, url: &Url, now: SystemTime) -> Result<Arc<T>, ClientError> {
-        self.no_older_than(SHORTEST, url, now).await
+    pub(crate) async fn newer(
+        &self,
+        url: &Url,
+        asker: Asker,
+        now: SystemTime,
+    ) -> Result<Arc<T>, ClientError> {
+        self.no_older_than(SHORTEST, url, asker, now).await
     }
 
     async fn no_older_than(
         &self,
         age: Duration,
         url: &Url,
+        asker: Asker,
         now: SystemTime,
     ) -> Result<Arc<T>, ClientError> {
         if let Some(entry) = self.entries.get(url).await
@@ -144,25 +189,32 @@ impl<T: Send + Sync + 'static> Kept<T> {
             let old = old.map(moka::Entry::into_value);
             match &old {
                 Some(entry) if entry.is_fresh(age, now) => Op::Nop,
-                _ => Op::Put(Arc::new(self.fetched(url, old.as_deref(), now).await)),
+                _ => Op::Put(Arc::new(
+                    self.fetched(url, asker, old.as_deref(), now).await,
+                )),
             }
         });
         let entry = computed.await.into_entry();
         entry.map_or(Err(ClientError::Unavailable), |it| it.into_value().answer())
     }
 
-    async fn fetched(&self, url: &Url, old: Option<&Entry<T>>, now: SystemTime) -> Entry<T> {
+    async fn fetched(
+        &self,
+        url: &Url,
+        asker: Asker,
+        old: Option<&Entry<T>>,
+        now: SystemTime,
+    ) -> Entry<T> {
         let entry = |outcome, lifetime| Entry {
             outcome,
             asked: now,
             until: now + lifetime,
         };
-        let turn = Turn::take(&self.of_hosts, url);
-        let document = match (turn, timeout(WAIT, self.under_way.acquire()).await) {
-            (Some(_turn), Ok(Ok(_permit))) => self.client.json(url).await,
-            _ => Err(GuardedError::Busy),
+        let places = match asker {
+            Asker::Anybody => &self.for_anybody,
+            Asker::Holder => &self.for_holders,
         };
-        match document {
+        match places.fetch(url).await {
             Ok(document) => match (self.read)(url, &document.body) {
                 Ok(value) => {
                     let fresh_for = document.fresh_for.unwrap_or(SHORTEST);

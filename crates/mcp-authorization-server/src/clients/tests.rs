@@ -172,7 +172,11 @@ impl Host {
 
 async fn name(clients: &Clients, host: &Host, seconds: u64) -> Result<String, ClientError> {
     let client = clients
-        .find(&host.url, now() + Duration::from_secs(seconds))
+        .find(
+            &host.url,
+            Asker::Anybody,
+            now() + Duration::from_secs(seconds),
+        )
         .await?;
     Ok(client.name.clone().unwrap())
 }

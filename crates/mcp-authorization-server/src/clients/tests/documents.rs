@@ -53,7 +53,11 @@ async fn a_document_outlives_its_host_by_a_day() {
     host.server.stop().await;
     let find = async |seconds| {
         clients
-            .find(&host.url, now() + Duration::from_secs(seconds))
+            .find(
+                &host.url,
+                Asker::Anybody,
+                now() + Duration::from_secs(seconds),
+            )
             .await
     };
     assert!(find(60 + DAY - 1).await.is_ok());
@@ -134,24 +138,36 @@ async fn a_host_that_is_slow_on_purpose_has_few_turns_and_others_are_told_to_com
     let clients = clients();
     let urls: Vec<_> = (0..5).map(|at| format!("{}?{at}", host.url)).collect();
     let (last, four) = urls.split_last().unwrap();
-    let held = futures::future::join_all(four.iter().map(|url| clients.find(url, now())));
+    let held = futures::future::join_all(
+        four.iter()
+            .map(|url| clients.find(url, Asker::Anybody, now())),
+    );
     let others = async {
         while host.asked() < four.len() {
             tokio::task::yield_now().await;
         }
-        let busy = clients.find(last, now()).await.unwrap_err();
+        let busy = clients.find(last, Asker::Anybody, now()).await.unwrap_err();
         assert_eq!(busy, ClientError::Busy);
         let (error, answer) = (OAuthError::from(busy), StatusCode::SERVICE_UNAVAILABLE);
         let answered = error.into_response();
         assert_eq!(answered.status(), answer);
         assert!(answered.headers().contains_key(header::RETRY_AFTER));
-        gate.open();
+        // Who holds what this server gave is not held up by strangers.
+        let holder = clients.find(last, Asker::Holder, now());
+        let asked = async {
+            while host.asked() <= four.len() {
+                tokio::task::yield_now().await;
+            }
+            gate.open();
+        };
+        let (found, ()) = tokio::join!(holder, asked);
+        assert_ne!(found.unwrap_err(), ClientError::Busy);
     };
     tokio::join!(held, others);
     // Nothing of it is kept against anybody.
-    assert_eq!(host.asked(), four.len());
+    assert_eq!(host.asked(), urls.len());
     assert_ne!(
-        clients.find(last, now()).await.unwrap_err(),
+        clients.find(last, Asker::Anybody, now()).await.unwrap_err(),
         ClientError::Busy
     );
 }
@@ -165,7 +181,7 @@ async fn ids_that_are_addresses_of_no_document_are_refused() {
         "http://a.test/x",
         "https://10.0.0.1/x",
     ] {
-        let refused = clients.find(id, now()).await.unwrap_err();
+        let refused = clients.find(id, Asker::Anybody, now()).await.unwrap_err();
         assert!(
             matches!(refused, ClientError::Refused(_)),
             "{id}: {refused:?}"
@@ -181,8 +197,33 @@ async fn ids_that_are_addresses_of_no_document_are_refused() {
     };
     let without = Clients::new(config, keys(1, &[]), Arc::new(MemoryFacts::default())).unwrap();
     let unknown = without
-        .find("https://a.test/client.json", now())
+        .find("https://a.test/client.json", Asker::Anybody, now())
         .await
         .unwrap_err();
     assert_eq!(unknown, ClientError::Unknown);
+}
+
+#[test]
+fn who_was_given_a_refresh_token_is_no_stranger_and_nobody_else_is_with_it() {
+    let clients = clients();
+    let grant = json!({
+        "f": "family", "g": 1, "c": digest_text("https://a.test/client.json"), "n": "client",
+        "i": "https://idp.test", "s": "ada", "p": [], "l": 1, "t": 1,
+        "u": {"access_token": "at", "refresh_token": "rt"},
+    });
+    let grant: Grant = serde_json::from_value(grant).unwrap();
+    let token = grant.seal(&clients.keys).unwrap();
+    let foreign = grant.seal(&keys(9, &[])).unwrap();
+    let asker = |client: &str, name: &str, token: &str| {
+        let form = form(&[("client_id", client), (name, token)]);
+        let presented = Presented::parse(&HeaderMap::new(), &form).ok().unwrap();
+        clients.asker(&presented, &form)
+    };
+    let client = "https://a.test/client.json";
+    assert_eq!(asker(client, "refresh_token", &token), Asker::Holder);
+    assert_eq!(asker(client, "token", &token), Asker::Holder);
+    let other = "https://b.test/client.json";
+    assert_eq!(asker(other, "refresh_token", &token), Asker::Anybody);
+    assert_eq!(asker(client, "refresh_token", &foreign), Asker::Anybody);
+    assert_eq!(asker(client, "code", &token), Asker::Anybody);
 }

@@ -13,7 +13,7 @@ async fn a_registration_is_found_again_by_every_instance() {
     });
     let registered = register(&clients(), body).unwrap();
     let id = registered["client_id"].as_str().unwrap();
-    let client = clients().find(id, now()).await.unwrap();
+    let client = clients().find(id, Asker::Anybody, now()).await.unwrap();
     assert_eq!(
         (client.id.as_str(), client.kind),
         (id, ClientKind::Registered)
@@ -156,7 +156,11 @@ async fn the_registration_of_an_editor_fits_into_an_id() {
     });
     let registered = register(&clients(), body).unwrap();
     let client = clients()
-        .find(registered["client_id"].as_str().unwrap(), now())
+        .find(
+            registered["client_id"].as_str().unwrap(),
+            Asker::Anybody,
+            now(),
+        )
         .await
         .unwrap();
     assert!(client.redirect(Some("http://127.0.0.1:51004")).is_some());
@@ -181,7 +185,7 @@ async fn what_was_not_sealed_here_is_no_client() {
         "javascript:x",
     ] {
         assert_eq!(
-            clients().find(id, now()).await.unwrap_err(),
+            clients().find(id, Asker::Anybody, now()).await.unwrap_err(),
             ClientError::Unknown,
             "{id}"
         );

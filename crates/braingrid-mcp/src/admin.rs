@@ -5,9 +5,11 @@
 
 mod access;
 mod answer;
+mod browser;
 mod guesses;
 mod log_level;
 mod openapi;
+mod pages;
 mod paging;
 mod revocations;
 mod routes;
@@ -22,12 +24,14 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use mcp_auth::TokenVerifier;
 use mcp_core::BrainGridClient;
 use mcp_fleet::{Denials, Tasks};
+use mcp_outbound::run_to_end;
 use mcp_session::{RedisStore, SessionTiers};
 use mcp_transport_http::ServerStatus;
 
 pub(crate) use access::Access;
 use access::{Refusal, address_of};
 use answer::Problem;
+pub(crate) use browser::Browsers;
 use routes::{Call, Route};
 
 use crate::audit::{Audit, OperatorAction};
@@ -38,6 +42,7 @@ use crate::telemetry::LogControl;
 /// The running server, as operators see it.
 pub(crate) struct Admin {
     pub(crate) access: Access,
+    pub(crate) browsers: Browsers,
     pub(crate) audit: Option<Audit>,
     pub(crate) metrics: Exposition,
     pub(crate) log: LogControl,
@@ -52,9 +57,26 @@ pub(crate) struct Admin {
 }
 
 impl Admin {
-    /// Answers one request.
+    /// Answers one request. A change and its record are made to the end, also for whoever hangs up.
     pub(crate) async fn answer(self: Arc<Self>, request: Request<Bytes>) -> Response<Bytes> {
+        if matches!(*request.method(), Method::GET | Method::HEAD) {
+            return self.routed(request).await;
+        }
+        let answered = run_to_end(async move { self.routed(request).await }, || {}).await;
+        answered.unwrap_or_else(|| {
+            Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "it failed; the log says more",
+            )
+            .into()
+        })
+    }
+
+    async fn routed(self: Arc<Self>, request: Request<Bytes>) -> Response<Bytes> {
         let path = request.uri().path();
+        if is_below(path, pages::BEGIN) {
+            return self.page(request).await;
+        }
         let (route, step) = match routes::find(request.method(), path) {
             Ok(found) => found,
             Err(methods) if methods.is_empty() => {
@@ -87,14 +109,18 @@ impl Admin {
             Err(problem) => Err(problem),
         };
         let mut response = answered.unwrap_or_else(Response::from);
-        if route.method != Method::GET
-            && let Some(audit) = &self.audit
-        {
-            let outcome = outcome(response.status());
+        if route.method != Method::GET {
             action.target = response.extensions_mut().remove().unwrap_or_default();
-            audit.write_operator_action(outcome, action).await;
+            self.tell_action(outcome(response.status()), action).await;
         }
         response
+    }
+
+    /// Puts on record what an operator did.
+    async fn tell_action(&self, outcome: &'static str, action: OperatorAction) {
+        if let Some(audit) = &self.audit {
+            audit.write_operator_action(outcome, action).await;
+        }
     }
 
     fn tell_refusal(&self, id: &'static str, refusal: &Refusal, request: &Request<Bytes>) {
@@ -111,6 +137,11 @@ impl Admin {
         let status = self.verifier.status().into_iter();
         status.map(|issuer| issuer.issuer).collect()
     }
+}
+
+fn is_below(path: &str, begin: &str) -> bool {
+    let rest = path.strip_prefix(begin);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// How a change ended.

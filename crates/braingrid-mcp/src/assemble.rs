@@ -22,7 +22,7 @@ use mcp_transport_stdio::StaticToken;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 
-use crate::admin::{Access, Admin};
+use crate::admin::{Access, Admin, Browsers};
 use crate::audit::{Audit, Digest};
 use crate::authorization_server;
 use crate::caller::{SessionCallers, room_for};
@@ -180,6 +180,7 @@ pub(crate) async fn run_http(
     if let (Some(settings), Some(metrics)) = (&http.admin, telemetry.metrics()) {
         let admin = Admin {
             access: Access::new(settings.tokens_file.clone(), settings.metrics_need_token),
+            browsers: Browsers::default(),
             audit: audit.clone(),
             metrics: metrics.exposition(),
             log: telemetry.log_control(),

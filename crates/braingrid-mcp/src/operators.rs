@@ -44,7 +44,7 @@ pub(crate) struct Operator {
 }
 
 /// A token as it is kept and compared.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct TokenDigest([u8; 32]);
 
 impl TokenDigest {

@@ -80,7 +80,9 @@ impl Access {
             return Err(Refusal::NotConfigured);
         }
         let token = bearer(request.headers()).ok_or(Refusal::NoToken)?;
-        let operator = self.operator_of(token, address_of(request)).await?;
+        let operator = self
+            .operator_of(TokenDigest::of(token), address_of(request))
+            .await?;
         if operator.right < right {
             return Err(Refusal::ReadOnly(operator));
         }
@@ -90,10 +92,10 @@ impl Access {
     /// Whose a token is.
     pub(super) async fn operator_of(
         &self,
-        token: &str,
+        token: TokenDigest,
         address: IpAddr,
     ) -> Result<Operator, Refusal> {
-        let (token, now) = (TokenDigest::of(token), Instant::now());
+        let now = Instant::now();
         let looked = self.guesses.check(address, token, now);
         looked.map_err(Refusal::TooMany)?;
         let tokens = self.tokens().await?;

@@ -1,15 +1,15 @@
 //! How the server is: metrics, readiness, build.
 
 use bytes::Bytes;
-use http::{Method, Response, StatusCode};
+use http::{HeaderMap, Method, Response, StatusCode};
 use mcp_session::SharedStore as _;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json as object};
 
-use super::Admin;
 use super::access::Needs;
 use super::answer::{json, text};
 use super::routes::{self, Content, Route};
+use super::{Admin, pages};
 use crate::metrics::Exposition;
 use crate::version;
 
@@ -69,7 +69,7 @@ pub(super) static ROUTES: &[Route] = &[
         query: &[],
         body: None,
         content: Content::Json(any_object),
-        answer: |_, _| Box::pin(async { Ok(index()) }),
+        answer: |_, call| Box::pin(async move { Ok(index(call.request.headers())) }),
     },
 ];
 
@@ -78,7 +78,11 @@ fn any_object(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "object" })
 }
 
-fn index() -> Response<Bytes> {
+/// A browser is led to the pages.
+fn index(headers: &HeaderMap) -> Response<Bytes> {
+    if pages::are_wanted(headers) {
+        return pages::first();
+    }
     let mut paths: Vec<_> = routes::all().map(|route| route.path).collect();
     paths.dedup();
     json(StatusCode::OK, &object!({ "paths": paths }))
@@ -88,12 +92,17 @@ impl Admin {
     /// Ready is whoever takes new calls. The parts are shown and decide nothing: an outage behind
     /// the server takes no instance away.
     async fn ready(&self) -> Response<Bytes> {
-        let draining = self.server.is_draining();
-        let (status, word) = if draining {
-            (StatusCode::SERVICE_UNAVAILABLE, "draining")
+        let status = if self.server.is_draining() {
+            StatusCode::SERVICE_UNAVAILABLE
         } else {
-            (StatusCode::OK, "ready")
+            StatusCode::OK
         };
+        json(status, &self.parts().await)
+    }
+
+    /// How the parts of this instance are.
+    pub(super) async fn parts(&self) -> Value {
+        let draining = self.server.is_draining();
         let issuers = self.verifier.status().into_iter().map(|issuer| {
             object!({
                 "issuer": issuer.issuer,
@@ -104,15 +113,14 @@ impl Admin {
                 "fetches_failed": issuer.fetches_failed,
             })
         });
-        let detail = object!({
-            "status": word,
+        object!({
+            "status": if draining { "draining" } else { "ready" },
             "draining": draining,
             "requests_in_flight": self.server.in_flight(),
             "issuers": issuers.collect::<Vec<_>>(),
             "store": self.store().await,
             "braingrid_api": { "circuit": circuit(self.api.is_circuit_open()) },
-        });
-        json(status, &detail)
+        })
     }
 
     async fn store(&self) -> Value {

@@ -1,6 +1,7 @@
 //! The listener for operators: what it shows and changes, and whom it keeps out.
 
 mod openapi;
+mod pages;
 mod people;
 mod rights;
 mod shell;

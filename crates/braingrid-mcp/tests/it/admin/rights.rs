@@ -1,6 +1,7 @@
 //! Who may do what: reading and changing are separate rights, and nobody has either by default.
 
 use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
 
 use super::{Operators, READ, WRITE};
 use crate::audit::parsed;
@@ -156,4 +157,37 @@ async fn an_address_may_guess_few_tokens_at_a_time() {
     assert!((1..=7).contains(&refused.header("retry-after").parse().unwrap()));
     assert_eq!(guess(9).await.status, 401, "said before");
     assert_eq!(operators.get("/metrics").await.status, 200);
+}
+
+#[tokio::test]
+async fn whoever_hangs_up_is_on_record_all_the_same() {
+    let world = World::shared().await;
+    let audit = world.home.path().join("audit");
+    let command = world.command().env("AUDIT_LOG", &audit);
+    let (_server, operators) = Operators::start(&world, command).await;
+    // The other instances cannot be told, which takes its time.
+    world.redis().pause().unwrap();
+    let address = operators.base.strip_prefix("http://").unwrap();
+    let body = r#"{"whom": {"kind": "user", "subject": "ada"}}"#;
+    let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!(
+        "POST /admin/v1/revoke HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {WRITE}\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    connection.write_all(request.as_bytes()).await.unwrap();
+    drop(connection);
+    let record = async {
+        loop {
+            let text = std::fs::read_to_string(&audit).unwrap_or_default();
+            if let Some(record) = parsed(&text).pop() {
+                return record;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let record = tokio::time::timeout(LIMIT, record).await.unwrap();
+    let told = ["action", "outcome", "operator"].map(|name| record[name].clone());
+    assert_eq!(told, ["revoke", "ok", "ada"]);
+    assert_eq!(record["target"]["subject"], "ada");
 }

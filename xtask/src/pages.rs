@@ -1,4 +1,4 @@
-//! `cargo xtask pages`: the pages of a login in a real Chromium. What is looked at and checked stands in
+//! `cargo xtask pages`: the pages of a login, and those for operators, in a real Chromium. What is looked at and checked stands in
 //! `crates/mcp-lab/interop/pages`.
 
 use std::{fs, process::Command};
@@ -9,11 +9,12 @@ use lexopt::prelude::{Long, Short};
 use crate::{debian, node, shell};
 
 const HELP: &str = "\
-Show the pages of the authorization server to a real Chromium.
+Show the pages of the authorization server and those for operators to a real Chromium.
 
 In light and dark, wide and narrow: that they fit, that the keyboard reaches everything, that axe finds no
-fault, that nothing is fetched, and that a decision leads where it should. Chromium is taken from PATH or
-installed from Debian's packages, what drives it from npm. The screenshots are in target/pages/screenshots.
+fault, that nothing is fetched, and that a decision leads where it should; operators work without scripts.
+Chromium is taken from PATH or installed from Debian's packages, what drives it from npm. The screenshots are
+in target/pages/screenshots.
 
 Usage: cargo xtask pages
 ";
@@ -53,7 +54,13 @@ pub(crate) fn step() -> anyhow::Result<()> {
 fn pages() -> anyhow::Result<()> {
     let dir = node::install(SOURCE, "pages")?;
     // The whole workspace, so that dependencies have the features that they have in its tests.
-    let build = ["build", "--workspace", "--example=pages", "--profile=ci"];
+    let build = [
+        "build",
+        "--workspace",
+        "--bins",
+        "--example=pages",
+        "--profile=ci",
+    ];
     shell::run(&mut shell::cargo(build))?;
     let screenshots = dir.join("screenshots");
     fs::create_dir_all(&screenshots).context("cannot make the folder of screenshots")?;
@@ -63,6 +70,10 @@ fn pages() -> anyhow::Result<()> {
         .arg(dir.join("run.mjs"))
         .args(["--chromium", chromium.trim(), "--pages"])
         .arg(shell::built("examples/pages")?)
+        .arg("--lab")
+        .arg(shell::built("lab")?)
+        .arg("--server")
+        .arg(shell::built("braingrid-mcp")?)
         .arg("--screenshots")
         .arg(screenshots);
     shell::run(&mut checks)

@@ -8,6 +8,9 @@ const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 /** WCAG 2.5.5 asks for a target of this many pixels. */
 const TARGET = 44;
 
+/** What Tab must reach. */
+const REACHED = 'a[href], button, input:not([type=hidden], [hidden]), select, summary';
+
 /** Opens a page and collects everything the browser says and asks for. */
 export async function open(context, url) {
   const page = await context.newPage();
@@ -43,26 +46,28 @@ const overflows = (page) => page.evaluate(() => {
   return scrollWidth > clientWidth;
 });
 
-/** Tab reaches every button and the details, in their order, and shows where it is. */
+/** Tab reaches everything that can be worked, in its order, and shows where it is. */
 async function keyboardFaults(page) {
-  const wanted = await page.locator('button, summary').allInnerTexts();
   const faults = [];
-  for (const text of wanted) {
+  for (const wanted of await page.locator(REACHED).all()) {
     await page.keyboard.press('Tab');
-    const focused = await page.evaluate(() => {
-      const { innerText } = document.activeElement;
-      const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement);
-      return { innerText, isShown: outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2 };
+    const { isThere, isShown, name } = await wanted.evaluate((it) => {
+      const { outlineStyle, outlineWidth } = getComputedStyle(it);
+      return {
+        isThere: it === document.activeElement,
+        isShown: outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2,
+        name: it.innerText || it.name,
+      };
     });
-    if (focused.innerText !== text) faults.push(`Tab leads to '${focused.innerText.slice(0, 40)}' instead of '${text}'`);
-    else if (!focused.isShown) faults.push(`it is not seen that Tab is at '${text}'`);
+    if (!isThere) faults.push(`Tab does not lead to '${name}'`);
+    else if (!isShown) faults.push(`it is not seen that Tab is at '${name}'`);
   }
   return faults;
 }
 
 async function targetFaults(page) {
   const faults = [];
-  for (const target of await page.locator('button, summary').all()) {
+  for (const target of await page.locator(REACHED).all()) {
     const { width, height } = await target.boundingBox();
     if (width < TARGET || height < TARGET) faults.push(`'${await target.innerText()}' is ${width} × ${height} pixels`);
   }

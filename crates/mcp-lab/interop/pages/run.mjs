@@ -1,17 +1,21 @@
-// The pages of a login in a real Chromium: light and dark, wide and narrow, by keyboard and by mouse.
+// The pages of a login, and those for operators, in a real Chromium: light and dark, wide and narrow, by
+// keyboard and by mouse.
 //
-// Usage: node run.mjs --chromium FILE --pages FILE --screenshots DIRECTORY
+// Usage: node run.mjs --chromium FILE --pages FILE --lab FILE --server FILE --screenshots DIRECTORY
 
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { chromium } from 'playwright-core';
 import { decisions } from './decide.mjs';
+import { deeds, logIn, shown, startOperated } from './operate.mjs';
 import { faultsOf } from './look.mjs';
 import { startSite } from './site.mjs';
 
 const text = { type: 'string' };
-const { values: options } = parseArgs({ options: { chromium: text, pages: text, screenshots: text } });
+const { values: options } = parseArgs({
+  options: { chromium: text, pages: text, lab: text, server: text, screenshots: text },
+});
 const WINDOWS = ['light', 'dark'].flatMap((colorScheme) => [320, 1024].map((width) => ({ colorScheme, width })));
 
 const pages = JSON.parse(execFileSync(options.pages, { encoding: 'utf8' }));
@@ -41,6 +45,26 @@ try {
     note(name, fault ? [fault] : []);
     await context.close();
     its.stop();
+  }
+  const operated = await startOperated(options);
+  try {
+    for (const [name, holds] of deeds) {
+      const context = await browser.newContext({ javaScriptEnabled: false });
+      const fault = await holds(context, operated).then(() => null, (error) => error.message);
+      note(name, fault ? [fault] : []);
+      await context.close();
+    }
+    for (const { colorScheme, width } of WINDOWS) {
+      const context = await browser.newContext({ colorScheme, viewport: { width, height: 720 } });
+      for (const { name, path, status, role } of shown) {
+        await logIn(context, operated, role);
+        const file = join(options.screenshots, `operators-${name}-${colorScheme}-${width}.png`);
+        note(`operators: ${name}, ${colorScheme}, ${width} pixels`, await faultsOf(context, `${operated.origin}${path}`, status, file));
+      }
+      await context.close();
+    }
+  } finally {
+    operated.stop();
   }
 } finally {
   await browser.close();

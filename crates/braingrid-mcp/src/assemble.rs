@@ -11,7 +11,7 @@ use mcp_core::{
     ApiRequestObserver, BrainGridClient, BrainGridConfig, Caller, FinishedApiRequest, Organization,
     ScopePolicy, ToolOptions, ToolSet, own_token,
 };
-use mcp_fleet::{Denials, Journal, JournalConfig, Tasks, TasksConfig};
+use mcp_fleet::{Denials, Journal, JournalConfig, Limits, Tasks, TasksConfig};
 use mcp_outbound::{Proxies, SystemRoots};
 use mcp_session::{
     Keyring, MemoryStore, RedisConfig, RedisStore, Session, SessionTiers, SessionTiersBuilder,
@@ -34,9 +34,10 @@ use crate::journal::{self, LocalJournal};
 use crate::limits;
 #[cfg(feature = "login")]
 pub(crate) use crate::login::callers as local_callers;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Observer};
 use crate::mirror;
 use crate::project_file::default_project;
+use crate::rates;
 use crate::revocations;
 use crate::roots;
 use crate::shutdown::Shutdown;
@@ -154,8 +155,10 @@ pub(crate) async fn run_http(
         own.as_ref(),
     )?
     .build();
+    let limits = rates::limits(http.rates, facts.clone(), keyring(&http.session));
     let mut api = api_config(api);
     api.tls = Some(tls);
+    api.limit = rates::outgoing(&limits, &http.rates);
     let (client, tools) = tool_set(api, options, telemetry)?;
     let tools = audited(tools, audit.as_ref(), http.session.keys.as_ref());
     let journal = writes.map(|config| journal(&http.session, facts.clone(), config));
@@ -163,20 +166,18 @@ pub(crate) async fn run_http(
     let tools = journalled(tools, journal, &http, &denials);
     let tasks = tasks_in(&http.session, facts);
     let tools = tools.with_tasks(tasks::of_tools(tasks.clone()));
-    let server = endpoint(config, &sessions, &tools);
+    let server = endpoint(config, &sessions, &tools, &limits);
     let server = match own {
         Some(own) => server.with_routes(authorization_server::routes(own))?,
         None => mirror::beside(server, &http.auth, &issuers)?,
     };
-    let server = watched(
-        server,
-        telemetry,
-        audit.as_ref(),
-        &sessions,
-        &verifier,
-        redis.as_ref(),
-        &denials,
-    );
+    let server = watched(server, telemetry, audit.as_ref(), |observer| {
+        observer.sessions(&sessions);
+        observer.issuers(&verifier);
+        observer.denials(&denials);
+        observer.limits(&limits);
+        observer.redis(redis.as_ref());
+    });
     if let (Some(settings), Some(metrics)) = (&http.admin, telemetry.metrics()) {
         let admin = Admin {
             access: Access::new(settings.tokens_file.clone(), settings.metrics_need_token),
@@ -225,7 +226,12 @@ fn tell_of_origins(http: &HttpSettings, resource: &str) {
 }
 
 /// The endpoint of these tools.
-fn endpoint(config: HttpConfig, sessions: &SessionTiers, tools: &ToolSet) -> HttpServer<ToolSet> {
+fn endpoint(
+    config: HttpConfig,
+    sessions: &SessionTiers,
+    tools: &ToolSet,
+    limits: &Limits,
+) -> HttpServer<ToolSet> {
     let scopes = tools.clone();
     let callers = SessionCallers::new(sessions.clone());
     let memory = config.memory.clone();
@@ -237,6 +243,7 @@ fn endpoint(config: HttpConfig, sessions: &SessionTiers, tools: &ToolSet) -> Htt
         .with_direct_tools(tools.built_in())
         .with_methods(mcp_core::METHODS)
         .with_wrapping(wrapped)
+        .with_limits(rates::of_calls(limits, tools.clone()))
         .with_scope_rule(move |request, granted| match &request.tool {
             Some(tool) => scopes.check_scopes(tool, granted),
             None => Ok(()),
@@ -248,10 +255,7 @@ fn watched(
     mut server: HttpServer<ToolSet>,
     telemetry: &Telemetry,
     audit: Option<&Audit>,
-    sessions: &SessionTiers,
-    verifier: &TokenVerifier,
-    redis: Option<&RedisStore>,
-    denials: &Denials,
+    what: impl FnOnce(&Observer),
 ) -> HttpServer<ToolSet> {
     if let Some(head) = telemetry.head_sampler() {
         server = server.with_head_sampler(head);
@@ -261,13 +265,8 @@ fn watched(
     }
     if let Some(metrics) = telemetry.metrics() {
         let observer = metrics.observer();
-        observer.sessions(sessions);
-        observer.issuers(verifier);
-        observer.denials(denials);
         observer.server(&server.status());
-        if let Some(redis) = redis {
-            observer.redis(redis);
-        }
+        what(&observer);
         let recorder = metrics.recorder();
         server = server.with_observer(Arc::new(move |request| recorder.request(request)));
     }

@@ -77,7 +77,11 @@ impl SessionCallers {
 
 /// Gives room for large answers to this user.
 pub(crate) fn room_for(principal: &Principal, memory: &MemoryBudget) -> MemoryHook {
-    let user = memory.user(principal.issuer(), principal.subject());
+    let user = memory.user(
+        principal.issuer(),
+        principal.subject(),
+        principal.organization(),
+    );
     let memory = memory.clone();
     Arc::new(move |bytes| {
         let charge = memory.take(user, bytes)?;

@@ -30,8 +30,8 @@ pub(crate) use authorization_server::AuthorizationServerSettings;
 pub(crate) use build::LoginSettings;
 pub(crate) use build::{
     AdminSettings, ApiSettings, AuditTarget, AuthSettings, Config, DogStatsdSettings, HttpSettings,
-    LimitSettings, LogSettings, OperatorSettings, SealingKeys, Serve, SessionSettings,
-    StdioSettings, TelemetrySettings,
+    LimitSettings, LogSettings, OperatorSettings, RateSettings, SealingKeys, Serve,
+    SessionSettings, StdioSettings, TelemetrySettings,
 };
 use layers::{Environment, Layer, NotUnicode, Origin};
 pub(crate) use parse::logs::{LogFormat, log_level};

@@ -22,6 +22,7 @@ mod operators;
 mod owner;
 mod program;
 mod project_file;
+mod rates;
 mod revocations;
 mod roots;
 mod shutdown;

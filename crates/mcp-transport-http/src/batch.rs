@@ -118,8 +118,7 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
     ) -> Result<Response<BoxedBody>, Work> {
         let inner = Arc::clone(self);
         let answering = async move {
-            let granted = session.principal().scopes();
-            let answers = inner.batch(parts, &bytes, granted, user, &request_id);
+            let answers = inner.batch(parts, &bytes, &session, user, &request_id);
             accept.give(answers.await).await
         };
         let work: Work = Box::pin(answering);
@@ -131,7 +130,7 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         self: &Arc<Self>,
         parts: Parts,
         bytes: &Bytes,
-        granted: &[String],
+        session: &Session,
         user: MemoryUser,
         request_id: &str,
     ) -> Response<BoxedBody> {
@@ -143,6 +142,7 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
             .map(|message| RequestPreview::parse(message))
             .collect();
         // Before anything is done: a refusal must not follow half of the work.
+        let granted = session.principal().scopes();
         let mut refused = previews
             .iter()
             .flatten()
@@ -159,7 +159,7 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
                 }
                 // 2025-03-26, lifecycle: the handshake stands alone.
                 Ok(preview) if preview.method != "initialize" => {
-                    self.message(parts.clone(), message, preview, granted, request_id)
+                    self.message(parts.clone(), message, preview, session, request_id)
                         .await
                 }
                 Ok(_) => protocol::no_message(PreviewError::Invalid, message),
@@ -210,7 +210,7 @@ mod tests {
     async fn answers_are_joined_and_notifications_leave_none() {
         let answer = |text: &'static str| Response::new(body::full(text));
         let memory = MemoryBudget::new(1 << 20);
-        let user = memory.user("https://issuer", "ada");
+        let user = memory.user("https://issuer", "ada", None);
         let mut joined = Joined::new(&memory, user);
         for answer in [answer(r#"{"id":1}"#), answer(""), answer(r#"{"id":2}"#)] {
             joined.add(answer).await;

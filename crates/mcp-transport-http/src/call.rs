@@ -22,6 +22,7 @@ use crate::{
     client_address::ClientAddress,
     drain::InFlight,
     late::Late,
+    limits,
     origin::{Refused, is_preflight, preflight},
     preview::{PreviewError, RequestPreview},
     protocol,
@@ -73,7 +74,7 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         let limit = self.config.max_body_bytes;
         let (time, memory) = (self.config.body_timeout, &self.config.memory);
         let principal = resolved.session.principal();
-        let user = memory.user(principal.issuer(), principal.subject());
+        let user = memory.user_of(principal);
         let place = line.place.as_ref();
         let waiting = place.map(|place| place.activity.reading());
         let reading = body::read(body, limit, time, Some((memory, user)));
@@ -112,9 +113,9 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
                 } else if preview.is_request && accept.is_nothing() {
                     Ok(protocol::not_acceptable(preview.id))
                 } else {
-                    let (granted, id) = (principal.scopes(), line.request_id());
+                    let (session, id) = (&*resolved.session, line.request_id());
                     let answer = self
-                        .in_time(parts, &bytes, &preview, granted, accept, id)
+                        .in_time(parts, &bytes, &preview, session, accept, id)
                         .await;
                     line.handled(begun.elapsed());
                     answer
@@ -142,10 +143,7 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
             }
             .begin()
         });
-        line.outcome_by(response.status());
-        if response.status() == StatusCode::FORBIDDEN {
-            self.lacks_scope(line, &resolved.session);
-        }
+        self.conclude(line, &response, &resolved.session);
         in_flight.until_sent(sent::owed_to(user, version, response))
     }
 
@@ -217,6 +215,15 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
                     line.audience = self.sessions.audience_of(token);
                 }
                 tracing::debug!(request_id = line.request_id(), %error, "request refused");
+                // What could not be told, or is known and may not do this, is no stranger's.
+                let is_strangers = matches!(
+                    error,
+                    AuthError::NoToken | AuthError::InvalidToken(_) | AuthError::InvalidRequest(_)
+                );
+                if is_strangers && let Some(refused) = self.stranger_over_limit(client).await {
+                    line.refuse("limited");
+                    return Err(refused);
+                }
                 return Err(self.challenger.refuse(&error));
             }
         };
@@ -241,9 +248,22 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         })
     }
 
-    /// Who may not do this, for the observer.
-    fn lacks_scope(&self, line: &mut AccessLine, session: &Arc<Session>) {
-        line.refuse("insufficient_scope");
+    /// What is said of the answer to somebody who is known; and to an observer, who it was that may not
+    /// do this.
+    fn conclude(
+        &self,
+        line: &mut AccessLine,
+        response: &Response<BoxedBody>,
+        session: &Arc<Session>,
+    ) {
+        line.outcome_by(response.status());
+        if limits::is_refusal(response) {
+            line.refuse("limited");
+        } else if response.status() == StatusCode::FORBIDDEN {
+            line.refuse("insufficient_scope");
+        } else {
+            return;
+        }
         let issuer = || session.principal().issuer().to_owned();
         line.issuer = self.observer.is_some().then(issuer);
         line.session = Some(Arc::clone(session));

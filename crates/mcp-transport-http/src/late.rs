@@ -220,7 +220,7 @@ mod tests {
             observer: Some(observer),
             charge: None,
             memory: memory.clone(),
-            user: memory.user("https://issuer", "ada"),
+            user: memory.user("https://issuer", "ada", None),
         };
         (answer, late.begin().into_body())
     }

@@ -12,6 +12,7 @@ use std::{
 };
 
 use http::Extensions;
+use mcp_auth::Principal;
 
 use crate::cgroup;
 
@@ -30,6 +31,7 @@ pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// Nor does one user take that of the others: of the half for work, each may hold as much as is still
 /// free after it, so the next one always finds room. Whoever holds little besides may have one thing
 /// as large as what is free, or half of all if that is less: there is no smaller part of it to be had.
+/// The users of one organization together may hold three times what is still free.
 #[derive(Debug, Clone)]
 pub struct MemoryBudget(Arc<Shares>);
 
@@ -40,6 +42,8 @@ struct Shares {
     /// What users hold of the work half. They are told apart by chance: as good as always, and
     /// without a lock or a list that grows. Nobody can choose whom to share with.
     held: Box<[AtomicUsize]>,
+    /// The same of their organizations.
+    held_by_tenants: Box<[AtomicUsize]>,
     names: RandomState,
 }
 
@@ -47,10 +51,15 @@ struct Shares {
 const USERS: usize = 4096;
 /// What a user may hold besides one large thing: this part of the half.
 const LITTLE: usize = 16;
+/// What a tenant may hold for each byte that is free.
+const OF_TENANT: usize = 3;
 
-/// A user, as far as a budget tells users apart.
+/// A user of a tenant, as far as a budget tells them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MemoryUser(usize);
+pub struct MemoryUser {
+    user: usize,
+    tenant: usize,
+}
 
 #[derive(Debug)]
 struct Share {
@@ -98,9 +107,8 @@ impl MemoryBudget {
         Self(Arc::new(Shares {
             connections: share(),
             work: share(),
-            held: iter::repeat_with(AtomicUsize::default)
-                .take(USERS)
-                .collect(),
+            held: counts(),
+            held_by_tenants: counts(),
             names: RandomState::new(),
         }))
     }
@@ -113,11 +121,22 @@ impl MemoryBudget {
         Self::new(limit.unwrap_or(UNKNOWN) / 2)
     }
 
-    /// The subject of an issuer.
-    pub fn user(&self, issuer: &str, subject: &str) -> MemoryUser {
-        let hash = self.0.names.hash_one((issuer, subject));
+    /// The subject of an issuer, in an organization or in none.
+    pub fn user(&self, issuer: &str, subject: &str, organization: Option<&str>) -> MemoryUser {
         let users = u64::try_from(USERS).unwrap_or(u64::MAX);
-        MemoryUser(usize::try_from(hash % users).unwrap_or_default())
+        let place = |hash: u64| usize::try_from(hash % users).unwrap_or_default();
+        let user = self.0.names.hash_one((issuer, subject));
+        let tenant = organization.map_or(user, |tenant| self.0.names.hash_one(tenant));
+        MemoryUser {
+            user: place(user),
+            tenant: place(tenant),
+        }
+    }
+
+    /// The same of somebody who is known.
+    pub(crate) fn user_of(&self, principal: &Principal) -> MemoryUser {
+        let (issuer, subject) = (principal.issuer(), principal.subject());
+        self.user(issuer, subject, principal.organization())
     }
 
     /// Takes bytes for the work on a user's request; `None` when there is no room. What is more than
@@ -154,10 +173,10 @@ impl MemoryBudget {
     pub(crate) fn has_room(&self, user: MemoryUser) -> bool {
         let share = &self.0.work;
         let taken = share.used.load(Ordering::Relaxed);
-        let own = self.0.held_by(user);
-        let own = own.map_or(0, |own| own.load(Ordering::Relaxed));
+        let held = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+        let [own, tenants] = self.0.held_by(user).map(|count| count.map_or(0, held));
         let free = share.limit.saturating_sub(taken);
-        let has_room = free > 0 && own <= free;
+        let has_room = free > 0 && own <= free && tenants <= free.saturating_mul(OF_TENANT);
         if !has_room {
             share.refused.fetch_add(1, Ordering::Relaxed);
         }
@@ -178,6 +197,12 @@ impl MemoryBudget {
     }
 }
 
+fn counts() -> Box<[AtomicUsize]> {
+    iter::repeat_with(AtomicUsize::default)
+        .take(USERS)
+        .collect()
+}
+
 impl Default for MemoryBudget {
     fn default() -> Self {
         Self::of_this_process()
@@ -192,9 +217,13 @@ impl Shares {
         }
     }
 
-    /// There is one for each number that [`MemoryBudget::user`] gives.
-    fn held_by(&self, user: MemoryUser) -> Option<&AtomicUsize> {
-        self.held.get(user.0)
+    /// What a user holds, and what its tenant. There is one for each number that
+    /// [`MemoryBudget::user`] gives.
+    fn held_by(&self, user: MemoryUser) -> [Option<&AtomicUsize>; 2] {
+        [
+            self.held.get(user.user),
+            self.held_by_tenants.get(user.tenant),
+        ]
     }
 }
 
@@ -219,10 +248,12 @@ impl MemoryCharge {
         if more == 0 {
             return true;
         }
-        let (used, own) = self.add(more);
+        let (used, [own, tenants]) = self.add(more);
         let fits = limit.checked_sub(used).is_some_and(|free| {
-            let besides = own.saturating_sub(bytes);
-            own <= free || besides <= limit / LITTLE
+            let fits = |held: usize, most: usize| {
+                held <= most || held.saturating_sub(bytes) <= limit / LITTLE
+            };
+            fits(own, free) && fits(tenants, free.saturating_mul(OF_TENANT))
         });
         if !fits {
             self.subtract(more);
@@ -241,19 +272,23 @@ impl MemoryCharge {
         self.bytes += more;
     }
 
-    /// What all and the user hold with so much more.
-    fn add(&self, more: usize) -> (usize, usize) {
+    /// What all hold with so much more, and of it the user and its tenant.
+    fn add(&self, more: usize) -> (usize, [usize; 2]) {
         let added = |to: &AtomicUsize| to.fetch_add(more, Ordering::Relaxed).saturating_add(more);
         let used = added(&self.shares.share(self.half).used);
-        let own = self.user.and_then(|user| self.shares.held_by(user));
-        (used, own.map_or(0, added))
+        let held = self.user.map(|user| self.shares.held_by(user));
+        (
+            used,
+            held.unwrap_or_default().map(|held| held.map_or(0, added)),
+        )
     }
 
     fn subtract(&self, bytes: usize) {
         let used = &self.shares.share(self.half).used;
         used.fetch_sub(bytes, Ordering::Relaxed);
-        if let Some(own) = self.user.and_then(|user| self.shares.held_by(user)) {
-            own.fetch_sub(bytes, Ordering::Relaxed);
+        let held = self.user.map(|user| self.shares.held_by(user));
+        for held in held.into_iter().flatten().flatten() {
+            held.fetch_sub(bytes, Ordering::Relaxed);
         }
     }
 
@@ -273,9 +308,27 @@ mod tests {
     use super::*;
 
     fn two_users(budget: &MemoryBudget) -> (MemoryUser, MemoryUser) {
-        let ada = budget.user("https://issuer", "ada");
-        let others = (0..).map(|it| budget.user("https://issuer", &format!("{it}")));
-        (ada, others.into_iter().find(|it| *it != ada).unwrap())
+        let [ada, bob] = distinct(budget, &|_| None);
+        (ada, bob)
+    }
+
+    /// Users of these organizations whom chance tells apart.
+    fn distinct<const N: usize>(
+        budget: &MemoryBudget,
+        organization: &dyn Fn(usize) -> Option<&'static str>,
+    ) -> [MemoryUser; N] {
+        let mut found: Vec<MemoryUser> = Vec::new();
+        for it in 0.. {
+            let tenant = organization(found.len());
+            let user = budget.user("https://issuer", &format!("{it}"), tenant);
+            if found.iter().all(|other| other.user != user.user) {
+                found.push(user);
+            }
+            if found.len() == N {
+                break;
+            }
+        }
+        found.try_into().unwrap()
     }
 
     #[test]
@@ -318,6 +371,22 @@ mod tests {
         assert!(budget.take(ada, 10).is_none());
         held.truncate(69);
         assert!(budget.take(ada, 10).is_some());
+    }
+
+    #[test]
+    fn the_users_of_one_organization_leave_room_for_the_next() {
+        let budget = MemoryBudget::new(2 * 1600);
+        let all = distinct::<9>(&budget, &|at| Some(if at < 8 { "loud" } else { "quiet" }));
+        let [loud @ .., quiet] = all;
+        let of_each = loud.map(|user| iter::from_fn(|| budget.take(user, 10)).collect::<Vec<_>>());
+        let held: usize = of_each.iter().map(|held| held.len() * 10).sum();
+        assert_eq!(held, 1200);
+        assert!(budget.take(loud[7], 10).is_none() && budget.has_room(quiet));
+        let quiets: Vec<_> = iter::from_fn(|| budget.take(quiet, 10)).collect();
+        assert_eq!(quiets.len() * 10, 200);
+        drop((of_each, quiets));
+        assert_eq!(budget.usage().used, 0);
+        assert!(budget.has_room(loud[7]));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use futures::future::{Either, FutureExt as _};
 use http::{HeaderMap, Request, Response, StatusCode, request::Parts};
 use http_body_util::Full;
 use mcp_outbound::run_to_end;
+use mcp_session::Session;
 use rmcp::{ServerHandler, model::ProtocolVersion};
 
 use crate::{
@@ -39,7 +40,7 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         parts: Parts,
         bytes: &Bytes,
         preview: &RequestPreview<'_>,
-        granted: &[String],
+        session: &Session,
         accept: Accept,
         request_id: &str,
     ) -> Result<Response<BoxedBody>, Work> {
@@ -49,7 +50,7 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         } else {
             Duration::MAX
         };
-        let answer = if let Some(refusal) = self.refused(preview, granted) {
+        let answer = if let Some(refusal) = self.refused(preview, session).await {
             finished(refusal, request_id)
         } else {
             let work = within(self.begin(parts, bytes, preview), quiet);
@@ -73,10 +74,10 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         parts: Parts,
         bytes: &Bytes,
         preview: &RequestPreview<'_>,
-        granted: &[String],
+        session: &Session,
         request_id: &str,
     ) -> Response<BoxedBody> {
-        if let Some(refusal) = self.refused(preview, granted) {
+        if let Some(refusal) = self.refused(preview, session).await {
             return refusal;
         }
         let work = self.begin(parts, bytes, preview);
@@ -90,13 +91,16 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
 
     /// Whether a message may be worked on. Its scopes are judged by the body and not by headers that
     /// older revisions do not compare with it.
-    fn refused(
+    async fn refused(
         &self,
         preview: &RequestPreview<'_>,
-        granted: &[String],
+        session: &Session,
     ) -> Option<Response<BoxedBody>> {
-        if let Err(required) = (self.scope_rule)(preview, granted) {
+        if let Err(required) = (self.scope_rule)(preview, session.principal().scopes()) {
             return Some(self.challenger.insufficient_scope(&required));
+        }
+        if let Some(refusal) = self.over_limit(session, preview).await {
+            return Some(refusal);
         }
         let is_strange = preview.is_request && preview.strange == Some(Strange::Cursor);
         is_strange.then(|| protocol::strange_cursor(preview.id))

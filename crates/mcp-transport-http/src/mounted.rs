@@ -13,7 +13,7 @@ use crate::{
     body::{self, BodyError, BoxedBody},
     call::{draining, forbidden_origin},
     challenge::unavailable,
-    client_address::ClientAddress,
+    client_address::{AddressBucket, ClientAddress},
     memory::{MemoryUser, RETRY_AFTER},
     refusal::refusal,
     router::{Route, spelled},
@@ -170,6 +170,13 @@ impl<H> Inner<H> {
             (Ok(()), None) => Some(("draining", draining())),
             (Ok(()), Some(_)) => None,
         };
+        let refused = match refused {
+            None => {
+                let over = self.stranger_over_limit(bucket(&head)).await;
+                over.map(|refused| ("limited", refused))
+            }
+            refused => refused,
+        };
         if let Some((reason, refused)) = refused {
             line.refuse(reason);
             body::discard(head.headers(), body, MAX_BODY).await;
@@ -231,10 +238,15 @@ impl<H> Inner<H> {
 
     /// Whose part of the memory a request counts to that is nobody's: its address's.
     fn stranger(&self, head: &Request<()>) -> MemoryUser {
-        let address = ClientAddress::of(head.extensions()).and_then(|it| it.bucket());
-        let address = address.map(|bucket| bucket.to_string());
-        self.config.memory.user("", &address.unwrap_or_default())
+        let address = bucket(head).map(|bucket| bucket.to_string());
+        self.config
+            .memory
+            .user("", &address.unwrap_or_default(), None)
     }
+}
+
+fn bucket(head: &Request<()>) -> Option<AddressBucket> {
+    ClientAddress::of(head.extensions()).and_then(|it| it.bucket())
 }
 
 /// The same address with this path.

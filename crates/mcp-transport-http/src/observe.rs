@@ -28,7 +28,7 @@ pub struct AnsweredRequest<'a> {
 #[non_exhaustive]
 pub struct Rejection<'a> {
     /// The label of the authentication error, or `insufficient_scope`, `origin`, `host`, `draining`,
-    /// `full`, `too_many_connections`, `memory`.
+    /// `full`, `too_many_connections`, `memory`, `limited`.
     pub reason: &'static str,
     /// The configured issuer that the token names, good or not.
     pub issuer: Option<&'a str>,

@@ -89,6 +89,11 @@ fn no_room() -> Response<BoxedBody> {
     response
 }
 
+/// A message whose caller is over a limit. To a notification nothing is said but the status.
+pub(crate) fn too_many(id: Option<&RawValue>, message: &str) -> Response<BoxedBody> {
+    error(StatusCode::TOO_MANY_REQUESTS, id, BUSY, message)
+}
+
 /// A message of a batch that is not looked at, for those before it have used up the room for answers.
 /// Nothing is owed to a notification, but it was not done either: a client sees that by the others.
 pub(crate) fn left_out(id: Option<&RawValue>) -> Response<BoxedBody> {

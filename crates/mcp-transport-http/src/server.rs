@@ -21,6 +21,7 @@ use crate::{
     connections::{ConnectionCounts, Connections},
     direct::Direct,
     drain::Drain,
+    limits::CallLimits,
     memory::{MemoryBudget, MemoryUsage},
     metadata,
     mounted::{MountError, Mounted, MountedRoutes},
@@ -62,6 +63,7 @@ pub(crate) struct Inner<H> {
     pub(crate) attach_caller: Box<AttachCaller>,
     pub(crate) scope_rule: Box<ScopeRule>,
     pub(crate) wrapping: Option<Box<Wrapping>>,
+    pub(crate) limits: Option<CallLimits>,
     pub(crate) challenger: Challenger,
     pub(crate) origin_rule: OriginRule,
     pub(crate) address_rule: AddressRule,
@@ -135,6 +137,13 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
         rule: impl Fn(&RequestPreview<'_>, &[String]) -> Result<(), Vec<String>> + Send + Sync + 'static,
     ) -> Self {
         self.changed(|inner| inner.scope_rule = Box::new(rule))
+    }
+
+    /// The same server, where callers and strangers may not do as much as they like. Whoever is let in is
+    /// never refused for an address.
+    #[must_use]
+    pub fn with_limits(self, limits: CallLimits) -> Self {
+        self.changed(|inner| inner.limits = Some(limits))
     }
 
     /// The same server, but calls of these tools, and `tools/list`, are handed to the handler without
@@ -253,6 +262,7 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
             attach_caller,
             scope_rule,
             wrapping: None,
+            limits: None,
             challenger: Challenger::new(config.metadata_url(), &config.scopes_supported),
             origin_rule: OriginRule::new(config.origins(), config.hosts()),
             address_rule: AddressRule::new(config.trusted_proxies.clone(), config.has_tls()),

@@ -49,7 +49,7 @@ impl Audit {
             if let Some(rejection) = &request.rejection
                 // Stopping is nobody's fault, and no decision about anybody; and without a token
                 // nobody asked for anything yet: every client's first request is like that.
-                && !matches!(rejection.reason, "draining" | "no_token")
+                && !matches!(rejection.reason, "draining" | "no_token" | "limited")
             {
                 audit.record(refused(rejection));
             }

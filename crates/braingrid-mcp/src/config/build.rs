@@ -2,6 +2,7 @@
 
 mod auth;
 mod http;
+mod limits;
 mod login;
 mod logs;
 mod operators;
@@ -23,6 +24,7 @@ use super::{Surroundings, upstream};
 pub(crate) use auth::AuthSettings;
 pub(super) use http::read_listen;
 pub(crate) use http::{HttpSettings, LimitSettings};
+pub(crate) use limits::RateSettings;
 #[cfg(feature = "login")]
 pub(crate) use login::LoginSettings;
 pub(crate) use login::StdioSettings;

@@ -18,6 +18,7 @@ mod authorization_server;
 mod braingrid;
 mod http;
 mod identity;
+mod limits;
 mod login;
 mod logs;
 mod operators;
@@ -35,6 +36,7 @@ use std::path::{MAIN_SEPARATOR, Path};
 pub(crate) use braingrid::*;
 pub(crate) use http::*;
 pub(crate) use identity::*;
+pub(crate) use limits::*;
 pub(crate) use login::*;
 pub(crate) use logs::*;
 pub(crate) use operators::*;
@@ -135,6 +137,7 @@ impl fmt::Display for UsedBy {
 pub(crate) enum Group {
     General,
     Http,
+    Limits,
     Identity,
     Upstream,
     Sessions,
@@ -153,6 +156,7 @@ impl Group {
         match self {
             Self::General => "Server",
             Self::Http => "HTTP",
+            Self::Limits => "Limits",
             Self::Identity => "Who may call",
             Self::Upstream => "Calling the API for its users",
             Self::Sessions => "Sessions",
@@ -329,6 +333,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Spec> + Clone {
     let groups = [
         server::ALL,
         http::ALL,
+        limits::ALL,
         identity::ALL,
         authorization_server::ALL,
         upstream::ALL,
@@ -353,6 +358,7 @@ mod tests {
         let groups = [
             server::DEFAULTS,
             http::DEFAULTS,
+            limits::DEFAULTS,
             identity::DEFAULTS,
             authorization_server::DEFAULTS,
             upstream::DEFAULTS,

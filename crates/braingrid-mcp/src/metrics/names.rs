@@ -57,6 +57,7 @@ pub(crate) const CAUSE: &str = "cause";
 pub(crate) const ISSUER: &str = "issuer";
 pub(crate) const CLIENT: &str = "client";
 pub(crate) const TIER: &str = "tier";
+pub(crate) const SCOPE: &str = "scope";
 
 /// Declares a metric.
 macro_rules! metric {
@@ -74,12 +75,14 @@ macro_rules! metric {
 mod authorization_server;
 mod callers;
 mod calls;
+mod limits;
 mod process;
 mod sessions;
 
 pub(crate) use authorization_server::*;
 pub(crate) use callers::*;
 pub(crate) use calls::*;
+pub(crate) use limits::*;
 pub(crate) use process::*;
 pub(crate) use sessions::*;
 
@@ -107,6 +110,13 @@ pub(crate) static METRICS: &[&Metric] = &[
     &AUTHORIZATION_REFUSALS,
     &STORE_OPEN,
     &API_OPEN,
+    &API_TENANTS_OPEN,
+    &API_IN_FLIGHT,
+    &API_WAITING,
+    &LIMITED,
+    &LIMITS_TOLD,
+    &LIMITS_ALONE,
+    &LIMITS_INSTANCES,
     &IN_FLIGHT,
     &WRITES_IN_FLIGHT,
     &DRAINING,

@@ -5,8 +5,8 @@ use std::sync::{Arc, atomic::Ordering::Relaxed};
 use std::time::Instant;
 
 use mcp_auth::{IssuerStatus, TokenVerifier};
-use mcp_core::{BrainGridClient, ToolSet};
-use mcp_fleet::{Cause, Denials, Journal, JournalStats};
+use mcp_core::{ApiStatus, BrainGridClient, ToolSet};
+use mcp_fleet::{Cause, Denials, Journal, JournalStats, Limits};
 use mcp_session::{RedisStore, SessionTiers, Tier, TierStats};
 use mcp_transport_http::ServerStatus;
 use opentelemetry::{KeyValue, metrics::Meter};
@@ -18,6 +18,9 @@ type Read = fn(&TierStats) -> u64;
 
 /// Reads a number of the HTTP server.
 type Seen<T> = fn(&ServerStatus) -> T;
+
+/// Reads a number of the way to BrainGrid.
+type OfApi = fn(&ApiStatus) -> usize;
 
 /// Reads one counter of the write journal.
 type Kept = fn(&JournalStats) -> u64;
@@ -170,9 +173,9 @@ impl Observer {
         state(&names::KEYS_AGE, |it| it.keys_age.map(|age| age.as_secs()));
     }
 
-    /// Redis.
-    pub(crate) fn redis(&self, store: &RedisStore) {
-        let store = store.clone();
+    /// Redis, where there is one.
+    pub(crate) fn redis(&self, store: Option<&RedisStore>) {
+        let Some(store) = store.cloned() else { return };
         self.number(&names::STORE_OPEN, move || {
             u64::from(store.is_circuit_open())
         });
@@ -180,11 +183,42 @@ impl Observer {
 
     /// The BrainGrid API and the tools.
     pub(crate) fn tools(&self, client: &BrainGridClient, tools: &ToolSet) {
-        let (client, tools) = (client.clone(), tools.clone());
+        let (way, tools) = (client.clone(), tools.clone());
+        let client = way.clone();
         self.number(&names::API_OPEN, move || {
             u64::from(client.is_circuit_open())
         });
         self.number(&names::WRITES_IN_FLIGHT, move || count(tools.in_flight()));
+        let numbers: [(_, OfApi); 3] = [
+            (&names::API_TENANTS_OPEN, |api| api.tenants_held_back),
+            (&names::API_IN_FLIGHT, |api| api.in_flight),
+            (&names::API_WAITING, |api| api.waiting),
+        ];
+        for (metric, read) in numbers {
+            let client = way.clone();
+            self.number(metric, move || count(read(&client.status())));
+        }
+    }
+
+    /// The limits.
+    pub(crate) fn limits(&self, limits: &Limits) {
+        let stats = limits.stats();
+        self.counter(&names::LIMITED, move || {
+            let counts = stats.by_scope().map(|(scope, count)| {
+                let scope: &'static str = scope.into();
+                (count, vec![KeyValue::new(names::SCOPE, scope)])
+            });
+            counts.collect()
+        });
+        let stats = limits.stats();
+        self.count(&names::LIMITS_TOLD, move || stats.told.load(Relaxed));
+        let stats = limits.stats();
+        self.count(&names::LIMITS_ALONE, move || stats.alone.load(Relaxed));
+        let limits = limits.clone();
+        self.gauge(&names::LIMITS_INSTANCES, move || {
+            let known = limits.instances().into_iter();
+            known.map(|count| (count, Vec::new())).collect()
+        });
     }
 
     /// The write journal.

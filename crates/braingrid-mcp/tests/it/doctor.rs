@@ -204,10 +204,10 @@ async fn a_good_hosted_set_up_is_well() {
         report.is(check, "good", "");
     }
     report.is("credential", "not_needed", "every caller brings a token");
-    assert!(
-        world.redis().keys_and_values().await.unwrap().is_empty(),
-        "nothing is left there"
-    );
+    let mut left = world.redis().keys_and_values().await.unwrap();
+    // The server counts its instances.
+    left.retain(|(key, _)| !key.starts_with("mcp:limit-instances:"));
+    assert!(left.is_empty(), "nothing is left there");
 }
 
 #[tokio::test]

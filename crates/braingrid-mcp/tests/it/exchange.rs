@@ -197,9 +197,11 @@ async fn two_hundred_first_calls_at_two_instances_are_one_exchange_and_a_third_n
 async fn a_token_of_one_address_of_the_api_is_sent_to_no_other() {
     let world = World::shared().await;
     let token = world.token("user_ada", "org_ada");
-    assert_eq!(list(&server(&world).await, &token).await.status, 200);
+    let first = server(&world).await;
+    assert_eq!(list(&first, &token).await.status, 200);
     let stored = crate::sessions::stored_sessions(&world, 1);
     stored.await;
+    drop(first);
     let moved = Api::start().await.unwrap();
     let elsewhere = command(&world).env("BRAINGRID_API_URL", moved.url());
     let elsewhere = world.start(&elsewhere).await;

@@ -26,6 +26,7 @@ mod install;
 mod issuers;
 mod journal;
 mod leaks;
+mod limits;
 mod listening;
 mod login;
 mod logs;

@@ -207,7 +207,14 @@ async fn a_repeated_call_asks_neither_issuer_nor_redis() {
 /// Waits until Redis holds this many sessions: they are written behind the answer's back.
 pub(crate) async fn stored_sessions(world: &World, count: usize) {
     let deadline = tokio::time::Instant::now() + LIMIT;
-    while world.redis().keys_and_values().await.unwrap().len() < count {
+    let stored = async || {
+        let all = world.redis().keys_and_values().await.unwrap();
+        let sessions = all
+            .iter()
+            .filter(|(key, _)| key.starts_with("mcp:session:"));
+        sessions.count()
+    };
+    while stored().await < count {
         assert!(
             tokio::time::Instant::now() < deadline,
             "the session was not stored"

@@ -23,6 +23,9 @@ use mcp_test_support::{Issuer, RedisServer, client::Generation, free_port, lock,
 /// How long a server has to write the log lines of what it has answered.
 const SETTLE: Duration = Duration::from_millis(150);
 
+/// More calls than any run makes.
+const MANY: &str = "100000000/1m";
+
 pub(super) struct World {
     pub(super) config: Config,
     pub(super) issuer: Issuer,
@@ -62,9 +65,19 @@ impl World {
             ),
             ("ENCRYPTION_KEY", random_hex(32)),
         ];
-        let shared = shared
+        // Calls are counted as they always are, and none is held back: a few users are many here.
+        let limits = [
+            "LIMIT_TENANT",
+            "LIMIT_USER",
+            "LIMIT_WRITES",
+            "LIMIT_EXPENSIVE",
+        ];
+        let limits = limits.map(|name| (name, MANY.to_owned()));
+        let shared = shared.into_iter().chain(limits);
+        let shared: Vec<_> = shared
+            .chain([("LIMIT_ADDRESS", "off".to_owned())])
             .map(|(name, value)| (name.to_owned(), value))
-            .to_vec();
+            .collect();
         let recipe = |name: &str, program| Recipe {
             name: name.to_owned(),
             program,

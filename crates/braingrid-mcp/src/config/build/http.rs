@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::auth::{AuthSettings, read_auth};
+use super::limits::{RateSettings, read_rates};
 use super::once;
 use super::operators::{AdminSettings, read_admin};
 use super::revocation::{RevocationSettings, read_revocation};
@@ -29,6 +30,8 @@ pub(crate) struct HttpSettings {
     pub(crate) drain_timeout: Duration,
     /// How much it may take on.
     pub(crate) limits: LimitSettings,
+    /// How much callers may do.
+    pub(crate) rates: RateSettings,
     /// Who may call.
     pub(crate) auth: AuthSettings,
     /// How sessions are kept.
@@ -90,6 +93,7 @@ pub(super) fn read_http(reader: &mut Reader, around: &Surroundings) -> HttpSetti
             strangers_per_address: reader.optional(&settings::MAX_CONNECTIONS_PER_ADDRESS),
             memory: reader.optional(&settings::MEMORY_BUDGET),
         },
+        rates: read_rates(reader),
         auth,
         revocation: read_revocation(reader, &session),
         session,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use mcp_session::Rate;
+
 use super::{Parsed, quoted, refuse};
 
 pub(crate) fn port(value: &str) -> Parsed<u16> {
@@ -112,4 +114,51 @@ pub(crate) fn duration_within<const LEAST: u64, const MOST: u64>(value: &str) ->
         format!("{} is out of range", quoted(value)),
         format!("use a duration from {LEAST} to {MOST} seconds"),
     )
+}
+
+/// So many in so long: a number, a stroke and a duration, or a unit alone. Nothing for no limit.
+pub(crate) fn rate(value: &str) -> Parsed<Option<Rate>> {
+    if value.eq_ignore_ascii_case("off") {
+        return Ok(None);
+    }
+    let no_rate = || {
+        refuse(
+            format!("{} is no number in a time", quoted(value)),
+            "use one such as 600/1m, a day at most, or off",
+        )
+    };
+    let Some((number, time)) = value.split_once('/') else {
+        return no_rate();
+    };
+    let (number, time) = (number.trim(), time.trim());
+    let time = if time.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        duration(&format!("1{time}"))
+    } else {
+        duration(time)
+    };
+    match (number.parse(), time) {
+        (Ok(number @ 1..=1_000_000_000), Ok(time)) if !time.is_zero() && time <= Rate::LONGEST => {
+            Ok(Some(Rate::new(number, time)))
+        }
+        _ => no_rate(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_a_number_in_a_time() {
+        let minute = Duration::from_mins(1);
+        for text in ["600/1m", "600 / 60s", "600/60", "600/m", "600/min"] {
+            assert_eq!(rate(text).unwrap(), Some(Rate::new(600, minute)), "{text}");
+        }
+        assert_eq!(rate("Off").unwrap(), None);
+        for text in [
+            "", "600", "0/1m", "-1/1m", "600/", "/1m", "600/0s", "600/2d", "600/1y", "1/1m/1m",
+        ] {
+            assert!(rate(text).is_err(), "{text}");
+        }
+    }
 }

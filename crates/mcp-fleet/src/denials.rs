@@ -10,6 +10,7 @@
 mod file;
 mod index;
 mod known;
+mod untold;
 
 use std::{
     io,
@@ -31,6 +32,7 @@ use self::{
     file::DenialFile,
     index::{Found, Index},
     known::Known,
+    untold::Untold,
 };
 
 /// Whom a denial is about.
@@ -203,6 +205,7 @@ struct Inner {
     none: AtomicBool,
     index: Index,
     news: Arc<dyn SharedStore>,
+    untold: Untold,
     file: Option<DenialFile>,
     changed: Notify,
     /// Milliseconds from `begun` to the last whole reading, and one more; 0 before the first.
@@ -241,6 +244,7 @@ impl Denials {
                 none: AtomicBool::new(true),
                 index: Index::new(facts, keyring),
                 news,
+                untold: Untold::default(),
                 file: None,
                 changed: Notify::new(),
                 read_at: AtomicU64::new(0),
@@ -307,6 +311,9 @@ impl Denials {
         let denial = self.settle(denial.in_millis());
         // Known here or not: whether the store was told is not.
         let told = self.write_back(&denial).await;
+        if told.is_err() {
+            self.inner.untold.call();
+        }
         if denial.denies == Denies::Nothing {
             return told.and(self.inner.index.remove_older(&denial).await);
         }
@@ -345,6 +352,7 @@ impl Denials {
                     None => over = true,
                 },
                 () = sleep_until(due) => due = self.read().await,
+                () = self.inner.untold.called() => due = due.min(Instant::now() + AGAIN),
             }
         }
     }
@@ -424,12 +432,34 @@ impl Denials {
         for found in over {
             self.inner.index.remove(found).await?;
         }
-        Ok(())
+        let mut told = Ok(());
+        for denial in self.inner.untold.take() {
+            if told.is_ok() {
+                told = self.tell(&denial).await;
+            }
+            if told.is_err() {
+                self.inner.untold.keep(&denial);
+            }
+        }
+        told
     }
 
     /// Puts it into the index, and tells those who read that before it was there.
     async fn write_back(&self, denial: &Denial) -> Result<(), StoreError> {
-        let member = self.inner.index.put(denial, self.lasting(denial)).await?;
+        let put = self.inner.index.put(denial, self.lasting(denial)).await;
+        let told = match put {
+            Ok(()) => self.tell(denial).await,
+            Err(error) => Err(error),
+        };
+        // It may be in the index nevertheless, and then nobody would miss it there.
+        if told.as_ref().is_err_and(|error| *error != StoreError::Full) {
+            self.inner.untold.keep(denial);
+        }
+        told
+    }
+
+    async fn tell(&self, denial: &Denial) -> Result<(), StoreError> {
+        let member = self.inner.index.sealed(denial)?;
         self.inner.news.publish(Self::NEWS, member).await
     }
 

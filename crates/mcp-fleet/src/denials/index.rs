@@ -69,16 +69,11 @@ impl Index {
     }
 
     /// Puts a denial into the index; the member, which is also what others are told.
-    pub(super) async fn put(
-        &self,
-        denial: &Denial,
-        lasting: Duration,
-    ) -> Result<Vec<u8>, StoreError> {
+    pub(super) async fn put(&self, denial: &Denial, lasting: Duration) -> Result<(), StoreError> {
         let names = self.names(set_of(&denial.whom));
         let set = names.into_iter().next().ok_or(StoreError::Full)?;
         let sealed = self.sealed(denial)?;
-        self.facts.insert(&set, sealed.clone(), lasting).await?;
-        Ok(sealed)
+        self.facts.insert(&set, sealed, lasting).await
     }
 
     /// A denial as it is written down, wherever that is.

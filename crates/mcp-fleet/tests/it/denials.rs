@@ -1,15 +1,23 @@
 //! Denials on several instances: news, what was missed, an emptied store, lifted suspensions, rotation.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
+use async_trait::async_trait;
+use futures::stream::BoxStream;
 use mcp_fleet::{Asked, Cause, Denial, Denials, Denies, Whom};
-use mcp_session::{FactStore, Keyring, MemoryFacts, MemoryStore, RedisConfig, RedisStore};
+use mcp_session::{
+    FactStore, Heard, Keyring, MemoryFacts, MemoryStore, RedisConfig, RedisStore, SharedStore,
+    StoreError,
+};
 use mcp_test_support::RedisServer;
 
-use crate::world::Way;
+use crate::world::{Fault, Way};
 
 const ISSUER: &str = "https://issuer.test";
 const LONGEST: Duration = Duration::from_hours(31 * 24);
@@ -371,6 +379,81 @@ async fn of_two_words_of_operators_the_later_counts_whatever_their_clocks() {
     assert_eq!(denials.check(&token("ada", old)), None);
 }
 
+/// Takes everything, and tells nobody while it is mute.
+#[derive(Default)]
+struct Mute {
+    news: MemoryStore,
+    is_mute: AtomicBool,
+}
+
+#[async_trait]
+impl SharedStore for Mute {
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.news.get(key).await
+    }
+
+    async fn put(&self, key: &str, value: Vec<u8>, ttl: Duration) -> Result<(), StoreError> {
+        self.news.put(key, value, ttl).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        self.news.delete(key).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.news.ping().await
+    }
+
+    async fn publish(&self, channel: &'static str, message: Vec<u8>) -> Result<(), StoreError> {
+        if self.is_mute.load(Ordering::Relaxed) {
+            return Err(StoreError::Timeout);
+        }
+        self.news.publish(channel, message).await
+    }
+
+    fn listen(&self, channel: &'static str) -> BoxStream<'static, Heard> {
+        self.news.listen(channel)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_others_could_not_be_told_is_told_again_and_not_left_to_their_next_reading() {
+    let (way, news) = (Arc::new(Way::default()), Arc::new(Mute::default()));
+    let instance = || {
+        let facts = Arc::clone(&way) as Arc<dyn FactStore>;
+        Denials::shared(facts, Arc::clone(&news) as _, keyring(), LONGEST)
+    };
+    let (one, two) = (instance(), instance());
+    let _listening = [one.listen(), two.listen()];
+    until("both have read", || {
+        one.status().age.is_some() && two.status().age.is_some()
+    })
+    .await;
+    let old = now() - Duration::from_mins(1);
+    let deny = async |subject| {
+        let told = one.deny(denial(user(subject), Denies::UntilLifted)).await;
+        assert_eq!(told, Err(StoreError::Timeout), "the index has it");
+    };
+    way.next([Some(Fault::Lose)]);
+    deny("ada").await;
+    news.is_mute.store(true, Ordering::Relaxed);
+    deny("bob").await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(two.check(&token("bob", old)), None);
+    news.is_mute.store(false, Ordering::Relaxed);
+    until("the other heard", || {
+        let knows = |subject| two.check(&token(subject, old)).is_some();
+        knows("ada") && knows("bob")
+    })
+    .await;
+    // By the paused clock.
+    let read_ago = two.status().age.unwrap();
+    assert!(
+        read_ago > Duration::from_secs(5),
+        "it read the index itself"
+    );
+}
+
 #[tokio::test]
 async fn one_that_the_store_cannot_take_keeps_no_other_out_of_it() {
     let shared = Shared::new();
@@ -378,7 +461,7 @@ async fn one_that_the_store_cannot_take_keeps_no_other_out_of_it() {
     let old = now() - Duration::from_mins(1);
     let huge = "x".repeat(8 * 1024);
     let refused = one.deny(denial(user(&huge), Denies::UntilLifted)).await;
-    assert_eq!(refused, Err(mcp_session::StoreError::Full));
+    assert_eq!(refused, Err(StoreError::Full));
     assert!(one.check(&token(&huge, old)).is_some(), "it holds here");
     let long = "y".repeat(1024);
     for subject in ["ada", &long] {
@@ -421,7 +504,7 @@ async fn over_redis_others_hear_of_it_and_a_flush_takes_nothing_back() {
     // One that does not fit keeps no other from being written back.
     let huge = "x".repeat(8 * 1024);
     let refused = one.deny(denial(user(&huge), Denies::UntilLifted)).await;
-    assert_eq!(refused, Err(mcp_session::StoreError::Full));
+    assert_eq!(refused, Err(StoreError::Full));
 
     // News that were missed are in the index, which is read when the subscription is there again.
     server.kill();

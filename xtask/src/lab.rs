@@ -1,4 +1,4 @@
-//! The commands that the program `lab` does: `dev`, `load-test`, `chaos`, `storm`, `conformance`. It is
+//! The commands that the program `lab` does: `dev`, `load-test`, `chaos`, `storm`, `revocations`, `conformance`. It is
 //! built, told where the other programs are, and gets the flags as they were given: it alone knows
 //! them, and their help.
 
@@ -36,6 +36,10 @@ pub(crate) fn chaos(flags: &[OsString]) -> anyhow::Result<()> {
 
 pub(crate) fn storm(flags: &[OsString]) -> anyhow::Result<()> {
     with_redis("storm", flags)
+}
+
+pub(crate) fn revocations(flags: &[OsString]) -> anyhow::Result<()> {
+    with_redis("revocations", flags)
 }
 
 /// One of the commands that take the server and a Redis, and nothing else.

@@ -51,6 +51,7 @@ Work on it
   pages        the pages of a login, in a real Chromium
   chaos        everything around a fleet of servers fails, and nobody notices
   storm        writes are sent again while that happens, and none is done twice
+  revocations  users are revoked while the news are cut off, and none is served after
   load-test    how fast it is, beside the bare SDK, with every answer checked
   conformance  the official suite of the protocol against the real server
 
@@ -94,6 +95,7 @@ fn dispatch() -> anyhow::Result<()> {
             "load-test" => lab::load_test(&words(flags)?)?,
             "chaos" => lab::chaos(&words(flags)?)?,
             "storm" => lab::storm(&words(flags)?)?,
+            "revocations" => lab::revocations(&words(flags)?)?,
             "deploy" => deploy::run(flags)?,
             "check" => check::run(flags)?,
             "help" => print!("{HELP}"),

@@ -1,5 +1,5 @@
 //! What `cargo xtask` starts: the stand-ins alone, the demonstration, the load test, the chaos suite,
-//! the storm of writes, the conformance suite.
+//! the storm of writes, revocations under load, the conformance suite.
 //!
 //! Both stand-ins say so wherever they are seen. The one for the BrainGrid API encodes this
 //! project's assumptions about an API whose specification is not public.
@@ -14,6 +14,7 @@ mod conformance;
 mod dev;
 mod instructions_command;
 mod load_test_command;
+mod revocations_command;
 mod storm_command;
 
 use std::{fmt::Display, process::ExitCode};
@@ -61,6 +62,15 @@ enum What {
     /// `cargo xtask test` runs a short form of it.
     #[command(override_usage = "cargo xtask storm [OPTIONS]")]
     Storm(storm_command::Options),
+    /// Revoke under load, while the news of it are cut off, and count who is served nevertheless
+    ///
+    /// Three instances, one Redis, operators who revoke users, members, organizations, clients and
+    /// tokens, and callers who go on all the time. Instances are cut off from news, or from Redis altogether, and
+    /// Redis is emptied. Fails when somebody is served after all know, or refused who is not denied, or
+    /// when a call with a known token costs a command of the store. How long a revocation takes is reported.
+    /// `cargo xtask test` runs 60 of the 1,000.
+    #[command(override_usage = "cargo xtask revocations [OPTIONS]")]
+    Revocations(revocations_command::Options),
     /// Measure the server under the load of many tenants, beside the bare SDK
     ///
     /// Starts a stand-in issuer, an API that answers at once, a real Redis and the servers, and sends
@@ -134,6 +144,7 @@ async fn run(what: What, core: Option<ServerCore>) -> anyhow::Result<()> {
         What::Dev(options) => dev::run(&options).await,
         What::Chaos(options) => chaos_command::run(&options).await,
         What::Storm(options) => storm_command::run(&options).await,
+        What::Revocations(options) => revocations_command::run(&options).await,
         What::Conformance(options) => conformance::run(&options).await,
         What::Issuer { port, audience } => {
             let issuer = Issuer::start_on(port).await?;

@@ -1,6 +1,7 @@
 //! The lab's short runs, with the built binary: each is three servers and all that fails around them.
 mod chaos;
 mod dev;
+mod revocations;
 mod storm;
 
 use std::path::PathBuf;

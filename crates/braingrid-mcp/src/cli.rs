@@ -72,7 +72,7 @@ pub(crate) enum Action {
     /// Ask BrainGrid who you are
     #[cfg(feature = "login")]
     Whoami(ShowArgs),
-    /// See who is connected, and the log level, of a running server
+    /// Ask a running server: users, revocations, tasks, its log level
     Admin(AdminArgs),
     /// Sign a user, an organization or a client out, on all instances
     Revoke(RevokeArgs),

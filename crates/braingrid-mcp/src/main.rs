@@ -28,6 +28,7 @@ mod roots;
 mod shutdown;
 mod tasks;
 mod telemetry;
+mod terminal;
 mod text;
 mod token_text;
 mod version;

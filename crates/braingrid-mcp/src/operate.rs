@@ -147,59 +147,86 @@ impl WhomArgs {
     }
 }
 
+/// What is asked of the listener, and how its answer is shown to people.
+struct Question {
+    method: Method,
+    path: String,
+    body: Option<Value>,
+    show: fn(&Value) -> String,
+}
+
+impl Question {
+    fn get(path: String, show: fn(&Value) -> String) -> Self {
+        Self {
+            method: Method::GET,
+            path,
+            body: None,
+            show,
+        }
+    }
+
+    /// A change of who is let in.
+    fn denial(verb: &str, body: Value) -> Self {
+        Self {
+            method: Method::POST,
+            path: format!("/admin/v1/{verb}"),
+            body: Some(body),
+            show: show::done,
+        }
+    }
+}
+
 /// Asks, or sets the log level.
 pub(crate) fn admin(args: &AdminArgs, flags: &Flags, around: &Surroundings) -> Result<(), u8> {
-    match &args.asked {
-        Asked::Sessions(args) => {
-            let asked = [
-                ("subject", args.user.clone()),
-                ("organization", args.organization.clone()),
-                ("client", args.client.clone()),
-                ("issuer", args.issuer.clone()),
-            ];
-            let path = args.list.path("/admin/v1/sessions", asked);
-            let show = show::sessions;
-            exchange(
-                flags,
-                around,
-                args.list.output,
-                show,
-                Method::GET,
-                &path,
-                None,
-            )
-        }
+    let (question, output) = match &args.asked {
+        Asked::Sessions(args) => (args.question(), args.list.output),
         Asked::Revocations(args) => {
             let path = args.path("/admin/v1/revocations", []);
-            let show = show::revocations;
-            exchange(flags, around, args.output, show, Method::GET, &path, None)
+            (Question::get(path, show::revocations), args.output)
         }
-        Asked::Tasks(args) => match &args.cancel {
-            Some(id) => {
-                let id: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
-                let path = format!("/admin/v1/tasks/{id}");
-                let (show, output) = (show::task, args.list.output);
-                exchange(flags, around, output, show, Method::DELETE, &path, None)
-            }
-            None => {
-                let path = args.list.path("/admin/v1/tasks", []);
-                let show = show::tasks;
-                exchange(
-                    flags,
-                    around,
-                    args.list.output,
-                    show,
-                    Method::GET,
-                    &path,
-                    None,
-                )
-            }
-        },
-        Asked::LogLevel(args) => {
-            let body = args.level.as_ref().map(|level| json!({ "level": level }));
-            let method = body.as_ref().map_or(Method::GET, |_| Method::PUT);
-            let show = show::log_level;
-            exchange(flags, around, args.output, show, method, "/log-level", body)
+        Asked::Tasks(args) => (args.question(), args.list.output),
+        Asked::LogLevel(args) => (args.question(), args.output),
+    };
+    exchange(question, output, flags, around)
+}
+
+impl SessionsArgs {
+    fn question(&self) -> Question {
+        let asked = [
+            ("subject", self.user.clone()),
+            ("organization", self.organization.clone()),
+            ("client", self.client.clone()),
+            ("issuer", self.issuer.clone()),
+        ];
+        let path = self.list.path("/admin/v1/sessions", asked);
+        Question::get(path, show::sessions)
+    }
+}
+
+impl TasksArgs {
+    fn question(&self) -> Question {
+        let Some(id) = &self.cancel else {
+            let path = self.list.path("/admin/v1/tasks", []);
+            return Question::get(path, show::tasks);
+        };
+        let id: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
+        Question {
+            method: Method::DELETE,
+            ..Question::get(format!("/admin/v1/tasks/{id}"), show::task)
+        }
+    }
+}
+
+impl LogLevelArgs {
+    fn question(&self) -> Question {
+        let shown = Question::get("/log-level".to_owned(), show::log_level);
+        match &self.level {
+            None => shown,
+            Some(level) => Question {
+                method: Method::PUT,
+                body: Some(json!({ "level": level })),
+                ..shown
+            },
         }
     }
 }
@@ -215,16 +242,8 @@ pub(crate) fn revoke(args: &RevokeArgs, flags: &Flags, around: &Surroundings) ->
         Some(time) => json!({ "whom": whom, "issued_before": time.to_string() }),
         None => json!({ "whom": whom }),
     };
-    let path = "/admin/v1/revoke";
-    exchange(
-        flags,
-        around,
-        args.output,
-        show::done,
-        Method::POST,
-        path,
-        Some(body),
-    )
+    let question = Question::denial("revoke", body);
+    exchange(question, args.output, flags, around)
 }
 
 /// Keeps somebody out.
@@ -245,16 +264,8 @@ fn change_suspension(
 ) -> Result<(), u8> {
     let whom = args.whom.about(false);
     let whom = whom.ok_or_else(|| nobody_named(&format!("{verb} --user SUBJECT")))?;
-    let (path, body) = (format!("/admin/v1/{verb}"), json!({ "whom": whom }));
-    exchange(
-        flags,
-        around,
-        args.output,
-        show::done,
-        Method::POST,
-        &path,
-        Some(body),
-    )
+    let question = Question::denial(verb, json!({ "whom": whom }));
+    exchange(question, args.output, flags, around)
 }
 
 fn nobody_named(example: &str) -> u8 {
@@ -290,22 +301,25 @@ impl ListArgs {
 
 /// One request, and what came of it.
 fn exchange(
+    question: Question,
+    output: Output,
     flags: &Flags,
     around: &Surroundings,
-    output: Output,
-    show: fn(&Value) -> String,
-    method: Method,
-    path: &str,
-    body: Option<Value>,
 ) -> Result<(), u8> {
     let settings = config::operator(flags, around).map_err(report(exit::CONFIGURATION))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(report(exit::INTERNAL))?;
+    let Question {
+        method,
+        path,
+        body,
+        show,
+    } = question;
     let answer = runtime.block_on(async {
         let client = Client::new(settings)?;
-        client.ask(method, path, body).await
+        client.ask(method, &path, body).await
     });
     let answer = answer.map_err(|failure| report(failure.exit_code())(&failure))?;
     if output.json {

@@ -4,6 +4,8 @@
 //! an operator's browser, which reaches loopback addresses too: pages are known by `Origin`, and names
 //! that were rebound to this machine by `Host`.
 
+mod places;
+
 use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -16,9 +18,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
     time::{sleep, timeout},
 };
+
+use self::places::{Places, Seat};
 
 use crate::{
     body::{self, BoxedBody},
@@ -29,8 +32,6 @@ use crate::{
 
 /// Largest body of a request, in bytes.
 const MAX_BODY: usize = 16 * 1_024;
-/// Open connections at a time.
-const MAX_CONNECTIONS: usize = 32;
 /// For a request's head, for its body, and between two requests of a connection.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a connection may last: scrapers open the next one.
@@ -59,19 +60,22 @@ where
 
     /// Serves until it is dropped. What goes wrong with one connection is that connection's end.
     pub async fn serve(self, listener: TcpListener) -> Infallible {
-        let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let places = Arc::new(Places::default());
         loop {
-            // The semaphore is never closed, so this always succeeds.
-            let permit = Arc::clone(&permits).acquire_owned().await.ok();
             let Ok((stream, peer)) = listener.accept().await else {
                 sleep(Duration::from_millis(50)).await;
                 continue;
             };
-            let connection = self.connection(stream, PeerAddress(peer));
+            let Some(place) = places.take(peer.ip()) else {
+                continue;
+            };
+            let connection = self.connection(stream, PeerAddress(peer), place.seat());
             tokio::spawn(async move {
                 // However it ends, there is nobody to tell.
-                let _ = timeout(LONGEST, connection).await;
-                drop(permit);
+                tokio::select! {
+                    _ = timeout(LONGEST, connection) => {}
+                    () = place.is_taken() => {}
+                }
             });
         }
     }
@@ -80,6 +84,7 @@ where
         &self,
         stream: TcpStream,
         peer: PeerAddress,
+        seat: Arc<Seat>,
     ) -> impl Future<Output = ()> + Send + use<A, F> {
         let own = stream.local_addr().ok().map(host_of);
         let hosts = LOOPBACK.into_iter().map(str::to_owned).chain(own);
@@ -88,7 +93,9 @@ where
         let answer = self.answer.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer);
-            let (rule, answer) = (Arc::clone(&rule), answer.clone());
+            let (rule, seat) = (Arc::clone(&rule), Arc::clone(&seat));
+            let answer = answer.clone();
+            let answer = move |request| async move { seat.at_work(answer(request)).await };
             async move { Ok::<_, Infallible>(answered(&rule, request, answer).await) }
         });
         let connection = http1::Builder::new()
@@ -104,7 +111,7 @@ where
 async fn answered<F: Future<Output = Response<Bytes>>>(
     rule: &OriginRule,
     request: Request<Incoming>,
-    answer: impl Fn(Request<Bytes>) -> F,
+    answer: impl FnOnce(Request<Bytes>) -> F,
 ) -> Response<BoxedBody> {
     if rule.check_host(&request).is_err() || !is_own_page(request.headers()) {
         let refusal = json!({"error": "this listener is for operators: use its address, or allow the host name"});

@@ -1,7 +1,7 @@
 //! How many wrong tokens an address may try: ten at once, and then one in six seconds.
 //!
-//! A wrong token that is said again is no new guess, so that a scraper with an old one does not lock out
-//! whoever works from the same address.
+//! A wrong token that is said again is no new guess: a scraper with an old one is told what is wrong, and is
+//! on record once.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -34,7 +34,7 @@ struct Guessing {
 }
 
 impl Guesses {
-    /// Whether a token may be looked at; if not, when the next one may.
+    /// Whether one more wrong token is told so; if not, when the next one is.
     pub(super) fn check(
         &self,
         address: IpAddr,

@@ -19,20 +19,26 @@ pub(super) static ROUTES: &[Route] = &[Route {
     query: &[],
     body: None,
     content: Content::Other("application/json"),
-    answer: |_, _| Box::pin(async { Ok(json(StatusCode::OK, &document())) }),
+    answer: |admin, _| {
+        Box::pin(async move {
+            let numbers_need_token = admin.access.metrics_need_token();
+            Ok(json(StatusCode::OK, &document(numbers_need_token)))
+        })
+    },
 }];
 
 /// The name of the one way to say who asks.
 const TOKEN: &str = "token";
 
-pub(super) fn document() -> Value {
+/// The document of a listener, where numbers need a token or do not.
+fn document(numbers_need_token: bool) -> Value {
     let mut settings = SchemaSettings::draft2020_12();
     settings.definitions_path = "/components/schemas".into();
     settings.meta_schema = None;
     let mut generator = settings.into_generator();
     let mut paths = Map::new();
     for route in routes::all() {
-        let operation = operation(route, &mut generator);
+        let operation = operation(route, numbers_need_token, &mut generator);
         let path = paths.entry(route.path).or_insert_with(|| object!({}));
         if let Some(path) = path.as_object_mut() {
             path.insert(route.method.as_str().to_lowercase(), operation);
@@ -66,15 +72,12 @@ pub(super) fn document() -> Value {
     })
 }
 
-fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
+fn operation(route: &Route, numbers_need_token: bool, generator: &mut SchemaGenerator) -> Value {
     let operation = object!({
         "operationId": route.id,
         "summary": route.summary,
-        "security": security(route.needs),
-        "responses": {
-            "200": { "description": route.summary, "content": content(&route.content, generator) },
-            "default": { "$ref": "#/components/responses/Problem" },
-        },
+        "security": security(route.needs, numbers_need_token),
+        "responses": responses(route, generator),
     });
     let parameters: Vec<_> = step(route)
         .into_iter()
@@ -93,10 +96,25 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
     operation.into()
 }
 
+fn responses(route: &Route, generator: &mut SchemaGenerator) -> Value {
+    let mut responses = object!({
+        "200": { "description": route.summary, "content": content(&route.content, generator) },
+        "default": { "$ref": "#/components/responses/Problem" },
+    });
+    if let (Content::JsonOr(_, status, when), Value::Object(all)) = (&route.content, &mut responses)
+    {
+        let content = content(&route.content, generator);
+        let other = object!({ "description": when, "content": content });
+        all.insert(status.as_str().to_owned(), other);
+    }
+    responses
+}
+
 /// Where numbers are open, a token is taken as well.
-fn security(needs: Needs) -> Value {
+fn security(needs: Needs, numbers_need_token: bool) -> Value {
     match needs {
         Needs::Nothing => object!([]),
+        Needs::Metrics if numbers_need_token => object!([{ TOKEN: [Right::Read.name()] }]),
         Needs::Metrics => object!([{}, { TOKEN: [Right::Read.name()] }]),
         Needs::Right(right) => object!([{ TOKEN: [right.name()] }]),
     }
@@ -104,7 +122,9 @@ fn security(needs: Needs) -> Value {
 
 fn content(content: &Content, generator: &mut SchemaGenerator) -> Value {
     match content {
-        Content::Json(schema) => object!({ "application/json": { "schema": schema(generator) } }),
+        Content::Json(schema) | Content::JsonOr(schema, ..) => {
+            object!({ "application/json": { "schema": schema(generator) } })
+        }
         Content::Other(media_type) => object!({ *media_type: {} }),
     }
 }

@@ -39,7 +39,7 @@ pub(super) static ROUTES: &[Route] = &[
         summary: "Signs out: tokens that were issued until now are refused, a new login is welcome",
         query: &[],
         body: Some(schema::<Revoke>),
-        content: Content::Json(schema::<Done>),
+        content: DONE,
         answer: |admin, call| Box::pin(async move { admin.revoke(call.body()?).await }),
     },
     Route {
@@ -50,7 +50,7 @@ pub(super) static ROUTES: &[Route] = &[
         summary: "Suspends: nothing is let in, until it is resumed",
         query: &[],
         body: Some(schema::<Suspend>),
-        content: Content::Json(schema::<Done>),
+        content: DONE,
         answer: |admin, call| {
             Box::pin(async move { admin.suspend(call.body::<Suspend>()?.whom).await })
         },
@@ -63,12 +63,19 @@ pub(super) static ROUTES: &[Route] = &[
         summary: "Ends a suspension",
         query: &[],
         body: Some(schema::<Suspend>),
-        content: Content::Json(schema::<Done>),
+        content: DONE,
         answer: |admin, call| {
             Box::pin(async move { admin.resume(call.body::<Suspend>()?.whom).await })
         },
     },
 ];
+
+/// What is done holds on this instance in any case.
+const DONE: Content = Content::JsonOr(
+    schema::<Done>,
+    StatusCode::ACCEPTED,
+    "Done on this instance; the others are told as soon as the store is back",
+);
 
 /// How far ahead somebody's clock may be.
 const AHEAD: Duration = Duration::from_mins(1);

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 
@@ -44,6 +44,8 @@ pub(super) struct Parameter {
 /// What an answer is.
 pub(super) enum Content {
     Json(SchemaOf),
+    /// The same, which comes with another status in a case.
+    JsonOr(SchemaOf, StatusCode, &'static str),
     /// Anything else, of this media type.
     Other(&'static str),
 }

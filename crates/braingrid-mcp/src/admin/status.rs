@@ -35,7 +35,11 @@ pub(super) static ROUTES: &[Route] = &[
         summary: "Whether this instance takes new calls, and how its parts are; 503 while it stops",
         query: &[],
         body: None,
-        content: Content::Json(any_object),
+        content: Content::JsonOr(
+            any_object,
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The instance stops: it takes no new calls",
+        ),
         answer: |admin, _| Box::pin(async move { Ok(admin.ready().await) }),
     },
     Route {

@@ -312,12 +312,12 @@ the rest of its standard variables itself, among them `OTEL_EXPORTER_OTLP_HEADER
 | Code | Meaning |
 | --- | --- |
 | 0 | The server ended as it was asked to: end of input, or a stop signal |
-| 1 | `healthcheck`: the server is not ready. `doctor`: something has to be fixed. `install`, `uninstall`: you said no. `admin`: it cannot be done |
+| 1 | `healthcheck`: the server is not ready. `doctor`: something has to be fixed. `install`, `uninstall`: you said no. `admin`, `revoke`, `suspend`, `resume`: the server refused what was asked, and says why |
 | 64 | The command line is wrong |
 | 65 | `install`, `uninstall`: the client's file cannot be read, understood or written; it is as it was |
 | 69 | The issuer, BrainGrid or the listener for operators cannot be reached (try again), or does not answer as it should |
 | 70 | The server could not start or failed; the log says why |
-| 77 | There is no login, or it was refused; an operator's token is missing, or may not do it |
+| 77 | There is no login, or it was refused; `admin`, `revoke`, `suspend`, `resume`: the operator's token is missing, wrong, or may only read |
 | 78 | The configuration is wrong |
 | 130, 143 | A second SIGINT or SIGTERM stopped it at once, or something that hung kept it from ending in time |
 ";

@@ -252,8 +252,7 @@ fn claims(token: &SecretString) -> Option<Value> {
 /// A text of somebody else, as a line may show it.
 fn short(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let seen = line.chars().filter(|c| !c.is_control());
-    seen.take(300).collect()
+    crate::terminal::plain(&line)
 }
 
 /// A member of a document; null where there is none.

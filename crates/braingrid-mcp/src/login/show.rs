@@ -11,6 +11,7 @@ use super::{Local, callers, fail};
 use crate::assemble;
 use crate::cli::exit;
 use crate::config::{ApiSettings, StdioSettings};
+use crate::terminal::plain;
 
 /// Says whether there is a login, without asking anybody.
 pub(super) fn status(local: &Local, as_json: bool) -> Result<(), u8> {
@@ -47,7 +48,7 @@ pub(super) fn status(local: &Local, as_json: bool) -> Result<(), u8> {
             } else {
                 ", ended"
             };
-            let _ = writeln!(text, "  {}{state}", one_line(&is_for(other)));
+            let _ = writeln!(text, "  {}{state}", plain(&is_for(other)));
         }
         let others: Vec<_> = others
             .iter()
@@ -96,24 +97,19 @@ pub(super) async fn profile(stdio: StdioSettings, api: ApiSettings) -> Result<Pr
 
 /// A person on one line: `Ada (ada@example.com), organization Engines (org_ada)`.
 pub(super) fn describe(profile: &Profile) -> String {
-    let mut text = one_line(profile.name().unwrap_or("somebody without a name"));
+    let mut text = plain(profile.name().unwrap_or("somebody without a name"));
     if let Some(email) = profile.email() {
-        let _ = write!(text, " ({})", one_line(email));
+        let _ = write!(text, " ({})", plain(email));
     }
     let organization = profile.organization();
     let id = organization.as_ref().map(mcp_core::OrganizationId::as_str);
     let _ = match (profile.organization_name(), id) {
-        (Some(name), Some(id)) => write!(text, ", organization {} ({id})", one_line(name)),
-        (Some(name), None) => write!(text, ", organization {}", one_line(name)),
+        (Some(name), Some(id)) => write!(text, ", organization {} ({id})", plain(name)),
+        (Some(name), None) => write!(text, ", organization {}", plain(name)),
         (None, Some(id)) => write!(text, ", organization {id}"),
         (None, None) => Ok(()),
     };
     text
-}
-
-/// Text from elsewhere goes to a terminal: nothing that could move its cursor.
-fn one_line(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
 /// Whether the login can be used, now or after a refresh.
@@ -135,7 +131,7 @@ fn login_text(store: &CredentialStore, loaded: &Loaded, now: SystemTime) -> Stri
         (_, false) => format!("The login has ended. Run: {}\n", store.command()),
     };
     let mut line = |name: &str, value: &str| {
-        let _ = writeln!(text, "  {name:14}{}", one_line(value));
+        let _ = writeln!(text, "  {name:14}{}", plain(value));
     };
     line("for", &address(loaded));
     line("kept in", &loaded.kept.to_string());
@@ -248,10 +244,5 @@ mod tests {
         for (seconds, text) in cases {
             assert_eq!(span(Duration::from_secs(seconds)), text);
         }
-    }
-
-    #[test]
-    fn a_name_cannot_steer_the_terminal() {
-        assert_eq!(one_line("Ada\u{1b}[2J\nEve"), "Ada[2JEve");
     }
 }

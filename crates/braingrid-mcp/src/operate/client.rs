@@ -93,7 +93,7 @@ impl Client {
         match answer.get("error").and_then(Value::as_str) {
             Some(error) if description.is_none() => Err(Failure::Refused {
                 status,
-                error: super::show::plain(error),
+                error: crate::terminal::plain(error),
             }),
             _ => Err(strange()),
         }

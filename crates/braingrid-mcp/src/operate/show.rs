@@ -4,10 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-/// Text from elsewhere goes to a terminal: nothing that could move its cursor.
-pub(super) fn plain(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(400).collect()
-}
+use crate::terminal::plain;
 
 fn text(value: &Value, name: &str) -> String {
     match value.get(name) {

@@ -17,9 +17,10 @@ settings! {
         .flag("admin-bind", "ADDRESS")
         .says(
             "Address for operators",
-            "Address and port of a second listener, such as `127.0.0.1:9464`: `/metrics` for Prometheus, \
-             readiness in detail, and for whoever has a right the log level, and who is connected. Never \
-             make it public. Unset: there is none.",
+            "Address and port of a second listener, such as `127.0.0.1:9464`: `/metrics` for Prometheus and \
+             readiness in detail; for the operators of `ADMIN_TOKENS_FILE` the Admin API, its pages at `/ui`, \
+             and what the commands `admin`, `revoke`, `suspend` and `resume` ask. Never make it public. \
+             Unset: there is none.",
         );
 
     ADMIN_ALLOWED_HOSTS: Setting<String> = Setting::new(
@@ -38,7 +39,7 @@ settings! {
     )
         .kind(Kind::Path)
         .says(
-            "Who may do what there",
+            "Operators and their tokens",
             "A file with a line for each operator: a name for the audit log, `read` or `write`, and a token \
              of at least 32 characters (`openssl rand -hex 32`). It is read again with each token, so a \
              change holds at once. Unset: nobody sees or changes anything but what `ADMIN_METRICS` leaves open.",
@@ -50,7 +51,7 @@ settings! {
     )
         .default("open")
         .says(
-            "Who may see numbers there",
+            "Who may see metrics and status",
             "`open`: whoever reaches the listener sees `/metrics`, `/ready`, `/build` and the log level. \
              `token`: these need a token, too. `/health` never does.",
         );
@@ -61,9 +62,10 @@ settings! {
     )
         .flag("admin-url", "URL")
         .says(
-            "Where commands find it",
-            "For the command `admin`. Default: the address of `ADMIN_BIND` on this \
-             machine, `http://127.0.0.1:9464` without it.",
+            "Where commands find the listener",
+            "Base URL of a server's listener for operators, for the commands `admin`, `revoke`, `suspend` and \
+             `resume`: `https`, or `http` on this machine. Default: the address of `ADMIN_BIND`, \
+             `http://127.0.0.1:9464` without it.",
         );
 
     ADMIN_TOKEN: Setting<SecretString> = Setting::new(
@@ -72,7 +74,8 @@ settings! {
     )
         .secret()
         .says(
-            "Their token",
-            "That of one operator, alone.",
+            "Token of these commands",
+            "Sent by these commands: the third word of an operator's line in the server's `ADMIN_TOKENS_FILE`, and \
+             nothing else.",
         );
 }

@@ -106,3 +106,26 @@ async fn every_operation_of_the_document_is_answered_as_it_says() {
         .collect();
     assert_eq!(listed, described);
 }
+
+#[tokio::test]
+async fn the_document_says_what_else_may_come_and_who_needs_a_token() {
+    let world = World::small().await;
+    let (_server, operators) = Operators::start(&world, world.command()).await;
+    let document = operators.get("/openapi.json").await.json();
+    for (path, method, status) in [
+        ("/ready", "get", "503"),
+        ("/admin/v1/revoke", "post", "202"),
+        ("/admin/v1/suspend", "post", "202"),
+        ("/admin/v1/resume", "post", "202"),
+    ] {
+        let responses = &document["paths"][path][method]["responses"];
+        assert_eq!(responses[status]["content"], responses["200"]["content"]);
+        assert!(responses[status]["content"].is_object(), "{path}");
+    }
+    let security = |document: &Value| document["paths"]["/metrics"]["get"]["security"].clone();
+    assert_eq!(security(&document), json!([{}, {"token": ["read"]}]));
+    let command = world.command().env("ADMIN_METRICS", "token");
+    let (_server, operators) = Operators::start(&world, command).await;
+    let document = operators.get("/openapi.json").await.json();
+    assert_eq!(security(&document), json!([{"token": ["read"]}]));
+}

@@ -1,7 +1,7 @@
 //! Who may do what: reading and changing are separate rights, and nobody has either by default.
 
 use serde_json::json;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{Operators, READ, WRITE};
 use crate::audit::parsed;
@@ -156,6 +156,7 @@ async fn an_address_may_guess_few_tokens_at_a_time() {
     assert_eq!(refused.status, 429);
     assert!((1..=7).contains(&refused.header("retry-after").parse().unwrap()));
     assert_eq!(guess(9).await.status, 401, "said before");
+    assert_eq!(operators.read(SESSIONS).await.status, 200, "a good one");
     assert_eq!(operators.get("/metrics").await.status, 200);
 }
 
@@ -190,4 +191,23 @@ async fn whoever_hangs_up_is_on_record_all_the_same() {
     let told = ["action", "outcome", "operator"].map(|name| record[name].clone());
     assert_eq!(told, ["revoke", "ok", "ada"]);
     assert_eq!(record["target"]["subject"], "ada");
+}
+
+#[tokio::test]
+async fn whoever_connects_and_says_nothing_keeps_no_operator_out() {
+    let world = World::small().await;
+    let (_server, operators) = Operators::start(&world, world.command()).await;
+    let address = operators.base.strip_prefix("http://").unwrap();
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
+        connection.write_all(b"GET /health HT").await.unwrap();
+        silent.push(connection);
+    }
+    assert_eq!(operators.read(SESSIONS).await.status, 200);
+    // The oldest has given its place up, and was not told to wait for it.
+    let mut end = Vec::new();
+    let ended = silent[0].read_to_end(&mut end);
+    let ended = tokio::time::timeout(LIMIT, ended).await.unwrap();
+    assert!(ended.is_err() || end.is_empty());
 }

@@ -6,13 +6,14 @@ use std::{fs, process::Command};
 use anyhow::{Context as _, bail};
 use lexopt::prelude::{Long, Short};
 
-use crate::{debian, node, shell};
+use crate::{debian, node, python, shell};
 
 const HELP: &str = "\
 Show the pages of the authorization server and those for operators to a real Chromium.
 
 In light and dark, wide and narrow: that they fit, that the keyboard reaches everything, that axe finds no
 fault, that nothing is fetched, and that a decision leads where it should; operators work without scripts.
+The OpenAPI document of their listener is validated by openapi-spec-validator, which is installed from PyPI.
 Chromium is taken from PATH or installed from Debian's packages, what drives it from npm. The screenshots are
 in target/pages/screenshots.
 
@@ -22,8 +23,12 @@ Usage: cargo xtask pages
 /// Where the checks are.
 const SOURCE: &str = "crates/mcp-lab/interop/pages";
 
+/// By the rules and the JSON Schema of `OpenAPI` 3.1.
+const VALIDATOR: [&str; 1] = ["openapi-spec-validator==0.9.0"];
+
 const NO_CHROMIUM: &str = "pages needs Chromium: install it with your package manager";
 const NO_NPM: &str = "pages needs npm: install Node.js with your package manager";
+const NO_PIP: &str = "pages needs Python 3 with pip: install it with your package manager";
 
 pub(crate) fn run(mut flags: lexopt::Parser) -> anyhow::Result<()> {
     match flags.next()? {
@@ -62,6 +67,7 @@ fn pages() -> anyhow::Result<()> {
         "--profile=ci",
     ];
     shell::run(&mut shell::cargo(build))?;
+    let document = dir.join("openapi.json");
     let screenshots = dir.join("screenshots");
     fs::create_dir_all(&screenshots).context("cannot make the folder of screenshots")?;
     let chromium = shell::output(Command::new("sh").args(["-c", "command -v chromium"]))?;
@@ -75,14 +81,28 @@ fn pages() -> anyhow::Result<()> {
         .arg("--server")
         .arg(shell::built("braingrid-mcp")?)
         .arg("--screenshots")
-        .arg(screenshots);
-    shell::run(&mut checks)
+        .arg(screenshots)
+        .arg("--document")
+        .arg(&document);
+    shell::run(&mut checks)?;
+    // The server is there already: its description for programs is judged as well.
+    let tools = python::install("openapi", &VALIDATOR)?;
+    let mut validate = Command::new("python3");
+    validate.env("PYTHONPATH", &tools);
+    shell::run(
+        validate
+            .args(["-m", "openapi_spec_validator"])
+            .arg(&document),
+    )
 }
 
 /// What this machine lacks and cannot be given.
 fn missing() -> anyhow::Result<Option<&'static str>> {
     if !node::npm_answers() {
         return Ok(Some(NO_NPM));
+    }
+    if !shell::answers(Command::new("python3").args(["-m", "pip", "--version"])) {
+        return Ok(Some(NO_PIP));
     }
     let is_there = || shell::answers(Command::new("chromium").arg("--version"));
     if !is_there()

@@ -25,6 +25,9 @@ const DRAIN: &str = "20s";
 /// The variables of the base that come from its Secret, the first of all.
 const SECRETS: usize = 7;
 
+/// Where the base names it for the file of operators.
+const VOLUME: &str = "/spec/template/spec/volumes/0/secret/secretName";
+
 /// The section `[kubernetes]`.
 #[derive(Debug)]
 struct Cluster {
@@ -203,13 +206,12 @@ fn overlay(environment: &Environment, cluster: &Cluster) -> Value {
         { "op": "replace", "path": "/spec/minReplicas", "value": cluster.min },
         { "op": "replace", "path": "/spec/maxReplicas", "value": cluster.max },
     ]);
-    let secrets: Vec<_> = (0..SECRETS)
-        .map(|number| {
-            let path = format!(
-                "/spec/template/spec/containers/0/env/{number}/valueFrom/secretKeyRef/name"
-            );
-            json!({ "op": "replace", "path": path, "value": cluster.secret })
-        })
+    let of_variables = (0..SECRETS).map(|number| {
+        format!("/spec/template/spec/containers/0/env/{number}/valueFrom/secretKeyRef/name")
+    });
+    let secrets: Vec<_> = of_variables
+        .chain([VOLUME.to_owned()])
+        .map(|path| json!({ "op": "replace", "path": path, "value": cluster.secret }))
         .collect();
     json!({
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
@@ -251,6 +253,20 @@ mod tests {
         let from_secret = |it: &str| it.contains("secretKeyRef");
         assert!(variables.by_ref().take(SECRETS).all(from_secret));
         assert!(!variables.any(from_secret), "they stand first");
+        let volumes: Vec<_> = base.matches("secretName: ").collect();
+        assert_eq!(volumes.len(), 1, "the overlay names the first alone");
+    }
+
+    #[test]
+    fn the_file_of_operators_is_where_the_server_looks_for_it() {
+        let base = shell::read(&format!("{BASE}/deployment.yaml")).unwrap();
+        let after = |name: &str| {
+            let (_, rest) = base.split_once(name).unwrap();
+            rest.lines().next().unwrap().trim()
+        };
+        let (folder, file) = (after("mountPath: "), after("                path: "));
+        let named = after("- name: ADMIN_TOKENS_FILE\n              value: ");
+        assert_eq!(named, format!("{folder}/{file}"));
     }
 
     #[test]

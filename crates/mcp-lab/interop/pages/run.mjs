@@ -1,9 +1,10 @@
 // The pages of a login, and those for operators, in a real Chromium: light and dark, wide and narrow, by
 // keyboard and by mouse.
 //
-// Usage: node run.mjs --chromium FILE --pages FILE --lab FILE --server FILE --screenshots DIRECTORY
+// Usage: node run.mjs --chromium FILE --pages FILE --lab FILE --server FILE --screenshots DIRECTORY --document FILE
 
 import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { chromium } from 'playwright-core';
@@ -14,7 +15,7 @@ import { startSite } from './site.mjs';
 
 const text = { type: 'string' };
 const { values: options } = parseArgs({
-  options: { chromium: text, pages: text, lab: text, server: text, screenshots: text },
+  options: { chromium: text, pages: text, lab: text, server: text, screenshots: text, document: text },
 });
 const WINDOWS = ['light', 'dark'].flatMap((colorScheme) => [320, 1024].map((width) => ({ colorScheme, width })));
 
@@ -48,6 +49,8 @@ try {
   }
   const operated = await startOperated(options);
   try {
+    // For another program to judge.
+    writeFileSync(options.document, await (await fetch(`${operated.origin}/openapi.json`)).text());
     for (const [name, holds] of deeds) {
       const context = await browser.newContext({ javaScriptEnabled: false });
       const fault = await holds(context, operated).then(() => null, (error) => error.message);

@@ -447,3 +447,15 @@ fn a_stream_without_its_token_or_its_form_is_refused() {
     let refused = auth0(Some("t0ken"), &huge);
     assert_eq!(refused, Err(EventError::Malformed("it is too long")));
 }
+
+#[test]
+fn an_empty_secret_proves_nothing() {
+    let body = r#"{"id":"e","event":"user.deleted","data":{"id":"ada"}}"#;
+    let webhooks = WorkosWebhooks::new("", vec![WorkosEvent::UserDeleted]);
+    let signature = workos_signature("", body, 0);
+    let told = webhooks.verify(Some(&signature), body.as_bytes(), SystemTime::now());
+    assert_eq!(told, Err(EventError::Unauthenticated));
+    for header in ["", "Bearer ", "bearer  "] {
+        assert!(!mcp_auth::is_bearer(Some(header), ""), "{header:?}");
+    }
+}

@@ -9,6 +9,8 @@
 //!
 //! [`Denials`] say who is no longer let in, on every instance, within a moment.
 //!
+//! [`EventIds`] are the events of others that came before.
+//!
 //! [`Limits`] say how much a caller may still do, on all instances together.
 //!
 //! What the journal is worth depends on the store: [`WithoutStore`] says what holds while it is away, and a
@@ -42,6 +44,7 @@ mod begin;
 mod claim;
 mod decide;
 mod denials;
+mod event_ids;
 mod held;
 mod here;
 mod intent;
@@ -56,6 +59,7 @@ mod tasks;
 mod write;
 
 pub use denials::{Asked, Cause, Denial, Denials, DenialsStatus, Denies, Listening, Refusal, Whom};
+pub use event_ids::EventIds;
 pub use here::TaskHere;
 pub use intent::Intent;
 pub use journal::{Begun, Journal, ReadBack, Replay};

@@ -17,10 +17,12 @@ use mcp_session::{
     Keyring, MemoryStore, RedisConfig, RedisStore, Session, SessionTiers, SessionTiersBuilder,
     SharedStore,
 };
-use mcp_transport_http::{AdminServer, HttpConfig, HttpServer, Phase, RequestPreview};
+use mcp_transport_http::{
+    AdminServer, HttpConfig, HttpServer, MountedRoutes, Phase, RequestPreview,
+};
 use mcp_transport_stdio::StaticToken;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::admin::{Access, Admin, Browsers};
 use crate::audit::{Audit, Digest};
@@ -37,6 +39,7 @@ pub(crate) use crate::login::callers as local_callers;
 use crate::metrics::{Metrics, Observer};
 use crate::mirror;
 use crate::project_file::default_project;
+use crate::provider_events;
 use crate::rates;
 use crate::revocations;
 use crate::roots;
@@ -131,7 +134,8 @@ pub(crate) async fn run_http(
         recorder: telemetry.metrics().map(Metrics::recorder),
     };
     let own = authorization_server::of(&mut http, &public_url, &api, shared, tls.clone(), client)?;
-    let with_tls = roots::needed(peers(&http.auth).chain([api.base_url.as_str()]));
+    let peers = peers(&http.auth).chain(http.revocation.peers());
+    let with_tls = roots::needed(peers.chain([api.base_url.as_str()]));
     let mut config = http_config(&http, address.port())?;
     limits::apply(&http.limits, &mut config);
     config.scopes_supported = asked_scopes(&http.auth, &options.scopes);
@@ -164,13 +168,18 @@ pub(crate) async fn run_http(
     let journal = writes.map(|config| journal(&http.session, facts.clone(), config));
     let journal = journal.map(|journal| observed(journal, telemetry));
     let tools = journalled(tools, journal, &http, &denials);
+    let events = provider_events::Shared {
+        facts: facts.as_ref(),
+        keyring: keyring(&http.session),
+        denials: &denials,
+        audit: audit.as_ref(),
+        recorder: telemetry.metrics().map(Metrics::recorder),
+    };
+    let events = provider_events::routes(&http, events, &issuers)?;
     let tasks = tasks_in(&http.session, facts);
     let tools = tools.with_tasks(tasks::of_tools(tasks.clone()));
     let server = endpoint(config, &sessions, &tools, &limits);
-    let server = match own {
-        Some(own) => server.with_routes(authorization_server::routes(own))?,
-        None => mirror::beside(server, &http.auth, &issuers)?,
-    };
+    let server = with_paths(server, own, events, &http.auth, &issuers)?;
     let server = watched(server, telemetry, audit.as_ref(), |observer| {
         observer.sessions(&sessions);
         observer.issuers(&verifier);
@@ -205,6 +214,12 @@ pub(crate) async fn run_http(
     roots::read_while(roots, with_tls, serving).await?;
     // Also those whose clients have left. At the latest they end when calls are cut.
     tools.drain(http.drain_timeout).await;
+    wind_up(&sessions, &shutdown, cut).await;
+    Ok(())
+}
+
+/// Keeps what can be kept, and says what could not.
+async fn wind_up(sessions: &SessionTiers, shutdown: &Shutdown, cut: JoinHandle<usize>) {
     let unsaved = sessions.flush(FLUSH_SESSIONS.min(shutdown.left())).await;
     let unfinished = if *shutdown.phases().borrow() >= Phase::Answering {
         cut.await.unwrap_or_default()
@@ -212,7 +227,6 @@ pub(crate) async fn run_http(
         0
     };
     tracing::info!(unfinished, unsaved, "stopped");
-    Ok(())
 }
 
 /// Hosted connectors name their origin, and nobody thinks of it.
@@ -248,6 +262,24 @@ fn endpoint(
             Some(tool) => scopes.check_scopes(tool, granted),
             None => Ok(()),
         })
+}
+
+/// The same server, with what else stands on its listener.
+fn with_paths(
+    server: HttpServer<ToolSet>,
+    own: Option<AuthorizationServer>,
+    events: Option<MountedRoutes>,
+    auth: &AuthSettings,
+    issuers: &reqwest::Client,
+) -> anyhow::Result<HttpServer<ToolSet>> {
+    let server = match own {
+        Some(own) => server.with_routes(authorization_server::routes(own))?,
+        None => mirror::beside(server, auth, issuers)?,
+    };
+    Ok(match events {
+        Some(events) => server.with_routes(events)?,
+        None => server,
+    })
 }
 
 /// The same server, seen by whoever watches it.

@@ -33,7 +33,7 @@ use actor::Actor;
 pub(crate) use digest::Digest;
 use export::Export;
 use lines::Lines;
-pub(crate) use operators::{OperatorAction, Target};
+pub(crate) use operators::{OperatorAction, Target, target};
 
 use crate::config::AuditTarget;
 use crate::metrics::Observer;
@@ -83,7 +83,7 @@ pub(crate) struct Record {
     /// Who runs this server and did it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) operator: Option<String>,
-    /// What an operator did.
+    /// What an operator did, or who told what happened.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) action: Option<&'static str>,
     /// What that is about.
@@ -129,6 +129,9 @@ pub(crate) enum Event {
     Refusal,
     /// An operator changed something.
     OperatorAction,
+    /// An identity provider said that somebody is to be signed out.
+    #[serde(rename = "provider_event")]
+    ToldByProvider,
 }
 
 impl Event {
@@ -138,6 +141,7 @@ impl Event {
             Self::ToolCall => "tool_call",
             Self::Refusal => "refusal",
             Self::OperatorAction => "operator_action",
+            Self::ToldByProvider => "provider_event",
         }
     }
 }
@@ -204,7 +208,9 @@ impl Counts {
     /// A place in the queue, if there is one for this kind of record.
     fn enter(&self, event: Event) -> bool {
         let limit = match event {
-            Event::Intent | Event::ToolCall | Event::OperatorAction => WAITING,
+            Event::Intent | Event::ToolCall | Event::OperatorAction | Event::ToldByProvider => {
+                WAITING
+            }
             Event::Refusal => WAITING_REFUSALS,
         };
         let entered = self.waiting.fetch_add(1, Ordering::Relaxed) < limit;

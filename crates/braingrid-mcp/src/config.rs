@@ -29,9 +29,9 @@ pub(crate) use authorization_server::AuthorizationServerSettings;
 #[cfg(feature = "login")]
 pub(crate) use build::LoginSettings;
 pub(crate) use build::{
-    AdminSettings, ApiSettings, AuditTarget, AuthSettings, Config, DogStatsdSettings, HttpSettings,
-    LimitSettings, LogSettings, OperatorSettings, RateSettings, SealingKeys, Serve,
-    SessionSettings, StdioSettings, TelemetrySettings,
+    AdminSettings, ApiSettings, AuditTarget, AuthSettings, Config, DogStatsdSettings,
+    EventSettings, HttpSettings, LimitSettings, LogSettings, OperatorSettings, RateSettings,
+    SealingKeys, Serve, SessionSettings, StdioSettings, TelemetrySettings, TransmitterSettings,
 };
 use layers::{Environment, Layer, NotUnicode, Origin};
 pub(crate) use parse::logs::{LogFormat, log_level};

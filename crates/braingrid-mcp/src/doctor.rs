@@ -56,6 +56,7 @@ mod check {
     pub(super) const REDIRECT_URI: &str = "redirect URI";
     pub(super) const REDIS: &str = "Redis";
     pub(super) const ENCRYPTION: &str = "encryption keys";
+    pub(super) const EVENTS: &str = "events of the provider";
     pub(super) const API: &str = "BrainGrid API";
     pub(super) const PUBLIC_URL: &str = "public URL";
     pub(super) const CHALLENGE: &str = "challenge";
@@ -194,6 +195,10 @@ async fn probe_http(
     findings.extend(issuer::metadata_and_keys(client, &http).await);
     findings.extend(provider::check(client, &http).await);
     findings.extend(store::redis_and_keys(&http).await);
+    findings.extend(http.revocation.events.as_ref().map(|events| {
+        let says = format!("taken in at {}", events.paths().join(", "));
+        Finding::good(check::EVENTS, says)
+    }));
     findings.push(upstream::reachable(client, &api).await);
     findings.extend(edge::check(client, &http).await);
     let token = args.token_file.as_deref().map(token_of);

@@ -22,6 +22,7 @@ mod operators;
 mod owner;
 mod program;
 mod project_file;
+mod provider_events;
 mod rates;
 mod revocations;
 mod roots;

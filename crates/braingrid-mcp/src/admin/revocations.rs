@@ -15,7 +15,7 @@ use super::access::Needs;
 use super::answer::{Problem, json};
 use super::paging::{LIMIT, OFFSET, Page, Time};
 use super::routes::{Answered, Call, Content, Route, schema};
-use crate::audit::Target;
+use crate::audit::target;
 use crate::operators::Right;
 use crate::whom::About;
 
@@ -279,21 +279,6 @@ impl Admin {
             ))),
         }
     }
-}
-
-/// For the audit log.
-fn target(whom: &About) -> Target {
-    let fields = serde_json::to_value(whom).unwrap_or_default();
-    let names = [
-        "kind",
-        "issuer",
-        "subject",
-        "organization",
-        "client",
-        "token_id",
-    ];
-    let field = |name: &&'static str| Some((*name, fields.get(name)?.as_str()?.to_owned()));
-    names.iter().filter_map(field).collect()
 }
 
 /// Whether a denial is about somebody.

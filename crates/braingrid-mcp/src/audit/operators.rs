@@ -1,9 +1,13 @@
-//! What operators change, and who is sent away on their listener, as records.
+//! What operators and identity providers change, and who is sent away on the listener for operators, as
+//! records.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use mcp_fleet::Denial;
+
 use super::{Audit, Event, Record};
+use crate::whom::About;
 
 /// What an action is about, by what names it: `subject`, `organization`, `level`, ….
 pub(crate) type Target = BTreeMap<&'static str, String>;
@@ -32,6 +36,20 @@ impl Audit {
             .await;
     }
 
+    /// Takes that a provider has somebody signed out; completes as above.
+    pub(crate) async fn write_provider_event(
+        &self,
+        source: &'static str,
+        outcome: &'static str,
+        denial: &Denial,
+    ) {
+        let mut record = Record::now(Event::ToldByProvider, outcome);
+        record.action = Some(source);
+        record.cause = Some(denial.cause.as_str().to_owned());
+        record.target = target(&About::from(&denial.whom));
+        self.write(record).await;
+    }
+
     /// Takes that somebody may not do it.
     pub(crate) fn refused_operator(&self, reason: &'static str, action: OperatorAction) {
         self.record(action.record(Event::Refusal, reason));
@@ -57,4 +75,19 @@ impl OperatorAction {
         record.target = self.target;
         record
     }
+}
+
+/// Whom something is about.
+pub(crate) fn target(whom: &About) -> Target {
+    let fields = serde_json::to_value(whom).unwrap_or_default();
+    let names = [
+        "kind",
+        "issuer",
+        "subject",
+        "organization",
+        "client",
+        "token_id",
+    ];
+    let field = |name: &&'static str| Some((*name, fields.get(name)?.as_str()?.to_owned()));
+    names.iter().filter_map(field).collect()
 }

@@ -31,6 +31,7 @@ pub(crate) use login::StdioSettings;
 pub(crate) use logs::{AuditTarget, LogSettings};
 pub(crate) use operators::{AdminSettings, OperatorSettings};
 pub(super) use operators::{is_of_operators, read_operator};
+pub(crate) use revocation::{EventSettings, TransmitterSettings};
 pub(crate) use session::{SealingKeys, SessionSettings};
 pub(crate) use telemetry::{DogStatsdSettings, TelemetrySettings};
 

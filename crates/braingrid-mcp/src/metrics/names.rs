@@ -54,6 +54,7 @@ pub(crate) const OUTCOME: &str = "outcome";
 pub(crate) const OPERATION: &str = "operation";
 pub(crate) const REASON: &str = "reason";
 pub(crate) const CAUSE: &str = "cause";
+pub(crate) const SOURCE: &str = "source";
 pub(crate) const ISSUER: &str = "issuer";
 pub(crate) const CLIENT: &str = "client";
 pub(crate) const TIER: &str = "tier";
@@ -139,6 +140,7 @@ pub(crate) static METRICS: &[&Metric] = &[
     &DENIED,
     &DENIALS,
     &DENIALS_AGE,
+    &PROVIDER_EVENTS,
     &UNOPENED,
     &UNUSABLE,
     &RESEALED,

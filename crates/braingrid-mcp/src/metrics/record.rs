@@ -32,6 +32,7 @@ pub(crate) struct Recorder {
     requests: Durations<HttpRequest>,
     api_requests: Durations<ApiRequest>,
     refusals: Counter<u64>,
+    provider_events: Counter<u64>,
     authorization_server: AuthorizationServer,
     agent: Option<Arc<Agent>>,
 }
@@ -43,6 +44,7 @@ impl Recorder {
             requests: durations(meter, &names::REQUESTS),
             api_requests: durations(meter, &names::API_REQUESTS),
             refusals: counter(meter, &names::REFUSALS),
+            provider_events: counter(meter, &names::PROVIDER_EVENTS),
             authorization_server: AuthorizationServer::new(meter),
             agent,
         }
@@ -79,6 +81,15 @@ impl Recorder {
             ];
             self.refusals.add(1, &labels);
         }
+    }
+
+    /// An identity provider told something.
+    pub(crate) fn provider_event(&self, source: &'static str, outcome: &'static str) {
+        let labels = [
+            KeyValue::new(names::SOURCE, source),
+            KeyValue::new(names::OUTCOME, outcome),
+        ];
+        self.provider_events.add(1, &labels);
     }
 
     /// Something happened in our own authorization server.

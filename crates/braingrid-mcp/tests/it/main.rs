@@ -37,6 +37,7 @@ mod own;
 mod panics;
 mod progress;
 mod protocol;
+mod provider_events;
 mod refusals;
 mod request_ids;
 mod resilience;

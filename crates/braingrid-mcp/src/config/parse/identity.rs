@@ -35,6 +35,16 @@ pub(crate) fn claim(value: &str) -> Parsed<String> {
     Ok(value)
 }
 
+/// An event of WorkOS.
+pub(crate) fn workos_event(value: &str) -> Parsed<mcp_auth::WorkosEvent> {
+    value.parse().or_else(|_| {
+        refuse(
+            format!("{} is no event that signs out", quoted(value)),
+            "use user.deleted, organization_membership.deleted or session.revoked",
+        )
+    })
+}
+
 /// A claim that names the client a token was issued to.
 pub(crate) fn client_claim(value: &str) -> Parsed<String> {
     match value {

@@ -2,7 +2,7 @@
 
 use mcp_auth::ClientKey;
 use mcp_session::KeyProblem;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
 use super::{Parsed, quoted, refuse};
@@ -27,6 +27,19 @@ pub(crate) fn token(value: &str) -> Parsed<SecretString> {
 #[expect(clippy::unnecessary_wraps, reason = "a parser like the others")]
 pub(crate) fn secret(value: &str) -> Parsed<SecretString> {
     Ok(SecretString::from(value))
+}
+
+/// What whoever sends events has in common with this server. Its text is never quoted.
+pub(crate) fn event_secret(value: &str) -> Parsed<SecretString> {
+    const LEAST: usize = 16;
+    let secret = token(value)?;
+    if secret.expose_secret().len() >= LEAST {
+        return Ok(secret);
+    }
+    refuse(
+        format!("it is shorter than {LEAST} characters, and can be guessed"),
+        "use the one that the provider shows, or make one with: openssl rand -hex 32",
+    )
 }
 
 /// The public keys of a client, a JWK set (RFC 7517 section 5).

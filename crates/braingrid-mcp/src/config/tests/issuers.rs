@@ -125,3 +125,48 @@ fn the_client_id_is_an_audience_with_a_warning() {
             .any(|warning| warning.contains("WORKOS_CLIENT_ID"))
     );
 }
+
+#[test]
+fn events_say_whose_users_they_are_about_and_what_they_come_with_is_no_guess() {
+    let toml = r#"
+        transport = "http"
+        upstream_audience = "api"
+        [[issuers]]
+        issuer = "https://one.example.com"
+        organizations = ["a"]
+        [[issuers]]
+        issuer = "https://two.example.com"
+        organizations = ["b"]
+    "#;
+    let secret = ("WORKOS_WEBHOOK_SECRET", "whsec-0123456789abcdef");
+    let two = ("EVENTS_ISSUER", "https://two.example.com");
+    let events = http(load_file(toml, &[secret, two])).revocation.events;
+    let events = events.unwrap();
+    assert_eq!(events.paths(), ["/events/workos"]);
+    assert_eq!(events.workos_events.len(), 2);
+    for (environment, setting) in [
+        (&[secret][..], "EVENTS_ISSUER"),
+        (
+            &[secret, ("EVENTS_ISSUER", "https://three.example.com")],
+            "EVENTS_ISSUER",
+        ),
+        (
+            &[("WORKOS_WEBHOOK_SECRET", "short"), two],
+            "WORKOS_WEBHOOK_SECRET",
+        ),
+        (
+            &[("SECURITY_EVENTS_TRANSMITTER", "https://a.test"), two],
+            "SECURITY_EVENTS_AUDIENCES",
+        ),
+        (
+            &[("SECURITY_EVENTS_AUDIENCES", "https://a.test"), two],
+            "SECURITY_EVENTS_AUDIENCES",
+        ),
+    ] {
+        let found = problems(load_file(toml, environment));
+        let told = found.len() == 1 && found[0].starts_with(setting);
+        assert!(told, "{found:?}");
+    }
+    let none = http(load_file(toml, &[])).revocation.events;
+    assert!(none.is_none());
+}

@@ -1,6 +1,6 @@
 //! Sessions: in memory, in the store, and on their way there.
 
-use super::{CAUSE, Kind, Metric};
+use super::{CAUSE, Kind, Metric, OUTCOME, SOURCE};
 
 metric!(
     STORE_OPEN,
@@ -105,6 +105,14 @@ metric!(
     "s",
     [],
     "Since all denials were read; since the start, if that never was"
+);
+metric!(
+    PROVIDER_EVENTS,
+    Counter,
+    "mcp.server.provider.events",
+    "{event}",
+    [SOURCE, OUTCOME],
+    "What identity providers told: `denied` (somebody is signed out), `ignored` (nothing here), `known` (it came before), `refused` (not believed), `failed` (to come again)"
 );
 metric!(
     UNOPENED,

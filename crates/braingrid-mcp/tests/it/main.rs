@@ -33,6 +33,7 @@ mod logs;
 mod lost_answers;
 mod metrics;
 mod mirror;
+mod noisy;
 mod own;
 mod panics;
 mod progress;

@@ -20,7 +20,8 @@
     reason = "instances are numbered, and their number is fixed"
 )]
 
-mod callers;
+pub(crate) mod callers;
+pub(crate) mod operators;
 mod report;
 mod store;
 mod victim;

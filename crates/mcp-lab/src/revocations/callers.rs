@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// How an instance answered a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answered {
+pub(crate) enum Answered {
     Served,
     Refused,
     /// Neither: no answer, or one of another kind.
@@ -31,28 +31,28 @@ pub(super) enum Answered {
 }
 
 /// The instances as callers see them, and the counts.
-pub(super) struct Callers {
+pub(crate) struct Callers {
     instances: Mutex<Vec<RawHttp>>,
-    pub(super) bystanders: Vec<String>,
+    pub(crate) bystanders: Vec<String>,
     /// Tokens that an instance refused once, as far as it was not replaced since.
     refused: Mutex<Vec<(usize, String)>>,
     /// The instance that is being replaced, if one is: whoever calls it finds nobody.
     away: AtomicUsize,
-    pub(super) counts: Counts,
-    pub(super) over: AtomicBool,
+    pub(crate) counts: Counts,
+    pub(crate) over: AtomicBool,
 }
 
 #[derive(Default)]
-pub(super) struct Counts {
-    pub(super) calls: AtomicUsize,
-    pub(super) wrongly_refused: AtomicUsize,
-    pub(super) served_again: AtomicUsize,
-    pub(super) otherwise: AtomicUsize,
-    pub(super) complaints: Mutex<Vec<String>>,
+pub(crate) struct Counts {
+    pub(crate) calls: AtomicUsize,
+    pub(crate) wrongly_refused: AtomicUsize,
+    pub(crate) served_again: AtomicUsize,
+    pub(crate) otherwise: AtomicUsize,
+    pub(crate) complaints: Mutex<Vec<String>>,
 }
 
 impl Callers {
-    pub(super) fn new(instances: Vec<RawHttp>, bystanders: Vec<String>) -> Self {
+    pub(crate) fn new(instances: Vec<RawHttp>, bystanders: Vec<String>) -> Self {
         Self {
             instances: Mutex::new(instances),
             bystanders,
@@ -64,7 +64,7 @@ impl Callers {
     }
 
     /// One call with a token.
-    pub(super) async fn call(&self, instance: usize, token: &str) -> Answered {
+    pub(crate) async fn call(&self, instance: usize, token: &str) -> Answered {
         let client = lock(&self.instances)[instance].clone();
         let was_away = self.away.load(Relaxed) == instance;
         self.counts.calls.fetch_add(1, Relaxed);
@@ -86,7 +86,7 @@ impl Callers {
     }
 
     /// A call of somebody who is not denied.
-    pub(super) async fn call_of_neighbour(&self, instance: usize, token: &str, who: &str) {
+    pub(crate) async fn call_of_neighbour(&self, instance: usize, token: &str, who: &str) {
         if self.call(instance, token).await == Answered::Refused {
             self.counts.wrongly_refused.fetch_add(1, Relaxed);
             self.complain(&format!("instance {instance} refused {who}"));
@@ -94,17 +94,17 @@ impl Callers {
     }
 
     /// From now on this instance must not serve it.
-    pub(super) fn was_refused(&self, instance: usize, token: &str) {
+    pub(crate) fn was_refused(&self, instance: usize, token: &str) {
         lock(&self.refused).push((instance, token.to_owned()));
     }
 
     /// It is being replaced.
-    pub(super) fn is_away(&self, instance: usize) {
+    pub(crate) fn is_away(&self, instance: usize) {
         self.away.store(instance, Relaxed);
     }
 
     /// It is a new one, which refused nobody yet.
-    pub(super) fn is_new(&self, instance: usize, client: RawHttp) {
+    pub(crate) fn is_new(&self, instance: usize, client: RawHttp) {
         lock(&self.refused).retain(|(of, _)| *of != instance);
         lock(&self.instances)[instance] = client;
         self.away.store(usize::MAX, Relaxed);
@@ -136,7 +136,7 @@ impl Callers {
 }
 
 /// Calls until it is over, by turns as somebody who is not denied and as somebody who is.
-pub(super) async fn work(number: usize, callers: Arc<Callers>) {
+pub(crate) async fn work(number: usize, callers: Arc<Callers>) {
     let mut turn = number;
     while !callers.over.load(Relaxed) {
         let bystander = &callers.bystanders[turn % callers.bystanders.len()];

@@ -78,7 +78,7 @@ impl Store {
         Ok(count)
     }
 
-    /// Commands since the last look, by name.
+    /// Commands since the last look.
     pub(super) async fn commands(&self) -> anyhow::Result<u64> {
         let commands = self.redis.commandstats().await?;
         self.redis.reset_stats().await?;

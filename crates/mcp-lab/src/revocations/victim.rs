@@ -83,10 +83,12 @@ impl Victim {
     }
 }
 
-/// A token of somebody who is never denied.
-pub(super) fn bystander(number: usize, issuer: &Issuer) -> String {
-    let token = token(issuer, AGE).subject(&format!("bystander-{number}"));
-    token.organization("org-of-others").mint()
+/// A token of somebody who is never denied. Each has an organization: together they would be over its limit.
+pub(super) fn bystander(name: &str, number: usize, issuer: &Issuer) -> String {
+    let token = token(issuer, AGE).subject(&format!("{name}-{number}"));
+    token
+        .organization(&format!("org-of-{name}-{number}"))
+        .mint()
 }
 
 fn token(issuer: &Issuer, age: Duration) -> TokenBuilder {

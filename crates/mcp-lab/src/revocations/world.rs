@@ -11,12 +11,13 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use futures::{StreamExt as _, future::join_all, stream};
-use mcp_test_support::{Api, Exposition, Issuer, free_port, http_client, lock, random_hex};
+use mcp_test_support::{Api, Issuer, free_port, lock};
 use tokio::task::JoinSet;
 
 use super::{
     Config,
     callers::{Answered, Callers, work},
+    operators::Operators,
     report::{Delay, Report},
     store::{Cut, Store},
     victim::{Victim, bystander},
@@ -29,8 +30,10 @@ const CALLERS: usize = 4;
 const AT_ONCE: usize = 3;
 /// Of so many, one is said to the instance that is cut off.
 const AT_THE_CUT: usize = 10;
-/// Calls of each bystander to each instance, to count commands.
-const WARM: usize = 2;
+/// Users who call each instance once in a round, to count commands.
+const WARM: usize = 60;
+/// At most, until one took no command.
+const ROUNDS: usize = 8;
 /// Longer than it may take until instances look by themselves. Nothing is waited for as long.
 const LIMIT: Duration = Duration::from_secs(100);
 
@@ -58,13 +61,6 @@ pub(super) struct World {
     _folder: tempfile::TempDir,
 }
 
-/// The listeners for operators, and a token for them.
-struct Operators {
-    client: reqwest::Client,
-    urls: Vec<String>,
-    token: String,
-}
-
 impl World {
     pub(super) async fn start(config: &Config) -> anyhow::Result<Self> {
         let public_url = format!("http://127.0.0.1:{}", free_port()?);
@@ -74,42 +70,34 @@ impl World {
         let api = Api::start().await.context("cannot start the API")?;
         let store = Store::start(INSTANCES).await?;
         let folder = tempfile::tempdir()?;
-        let (tokens, token) = (folder.path().join("operators"), random_hex(32));
-        std::fs::write(&tokens, format!("lab write {token}\n"))?;
-        let ports = (0..INSTANCES)
-            .map(|_| free_port())
-            .collect::<Result<Vec<_>, _>>()?;
+        let operators = Operators::new(folder.path(), INSTANCES)?;
         let next = AtomicUsize::new(0);
         let fleet = Fleet::start(&config.server, |command| {
             let instance = next.fetch_add(1, Relaxed);
+            let command = operators.known_to(instance, command);
             command
                 .env("MCP_HOST", &public_url)
                 .env("OAUTH_ISSUER", issuer.url())
                 .env("UPSTREAM_AUDIENCE", &resource)
                 .env("BRAINGRID_API_URL", api.url())
                 .env("REDIS_URL", store.url(instance))
-                .env("ADMIN_BIND", format!("127.0.0.1:{}", ports[instance]))
-                .env("ADMIN_TOKENS_FILE", &tokens)
+                // All come from one here, those who are denied too.
+                .env("LIMIT_ADDRESS", "off")
         })
         .await?;
-        let bystanders = (0..BYSTANDERS).map(|number| bystander(number, &issuer));
+        let bystanders = (0..BYSTANDERS).map(|number| bystander("bystander", number, &issuer));
         let clients = (0..INSTANCES).map(|instance| fleet.direct(instance));
         let callers = Arc::new(Callers::new(clients.collect(), bystanders.collect()));
         let mut workers = JoinSet::new();
         for number in 0..CALLERS {
             workers.spawn(work(number, Arc::clone(&callers)));
         }
-        let urls = ports.iter().map(|port| format!("http://127.0.0.1:{port}"));
         Ok(Self {
             fleet,
             store,
             issuer,
             api,
-            operators: Operators {
-                client: http_client(),
-                urls: urls.collect(),
-                token,
-            },
+            operators,
             callers,
             workers,
             denied: Vec::new(),
@@ -181,7 +169,8 @@ impl World {
             _ => healthy[number % healthy.len()],
         };
         let said_at = Instant::now();
-        self.operators.say(at, victim).await?;
+        let (path, body) = victim.revocation();
+        self.operators.say(at, path, &body).await?;
         // What is said where nobody hears it, others need not know yet.
         let told = if cut == Some(at) { vec![at] } else { healthy };
         let refused = told.iter().map(|it| self.until_refused(*it, victim));
@@ -277,7 +266,7 @@ impl World {
         }
         self.say("counting commands");
         self.report.warm_commands = self.commands_of_warm_calls().await?;
-        self.report.warm_calls = WARM * BYSTANDERS * INSTANCES;
+        self.report.warm_calls = WARM * INSTANCES;
         let panics = self.fleet.panics();
         ensure!(panics.is_empty(), "an instance panicked: {panics:?}");
         self.fleet.stop().await;
@@ -294,28 +283,27 @@ impl World {
         Ok(report)
     }
 
-    /// The fewest of three times: once a minute an instance reads the denials, which no call causes.
+    /// Of the round that took the fewest: now and then an instance reads the denials, counts who shares a limit, or
+    /// tells what was spent of one, and no call waits for that. What a call costs, it costs in each round.
     async fn commands_of_warm_calls(&self) -> anyhow::Result<u64> {
+        let users = (0..WARM).map(|number| bystander("warm", number, &self.issuer));
+        let users: Vec<_> = users.collect();
         let mut fewest = u64::MAX;
         // The first round makes everybody known everywhere.
-        for round in 0..4 {
+        for round in 0..=ROUNDS {
             self.store.commands().await?;
             for instance in 0..INSTANCES {
-                for token in self
-                    .callers
-                    .bystanders
-                    .iter()
-                    .cycle()
-                    .take(WARM * BYSTANDERS)
-                {
-                    self.callers
-                        .call_of_neighbour(instance, token, "a bystander")
-                        .await;
+                for token in &users {
+                    let who = "a bystander";
+                    self.callers.call_of_neighbour(instance, token, who).await;
                 }
             }
             let commands = self.store.commands().await?;
             if round > 0 {
                 fewest = fewest.min(commands);
+            }
+            if fewest == 0 {
+                break;
             }
         }
         Ok(fewest)
@@ -329,31 +317,5 @@ impl World {
         if self.verbose {
             eprintln!("{:5.1} s  {what}", self.begun.elapsed().as_secs_f64());
         }
-    }
-}
-
-impl Operators {
-    /// Says a revocation to an instance.
-    async fn say(&self, instance: usize, victim: &Victim) -> anyhow::Result<()> {
-        let (path, body) = victim.revocation();
-        let url = format!("{}/admin/v1/{path}", self.urls[instance]);
-        let request = self.client.post(url).bearer_auth(&self.token).json(&body);
-        let answer = request.send().await?;
-        let status = answer.status();
-        ensure!(status.is_success(), "{status}: {}", answer.text().await?);
-        Ok(())
-    }
-
-    /// How many denials an instance knows.
-    async fn known(&self, instance: usize) -> anyhow::Result<usize> {
-        let url = format!("{}/metrics", self.urls[instance]);
-        let text = self.client.get(url).send().await?.text().await?;
-        let known = Exposition::parse(&text)?.sum("mcp_server_denials", &[]);
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a count"
-        )]
-        Ok(known as usize)
     }
 }

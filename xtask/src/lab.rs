@@ -1,4 +1,5 @@
-//! The commands that the program `lab` does: `dev`, `load-test`, `chaos`, `storm`, `revocations`, `conformance`. It is
+//! The commands that the program `lab` does: `dev`, `load-test`, `chaos`, `storm`, `revocations`,
+//! `cluster`, `conformance`. It is
 //! built, told where the other programs are, and gets the flags as they were given: it alone knows
 //! them, and their help.
 
@@ -40,6 +41,10 @@ pub(crate) fn storm(flags: &[OsString]) -> anyhow::Result<()> {
 
 pub(crate) fn revocations(flags: &[OsString]) -> anyhow::Result<()> {
     with_redis("revocations", flags)
+}
+
+pub(crate) fn cluster(flags: &[OsString]) -> anyhow::Result<()> {
+    with_redis("cluster", flags)
 }
 
 /// One of the commands that take the server and a Redis, and nothing else.

@@ -52,6 +52,7 @@ Work on it
   chaos        everything around a fleet of servers fails, and nobody notices
   storm        writes are sent again while that happens, and none is done twice
   revocations  users are revoked while the news are cut off, and none is served after
+  cluster      a million sessions in a cluster of Redis that is lost, and nobody logs in
   load-test    how fast it is, beside the bare SDK, with every answer checked
   conformance  the official suite of the protocol against the real server
 
@@ -96,6 +97,7 @@ fn dispatch() -> anyhow::Result<()> {
             "chaos" => lab::chaos(&words(flags)?)?,
             "storm" => lab::storm(&words(flags)?)?,
             "revocations" => lab::revocations(&words(flags)?)?,
+            "cluster" => lab::cluster(&words(flags)?)?,
             "deploy" => deploy::run(flags)?,
             "check" => check::run(flags)?,
             "help" => print!("{HELP}"),

@@ -1,5 +1,6 @@
 //! What `cargo xtask` starts: the stand-ins alone, the demonstration, the load test, the chaos suite,
-//! the storm of writes, revocations under load, the conformance suite.
+//! the storm of writes, revocations under load, a cluster that is
+//! lost, the conformance suite.
 //!
 //! Both stand-ins say so wherever they are seen. The one for the BrainGrid API encodes this
 //! project's assumptions about an API whose specification is not public.
@@ -10,6 +11,7 @@
 )]
 
 mod chaos_command;
+mod cluster_command;
 mod conformance;
 mod dev;
 mod instructions_command;
@@ -71,6 +73,14 @@ enum What {
     /// `cargo xtask test` runs 60 of the 1,000.
     #[command(override_usage = "cargo xtask revocations [OPTIONS]")]
     Revocations(revocations_command::Options),
+    /// Fill a cluster of Redis with a million sessions, lose it, and count who has to log in
+    ///
+    /// Six nodes, three instances, a token of its own for each session. Says what a session takes, and what
+    /// kinds of calls cost in commands. Then a master is killed, the issuer is away while an instance is
+    /// replaced, and all masters lose everything, while callers go on. Fails when a good token is refused or not
+    /// served, or when a call with a known token costs a command.
+    #[command(override_usage = "cargo xtask cluster [OPTIONS]")]
+    Cluster(cluster_command::Options),
     /// Measure the server under the load of many tenants, beside the bare SDK
     ///
     /// Starts a stand-in issuer, an API that answers at once, a real Redis and the servers, and sends
@@ -145,6 +155,7 @@ async fn run(what: What, core: Option<ServerCore>) -> anyhow::Result<()> {
         What::Chaos(options) => chaos_command::run(&options).await,
         What::Storm(options) => storm_command::run(&options).await,
         What::Revocations(options) => revocations_command::run(&options).await,
+        What::Cluster(options) => cluster_command::run(&options).await,
         What::Conformance(options) => conformance::run(&options).await,
         What::Issuer { port, audience } => {
             let issuer = Issuer::start_on(port).await?;

@@ -23,6 +23,11 @@ pub struct IssuerConfig {
     pub issuer: String,
     /// Audiences that mean this server (RFC 8707). At least one; any of them in `aud` is enough.
     pub audiences: Vec<String>,
+    /// A resource, every resource below which stands for a part of this server: `…/mcp` for `…/mcp/a`.
+    /// Tokens for those are accepted too, and [`TokenVerifier::is_for_all`] tells them from others.
+    ///
+    /// [`TokenVerifier::is_for_all`]: crate::TokenVerifier::is_for_all
+    pub resources_below: Option<String>,
     /// Key set URL; found through the issuer's metadata when absent.
     pub jwks_uri: Option<String>,
     /// The key set itself (RFC 7517), of an issuer whose keys are in this process: it is never asked
@@ -57,6 +62,7 @@ impl IssuerConfig {
         Self {
             issuer: issuer.into(),
             audiences: audiences.into_iter().map(Into::into).collect(),
+            resources_below: None,
             jwks_uri: None,
             jwks: None,
             algorithms: Vec::new(),

@@ -86,8 +86,13 @@ impl Issuer {
     }
 
     /// Whether a token with these audiences, or with this client in their place, was meant for this
-    /// server.
+    /// server or for a part of it.
     pub(crate) fn accepts_audience(&self, audiences: &[String], stand_in: Option<&str>) -> bool {
+        self.is_for_all(audiences, stand_in) || audiences.iter().any(|it| self.is_below(it))
+    }
+
+    /// Whether it was meant for this server as a whole.
+    pub(crate) fn is_for_all(&self, audiences: &[String], stand_in: Option<&str>) -> bool {
         let from = self.config.audience_from.as_ref();
         match stand_in {
             Some(client) => from.is_some_and(|from| from.clients.iter().any(|it| it == client)),
@@ -95,6 +100,12 @@ impl Issuer {
                 .iter()
                 .any(|it| self.config.audiences.contains(it)),
         }
+    }
+
+    fn is_below(&self, audience: &str) -> bool {
+        let resource = self.config.resources_below.as_deref();
+        let rest = resource.and_then(|resource| audience.strip_prefix(resource));
+        rest.is_some_and(|rest| rest.len() > 1 && rest.starts_with('/'))
     }
 }
 

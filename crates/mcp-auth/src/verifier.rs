@@ -208,10 +208,7 @@ impl TokenVerifier {
     /// configuration: its issuer and audience are still configured, the issuer may speak for its
     /// organization, it has not expired, and it is not older than a token may be.
     pub fn accepts(&self, principal: &Principal, now: SystemTime) -> bool {
-        let issuer = self
-            .issuers
-            .iter()
-            .find(|issuer| issuer.config.issuer == principal.issuer());
+        let issuer = self.issuer_of_principal(principal);
         let organization = principal.organization();
         let oldest = self.limits.max_lifetime + self.limits.leeway;
         issuer.is_some_and(|issuer| {
@@ -220,6 +217,18 @@ impl TokenVerifier {
                 && now < principal.expires_at() + self.limits.leeway
                 && principal.issued_at().is_none_or(|at| now < at + oldest)
         })
+    }
+
+    /// Whether a principal's token is for this server as a whole: not only for resources
+    /// [below](IssuerConfig::resources_below) its own. Each of those is for whoever serves it to compare.
+    pub fn is_for_all(&self, principal: &Principal) -> bool {
+        let issuer = self.issuer_of_principal(principal);
+        issuer.is_some_and(|it| it.is_for_all(principal.audiences(), principal.stand_in()))
+    }
+
+    fn issuer_of_principal(&self, principal: &Principal) -> Option<&Issuer> {
+        let mut issuers = self.issuers.iter();
+        issuers.find(|issuer| issuer.config.issuer == principal.issuer())
     }
 
     /// How far clocks may disagree.

@@ -211,6 +211,11 @@ impl SessionTiers {
         self.inner.verifier.audience_of(token)
     }
 
+    /// Whether a principal's token is for this server as a whole; see [`TokenVerifier::is_for_all`].
+    pub fn is_for_all(&self, principal: &Principal) -> bool {
+        self.inner.verifier.is_for_all(principal)
+    }
+
     /// What happened so far.
     pub fn stats(&self) -> &Arc<TierStats> {
         &self.inner.stats

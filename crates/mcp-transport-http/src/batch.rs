@@ -18,6 +18,7 @@ use crate::{
     preview::{PreviewError, RequestPreview},
     protocol, refusal,
     server::Inner,
+    tenant::TenantPath,
 };
 
 /// Messages in one batch. More would let one request occupy the server like many.
@@ -148,7 +149,8 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
             .flatten()
             .filter_map(|preview| (self.scope_rule)(preview, granted).err());
         if let Some(required) = refused.next() {
-            return self.challenger.insufficient_scope(&required);
+            let at = TenantPath::of(&parts.extensions);
+            return self.challenger.insufficient_scope(&required, at);
         }
         let mut answers = Joined::new(&self.config.memory, user);
         for (message, preview) in messages.iter().zip(&previews) {

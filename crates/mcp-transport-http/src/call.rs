@@ -30,6 +30,7 @@ use crate::{
     sent,
     server::Inner,
     stop::{Phase, unless_over},
+    tenant::{self, TenantPath},
 };
 
 /// A request that may go on.
@@ -101,7 +102,7 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         Accept::settle(&mut parts.headers);
         let json = HeaderValue::from_static("application/json");
         parts.headers.insert(CONTENT_TYPE, json);
-        (self.attach_caller)(&resolved.session, &token, &mut parts.extensions);
+        self.attach(&resolved.session, &token, &mut parts.extensions);
         line.attach(&mut parts);
         let charge = charge.map(|charge| charge.kept_in(&mut parts.extensions));
         let begun = Instant::now();
@@ -174,7 +175,8 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
                 && self.origin_rule.check_host(head).is_ok();
             if refused == Refused::Origin && only_asks && self.config.is_hosted() {
                 line.refuse("no_token");
-                return Err(self.challenger.refuse(&AuthError::NoToken));
+                let at = TenantPath::of(head.extensions());
+                return Err(self.challenger.refuse(&AuthError::NoToken, at));
             }
             line.refuse(match refused {
                 Refused::Origin => "origin",
@@ -224,10 +226,14 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
                     line.refuse("limited");
                     return Err(refused);
                 }
-                return Err(self.challenger.refuse(&error));
+                let at = TenantPath::of(head.extensions());
+                return Err(self.challenger.refuse(&error, at));
             }
         };
         line.authenticated(Some(&resolved));
+        if let Some(refusal) = self.refused_at(head, &resolved.session, &token, line) {
+            return Err(refusal);
+        }
         // 5. Whether it is a message at all.
         if head.method() != Method::POST {
             line.outcome = "method_not_allowed";
@@ -258,12 +264,48 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
     ) {
         line.outcome_by(response.status());
         if limits::is_refusal(response) {
-            line.refuse("limited");
+            self.refuse_known(line, "limited", session);
         } else if response.status() == StatusCode::FORBIDDEN {
-            line.refuse("insufficient_scope");
-        } else {
-            return;
+            self.refuse_known(line, "insufficient_scope", session);
         }
+    }
+
+    /// Why a good token is not good here: it is for another resource, or its organization is not that of
+    /// the path, or the host's rule keeps it out.
+    fn refused_at(
+        &self,
+        head: &Request<()>,
+        session: &Arc<Session>,
+        token: &AccessToken,
+        line: &mut AccessLine,
+    ) -> Option<Response<BoxedBody>> {
+        let at = TenantPath::of(head.extensions());
+        let principal = session.principal();
+        let is_for_all = self.sessions.is_for_all(principal);
+        let is_meant = match (at, &self.tenants) {
+            (Some(at), Some(tenants)) => {
+                tenants.accepts(principal, is_for_all, at, &self.config.resource)
+            }
+            _ => is_for_all,
+        };
+        if !is_meant {
+            let error = AuthError::InvalidToken(InvalidReason::Audience);
+            self.refuse_known(line, error.label(), session);
+            line.audience = self.sessions.audience_of(token);
+            return Some(self.challenger.refuse(&error, at));
+        }
+        if at.is_some_and(|at| principal.organization() != Some(at.tenant())) {
+            self.refuse_known(line, "foreign_path", session);
+            return Some(self.challenger.forbidden(tenant::FOREIGN, at));
+        }
+        let reason = self.admission_rule.as_ref()?(session).err()?;
+        self.refuse_known(line, "not_admitted", session);
+        Some(self.challenger.forbidden(&reason, at))
+    }
+
+    /// Who it is that is refused, for the observer.
+    fn refuse_known(&self, line: &mut AccessLine, reason: &'static str, session: &Arc<Session>) {
+        line.refuse(reason);
         let issuer = || session.principal().issuer().to_owned();
         line.issuer = self.observer.is_some().then(issuer);
         line.session = Some(Arc::clone(session));

@@ -2,16 +2,17 @@
 
 use std::{fmt::Write, time::Duration};
 
-use crate::{body::BoxedBody, refusal::refusal};
+use crate::{body::BoxedBody, refusal::refusal, tenant::TenantPath};
 use http::{
     HeaderValue, Response, StatusCode,
     header::{RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use mcp_auth::AuthError;
 
-/// Writes challenges for one resource.
+/// Writes challenges for one resource, and for those below it.
 #[derive(Debug)]
 pub(crate) struct Challenger {
+    /// Of the resource; what is below it has its metadata below.
     metadata_url: String,
     /// Scopes to ask for at first, as the challenge of a 401 names them.
     initial_scope: String,
@@ -25,11 +26,11 @@ impl Challenger {
         }
     }
 
-    /// The answer to a request that could not be authenticated. `scope` is what the operation
-    /// needs, when that is known.
-    pub(crate) fn refuse(&self, error: &AuthError) -> Response<BoxedBody> {
+    /// The answer to a request that could not be authenticated.
+    pub(crate) fn refuse(&self, error: &AuthError, at: Option<&TenantPath>) -> Response<BoxedBody> {
         match error {
             AuthError::NoToken => self.challenge(
+                at,
                 StatusCode::UNAUTHORIZED,
                 // RFC 6750 section 3.1: no error code when no token was sent.
                 None,
@@ -38,21 +39,20 @@ impl Challenger {
                 Some(&self.initial_scope),
             ),
             AuthError::InvalidToken(_) => self.challenge(
+                at,
                 StatusCode::UNAUTHORIZED,
                 Some("invalid_token"),
                 "the access token is expired, malformed or not meant for this server",
                 Some(&self.initial_scope),
             ),
             AuthError::InvalidRequest(reason) => self.challenge(
+                at,
                 StatusCode::BAD_REQUEST,
                 Some("invalid_request"),
                 reason,
                 None,
             ),
-            AuthError::Forbidden(reason) => {
-                // No code: another token of this kind would be refused just the same.
-                self.challenge(StatusCode::FORBIDDEN, None, &reason.to_string(), None)
-            }
+            AuthError::Forbidden(reason) => self.forbidden(&reason.to_string(), at),
             AuthError::Unavailable { retry_after, .. } => unavailable(
                 "the access token cannot be checked right now; it may well be good: keep it and \
                  try again",
@@ -63,9 +63,20 @@ impl Challenger {
         }
     }
 
+    /// A good token that is not enough, for this reason.
+    pub(crate) fn forbidden(&self, reason: &str, at: Option<&TenantPath>) -> Response<BoxedBody> {
+        // No code: another token of this kind would be refused just the same.
+        self.challenge(at, StatusCode::FORBIDDEN, None, reason, None)
+    }
+
     /// A good token whose scopes do not cover the operation: one challenge names all of them.
-    pub(crate) fn insufficient_scope(&self, required: &[String]) -> Response<BoxedBody> {
+    pub(crate) fn insufficient_scope(
+        &self,
+        required: &[String],
+        at: Option<&TenantPath>,
+    ) -> Response<BoxedBody> {
         self.challenge(
+            at,
             StatusCode::FORBIDDEN,
             Some("insufficient_scope"),
             "this operation needs scopes that the access token does not have",
@@ -75,6 +86,7 @@ impl Challenger {
 
     fn challenge(
         &self,
+        at: Option<&TenantPath>,
         status: StatusCode,
         error: Option<&str>,
         description: &str,
@@ -88,7 +100,13 @@ impl Challenger {
         if let Some(scope) = scope.filter(|scope| !scope.is_empty()) {
             parameter(&mut value, "scope", scope);
         }
-        parameter(&mut value, "resource_metadata", &self.metadata_url);
+        match at {
+            None => parameter(&mut value, "resource_metadata", &self.metadata_url),
+            Some(path) => {
+                let url = format!("{}/{}", self.metadata_url, path.as_str());
+                parameter(&mut value, "resource_metadata", &url);
+            }
+        }
         // The header has no code where none applies; the body is for readers who expect one.
         let code = error.unwrap_or(match status {
             StatusCode::UNAUTHORIZED => "unauthorized",
@@ -150,7 +168,7 @@ mod tests {
 
     #[test]
     fn no_token_has_no_error_code() {
-        let response = challenger().refuse(&AuthError::NoToken);
+        let response = challenger().refuse(&AuthError::NoToken, None);
         assert_eq!(response.status(), 401);
         assert_eq!(
             header(&response),
@@ -161,8 +179,8 @@ mod tests {
 
     #[test]
     fn every_bad_token_gets_the_same_words() {
-        let expired = challenger().refuse(&InvalidReason::Expired.into());
-        let forged = challenger().refuse(&InvalidReason::Signature.into());
+        let expired = challenger().refuse(&InvalidReason::Expired.into(), None);
+        let forged = challenger().refuse(&InvalidReason::Signature.into(), None);
         assert_eq!(expired.status(), 401);
         assert_eq!(header(&expired), header(&forged));
         assert!(header(&expired).starts_with("Bearer error=\"invalid_token\", "));
@@ -175,7 +193,7 @@ mod tests {
             reason: mcp_auth::UnavailableReason::Keys,
             retry_after: Duration::from_millis(1500),
         };
-        let response = challenger().refuse(&error);
+        let response = challenger().refuse(&error, None);
         assert_eq!(response.status(), 503);
         assert_eq!(response.headers()[RETRY_AFTER], "2");
         assert!(!response.headers().contains_key(WWW_AUTHENTICATE));
@@ -183,7 +201,8 @@ mod tests {
 
     #[test]
     fn forbidden_asks_for_no_other_token() {
-        let response = challenger().refuse(&AuthError::Forbidden(ForbiddenReason::NoOrganization));
+        let response =
+            challenger().refuse(&AuthError::Forbidden(ForbiddenReason::NoOrganization), None);
         assert_eq!(response.status(), 403);
         assert!(!header(&response).contains("error="));
         assert!(header(&response).contains("resource_metadata="));
@@ -192,7 +211,7 @@ mod tests {
     #[test]
     fn a_missing_scope_names_all_of_the_operation() {
         let response =
-            challenger().insufficient_scope(&["x:read".to_owned(), "x:write".to_owned()]);
+            challenger().insufficient_scope(&["x:read".to_owned(), "x:write".to_owned()], None);
         assert_eq!(response.status(), 403);
         assert!(header(&response).contains("error=\"insufficient_scope\""));
         assert!(header(&response).contains("scope=\"x:read x:write\""));

@@ -25,9 +25,9 @@ pub fn challenge(data: &[u8]) {
     ];
     let mut responses: Vec<_> = errors
         .iter()
-        .map(|error| challenger.refuse(error))
+        .map(|error| challenger.refuse(error, None))
         .collect();
-    responses.push(challenger.insufficient_scope(&scopes));
+    responses.push(challenger.insufficient_scope(&scopes, None));
     for response in &responses {
         let mut values = response.headers().get_all(WWW_AUTHENTICATE).iter();
         let value = values
@@ -46,7 +46,7 @@ pub fn challenge(data: &[u8]) {
     };
     assert!(
         !challenger
-            .refuse(&away)
+            .refuse(&away, None)
             .headers()
             .contains_key(WWW_AUTHENTICATE)
     );

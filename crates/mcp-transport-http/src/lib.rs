@@ -73,6 +73,7 @@ mod serve;
 mod server;
 mod stop;
 mod stream;
+mod tenant;
 mod trace;
 mod trusted_proxies;
 
@@ -88,5 +89,6 @@ pub use preview::RequestPreview;
 pub use serve::HttpBody;
 pub use server::{HttpServer, ServerStatus};
 pub use stop::Phase;
+pub use tenant::{TenantAudience, TenantEndpoints, TenantPath};
 pub use trace::REQUEST_SPAN;
 pub use trusted_proxies::{InvalidProxy, TrustedProxies};

@@ -20,6 +20,7 @@ use crate::{
     protocol, read_on, refusal,
     server::Inner,
     stop::unless_over,
+    tenant::TenantPath,
 };
 
 /// What came of the work on a message.
@@ -50,7 +51,8 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         } else {
             Duration::MAX
         };
-        let answer = if let Some(refusal) = self.refused(preview, session).await {
+        let at = TenantPath::of(&parts.extensions);
+        let answer = if let Some(refusal) = self.refused(preview, session, at).await {
             finished(refusal, request_id)
         } else {
             let work = within(self.begin(parts, bytes, preview), quiet);
@@ -77,7 +79,8 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         session: &Session,
         request_id: &str,
     ) -> Response<BoxedBody> {
-        if let Some(refusal) = self.refused(preview, session).await {
+        let at = TenantPath::of(&parts.extensions);
+        if let Some(refusal) = self.refused(preview, session, at).await {
             return refusal;
         }
         let work = self.begin(parts, bytes, preview);
@@ -95,9 +98,10 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         &self,
         preview: &RequestPreview<'_>,
         session: &Session,
+        at: Option<&TenantPath>,
     ) -> Option<Response<BoxedBody>> {
         if let Err(required) = (self.scope_rule)(preview, session.principal().scopes()) {
-            return Some(self.challenger.insufficient_scope(&required));
+            return Some(self.challenger.insufficient_scope(&required, at));
         }
         if let Some(refusal) = self.over_limit(session, preview).await {
             return Some(refusal);

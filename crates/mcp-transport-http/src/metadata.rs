@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::{
     body::{BoxedBody, full},
     config::HttpConfig,
+    tenant::TenantPath,
 };
 
 /// Root form of the document's path (RFC 9728 section 3).
@@ -30,11 +31,26 @@ fn slice_is_empty(slice: &[String]) -> bool {
     slice.is_empty()
 }
 
-/// The document, rendered once.
+/// The document of the endpoint, rendered once.
 pub(crate) fn render(config: &HttpConfig) -> Bytes {
+    document(config, &config.resource, &config.authorization_servers)
+}
+
+/// The document of a tenant's endpoint. There is one for every name that a tenant can have.
+pub(crate) fn render_at(
+    config: &HttpConfig,
+    path: &TenantPath,
+    issuers: Option<&[String]>,
+) -> Bytes {
+    let resource = format!("{}/{}", config.resource, path.as_str());
+    let issuers = issuers.unwrap_or(&config.authorization_servers);
+    document(config, &resource, issuers)
+}
+
+fn document(config: &HttpConfig, resource: &str, issuers: &[String]) -> Bytes {
     let document = Document {
-        resource: &config.resource,
-        authorization_servers: &config.authorization_servers,
+        resource,
+        authorization_servers: issuers,
         scopes_supported: &config.scopes_supported,
         bearer_methods_supported: ["header"],
         resource_name: config.resource_name.as_deref(),

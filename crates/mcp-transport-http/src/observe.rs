@@ -28,7 +28,8 @@ pub struct AnsweredRequest<'a> {
 #[non_exhaustive]
 pub struct Rejection<'a> {
     /// The label of the authentication error, or `insufficient_scope`, `origin`, `host`, `draining`,
-    /// `full`, `too_many_connections`, `memory`, `limited`.
+    /// `full`, `too_many_connections`, `memory`, `limited`, `foreign_path` (a tenant's, and the token is
+    /// another's), `not_admitted` (the host's own rule).
     pub reason: &'static str,
     /// The configured issuer that the token names, good or not.
     pub issuer: Option<&'a str>,

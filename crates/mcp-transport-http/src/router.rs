@@ -23,6 +23,7 @@ use crate::{
     origin::preflight,
     refusal::{self, method_not_allowed, refusal},
     server::{HttpServer, Inner},
+    tenant::TenantPath,
 };
 
 /// What a path leads to.
@@ -72,16 +73,23 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
         B::Error: Display + Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let contradicted = headers::fold(request.headers_mut());
-        let route = self.inner.route(request.uri().path());
-        let path = match route {
-            Route::Endpoint => Some(self.inner.endpoint_path.as_str()),
-            _ => None,
-        };
+        let (route, tenant) = self.inner.route(request.uri().path());
+        let path =
+            (route == Route::Endpoint).then(|| self.inner.endpoint_template(tenant.as_ref()));
+        if let Some(tenant) = tenant {
+            request.extensions_mut().insert(tenant);
+        }
         let peer = request.extensions().get();
         let address =
             peer.map(|PeerAddress(peer)| self.inner.address_rule.request(*peer, request.headers()));
         let (head, headers) = (self.inner.head.as_ref(), request.headers());
-        let mut line = AccessLine::start(head, request.method(), route.label(), path, headers);
+        let mut line = AccessLine::start(
+            head,
+            request.method(),
+            route.label(),
+            path.as_deref(),
+            headers,
+        );
         line.contradicted = contradicted;
         line.place = place.map(Arc::clone);
         if let Some(address) = address {
@@ -116,7 +124,7 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
 
     /// The answer to a request on a connection that found no place: a probe gets its own.
     pub(crate) fn turned_away<B>(&self, request: &Request<B>, kind: Kind) -> Response<BoxedBody> {
-        let route = self.inner.route(request.uri().path());
+        let (route, _) = self.inner.route(request.uri().path());
         let head = self.inner.head.as_ref();
         let mut line = AccessLine::start(
             head,
@@ -165,14 +173,42 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
         direct.or_else(|| self.handler.get_tool(name).map(|tool| tool.name))
     }
 
-    fn route(&self, path: &str) -> Route {
+    /// Where a path leads, and the tenant that it names.
+    fn route(&self, path: &str) -> (Route, Option<TenantPath>) {
         if path == self.endpoint_path {
-            return Route::Endpoint;
+            return (Route::Endpoint, None);
         }
         let path = spelled(path);
         let mut routes = self.routes.iter();
         let known = routes.find(|(known, _)| known.eq_ignore_ascii_case(&path));
-        known.map_or(Route::Unknown, |(_, route)| *route)
+        match known {
+            Some((_, route)) => (*route, None),
+            None => self.tenant_route(&path).unwrap_or((Route::Unknown, None)),
+        }
+    }
+
+    /// A tenant's path is one of the endpoint's, or of its metadata's, with names behind it.
+    fn tenant_route(&self, path: &str) -> Option<(Route, Option<TenantPath>)> {
+        let tenants = self.tenants.as_ref()?;
+        let mut routes = self.routes.iter();
+        routes.find_map(|(known, route)| {
+            let has_tenants = matches!(route, Route::Endpoint | Route::Metadata);
+            let (above, below) = path.split_at_checked(known.len()).filter(|_| has_tenants)?;
+            let names = below.strip_prefix('/')?;
+            let is_endpoints = known.ends_with("/mcp") && above.eq_ignore_ascii_case(known);
+            let tenant = tenants.path(names).filter(|_| is_endpoints)?;
+            Some((*route, Some(tenant)))
+        })
+    }
+
+    /// The endpoint's path as spans name it: what a client makes up is not in it.
+    fn endpoint_template(&self, tenant: Option<&TenantPath>) -> Cow<'_, str> {
+        let endpoint = &self.endpoint_path;
+        match tenant.map(TenantPath::part) {
+            None => Cow::Borrowed(endpoint),
+            Some(None) => Cow::Owned(format!("{endpoint}/{{tenant}}")),
+            Some(Some(_)) => Cow::Owned(format!("{endpoint}/{{tenant}}/{{part}}")),
+        }
     }
 
     fn not_found(&self, path: &str) -> Response<BoxedBody> {
@@ -185,7 +221,12 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
                 self.config.metadata_url()
             )
         } else {
-            format!("no such path: the MCP endpoint is {resource}")
+            let tenants = if self.tenants.is_some() {
+                ", and an organization's own is one name below it"
+            } else {
+                ""
+            };
+            format!("no such path: the MCP endpoint is {resource}{tenants}")
         };
         refusal(StatusCode::NOT_FOUND, "not_found", &text)
     }
@@ -214,7 +255,14 @@ impl<H: ServerHandler + Send + 'static> Inner<H> {
 
     fn metadata<B>(&self, request: &Request<B>) -> Response<BoxedBody> {
         match *request.method() {
-            Method::GET | Method::HEAD => metadata::answer(&self.metadata),
+            Method::GET | Method::HEAD => match TenantPath::of(request.extensions()) {
+                Some(path) => {
+                    let issuers = self.tenants.as_ref().and_then(|it| it.issuers(path));
+                    let issuers = issuers.as_deref();
+                    metadata::answer(&metadata::render_at(&self.config, path, issuers))
+                }
+                None => metadata::answer(&self.metadata),
+            },
             Method::OPTIONS => {
                 let mut response = preflight(request.headers(), "GET");
                 let any = HeaderValue::from_static("*");

@@ -29,10 +29,12 @@ use crate::{
     origin::OriginRule,
     preview::RequestPreview,
     router::{Route, routes},
+    tenant::TenantEndpoints,
 };
 
 type AttachCaller = dyn Fn(&Arc<Session>, &AccessToken, &mut Extensions) + Send + Sync;
 type ScopeRule = dyn Fn(&RequestPreview<'_>, &[String]) -> Result<(), Vec<String>> + Send + Sync;
+type AdmissionRule = dyn Fn(&Session) -> Result<(), String> + Send + Sync;
 type Wrapping = dyn Fn(&RequestPreview<'_>, &[u8]) -> Option<Vec<u8>> + Send + Sync;
 
 /// A hosted MCP server around an rmcp handler. Cheap to clone, when it is set up: the clones share what
@@ -61,7 +63,9 @@ pub(crate) struct Inner<H> {
     pub(crate) sdk: StreamableHttpService<H, NeverSessionManager>,
     pub(crate) sessions: SessionTiers,
     pub(crate) attach_caller: Box<AttachCaller>,
+    pub(crate) tenants: Option<TenantEndpoints>,
     pub(crate) scope_rule: Box<ScopeRule>,
+    pub(crate) admission_rule: Option<Box<AdmissionRule>>,
     pub(crate) wrapping: Option<Box<Wrapping>>,
     pub(crate) limits: Option<CallLimits>,
     pub(crate) challenger: Challenger,
@@ -146,6 +150,17 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
         self.changed(|inner| inner.limits = Some(limits))
     }
 
+    /// The same server with a rule that says who is let in of those whose token is good; without one, all
+    /// are. `Err` says why not, for whoever is sent away with a 403: a sentence that tells nothing of
+    /// others. Asked for every request, so it must not wait for anything.
+    #[must_use]
+    pub fn with_admission_rule(
+        self,
+        rule: impl Fn(&Session) -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        self.changed(|inner| inner.admission_rule = Some(Box::new(rule)))
+    }
+
     /// The same server, but calls of these tools, and `tools/list`, are handed to the handler without
     /// a service of the SDK around each: about half of what a call costs.
     ///
@@ -188,6 +203,13 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
             result = mine.mount(prefix, &mut inner.routes, &mut inner.mounted);
         });
         result.map(|()| server)
+    }
+
+    /// The same server, with an endpoint for each tenant below its own. Tokens for those are good where
+    /// the issuers' settings accept [what is below](mcp_auth::IssuerConfig::resources_below) the resource.
+    #[must_use]
+    pub fn with_tenants(self, tenants: TenantEndpoints) -> Self {
+        self.changed(|inner| inner.tenants = Some(tenants))
     }
 
     /// The same server; `head` decides which requests are traced.
@@ -260,7 +282,9 @@ impl<H: ServerHandler + Clone + Sync + Send + 'static> HttpServer<H> {
             sdk,
             sessions,
             attach_caller,
+            tenants: None,
             scope_rule,
+            admission_rule: None,
             wrapping: None,
             limits: None,
             challenger: Challenger::new(config.metadata_url(), &config.scopes_supported),

@@ -13,7 +13,10 @@ use mcp_outbound::{MemoryHook, Room};
 use secrecy::SecretString;
 use tokio::{sync::OnceCell, time::sleep};
 
-use crate::ids::OrganizationId;
+use crate::{
+    ids::{OrganizationId, ProjectRef},
+    tools::ToolAccess,
+};
 
 /// A source of the bearer token that BrainGrid is called with.
 #[async_trait]
@@ -96,6 +99,8 @@ struct Inner {
     memory: Option<MemoryHook>,
     /// When it is not known any more that this is the caller.
     until: Option<SystemTime>,
+    address: Option<Address>,
+    access: Option<Arc<ToolAccess>>,
     /// Memory that is held for answers to this caller.
     rooms: Mutex<Vec<Room>>,
 }
@@ -116,6 +121,8 @@ impl Caller {
             credential,
             memory: None,
             until: None,
+            address: None,
+            access: None,
             rooms: Mutex::default(),
         }))
     }
@@ -147,6 +154,36 @@ impl Caller {
             inner.until = Some(end);
         }
         self
+    }
+
+    /// The same caller, new as it is, at an address that is for less than its token. It may do nothing
+    /// beyond that address.
+    #[must_use]
+    pub fn at(mut self, address: Address) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.address = Some(address);
+        }
+        self
+    }
+
+    /// The address at which it calls, where that is for less than its token. What one keeps for a caller
+    /// under a name of its own is kept for this address alone: the name holds it.
+    pub fn address(&self) -> Option<&Address> {
+        self.0.address.as_ref()
+    }
+
+    /// The same caller, new as it is, who has these tools. With it, the list of tools is the caller's own,
+    /// also where it has all of them: another caller's may be another.
+    #[must_use]
+    pub fn having(mut self, access: Arc<ToolAccess>) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.access = Some(access);
+        }
+        self
+    }
+
+    pub(crate) fn access(&self) -> Option<&ToolAccess> {
+        self.0.access.as_deref()
     }
 
     /// Who says who the caller is, where that is known.
@@ -209,6 +246,36 @@ impl fmt::Debug for Caller {
     /// Names nobody: a caller may end up in a log line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Caller").finish_non_exhaustive()
+    }
+}
+
+/// An address that is for one organization, or for one project of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Address {
+    /// The organization, which is the caller's.
+    pub organization: OrganizationId,
+    /// The project.
+    pub project: Option<ProjectRef>,
+}
+
+impl Address {
+    /// The address of an organization, or of a project of it.
+    pub fn new(organization: OrganizationId, project: Option<ProjectRef>) -> Self {
+        Self {
+            organization,
+            project,
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.organization)?;
+        match &self.project {
+            Some(project) => write!(f, "/{project}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -35,15 +35,15 @@ pub use braingrid::{
     ApiRequestObserver, ApiStatus, BrainGridClient, BrainGridConfig, ConfigError,
     FinishedApiRequest, HeaderHook, OutgoingLimit, Profile, TakeOne, Timeouts,
 };
-pub use caller::{Actor, Caller, Credential, CredentialError, Organization, Parties};
+pub use caller::{Actor, Address, Caller, Credential, CredentialError, Organization, Parties};
 pub use error::ApiError;
 pub use ids::{InvalidId, OrganizationId, ProjectRef, RequirementRef, TaskRef};
 pub use revisions::protocol_revisions;
 pub use spans::REQUEST_SPAN;
 pub use tools::{
     AuditedCall, Auditor, Begun, CallAudit, Effect, ExplicitCancel, FinishedOperation, FoundState,
-    FoundTask, IDEMPOTENCY_KEY, JournalUnavailable, JournalledWrite, METHODS, OperationObserver,
-    OrphanedTask, ScopePolicy, TaskOwner, TaskStore, TaskStoreUnavailable, TaskWork, ToolOptions,
-    ToolSet, WriteIntent, WriteJournal, WriteOutcome, canonical_name, filled_in, initialize,
-    only_waits, wrapped,
+    FoundTask, IDEMPOTENCY_KEY, JournalUnavailable, JournalledWrite, METHODS, NoSuchTool,
+    OperationObserver, OrphanedTask, ScopePolicy, TaskOwner, TaskStore, TaskStoreUnavailable,
+    TaskWork, ToolAccess, ToolOptions, ToolSet, WriteIntent, WriteJournal, WriteOutcome,
+    canonical_name, filled_in, initialize, only_waits, wrapped,
 };

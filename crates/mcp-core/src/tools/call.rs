@@ -71,8 +71,10 @@ impl Call {
         self.notes.add(sentence.into(), true);
     }
 
+    /// The project of the address, else the one that is configured.
     pub(super) fn default_project(&self) -> Option<&ProjectRef> {
-        self.shared.options.default_project.as_ref()
+        let pinned = self.caller.address().and_then(|it| it.project.as_ref());
+        pinned.or(self.shared.options.default_project.as_ref())
     }
 
     /// The default project, for a call that goes there.
@@ -84,6 +86,9 @@ impl Call {
 
     /// Where the default project is named.
     pub(super) fn default_project_from(&self) -> Option<&str> {
+        if self.caller.address().is_some_and(|it| it.project.is_some()) {
+            return Some("this server's address");
+        }
         self.shared.options.default_project_from.as_deref()
     }
 
@@ -102,8 +107,9 @@ impl Call {
         ))
     }
 
+    /// The tools that the caller has.
     pub(super) fn tool_names(&self) -> impl Iterator<Item = &str> {
-        self.shared.registry.names()
+        self.shared.registry.names_for(&self.caller)
     }
 
     /// The last moment to stop: right before a write is sent, which is then on record. Since when to

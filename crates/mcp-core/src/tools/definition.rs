@@ -18,6 +18,7 @@ use super::{
     error::ToolError,
     journal::{ALLOW_DUPLICATE, ShowAgain},
 };
+use crate::Caller;
 
 /// What a tool does to BrainGrid; it decides how the call is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +57,8 @@ pub(crate) struct BuiltIn {
     pub(crate) run: RunTool,
     /// Whether it makes something: the same call twice would make two.
     pub(crate) creates: bool,
+    /// Whether it is about all projects of an organization at once.
+    pub(crate) of_all_projects: bool,
     /// Shows what a call did before, in place of doing it again.
     pub(crate) show_again: Option<ShowAgain>,
 }
@@ -67,9 +70,21 @@ impl BuiltIn {
     /// With the first that means nothing.
     pub(crate) fn read(&self, arguments: Arguments, call: &Call) -> Result<Arguments, ToolError> {
         let mut notes = Vec::new();
-        let read = filter_unknown(arguments, &self.fields, &mut notes);
+        let read = self.read_for(call.caller(), arguments, &mut notes);
         call.note_all(notes);
         read
+    }
+
+    /// The same, before there is a call.
+    pub(crate) fn read_for(
+        &self,
+        caller: &Caller,
+        arguments: Arguments,
+        notes: &mut Vec<String>,
+    ) -> Result<Arguments, ToolError> {
+        let arguments = Self::without_organization(arguments, caller)?;
+        let read = filter_unknown(arguments, &self.fields, notes)?;
+        self.with_project(read, caller)
     }
 }
 
@@ -166,6 +181,7 @@ impl Definition {
             built_in: BuiltIn {
                 fields,
                 creates: false,
+                of_all_projects: false,
                 show_again: None,
                 run: Arc::new(move |call, arguments| match args::parse::<A>(arguments) {
                     Ok(arguments) => run(call, arguments).map(|done| answer(done?)).boxed(),
@@ -202,6 +218,12 @@ impl Definition {
     /// It reaches beyond BrainGrid.
     pub(crate) fn open_world(mut self) -> Self {
         self.hints.open_world_hint = Some(true);
+        self
+    }
+
+    /// It shows what there is in all projects: at the address of one it is not there.
+    pub(crate) fn of_all_projects(mut self) -> Self {
+        self.built_in.of_all_projects = true;
         self
     }
 

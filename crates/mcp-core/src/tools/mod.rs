@@ -5,6 +5,7 @@
 //! guarded: no panic gets through, a client that leaves stops a read, and a write once begun is
 //! finished in its own task. Everything that counts or filters sees canonical names only.
 
+mod access;
 mod account;
 mod args;
 mod audit;
@@ -21,6 +22,7 @@ mod lenient;
 mod names;
 mod observe;
 mod options;
+mod pin;
 mod projects;
 mod readback;
 mod registry;
@@ -46,6 +48,7 @@ use rmcp::{
 };
 
 pub use self::{
+    access::{NoSuchTool, ToolAccess},
     audit::{AuditedCall, Auditor, CallAudit},
     background::{
         FoundState, FoundTask, OrphanedTask, TaskOwner, TaskStore, TaskStoreUnavailable, TaskWork,

@@ -24,7 +24,8 @@ pub(super) fn tools() -> Vec<Definition> {
             "list_projects",
             "Which projects there are: id, name, repository. Start here to find a project_id.",
             list_projects,
-        ),
+        )
+        .of_all_projects(),
         Definition::read(
             "get_project",
             "One project, found by id or repository, with its description and link.",

@@ -14,8 +14,12 @@ use super::{
     definition::{BuiltIn, Definition, Effect},
     guesses,
     handler::{FRESH_MS, is_modern},
-    projects, requirements, tasks,
+    pin::at_project,
+    projects, requirements,
+    run::caller_of_request,
+    tasks,
 };
+use crate::Caller;
 
 /// How like two names must be, from 0 to 1, for one to be meant by the other.
 const ALIKE: f64 = 0.6;
@@ -43,11 +47,32 @@ pub(super) struct Registry {
 /// A tool with what runs it.
 pub(super) struct Entry {
     pub(super) tool: Tool,
+    /// The same at the address of a project, if it is there.
+    pub(super) at_project: Option<Tool>,
     pub(super) effect: Effect,
     pub(super) run: Run,
 }
 
 impl Entry {
+    fn new(tool: Tool, effect: Effect, run: Run) -> Self {
+        let at_project = at_project(&tool, &run);
+        Self {
+            tool,
+            at_project,
+            effect,
+            run,
+        }
+    }
+
+    /// The tool as it is listed for a caller, if it has it.
+    pub(super) fn listed_for(&self, caller: Option<&Caller>) -> Option<&Tool> {
+        let Some(caller) = caller else {
+            return Some(&self.tool);
+        };
+        let has = caller.access().is_none_or(|access| access.has(self));
+        self.listed_at(caller.address()).filter(|_| has)
+    }
+
     /// Whether it makes something: the same call twice would make two.
     pub(super) fn creates(&self) -> bool {
         matches!(&self.run, Run::BuiltIn(tool) if tool.creates)
@@ -94,6 +119,13 @@ impl Registry {
         self.entries.iter().map(|entry| &*entry.tool.name)
     }
 
+    /// The names of those that are listed for a caller.
+    pub(super) fn names_for(&self, caller: &Caller) -> impl Iterator<Item = &str> {
+        let entries = self.entries.iter();
+        let listed = entries.filter_map(move |it| it.listed_for(Some(caller)));
+        listed.map(|tool| &*tool.name)
+    }
+
     /// The names of those that were not added by [`ToolSet::with_route`].
     pub(super) fn built_in(&self) -> impl Iterator<Item = &str> {
         let entries = self.entries.iter();
@@ -131,21 +163,24 @@ impl ToolSet {
         if is_modern(context) {
             list = list
                 .with_ttl_ms(FRESH_MS)
-                .with_cache_scope(self.list_scope());
+                .with_cache_scope(self.list_scope(context));
             list.meta = Some(self.shared.stamp.clone());
         }
         Ok(list)
     }
 
-    /// The tools to list for whoever asks: with scopes on, those the grant covers.
+    /// The tools to list for whoever asks: with scopes on, those the grant covers; at an address, those
+    /// that it is for.
     fn listed(&self, context: &RequestContext<RoleServer>) -> Result<Vec<Tool>, ErrorData> {
         let entries = self.shared.registry.entries.iter();
+        let of_request = caller_of_request(context);
+        let there = entries.filter_map(|entry| Some((entry, entry.listed_for(of_request)?)));
         if !self.shared.options.scopes.is_on() {
-            return Ok(entries.map(|entry| entry.tool.clone()).collect());
+            return Ok(there.map(|(_, tool)| tool.clone()).collect());
         }
         let caller = self.caller(context)?;
-        let covered = entries.filter(|entry| self.covers(entry, caller.scopes()));
-        Ok(covered.map(|entry| entry.tool.clone()).collect())
+        let covered = there.filter(|(entry, _)| self.covers(entry, caller.scopes()));
+        Ok(covered.map(|(_, tool)| tool.clone()).collect())
     }
 
     pub(super) fn unknown_tool(&self, name: &str) -> ErrorData {
@@ -161,8 +196,9 @@ impl ToolSet {
     }
 
     /// A list that depends on who asks must not be shared between them.
-    fn list_scope(&self) -> CacheScope {
-        if self.shared.options.scopes.is_on() {
+    fn list_scope(&self, context: &RequestContext<RoleServer>) -> CacheScope {
+        let differs = caller_of_request(context).and_then(Caller::access);
+        if self.shared.options.scopes.is_on() || differs.is_some() {
             CacheScope::Private
         } else {
             CacheScope::Public
@@ -172,11 +208,11 @@ impl ToolSet {
 
 impl From<Definition> for Entry {
     fn from(definition: Definition) -> Self {
-        Self {
-            effect: definition.effect,
-            tool: definition.tool(),
-            run: Run::BuiltIn(definition.built_in),
-        }
+        Self::new(
+            definition.tool(),
+            definition.effect,
+            Run::BuiltIn(definition.built_in),
+        )
     }
 }
 
@@ -192,10 +228,6 @@ impl From<ToolRoute<ToolSet>> for Entry {
         } else {
             Effect::Write
         };
-        Self {
-            tool: route.attr,
-            effect,
-            run: Run::Added(route.call),
-        }
+        Self::new(route.attr, effect, Run::Added(route.call))
     }
 }

@@ -48,9 +48,9 @@ impl ToolSet {
             Ok(caller) => caller,
             Err(error) => return (Err(error), "internal_error"),
         };
-        if let Some(error) = self.missing_scopes(entry, &caller) {
+        if let Some((error, outcome)) = self.may_not(entry, &caller) {
             let audited = self.audited(entry, &caller, &params, &context);
-            audited.end("insufficient_scope");
+            audited.end(outcome);
             return done_with(&error);
         }
         let changes = entry.effect.changes_something();
@@ -140,15 +140,8 @@ impl ToolSet {
     /// The fixed caller, else the one that came with the HTTP request, by reference: its headers
     /// are not copied.
     pub(super) fn caller(&self, context: &RequestContext<RoleServer>) -> Result<Caller, ErrorData> {
-        let of_request = || {
-            context
-                .extensions
-                .get::<http::request::Parts>()?
-                .extensions
-                .get::<Caller>()
-                .cloned()
-        };
         let fixed = self.caller.as_ref().map(|caller| caller());
+        let of_request = || caller_of_request(context).cloned();
         fixed.or_else(of_request).ok_or_else(|| {
             tracing::error!("a call without a caller reached the tools");
             ErrorData::internal_error("the call has no caller", None)
@@ -166,6 +159,12 @@ impl ToolSet {
         let (auditor, tool) = (self.auditor.as_ref(), &entry.tool.name);
         Audited::begin(auditor, caller, tool, params.arguments.as_ref(), context)
     }
+}
+
+/// The caller that came with an HTTP request.
+pub(super) fn caller_of_request(context: &RequestContext<RoleServer>) -> Option<&Caller> {
+    let parts = context.extensions.get::<http::request::Parts>()?;
+    parts.extensions.get()
 }
 
 /// What is said of a call that was cancelled, to those who keep record.

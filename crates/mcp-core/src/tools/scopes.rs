@@ -129,8 +129,21 @@ impl ToolSet {
         policy.covers(granted, self.required_scopes(entry))
     }
 
+    /// Why a caller may not use a tool, for the caller and for those who keep record.
+    pub(super) fn may_not(
+        &self,
+        entry: &Entry,
+        caller: &Caller,
+    ) -> Option<(ToolError, &'static str)> {
+        let scopes = self.missing_scopes(entry, caller);
+        let scopes = scopes.map(|error| (error, "insufficient_scope"));
+        scopes
+            .or_else(|| Some((entry.beyond(caller.address())?, "beyond_address")))
+            .or_else(|| Some((caller.access()?.refusal(entry)?, "switched_off")))
+    }
+
     /// Decided here also where a transport decided before: this is the decision that counts.
-    pub(super) fn missing_scopes(&self, entry: &Entry, caller: &Caller) -> Option<ToolError> {
+    fn missing_scopes(&self, entry: &Entry, caller: &Caller) -> Option<ToolError> {
         (!self.covers(entry, caller.scopes())).then(|| {
             ToolError::Refused(format!(
                 "This needs the scope {}, which was not granted. Log in again and allow it.",

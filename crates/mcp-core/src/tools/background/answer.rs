@@ -26,6 +26,7 @@ use super::{
     FoundState, FoundTask, TaskOwner, TaskStore, TaskStoreUnavailable,
     kept::{done, kept},
 };
+use crate::Caller;
 
 /// How often a client is to ask, and how often it is looked for one that listens.
 pub(super) const POLL: Duration = Duration::from_secs(2);
@@ -129,10 +130,14 @@ impl ToolSet {
     ) -> Result<(FoundTask, Arc<Entry>), ErrorData> {
         let found = self.tasks()?.find(owner, id).await;
         let found = found.map_err(unavailable)?.ok_or_else(not_found)?;
-        let entry = self.shared.registry.entry(&found.about);
+        let (tool, at) = told_apart(&found.about);
+        if at != address_of(&owner.caller).as_deref() {
+            return Err(not_found());
+        }
+        let entry = self.shared.registry.entry(tool);
         let entry = entry.ok_or_else(not_found)?;
-        match self.missing_scopes(entry, &owner.caller) {
-            Some(error) => Err(ErrorData::invalid_request(error.text(), None)),
+        match self.may_not(entry, &owner.caller) {
+            Some((error, _)) => Err(ErrorData::invalid_request(error.text(), None)),
             None => Ok((found, Arc::clone(entry))),
         }
     }
@@ -157,6 +162,26 @@ impl ToolSet {
         let tasks = self.shared.tasks.as_ref();
         tasks.ok_or_else(not_found)
     }
+}
+
+/// What a task is about: its tool, and the address where it was begun, at which alone it is there.
+pub(super) fn about(entry: &Entry, caller: &Caller) -> String {
+    let tool = &entry.tool.name;
+    match address_of(caller) {
+        Some(address) => format!("{tool} {address}"),
+        None => tool.to_string(),
+    }
+}
+
+fn told_apart(about: &str) -> (&str, Option<&str>) {
+    match about.split_once(' ') {
+        Some((tool, address)) => (tool, Some(address)),
+        None => (about, None),
+    }
+}
+
+fn address_of(caller: &Caller) -> Option<String> {
+    caller.address().map(ToString::to_string)
 }
 
 fn not_found() -> ErrorData {

@@ -19,7 +19,6 @@ use tracing::Instrument as _;
 use super::{
     super::{
         ToolSet,
-        args::filter::filter_unknown,
         definition::Effect,
         journal::IDEMPOTENCY_KEY,
         registry::{Entry, Run},
@@ -27,7 +26,7 @@ use super::{
         stopped::stopped,
     },
     TaskOwner, TaskStore, TaskWork,
-    answer::described,
+    answer::{about, described},
     kept::kept,
 };
 
@@ -99,7 +98,7 @@ impl ToolSet {
     ) -> Option<Done> {
         let tasks = self.shared.tasks.as_ref()?;
         let caller = self.caller(context).ok()?;
-        if self.missing_scopes(entry, &caller).is_some() || self.shared.cut.is_over() {
+        if self.may_not(entry, &caller).is_some() || self.shared.cut.is_over() {
             return None;
         }
         let Run::BuiltIn(tool) = &entry.run else {
@@ -107,7 +106,7 @@ impl ToolSet {
         };
         // What is wrong with them is said at once.
         let arguments = params.arguments.clone().unwrap_or_default();
-        let arguments = filter_unknown(arguments, &tool.fields, &mut Vec::new()).ok()?;
+        let arguments = tool.read_for(&caller, arguments, &mut Vec::new()).ok()?;
         let request = Request {
             arguments,
             key: context.meta.get(IDEMPOTENCY_KEY).cloned(),
@@ -116,7 +115,7 @@ impl ToolSet {
         if request.len() > MAX_REQUEST {
             return None;
         }
-        let about = entry.tool.name.to_string();
+        let about = about(entry, &caller);
         let organization = self.shared.client.organization_of(&caller).await.ok()?;
         let owner = TaskOwner {
             caller,

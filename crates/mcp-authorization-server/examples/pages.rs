@@ -31,6 +31,7 @@ fn consents() -> Result<Vec<Value>, url::ParseError> {
         client_name: Some("Claude"),
         identity: Identity::Document(&document),
         redirect_uri: &web,
+        part: None,
         abilities: &[
             "read your projects, requirements and tasks",
             "create and change requirements and tasks",

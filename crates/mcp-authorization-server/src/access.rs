@@ -64,16 +64,18 @@ pub(crate) struct Minted {
 }
 
 impl Inner {
-    /// An access token with these scopes.
+    /// An access token with these scopes, for the resource or for this below it.
     pub(crate) async fn mint(
         &self,
         holder: &Holder<'_>,
         scopes: &[String],
+        below: Option<&str>,
         now: SystemTime,
     ) -> Result<Minted, StoreError> {
         let id = random::<16>().map_err(|_| StoreError::Full)?;
         let lives = self.lives(holder.upstream_until, now);
         let mut claims = self.claims(holder, scopes, &id, seconds(now), lives);
+        claims.insert("aud".to_owned(), self.audience(below).into());
         let place = place_of(&id, holder.subject);
         let provided = Provided {
             access_token: holder.upstream.clone(),
@@ -107,7 +109,6 @@ impl Inner {
         let mut claims = Map::new();
         let mut put = |name: &str, value: Value| claims.insert(name.to_owned(), value);
         put("iss", json!(config.issuer));
-        put("aud", json!(config.resource));
         put("sub", json!(holder.subject));
         put("client_id", json!(holder.client));
         put("iat", json!(now));

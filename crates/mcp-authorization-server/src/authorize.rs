@@ -166,6 +166,7 @@ impl Inner {
                 _ => Identity::Registered,
             },
             redirect_uri: &redirect_uri,
+            part: request.below.as_deref(),
             abilities: &abilities,
             provider: &provider,
             action: &action,

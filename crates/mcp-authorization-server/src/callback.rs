@@ -12,6 +12,7 @@ use crate::{
     code::{Code, Issued},
     form::Form,
     request::seconds,
+    resource::organization_of,
     server::Inner,
 };
 
@@ -87,6 +88,15 @@ impl Inner {
             now,
         ) {
             return self.turned_away(&request, "this account is not let in here");
+        }
+        let organization = login.organization.as_deref();
+        let wanted = request.below.as_deref().map(organization_of);
+        if wanted.is_some_and(|wanted| organization != Some(wanted)) {
+            let sentence = "You signed in for another organization than the one whose address the app \
+                            uses. Begin again and choose that organization, or use this service's \
+                            address without an organization.";
+            let status = StatusCode::FORBIDDEN;
+            return self.not_logged_in(&request, status, "access_denied", sentence);
         }
         let code = Code {
             request,

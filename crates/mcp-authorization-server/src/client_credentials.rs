@@ -8,8 +8,9 @@ use crate::{
     clients::Proven,
     error::OAuthError,
     form::Form,
+    resource::Wanted,
     server::Inner,
-    token::{Tokens, answer, body_of, not_for_this_client, store_away},
+    token::{Tokens, answer, body_of, invalid_target, not_for_this_client, store_away},
 };
 
 impl Inner {
@@ -18,6 +19,7 @@ impl Inner {
         &self,
         proven: &Proven,
         form: &Form,
+        wanted: Wanted,
         now: SystemTime,
     ) -> Result<Tokens, OAuthError> {
         let client = &*proven.client;
@@ -25,6 +27,8 @@ impl Inner {
             return Err(not_for_this_client());
         };
         let scopes = self.granted_scopes(&service.scopes, form.get("scope"))?;
+        let below = self.below_of(&service.organization, wanted);
+        let below = below.map_err(invalid_target)?;
         let organization = Some(service.organization.as_str());
         if self.is_denied(&client.id, organization, &client.id, now) {
             let text = "this client is not let in any more";
@@ -40,7 +44,7 @@ impl Inner {
             upstream: &service.api_token,
             upstream_until: None,
         };
-        let minted = self.mint(&holder, &scopes, now).await;
+        let minted = self.mint(&holder, &scopes, below.as_deref(), now).await;
         Ok(body_of(answer(&minted.map_err(store_away)?, &scopes)))
     }
 }

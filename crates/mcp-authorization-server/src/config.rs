@@ -30,8 +30,12 @@ pub struct AuthorizationServerConfig {
     /// Its identifier (RFC 8414 section 2), and what its endpoints are below: `https`, without a slash
     /// at its end.
     pub issuer: String,
-    /// The only resource that its tokens are for (RFC 8707).
+    /// The resource that its tokens are for (RFC 8707).
     pub resource: String,
+    /// Says whether what follows the resource and a slash is a resource below it that tokens may be for,
+    /// too: `acme`, or `acme/web`. Its first name is an organization, and its tokens are for nobody else.
+    /// `None` by default: there is none.
+    pub resource_below: Option<fn(&str) -> bool>,
     /// What people know the service by, on the consent page.
     pub service_name: String,
     /// What may be asked for. Without a `scope` in a request, all of it.
@@ -144,6 +148,7 @@ impl AuthorizationServerConfig {
         Self {
             issuer: issuer.into(),
             resource: resource.into(),
+            resource_below: None,
             service_name: "This service".to_owned(),
             scopes: Vec::new(),
             provider,

@@ -38,6 +38,9 @@ pub(crate) struct Grant {
     pub(crate) organization: Option<String>,
     #[serde(rename = "p")]
     pub(crate) scopes: Vec<String>,
+    /// What its tokens are for, if it is below our resource.
+    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) below: Option<String>,
     /// When the user logged in.
     #[serde(rename = "l")]
     pub(crate) logged_in_at: u64,
@@ -66,6 +69,7 @@ impl Grant {
             subject: login.subject,
             organization: login.organization,
             scopes: request.scopes,
+            below: request.below,
             logged_in_at,
             made_at: seconds(now),
             tokens: login.tokens,

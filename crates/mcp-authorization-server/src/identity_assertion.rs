@@ -15,8 +15,9 @@ use crate::{
     keys::Kind,
     once::is_first_use,
     provider::subject_of,
+    resource::Wanted,
     server::Inner,
-    token::{Tokens, answer, body_of, not_for_this_client, store_away},
+    token::{Tokens, answer, body_of, invalid_target, not_for_this_client, store_away},
 };
 
 /// The user that an assertion is about.
@@ -34,6 +35,7 @@ impl Inner {
         &self,
         proven: &Proven,
         form: &Form,
+        wanted: Wanted,
         now: SystemTime,
     ) -> Result<Tokens, OAuthError> {
         let client = &*proven.client;
@@ -52,6 +54,8 @@ impl Inner {
         let assertion = self.verified(trusted, client, text, now).await?;
         let user = self.user_of(&issuer, &entries, &assertion.claims)?;
         let resource = self.target_of(&assertion.claims)?;
+        let below = self.below_of(&user.organization, wanted);
+        let below = below.map_err(invalid_target)?;
         let granted = scopes_of(&user.entry.scopes, &assertion.claims)?;
         let scopes = self.granted_scopes(&granted, form.get("scope"))?;
         let organization = Some(user.organization.as_str());
@@ -69,10 +73,11 @@ impl Inner {
             upstream: &user.entry.api_token,
             upstream_until: None,
         };
-        let minted = self.mint(&holder, &scopes, now).await;
+        let minted = self.mint(&holder, &scopes, below.as_deref(), now).await;
         let mut answer = answer(&minted.map_err(store_away)?, &scopes);
         if resource {
-            answer.insert("resource".to_owned(), self.config.resource.clone().into());
+            let audience = self.audience(below.as_deref());
+            answer.insert("resource".to_owned(), audience.into());
         }
         Ok(body_of(answer))
     }

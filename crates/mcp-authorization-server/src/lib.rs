@@ -34,6 +34,7 @@ pub mod pages;
 mod provider;
 mod refusals;
 mod request;
+mod resource;
 mod revoke;
 mod server;
 mod token;

@@ -36,6 +36,9 @@ pub(crate) struct AuthorizationRequest {
     /// Sorted, without repetition.
     #[serde(rename = "p")]
     pub(crate) scopes: Vec<String>,
+    /// What the tokens are for, if it is below our resource.
+    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) below: Option<String>,
     /// Of PKCE, by S256.
     #[serde(rename = "h")]
     pub(crate) code_challenge: String,
@@ -91,11 +94,8 @@ impl AuthorizationRequest {
             state,
             scopes: inner.scopes_of(form.get("scope"), client.scope.as_deref())?,
             code_challenge: challenge(form)?,
+            below: inner.out_of(None, inner.wanted(form)?)?,
             asked_at: seconds(now),
-        })
-        .and_then(|request| {
-            inner.check_resource(form)?;
-            Ok(request)
         })
     }
 
@@ -138,10 +138,14 @@ impl AuthorizationRequest {
         self.answer(issuer, &pairs)
     }
 
-    /// What a user agrees to: the same client, redirect URI and rights, and no others.
+    /// What a user agrees to: the same client, redirect URI, rights and resource, and no others.
     pub(crate) fn consent_to(&self) -> String {
         let scopes = self.scopes.join(" ");
-        let joined = joined([&*self.client, &*self.redirect_uri, &*scopes]);
+        let parts = [&*self.client, &*self.redirect_uri, &*scopes];
+        let joined = match &self.below {
+            Some(below) => joined(parts.into_iter().chain([&**below])),
+            None => joined(parts),
+        };
         digest_text(&joined)
     }
 }

@@ -25,7 +25,6 @@ use crate::{
     config::{AuthorizationServerConfig, CLIENT_CREDENTIALS, ConfigError, GrantOf},
     cookies::Cookies,
     error::OAuthError,
-    form::Form,
     keys::{Keys, digest_of},
     metadata::{self, OFFLINE_ACCESS},
     observe::{operation, refused},
@@ -159,6 +158,7 @@ impl AuthorizationServer {
     pub fn issuer(&self) -> IssuerConfig {
         let config = &self.inner.config;
         let mut issuer = IssuerConfig::new(&config.issuer, [&config.resource]);
+        issuer.resources_below = config.resource_below.map(|_| config.resource.clone());
         issuer.jwks = Some(String::from_utf8_lossy(&self.inner.jwks).into_owned());
         issuer.algorithms = vec!["EdDSA".to_owned()];
         issuer.service_principals = config.grant_types().contains(&CLIENT_CREDENTIALS);
@@ -324,16 +324,6 @@ impl Inner {
             .iter()
             .filter(|scope| scopes.contains(&scope.name));
         granted.map(|scope| scope.meaning.as_str()).collect()
-    }
-
-    /// Tokens are for one resource (RFC 8707). Clients of before 2025-06-18 name none.
-    pub(crate) fn check_resource(&self, form: &Form) -> Result<(), Refused> {
-        if form.resources().all(|asked| self.is_ours(asked)) {
-            return Ok(());
-        }
-        let ours = self.config.resource.trim_end_matches('/');
-        let text = format!("tokens of this server are for {ours} alone");
-        Err(Refused::new("invalid_target", text))
     }
 
     /// Whether a resource that is named is this server's.

@@ -23,7 +23,8 @@ use crate::{
     grant::Grant,
     metadata::OFFLINE_ACCESS,
     provider::{ProviderError, ProviderTokens},
-    request::{AuthorizationRequest, digest_text, seconds},
+    request::{AuthorizationRequest, Refused, digest_text, seconds},
+    resource::Wanted,
     server::Inner,
 };
 
@@ -31,6 +32,13 @@ use crate::error::OAuthError;
 
 /// The body of a successful answer, which holds tokens.
 pub(crate) type Tokens = Zeroizing<Vec<u8>>;
+
+/// What of a grant an access token is for.
+struct Part {
+    scopes: Vec<String>,
+    /// The resource, if it is below ours.
+    below: Option<String>,
+}
 
 /// How long the provider is asked at most: the lease lasts longer.
 const ASKING: Duration = Duration::from_secs(12);
@@ -62,9 +70,7 @@ impl Inner {
             Form::parse(body).map_err(|error| OAuthError::invalid_request(error.to_string()))?;
         let proven = self.clients.authenticate(headers, &form, now).await?;
         let client = &proven.client;
-        if let Err(refused) = self.check_resource(&form) {
-            return Err(OAuthError::invalid_target(refused.description));
-        }
+        let wanted = self.wanted(&form).map_err(invalid_target)?;
         let Some(grant_type) = form.get("grant_type") else {
             return Err(OAuthError::invalid_request("grant_type is missing"));
         };
@@ -73,13 +79,13 @@ impl Inner {
             AUTHORIZATION_CODE | REFRESH_TOKEN if !client.may_use(grant_type) => {
                 Err(not_for_this_client())
             }
-            AUTHORIZATION_CODE => self.for_code(&proven, &form, now).await,
-            REFRESH_TOKEN => self.for_refresh_token(&proven, &form, now).await,
+            AUTHORIZATION_CODE => self.for_code(&proven, &form, wanted, now).await,
+            REFRESH_TOKEN => self.for_refresh_token(&proven, &form, wanted, now).await,
             other if !supported.contains(&other) => {
                 Err(OAuthError::unsupported_grant_type(&supported))
             }
-            JWT_BEARER => self.for_assertion(&proven, &form, now).await,
-            _ => self.for_client(&proven, &form, now).await,
+            JWT_BEARER => self.for_assertion(&proven, &form, wanted, now).await,
+            _ => self.for_client(&proven, &form, wanted, now).await,
         }
     }
 
@@ -87,13 +93,18 @@ impl Inner {
         &self,
         proven: &Proven,
         form: &Form,
+        wanted: Wanted,
         now: SystemTime,
     ) -> Result<Tokens, OAuthError> {
         let Some(code) = form.get("code") else {
             return Err(OAuthError::invalid_request("code is missing"));
         };
         let client = &*proven.client;
-        let check = |request: &AuthorizationRequest| check_code(request, client, form);
+        let check = |request: &AuthorizationRequest| {
+            check_code(request, client, form)?;
+            let below = self.out_of(request.below.as_deref(), wanted.clone());
+            below.map(drop).map_err(invalid_target)
+        };
         if proven.once()
             && let Some(request) = self.peek(code).await.map_err(store_away)?
         {
@@ -104,7 +115,12 @@ impl Inner {
             Redeemed::Good(code, family) => {
                 let grant = Grant::of(*code, family, self.provider.issuer(), now);
                 self.check_denials(&grant)?;
-                self.deliver(client, &grant, &grant.scopes, now).await
+                let below = self.out_of(grant.below.as_deref(), wanted.clone());
+                let part = Part {
+                    scopes: grant.scopes.clone(),
+                    below: below.map_err(invalid_target)?,
+                };
+                self.deliver(client, &grant, &part, now).await
             }
             Redeemed::Again(family) => {
                 tracing::warn!("an authorization code was used twice: the login is over");
@@ -121,6 +137,7 @@ impl Inner {
         self: &Arc<Self>,
         proven: &Proven,
         form: &Form,
+        wanted: Wanted,
         now: SystemTime,
     ) -> Result<Tokens, OAuthError> {
         let Some(token) = form.get("refresh_token") else {
@@ -131,7 +148,11 @@ impl Inner {
         let client = &*proven.client;
         self.check_grant(&grant, client, now)?;
         self.clients.use_up(proven).await?;
-        let scopes = self.narrowed(&grant, form.get("scope"))?;
+        let below = self.out_of(grant.below.as_deref(), wanted);
+        let part = Part {
+            scopes: self.narrowed(&grant, form.get("scope"))?,
+            below: below.map_err(invalid_target)?,
+        };
         let turn = self.turn(&grant.family, grant.generation, now).await;
         match turn.map_err(store_away)? {
             Turn::Again(answer) => Ok(answer),
@@ -140,7 +161,7 @@ impl Inner {
                 "the same refresh token is just being used",
                 STORE_AGAIN,
             )),
-            Turn::Mine(lease) => self.renew(client, &grant, &scopes, lease, now).await,
+            Turn::Mine(lease) => self.renew(client, &grant, &part, lease, now).await,
         }
     }
 
@@ -149,7 +170,7 @@ impl Inner {
         self: &Arc<Self>,
         client: &Client,
         grant: &Grant,
-        scopes: &[String],
+        part: &Part,
         lease: Lease,
         now: SystemTime,
     ) -> Result<Tokens, OAuthError> {
@@ -181,7 +202,7 @@ impl Inner {
         };
         // From here on nothing may fail: the provider has used its last refresh token up.
         let next = grant.next(tokens, now);
-        let answer = self.deliver(client, &next, scopes, now).await?;
+        let answer = self.deliver(client, &next, part, now).await?;
         let spare = answer.clone();
         match self.settle(&lease, answer, now).await {
             Ok(Some(answer)) => Ok(answer),
@@ -202,11 +223,12 @@ impl Inner {
         &self,
         client: &Client,
         grant: &Grant,
-        scopes: &[String],
+        part: &Part,
         now: SystemTime,
     ) -> Result<Tokens, OAuthError> {
-        let minted = self.mint(&grant.holder(), scopes, now).await;
-        let mut answer = answer(&minted.map_err(store_away)?, scopes);
+        let below = part.below.as_deref();
+        let minted = self.mint(&grant.holder(), &part.scopes, below, now).await;
+        let mut answer = answer(&minted.map_err(store_away)?, &part.scopes);
         if client.may_use(REFRESH_TOKEN) {
             let refresh_token = grant.seal(&self.keys);
             let refresh_token = refresh_token.map_err(|_| store_away(StoreError::Full))?;
@@ -311,6 +333,10 @@ pub(crate) fn body_of(answer: Map<String, Value>) -> Tokens {
 
 pub(crate) fn not_for_this_client() -> OAuthError {
     OAuthError::unauthorized_client("this client is not registered for this grant_type")
+}
+
+pub(crate) fn invalid_target(refused: Refused) -> OAuthError {
+    OAuthError::invalid_target(refused.description)
 }
 
 /// What a code was given for has to be what the client says (RFC 6749 section 4.1.3, RFC 7636).

@@ -29,6 +29,8 @@ pub struct Consent<'a> {
     pub identity: Identity<'a>,
     /// Where the answer goes.
     pub redirect_uri: &'a Url,
+    /// The organization, or the project in one, that it is limited to: `acme` or `acme/web`.
+    pub part: Option<&'a str>,
     /// What the client will be able to do: each the end of "It will be able to".
     pub abilities: &'a [&'a str],
     /// Where the user logs in next.
@@ -37,6 +39,25 @@ pub struct Consent<'a> {
     pub action: &'a str,
     /// The form's `request`, beside its `decision` (`allow` or `deny`).
     pub request: &'a str,
+}
+
+/// How far it reaches.
+fn limit(part: &str) -> Markup {
+    let (organization, project) = match part.split_once('/') {
+        Some((organization, project)) => (organization, Some(project)),
+        None => (part, None),
+    };
+    html! {
+        p {
+            "Only "
+            @if let Some(project) = project {
+                "in the project " strong { bdi { (plain(project, NAME)) } } " of "
+            } @else {
+                "in "
+            }
+            "the organization " strong { bdi { (plain(organization, NAME)) } } "."
+        }
+    }
 }
 
 /// Who says what a client is.
@@ -77,6 +98,7 @@ impl Consent<'_> {
                 @for ability in self.abilities { li { (ability) } }
                 @if self.abilities.is_empty() { li { "use " (self.service) " in your name" } }
             }
+            @if let Some(part) = self.part { (limit(part)) }
             h2 { "If you allow it" }
             p {
                 "You log in at " strong { (host(self.provider)) } ". Then you go back to "

@@ -104,6 +104,7 @@ impl Asked {
                 None => Identity::Registered,
             },
             redirect_uri: &self.redirect_uri,
+            part: None,
             abilities: &[&self.ability],
             provider: &url("https://login.test:8443/authorize"),
             action: "/authorize",

@@ -92,6 +92,8 @@ pub(crate) fn sealed_request(page: &Response<Bytes>) -> String {
 pub(crate) struct App {
     pub(crate) id: String,
     pub(crate) redirect_uri: String,
+    /// What it wants tokens for.
+    pub(crate) resource: String,
 }
 
 impl App {
@@ -126,6 +128,7 @@ impl App {
         Self {
             id: answer["client_id"].as_str().unwrap().to_owned(),
             redirect_uri: redirect_uri.to_owned(),
+            resource: RESOURCE.to_owned(),
         }
     }
 
@@ -140,7 +143,7 @@ impl App {
             ("scope", "notes:read"),
             ("code_challenge", challenge.as_str()),
             ("code_challenge_method", "S256"),
-            ("resource", RESOURCE),
+            ("resource", self.resource.as_str()),
         ]);
         pairs.extend(other.iter().copied());
         pairs.retain(|_, value| !value.is_empty());
@@ -196,7 +199,7 @@ impl App {
             ("client_id", &self.id),
             ("redirect_uri", &self.redirect_uri),
             ("code_verifier", VERIFIER),
-            ("resource", RESOURCE),
+            ("resource", &self.resource),
         ];
         post(server, "/token", &pairs, now).await
     }

@@ -15,6 +15,7 @@ mod documents;
 mod events;
 mod login;
 mod refresh;
+mod resources;
 mod services;
 mod store;
 mod world;

@@ -13,6 +13,8 @@
 //!
 //! [`Limits`] say how much a caller may still do, on all instances together.
 //!
+//! [`Tenants`] have what is set for each tenant at run time.
+//!
 //! What the journal is worth depends on the store: [`WithoutStore`] says what holds while it is away, and a
 //! store that loses what it acknowledged (a failover of Redis) may let a write through twice.
 //!
@@ -56,6 +58,7 @@ mod place;
 mod record;
 mod seen;
 mod tasks;
+mod tenants;
 mod write;
 
 pub use denials::{Asked, Cause, Denial, Denials, DenialsStatus, Denies, Listening, Refusal, Whom};
@@ -66,4 +69,5 @@ pub use journal::{Begun, Journal, ReadBack, Replay};
 pub use limits::{Counted, LimitStats, Limited, Limits, Rates, Scope, Spending};
 pub use marks::{TaskMark, TaskMarks};
 pub use tasks::{FoundTask, RunningTask, TaskError, TaskRecord, TaskState, Tasks, TasksConfig};
+pub use tenants::{MAX_SETTINGS, TenantError, TenantNews, TenantRecord, Tenants};
 pub use write::{JournalAway, JournalConfig, JournalStats, WithoutStore, Write};

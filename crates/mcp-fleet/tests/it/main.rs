@@ -16,4 +16,5 @@ mod rotation;
 mod running;
 mod same;
 mod tasks;
+mod tenants;
 mod world;

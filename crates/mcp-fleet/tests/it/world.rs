@@ -51,6 +51,14 @@ pub(crate) struct Way {
 }
 
 impl Way {
+    /// The way to this store.
+    pub(crate) fn to(store: &Arc<MemoryFacts>) -> Arc<Self> {
+        Arc::new(Self {
+            store: Arc::clone(store),
+            ..Self::default()
+        })
+    }
+
     /// What was asked for last.
     pub(crate) fn last_name(&self) -> String {
         self.name.lock().unwrap().clone()

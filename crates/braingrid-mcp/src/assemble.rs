@@ -11,7 +11,7 @@ use mcp_core::{
     ApiRequestObserver, BrainGridClient, BrainGridConfig, Caller, FinishedApiRequest, Organization,
     ScopePolicy, ToolOptions, ToolSet, own_token,
 };
-use mcp_fleet::{Denials, Journal, JournalConfig, Limits, Tasks, TasksConfig};
+use mcp_fleet::{Denials, Journal, JournalConfig, Tasks, TasksConfig, TenantNews};
 use mcp_outbound::{Proxies, SystemRoots};
 use mcp_session::{
     Keyring, MemoryStore, RedisConfig, RedisStore, Session, SessionTiers, SessionTiersBuilder,
@@ -46,6 +46,7 @@ use crate::roots;
 use crate::shutdown::Shutdown;
 use crate::tasks;
 use crate::telemetry::{self, Telemetry};
+use crate::tenants::{self, Organizations};
 
 /// Time that pending session writes have at the end, where there is so much. They are a cache: losing
 /// them costs a verification.
@@ -124,8 +125,7 @@ pub(crate) async fn run_http(
     let redis = redis(&http.session)?;
     let facts = facts(&http.session, redis.as_ref())?;
     let public_url = http.public_url_at(address.port());
-    let denials = revocations::of(&http, keyring(&http.session), facts.as_ref())?;
-    denials.read_within(FIRST_DENIALS).await;
+    let denials = denials(&http, facts.as_ref()).await?;
     let _listening = denials.listen();
     let client = issuers.clone();
     let shared = authorization_server::Shared {
@@ -141,15 +141,8 @@ pub(crate) async fn run_http(
     config.scopes_supported = asked_scopes(&http.auth, &options.scopes);
     let resource = config.resource.clone();
     let verifier = verifier(&http.auth, &resource, issuers.clone())?;
-    let sessions = sessions(
-        &http.session,
-        verifier.clone(),
-        // From here on, for a token that does not say when it was issued.
-        http.auth.verifier.max_lifetime,
-        redis.clone(),
-        facts.clone(),
-    )
-    .denied(revocations::of_principals(denials.clone()));
+    let sessions = sessions(&http, verifier.clone(), redis.clone(), facts.clone())
+        .denied(revocations::of_principals(denials.clone()));
     let sessions = with_upstream(
         sessions,
         &http.auth,
@@ -176,9 +169,11 @@ pub(crate) async fn run_http(
         recorder: telemetry.metrics().map(Metrics::recorder),
     };
     let events = provider_events::routes(&http, events, &issuers)?;
+    let (organizations, _heard) = organizations(&http, facts.as_ref()).await?;
     let tasks = tasks_in(&http.session, facts);
     let tools = tools.with_tasks(tasks::of_tools(tasks.clone()));
-    let server = endpoint(config, &sessions, &tools, &limits);
+    let server = endpoint(config, &sessions, &tools, &http.auth, &organizations);
+    let server = server.with_limits(rates::of_calls(&limits, tools.clone()));
     let server = with_paths(server, own, events, &http.auth, &issuers)?;
     let server = watched(server, telemetry, audit.as_ref(), |observer| {
         observer.sessions(&sessions);
@@ -244,20 +239,25 @@ fn endpoint(
     config: HttpConfig,
     sessions: &SessionTiers,
     tools: &ToolSet,
-    limits: &Limits,
+    auth: &AuthSettings,
+    organizations: &Organizations,
 ) -> HttpServer<ToolSet> {
     let scopes = tools.clone();
-    let callers = SessionCallers::new(sessions.clone());
+    let callers = SessionCallers::new(sessions.clone(), Some(organizations.clone()));
     let memory = config.memory.clone();
+    let (own, admitted) = (organizations.clone(), organizations.clone());
+    let tokens = auth.organization_tokens;
+    let tenants = tenants::endpoints(callers.clone(), memory.clone(), tokens, own);
     let caller = move |session: &Arc<Session>, token: &AccessToken| {
         let room = room_for(session.principal(), &memory);
         callers.caller_of(session, token).within(room)
     };
     HttpServer::new(config, sessions.clone(), tools.clone(), caller)
+        .with_tenants(tenants)
+        .with_admission_rule(move |session| admitted.admit(session.principal()))
         .with_direct_tools(tools.built_in())
         .with_methods(mcp_core::METHODS)
         .with_wrapping(wrapped)
-        .with_limits(rates::of_calls(limits, tools.clone()))
         .with_scope_rule(move |request, granted| match &request.tool {
             Some(tool) => scopes.check_scopes(tool, granted),
             None => Ok(()),
@@ -487,6 +487,7 @@ pub(crate) fn verifier(
     let issuers = auth.issuers.iter().map(|settings| {
         let mut issuer = settings.accepted.clone();
         issuer.audiences.insert(0, resource.to_owned());
+        issuer.resources_below = Some(resource.to_owned());
         issuer
     });
     Ok(TokenVerifier::new(
@@ -582,6 +583,31 @@ fn tasks_in(settings: &SessionSettings, redis: Option<RedisStore>) -> Tasks {
     }
 }
 
+/// Who is denied, as far as it can be known before anybody is served.
+async fn denials(http: &HttpSettings, facts: Option<&RedisStore>) -> anyhow::Result<Denials> {
+    let denials = revocations::of(http, keyring(&http.session), facts)?;
+    denials.read_within(FIRST_DENIALS).await;
+    Ok(denials)
+}
+
+/// What is set for each organization; news of it are heard as long as the second lives.
+async fn organizations(
+    http: &HttpSettings,
+    facts: Option<&RedisStore>,
+) -> anyhow::Result<(Organizations, TenantNews)> {
+    let issuers = http
+        .auth
+        .issuers
+        .iter()
+        .map(|it| it.accepted.issuer.clone());
+    let (tenants, issuers) = (http.auth.tenants.clone(), issuers.collect());
+    let all = Organizations::new(tenants, issuers, keyring(&http.session), facts);
+    let all =
+        all.map_err(|(organization, bad)| anyhow::anyhow!("[tenants.{organization:?}]: {bad}"))?;
+    let heard = all.listen().await;
+    Ok((all, heard))
+}
+
 fn keyring(settings: &SessionSettings) -> Keyring {
     match &settings.keys {
         Some(keys) => Keyring::new(&keys.current, &keys.previous),
@@ -591,19 +617,20 @@ fn keyring(settings: &SessionSettings) -> Keyring {
 }
 
 fn sessions(
-    settings: &SessionSettings,
+    http: &HttpSettings,
     verifier: TokenVerifier,
-    max_lifetime: Duration,
     redis: Option<RedisStore>,
     facts: Option<RedisStore>,
 ) -> SessionTiersBuilder {
-    let keyring = keyring(settings);
+    let keyring = keyring(&http.session);
+    // The second, for a token that does not say when it was issued, from here on.
+    let max_lifetime = http.session.max_lifetime;
+    let max_lifetime = max_lifetime.min(http.auth.verifier.max_lifetime);
     let store: Arc<dyn SharedStore> = match redis {
         Some(redis) => Arc::new(redis),
         None => Arc::new(MemoryStore::default()),
     };
-    let tiers = SessionTiers::builder(verifier, keyring, store)
-        .max_lifetime(settings.max_lifetime.min(max_lifetime));
+    let tiers = SessionTiers::builder(verifier, keyring, store).max_lifetime(max_lifetime);
     match facts {
         Some(facts) => tiers.exchange_leases(Arc::new(facts)),
         None => tiers,

@@ -16,6 +16,7 @@ use mcp_transport_http::MountedRoutes;
 use crate::config::{ApiSettings, AuthSettings, AuthorizationServerSettings, HttpSettings};
 use crate::metrics::Recorder;
 use crate::revocations;
+use crate::tenants;
 
 /// What it shares with the rest of the process.
 pub(crate) struct Shared<'a> {
@@ -118,6 +119,7 @@ fn config(
     let resource = format!("{public_url}/mcp");
     let mut config =
         AuthorizationServerConfig::new(public_url, resource, settings.provider.clone());
+    config.resource_below = Some(tenants::is_address);
     "BrainGrid".clone_into(&mut config.service_name);
     config.scopes = scopes(auth);
     apply(&settings, &mut config);

@@ -7,11 +7,13 @@ use std::{
 
 use async_trait::async_trait;
 use mcp_auth::{AccessToken, Asker, AuthError, InvalidReason, Principal, Upstream};
-use mcp_core::{Actor, Caller, Credential, CredentialError, Organization, Parties};
+use mcp_core::{Actor, Address, Caller, Credential, CredentialError, Organization, Parties};
 use mcp_outbound::{LogThrottle, MemoryHook};
 use mcp_session::{Session, SessionTiers};
-use mcp_transport_http::MemoryBudget;
+use mcp_transport_http::{MemoryBudget, TenantPath};
 use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::tenants::Organizations;
 
 /// Makes the callers of requests. A cheap clone.
 #[derive(Clone)]
@@ -19,16 +21,38 @@ pub(crate) struct SessionCallers(Arc<Inner>);
 
 struct Inner {
     sessions: SessionTiers,
+    organizations: Option<Organizations>,
     /// An API that refuses everybody is told of now and then.
     refusals_told: LogThrottle,
 }
 
 impl SessionCallers {
-    pub(crate) fn new(sessions: SessionTiers) -> Self {
+    /// `organizations` say which tools each has.
+    pub(crate) fn new(sessions: SessionTiers, organizations: Option<Organizations>) -> Self {
         Self(Arc::new(Inner {
             sessions,
+            organizations,
             refusals_told: LogThrottle::default(),
         }))
+    }
+
+    /// The caller of one request at the address of an organization, or of a project of it.
+    pub(crate) fn caller_at(
+        &self,
+        session: &Arc<Session>,
+        token: &AccessToken,
+        at: &TenantPath,
+    ) -> Caller {
+        let organization = at.tenant().parse();
+        let project = at.part().map(str::parse).transpose();
+        match (organization, project) {
+            (Ok(organization), Ok(project)) => {
+                let caller = self.caller_of(session, token);
+                caller.at(Address::new(organization, project))
+            }
+            // The paths are checked before: never more than one of them says.
+            _ => nobody(session),
+        }
     }
 
     /// The caller of one request.
@@ -42,7 +66,12 @@ impl SessionCallers {
             Some(Err(_)) => return nobody(session),
         };
         let credential = self.credential_of(session, token);
-        caller(principal, organization, credential).until(session.expires_at())
+        let caller = caller(principal, organization, credential).until(session.expires_at());
+        let organizations = self.0.organizations.as_ref();
+        match organizations.and_then(|all| all.tools(principal.organization())) {
+            Some(access) => caller.having(access),
+            None => caller,
+        }
     }
 
     fn credential_of(&self, session: &Arc<Session>, token: &AccessToken) -> Arc<dyn Credential> {
@@ -294,7 +323,7 @@ mod tests {
         let token = format!("Bearer {}", issuer.token().mint());
         let token = AccessToken::parse(&token).unwrap();
         let session = sessions.resolve(&token).await.unwrap().session;
-        let credential = SessionCallers::new(sessions).credential_of(&session, &token);
+        let credential = SessionCallers::new(sessions, None).credential_of(&session, &token);
         let bearer = async || credential.bearer().await.unwrap();
         let first = bearer().await;
         credential.reject(&first);

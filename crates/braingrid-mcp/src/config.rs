@@ -16,6 +16,7 @@ mod print;
 mod problem;
 mod reader;
 pub(crate) mod settings;
+mod tenants;
 mod text;
 mod upstream;
 

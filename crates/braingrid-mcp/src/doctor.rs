@@ -22,6 +22,7 @@ use secrecy::SecretString;
 
 use crate::cli::exit;
 use crate::config::{self, Config, Flags, HttpSettings, Serve, StdioSettings, Surroundings};
+use crate::tenants::AddressArgs;
 use crate::{print, program, report, token_text};
 use finding::Finding;
 
@@ -38,6 +39,8 @@ pub(crate) struct DoctorArgs {
     #[cfg(feature = "login")]
     #[arg(long, conflicts_with = "token_file")]
     login: bool,
+    #[command(flatten)]
+    address: AddressArgs,
 }
 
 /// The clock difference that servers which check tokens usually allow.
@@ -61,6 +64,7 @@ mod check {
     pub(super) const PUBLIC_URL: &str = "public URL";
     pub(super) const CHALLENGE: &str = "challenge";
     pub(super) const ORIGIN: &str = "Origin rule";
+    pub(super) const ORGANIZATIONS: &str = "organizations";
     pub(super) const REGISTRATION: &str = "client registration";
     pub(super) const REFRESH: &str = "refresh";
     pub(super) const TOKEN: &str = "token";
@@ -83,6 +87,7 @@ mod check {
         PUBLIC_URL,
         CHALLENGE,
         ORIGIN,
+        ORGANIZATIONS,
         REGISTRATION,
         REFRESH,
     ];
@@ -173,6 +178,7 @@ async fn probe_stdio(
     findings.extend([check::KEYS, check::REDIS, check::ENCRYPTION].map(not_here));
     findings.push(upstream::with_credential(stdio, api, given).await?);
     findings.extend([check::PUBLIC_URL, check::CHALLENGE, check::ORIGIN].map(not_here));
+    findings.push(not_here(check::ORGANIZATIONS));
     findings.extend([check::REGISTRATION, check::REFRESH].map(not_here));
     Ok(findings)
 }
@@ -200,11 +206,11 @@ async fn probe_http(
         Finding::good(check::EVENTS, says)
     }));
     findings.push(upstream::reachable(client, &api).await);
-    findings.extend(edge::check(client, &http).await);
+    findings.extend(edge::check(client, &http, &args.address).await);
     let token = args.token_file.as_deref().map(token_of);
     #[cfg(feature = "login")]
     let token = match token {
-        None if args.login => Some(log_in(&http).await),
+        None if args.login => Some(log_in(&http, &args.address).await),
         token => token,
     };
     let mut exchanged = Vec::new();
@@ -212,7 +218,7 @@ async fn probe_http(
         None => None,
         Some(Ok(token)) => {
             exchanged = exchange::check(client, &http, api, &token).await?;
-            Some(call::probe(client, &http, &token).await)
+            Some(call::probe(client, &http, &args.address, &token).await)
         }
         Some(Err(finding)) => Some(call::Probe {
             findings: vec![finding],
@@ -247,7 +253,7 @@ fn token_of(file: &Path) -> Result<SecretString, Finding> {
 
 /// Logs in at the first issuer, for this server's resource, as a client would.
 #[cfg(feature = "login")]
-async fn log_in(http: &HttpSettings) -> Result<SecretString, Finding> {
+async fn log_in(http: &HttpSettings, address: &AddressArgs) -> Result<SecretString, Finding> {
     let issuer = http.auth.issuers.first();
     let mut scopes = http.auth.scopes.clone();
     if !scopes.is_empty() && !scopes.iter().any(|scope| scope == "offline_access") {
@@ -258,7 +264,11 @@ async fn log_in(http: &HttpSettings) -> Result<SecretString, Finding> {
             .map(|it| it.accepted.issuer.clone())
             .unwrap_or_default(),
         client_id: None,
-        resource: Some(format!("{}/mcp", http.public_url_at(http.listen.port()))),
+        resource: Some(format!(
+            "{}/mcp{}",
+            http.public_url_at(http.listen.port()),
+            address.below()
+        )),
         scopes,
     };
     match crate::login::in_a_browser(request, false).await {

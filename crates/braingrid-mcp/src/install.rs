@@ -22,6 +22,7 @@ use similar::TextDiff;
 
 use crate::cli::exit;
 use crate::config::{Flags, Surroundings};
+use crate::tenants::AddressArgs;
 use crate::{print, program, report};
 use clients::{Client, Description, Scope};
 use entry::{Entry, Place, Value};
@@ -40,6 +41,8 @@ pub(crate) struct InstallArgs {
     /// Use the hosted server at this URL instead of starting this program
     #[arg(long, value_name = "URL", value_parser = server::parse_url)]
     remote: Option<String>,
+    #[command(flatten)]
+    address: AddressArgs,
     /// Change the file without asking
     #[arg(long, conflicts_with = "print")]
     yes: bool,
@@ -92,14 +95,15 @@ impl PlaceArgs {
 /// Sets a client up.
 pub(crate) fn install(args: &InstallArgs, flags: &Flags, around: &Surroundings) -> Result<(), u8> {
     let (about, place) = (args.place.about(), args.place.place());
-    let server = server::chosen(args.remote.clone(), flags, around, args.place.scope)
+    let remote = server::at(args.remote.as_deref(), &args.address).map_err(report(exit::USAGE))?;
+    let server = server::chosen(remote.clone(), flags, around, args.place.scope)
         .map_err(report(exit::USAGE))?;
     let Some(entry) = args.place.client.entry(&server) else {
         let hint = format!(
             "{} keeps hosted servers with your account, not in a file: open its settings, choose \
              Connectors, Add custom connector, and enter {}",
             about.title,
-            args.remote.as_deref().unwrap_or_default(),
+            remote.as_deref().unwrap_or_default(),
         );
         return Err(report(exit::USAGE)(hint));
     };

@@ -90,7 +90,9 @@ impl ToolJournal {
 
 /// A write of a tool, as the journal names it.
 struct Named<'a> {
-    caller: Vec<&'a str>,
+    api: Option<&'a str>,
+    /// Where it is written: a client's own key means another write elsewhere.
+    address: Option<String>,
     arguments: Vec<u8>,
     write: &'a JournalledWrite<'a>,
 }
@@ -110,21 +112,30 @@ pub(crate) fn owner<'a>(
 impl<'a> Named<'a> {
     /// Without a server for one BrainGrid alone, `api` says which one is written to.
     fn of(write: &'a JournalledWrite<'a>, api: Option<&'a str>) -> Self {
-        let caller = owner(write.caller, write.organization).into_iter();
         Self {
-            caller: caller.chain(api).collect(),
+            api,
+            address: write.caller.address().map(ToString::to_string),
             // Keys come sorted out of this map. Writing to memory cannot fail.
             arguments: serde_json::to_vec(write.arguments).unwrap_or_default(),
             write,
         }
     }
 
-    fn write(&self) -> Write<'_> {
+    fn caller(&self) -> Vec<&str> {
+        let owner = owner(self.write.caller, self.write.organization);
+        let mut caller: Vec<_> = owner.into_iter().chain(self.api).collect();
+        if let Some(address) = &self.address {
+            caller.extend(["at", address]);
+        }
+        caller
+    }
+
+    fn write<'w>(&'w self, caller: &'w [&'w str]) -> Write<'w> {
         Write {
             key: self.write.key,
             replays: self.write.replays,
             timeout: self.write.timeout,
-            ..Write::new(&self.caller, self.write.tool, &self.arguments)
+            ..Write::new(caller, self.write.tool, &self.arguments)
         }
     }
 }
@@ -133,7 +144,8 @@ impl<'a> Named<'a> {
 impl WriteJournal for ToolJournal {
     async fn begin(&self, write: &JournalledWrite<'_>) -> Result<Begun, JournalUnavailable> {
         let named = Named::of(write, self.api());
-        let begun = self.journal().await.begin(&named.write()).await;
+        let caller = named.caller();
+        let begun = self.journal().await.begin(&named.write(&caller)).await;
         let begun = begun.map_err(|error: JournalAway| {
             tracing::warn!(%error, "a write was refused");
             JournalUnavailable
@@ -153,7 +165,9 @@ impl WriteJournal for ToolJournal {
 
     async fn forget(&self, write: &JournalledWrite<'_>, version: u64) {
         let named = Named::of(write, self.api());
-        self.journal().await.forget(&named.write(), version).await;
+        let caller = named.caller();
+        let write = named.write(&caller);
+        self.journal().await.forget(&write, version).await;
     }
 
     fn window(&self) -> Duration {

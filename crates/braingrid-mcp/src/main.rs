@@ -29,6 +29,7 @@ mod roots;
 mod shutdown;
 mod tasks;
 mod telemetry;
+mod tenants;
 mod terminal;
 mod text;
 mod token_text;

@@ -8,6 +8,7 @@ use super::Effective;
 use super::authorization_server;
 use super::issuers::{self, IssuerKey};
 use super::settings::{self, Group, Kind, Spec, UsedBy};
+use super::tenants;
 
 /// The settings in effect, with where each comes from. Secrets are redacted.
 pub(crate) fn effective_text(effective: &[Effective]) -> String {
@@ -63,6 +64,8 @@ pub(crate) fn documentation() -> String {
             .iter()
             .map(key_row_with_variable),
     );
+    text.push_str(TENANTS_HEAD);
+    text.extend(tenants::TENANT_KEYS.iter().map(key_row));
     text.push_str(CLOSING);
     text
 }
@@ -296,6 +299,25 @@ of them makes the table.
 
 | Key | Variable | Default | Meaning |
 | --- | --- | --- | --- |
+";
+
+const TENANTS_HEAD: &str = "
+## Single organizations
+
+What holds for one organization alone, whatever its address. In the file; what is set at run time holds
+over it, key by key, and is kept in the store.
+
+```toml
+[tenants.\"org_01HXYZ\"]
+tools = [\"list_*\", \"get_*\", \"create_requirement\"]
+clients = [\"https://claude.ai/oauth/mcp-oauth-client-metadata\"]
+
+[tenants.\"org_01JABC\"]
+read_only = true
+```
+
+| Key | Default | Meaning |
+| --- | --- | --- |
 ";
 
 const CLOSING: &str = "

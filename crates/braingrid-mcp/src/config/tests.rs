@@ -8,6 +8,7 @@ mod effects;
 mod issuers;
 mod places;
 mod secrets;
+mod tenants;
 mod upstream;
 mod values;
 

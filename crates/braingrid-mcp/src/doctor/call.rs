@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use mcp_outbound::read_body;
+use mcp_transport_http::TenantAudience;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, Response};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 use super::check;
 use super::finding::Finding;
 use crate::config::{HttpSettings, UpstreamSettings};
+use crate::tenants::AddressArgs;
 
 /// The revision that is spoken.
 const REVISION: &str = "2025-11-25";
@@ -28,10 +30,15 @@ pub(super) struct Probe {
 }
 
 /// Takes the steps of a client; the first that fails is the last.
-pub(super) async fn probe(client: &Client, http: &HttpSettings, token: &SecretString) -> Probe {
+pub(super) async fn probe(
+    client: &Client,
+    http: &HttpSettings,
+    address: &AddressArgs,
+    token: &SecretString,
+) -> Probe {
     let public = http.public_url_at(http.listen.port());
-    let endpoint = format!("{public}/mcp");
-    let mut findings = vec![about_token(token, &endpoint, http)];
+    let endpoint = format!("{public}/mcp{}", address.below());
+    let mut findings = vec![about_token(token, &endpoint, address, http)];
     let mut caller = Caller {
         client,
         endpoint: &endpoint,
@@ -192,7 +199,12 @@ async fn read(answer: Response) -> Option<Value> {
 }
 
 /// What the token says of itself. It proves nothing; it explains.
-fn about_token(token: &SecretString, resource: &str, http: &HttpSettings) -> Finding {
+fn about_token(
+    token: &SecretString,
+    resource: &str,
+    address: &AddressArgs,
+    http: &HttpSettings,
+) -> Finding {
     let check = check::TOKEN;
     let Some(claims) = claims(token) else {
         return Finding::not_checked(
@@ -218,8 +230,17 @@ fn about_token(token: &SecretString, resource: &str, http: &HttpSettings) -> Fin
             "write OAUTH_ISSUER exactly so, or take a token of the issuer that is set",
         );
     };
-    let accepted =
-        |aud: &&str| *aud == resource || settings.accepted.audiences.iter().any(|it| it == aud);
+    let above = resource.strip_suffix(&address.below()).unwrap_or(resource);
+    let own_alone = http.auth.organization_tokens == TenantAudience::Own;
+    let accepted = |aud: &&str| match *aud {
+        aud if aud == resource => true,
+        _ if own_alone && above != resource => false,
+        aud => {
+            let between = aud.strip_prefix(above).filter(|rest| rest.starts_with('/'));
+            let is_between = between.is_some_and(|it| address.below().starts_with(it));
+            aud == above || is_between || settings.accepted.audiences.iter().any(|it| it == aud)
+        }
+    };
     let named = short(&audiences.join(", "));
     if !audiences.is_empty() && !audiences.iter().any(accepted) {
         return Finding::problem(
@@ -227,6 +248,18 @@ fn about_token(token: &SecretString, resource: &str, http: &HttpSettings) -> Fin
             format!("it is for {named}, and not for {resource}"),
             "let the issuer put that resource into aud (RFC 8707), or list the audience it puts \
              there in audiences of the [[issuers]] entry",
+        );
+    }
+    let claim = &settings.accepted.organization_claim;
+    let named_by_token = at(&claims, &format!("/{}", claim.replace('.', "/"))).as_str();
+    if let Some(wanted) = &address.organization
+        && named_by_token != Some(wanted)
+    {
+        let said = named_by_token.map_or_else(|| "none".to_owned(), short);
+        return Finding::problem(
+            check,
+            format!("it is for the organization {said}, and not for {wanted}"),
+            "log in for that organization, or leave --organization out",
         );
     }
     if let Some(UpstreamSettings::SameAudience(upstream)) = &settings.upstream

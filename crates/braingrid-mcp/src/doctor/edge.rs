@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::check;
 use super::finding::Finding;
 use crate::config::HttpSettings;
+use crate::tenants::AddressArgs;
 
 /// An origin that nobody has (RFC 6761).
 const STRANGER: &str = "https://doctor.invalid";
@@ -23,13 +24,22 @@ struct Metadata {
     authorization_servers: Vec<String>,
 }
 
-/// Looks at the public URL, the challenge, and the Origin rule.
-pub(super) async fn check(client: &Client, http: &HttpSettings) -> [Finding; 3] {
+/// Looks at the public URL, the challenge, the Origin rule, and the addresses of organizations.
+pub(super) async fn check(
+    client: &Client,
+    http: &HttpSettings,
+    address: &AddressArgs,
+) -> [Finding; 4] {
     let public = http.public_url_at(http.listen.port());
     if public.ends_with(":0") {
         let says = "not checked: the system chooses the port";
-        return [check::PUBLIC_URL, check::CHALLENGE, check::ORIGIN]
-            .map(|check| Finding::not_checked(check, says));
+        return [
+            check::PUBLIC_URL,
+            check::CHALLENGE,
+            check::ORIGIN,
+            check::ORGANIZATIONS,
+        ]
+        .map(|check| Finding::not_checked(check, says));
     }
     let (origin_of_it, path) = split(&public);
     // The well-known part goes between host and path (RFC 9728 section 3.1).
@@ -42,6 +52,7 @@ pub(super) async fn check(client: &Client, http: &HttpSettings) -> [Finding; 3] 
                 problem,
                 Finding::not_checked(check::CHALLENGE, says),
                 Finding::not_checked(check::ORIGIN, says),
+                Finding::not_checked(check::ORGANIZATIONS, says),
             ];
         }
     };
@@ -50,7 +61,47 @@ pub(super) async fn check(client: &Client, http: &HttpSettings) -> [Finding; 3] 
         first,
         challenge(client, &endpoint, &document).await,
         origin(client, &endpoint).await,
+        organizations(client, &endpoint, &document, address).await,
     ]
+}
+
+/// Whether what is below the endpoint leads here, too: a proxy may pass on just what it knows.
+async fn organizations(
+    client: &Client,
+    endpoint: &str,
+    document: &str,
+    address: &AddressArgs,
+) -> Finding {
+    let (below, named) = match address.below() {
+        // One that nobody has: all that can be one are answered alike.
+        none if none.is_empty() => ("/doctor".to_owned(), false),
+        below => (below, true),
+    };
+    let (endpoint, document) = (format!("{endpoint}{below}"), format!("{document}{below}"));
+    let metadata = match client.get(&document).send().await {
+        Ok(answer) => read(answer).await,
+        Err(_) => None,
+    };
+    let told = match post(client, &endpoint).send().await {
+        Ok(answer) if answer.status() == StatusCode::UNAUTHORIZED => challenges(answer.headers()),
+        _ => String::new(),
+    };
+    let is_there = metadata.is_some_and(|metadata| metadata.resource == endpoint)
+        && told.contains(&format!("resource_metadata=\"{document}\""));
+    let fix = "route everything below /mcp and below /.well-known/oauth-protected-resource of that name \
+               to this server";
+    match (is_there, named) {
+        (true, true) => Finding::good(check::ORGANIZATIONS, format!("{endpoint} is this server")),
+        (true, false) => Finding::good(check::ORGANIZATIONS, "each has an address below /mcp"),
+        (false, true) => {
+            let says = format!("{endpoint} and its metadata do not lead to this server");
+            Finding::problem(check::ORGANIZATIONS, says, fix)
+        }
+        (false, false) => {
+            let says = "what is below /mcp does not lead to this server, so they have no addresses";
+            Finding::warning(check::ORGANIZATIONS, says, fix)
+        }
+    }
 }
 
 /// A public URL before its path, and the path.

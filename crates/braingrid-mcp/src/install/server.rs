@@ -7,6 +7,7 @@ use url::Url;
 use super::clients::{Scope, Server};
 use crate::config::{Flags, Kind, Surroundings, settings};
 use crate::program;
+use crate::tenants::AddressArgs;
 
 /// The server that was asked for.
 pub(super) fn chosen(
@@ -35,6 +36,31 @@ pub(super) fn chosen(
             })
         }
     }
+}
+
+/// The URL of a hosted server's address for an organization or project, if one is named.
+pub(super) fn at(remote: Option<&str>, address: &AddressArgs) -> Result<Option<String>, String> {
+    let below = address.below();
+    let Some(remote) = remote else {
+        return match &address.organization {
+            None => Ok(None),
+            Some(_) => Err(
+                "--organization is for a hosted server: add --remote URL. A server that runs here \
+                 takes --organization-id"
+                    .to_owned(),
+            ),
+        };
+    };
+    if below.is_empty() {
+        return Ok(Some(remote.to_owned()));
+    }
+    let remote = remote.trim_end_matches('/');
+    if !remote.ends_with("/mcp") {
+        return Err(
+            "--organization goes behind /mcp: give --remote without anything after that".to_owned(),
+        );
+    }
+    Ok(Some(format!("{remote}{below}")))
 }
 
 /// The flags that were given, for the client to give them again. No secret has a flag.
@@ -174,6 +200,26 @@ mod tests {
                 "{refusal}"
             );
         }
+    }
+
+    #[test]
+    fn an_organization_and_a_project_follow_the_servers_address() {
+        let address = |organization: Option<&str>, project: Option<&str>| AddressArgs {
+            organization: organization.map(str::to_owned),
+            project: project.map(str::to_owned),
+        };
+        let good = Some("https://mcp.test/x/mcp");
+        let all = address(Some("org_1"), Some("PROJ-3"));
+        assert_eq!(at(good, &address(None, None)), Ok(good.map(str::to_owned)));
+        assert_eq!(
+            at(good, &all).unwrap().unwrap(),
+            "https://mcp.test/x/mcp/org_1/PROJ-3"
+        );
+        let slash = at(Some("https://mcp.test/mcp/"), &address(Some("org_1"), None));
+        assert_eq!(slash.unwrap().unwrap(), "https://mcp.test/mcp/org_1");
+        assert!(at(Some("https://mcp.test/mcp/org_2"), &all).is_err());
+        assert!(at(None, &all).unwrap_err().contains("--organization-id"));
+        assert_eq!(at(None, &address(None, None)), Ok(None));
     }
 
     #[test]

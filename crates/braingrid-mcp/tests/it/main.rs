@@ -9,6 +9,7 @@
 
 mod about;
 mod addresses;
+mod addresses_of_organizations;
 mod admin;
 mod audit;
 mod background;
@@ -52,6 +53,7 @@ mod stdio;
 mod stop;
 mod strangers;
 mod telemetry;
+mod tenants;
 mod tools;
 mod traces;
 mod transports;

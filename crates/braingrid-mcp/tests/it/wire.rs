@@ -64,7 +64,9 @@ async fn a_path_has_one_meaning_however_it_is_spelled() {
         assert_eq!(status, 200, "{path}");
         assert_eq!(document["resource"], world.resource(), "{path}");
     }
-    for path in ["/mcp/x", "/mcpx", "/a%2Fmcp", "/x/../y"] {
+    // An organization's, with no word on whether there is one.
+    assert_eq!(get(&format!("{origin}/mcp/x")).await.0, 401);
+    for path in ["/mcp/x/y/z", "/mcp/.x", "/mcpx", "/a%2Fmcp", "/x/../y"] {
         assert_eq!(get(&format!("{origin}{path}")).await.0, 404, "{path}");
     }
     for host in ["127.0.0.1", "LOCALHOST:80", "localhost.", "127.0.0.1:443"] {

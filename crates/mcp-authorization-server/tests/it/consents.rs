@@ -8,7 +8,10 @@ use mcp_test_support::IdentityProvider;
 
 use crate::{
     client::{App, Browser, sealed_request},
-    world::{APP, ISSUER, World, after, ask, assert_stays, form, location, parameter, registered},
+    world::{
+        APP, ISSUER, RESOURCE, World, after, ask, assert_stays, form, location, parameter,
+        registered,
+    },
 };
 
 #[tokio::test]
@@ -123,6 +126,7 @@ async fn an_address_that_any_program_may_take_is_agreed_to_each_time() {
         let editor = App {
             id: "editor".to_owned(),
             redirect_uri: redirect_uri.to_owned(),
+            resource: RESOURCE.to_owned(),
         };
         let mut browser = Browser::default();
         editor.code(&world, [&server; 3], &mut browser, now).await;
@@ -133,6 +137,7 @@ async fn an_address_that_any_program_may_take_is_agreed_to_each_time() {
     let editor = App {
         id: "editor".to_owned(),
         redirect_uri: APP.to_owned(),
+        resource: RESOURCE.to_owned(),
     };
     let mut browser = Browser::default();
     let page = browser.get(&server, &editor.link(&[]), now).await;

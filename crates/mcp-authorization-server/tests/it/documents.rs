@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 use crate::{
     client::{App, Browser},
-    world::{APP, World, assert_stays, post},
+    world::{APP, RESOURCE, World, assert_stays, post},
 };
 
 /// What listens on this machine, and who came.
@@ -92,6 +92,7 @@ async fn open(server: &AuthorizationServer, client_id: &str) -> Response<Bytes> 
     let app = App {
         id: client_id.to_owned(),
         redirect_uri: APP.to_owned(),
+        resource: RESOURCE.to_owned(),
     };
     let mut browser = Browser::default();
     browser.get(server, &app.link(&[]), SystemTime::now()).await

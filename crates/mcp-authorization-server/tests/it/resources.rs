@@ -8,9 +8,7 @@ use serde_json::Value;
 
 use crate::{
     client::{App, Browser},
-    world::{
-        ISSUER, RESOURCE, VERIFIER, World, after, location, parameter, post, text, verified,
-    },
+    world::{ISSUER, RESOURCE, VERIFIER, World, after, location, parameter, post, text, verified},
 };
 
 /// One or two names: the organization, and a part of it.
@@ -25,7 +23,7 @@ fn is_below(below: &str) -> bool {
 
 async fn world() -> World {
     let mut world = World::new().await;
-    world.change = |config| config.resource_below = Some(is_below);
+    world.change = Box::new(|config| config.resource_below = Some(is_below));
     world
 }
 
@@ -158,7 +156,7 @@ async fn what_is_no_resource_of_ours_is_refused_before_anybody_is_asked() {
     }
     // Where there is nothing below, there is nothing.
     let mut world = world;
-    world.change = |_| {};
+    world.change = Box::new(|_| {});
     let server = world.server();
     let app = app_for(&server, "/org_ada").await;
     let answer = Browser::default().get(&server, &app.link(&[]), now).await;

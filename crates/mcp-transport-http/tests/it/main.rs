@@ -7,3 +7,4 @@ mod idle;
 mod late;
 mod mounted;
 mod refused_body;
+mod tenants;

@@ -1,9 +1,11 @@
 //! Who may call, and with which scopes.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use mcp_auth::VerifierConfig;
 use mcp_authorization_server::AuthorizationServerConfig;
+use mcp_transport_http::TenantAudience;
 
 use super::{once, read_scopes};
 use crate::config::authorization_server::{self, AuthorizationServerSettings};
@@ -11,7 +13,9 @@ use crate::config::issuers::{self, IssuerSettings};
 use crate::config::layers::Origin;
 use crate::config::reader::Reader;
 use crate::config::settings;
+use crate::config::tenants;
 use crate::config::upstream::{self, UpstreamSettings};
+use crate::tenants::ConfiguredTenant;
 
 /// Who may call.
 #[derive(Debug)]
@@ -24,6 +28,10 @@ pub(crate) struct AuthSettings {
     pub(crate) verifier: VerifierConfig,
     /// Whether the metadata of the only issuer are served here, too.
     pub(crate) metadata_mirror: bool,
+    /// What is set for single organizations.
+    pub(crate) tenants: HashMap<String, ConfiguredTenant>,
+    /// Which tokens are good at the address of an organization.
+    pub(crate) organization_tokens: TenantAudience,
     /// Scopes that clients are told to ask for.
     pub(crate) scopes: Vec<String>,
     /// Which scopes tools need: `read`, `write` or a canonical tool name, and the scopes.
@@ -66,7 +74,9 @@ pub(super) fn read_auth(reader: &mut Reader, public_url: Option<&str>, port: u16
     };
     read_upstream(reader, &mut issuers, public_url, port);
     AuthSettings {
+        tenants: tenants::read(reader, &issuers),
         scopes: read_asked_scopes(reader, &issuers),
+        organization_tokens: reader.value(&settings::ORGANIZATION_TOKENS),
         metadata_mirror: reader.value(&settings::METADATA_MIRROR),
         issuers,
         authorization_server,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use mcp_fleet::WithoutStore;
+use mcp_transport_http::TenantAudience;
 
 use super::{Parsed, quoted, refuse};
 
@@ -137,6 +138,18 @@ pub(crate) fn upstream_mode(value: &str) -> Parsed<UpstreamMode> {
         _ => refuse(
             format!("{} is no mode", quoted(value)),
             "use exchange or same-audience",
+        ),
+    }
+}
+
+/// Which tokens are good at the address of an organization.
+pub(crate) fn organization_tokens(value: &str) -> Parsed<TenantAudience> {
+    match value.to_ascii_lowercase().as_str() {
+        "shared" => Ok(TenantAudience::OwnOrAbove),
+        "own" => Ok(TenantAudience::Own),
+        _ => refuse(
+            format!("{} says nothing about tokens", quoted(value)),
+            "use shared or own",
         ),
     }
 }

@@ -31,6 +31,11 @@ impl Table {
         self.values.contains_key(key) || self.secrets.contains_key(key)
     }
 
+    /// The names of all that is there.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.values.keys().cloned().collect()
+    }
+
     /// Takes a key out unread.
     pub(crate) fn drop(&mut self, key: &str) {
         self.values.remove(key);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use mcp_auth::Preset;
+use mcp_transport_http::TenantAudience;
 
 use super::{Group, Kind, Setting, Spec, UsedBy, WithDefault};
 use crate::config::parse::{endpoints, identity, no_text, numbers, tools, words};
@@ -68,6 +69,16 @@ settings! {
              there as the authorization server wrote it. Not with several `[[issuers]]`.",
         );
 
+    ORGANIZATION_TOKENS: WithDefault<TenantAudience> = Setting::new(
+        Group::Identity, UsedBy::Http, "organization_tokens", &["ORGANIZATION_TOKENS"],
+        words::organization_tokens,
+    )
+        .default("shared")
+        .says(
+            "Tokens at an organization's address",
+            "At `/mcp/{organization}`, and at `/mcp/{organization}/{project}` below it: `shared` takes those for that address, and those for one above it, as for `/mcp`, for most authorization servers issue for one audience. `own` takes those alone that were issued for that very address. They must be the organization's with either.",
+        );
+
     AUTHORIZATION_SERVER: Setting<()> = Setting::new(
         Group::Identity, UsedBy::Http, "authorization_server", &[], no_text,
     )
@@ -76,6 +87,13 @@ settings! {
             "Our own authorization server",
             "A table, most of whose keys are variables too; see below. This server then logs people in itself, \
              at any identity provider, and is the only issuer unless there are `[[issuers]]` too.",
+        );
+
+    TENANTS: Setting<()> = Setting::new(Group::Identity, UsedBy::Http, "tenants", &[], no_text)
+        .kind(Kind::Table)
+        .says(
+            "Single organizations",
+            "A table for each, `[tenants.\"org_…\"]`, in the file only; see below.",
         );
 
     OAUTH_LEEWAY: WithDefault<Duration> = Setting::new(

@@ -304,8 +304,7 @@ of them makes the table.
 const TENANTS_HEAD: &str = "
 ## Single organizations
 
-What holds for one organization alone, whatever its address. In the file; what is set at run time holds
-over it, key by key, and is kept in the store.
+What holds for one organization alone, whatever its address. In the file.
 
 ```toml
 [tenants.\"org_01HXYZ\"]

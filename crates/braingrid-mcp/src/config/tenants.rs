@@ -45,8 +45,8 @@ pub(crate) const TENANT_KEYS: &[IssuerKey] = &[
     IssuerKey {
         key: SUSPENDED,
         default: "`false`",
-        meaning: "Whether nobody of it is let in: 403. At run time an organization is suspended by \
-                  `revoke`, and let in again by that.",
+        meaning: "Whether nobody of it is let in: 403. At run time `braingrid-mcp suspend` and \
+                  `resume` do it.",
     },
 ];
 

@@ -25,15 +25,15 @@ pub const BUDGET: [(Generation, Budget); 2] = [
     (
         Generation::Legacy,
         Budget {
-            remembered: 290_000,
-            alone: 216_000,
+            remembered: 303_000,
+            alone: 229_000,
         },
     ),
     (
         Generation::Modern,
         Budget {
-            remembered: 312_000,
-            alone: 236_000,
+            remembered: 323_000,
+            alone: 250_500,
         },
     ),
 ];

@@ -49,6 +49,8 @@ enum Outcome {
     Refused(String),
     /// A write was told to be unknown, and how to find out.
     Unknown(String),
+    /// The instance stopped before it had done anything, and says to repeat the call.
+    Stopped(String),
     /// Repeated on another instance.
     Failed(String),
 }
@@ -105,7 +107,11 @@ impl Callers {
                 LIMIT
             };
             let request = request.bearer(&token.text);
-            match self.attempt(tenant, request, limit).await {
+            let outcome = self.attempt(tenant, request, limit).await;
+            // It waited for what became of a write that a killed instance had begun, and that takes
+            // longer than the pause between two outages.
+            let waited = was_cut && is_write(number) && matches!(outcome, Outcome::Stopped(_));
+            match outcome {
                 Outcome::Answered => return phase.answered(begun.elapsed()),
                 Outcome::Refused(_) if !self.login.is_good(&token) => {
                     return count(&phase.withdrawn);
@@ -118,14 +124,14 @@ impl Callers {
                 }
                 // Whoever cut it off cannot know either.
                 Outcome::Unknown(_) if was_cut => return count(&phase.unknown),
-                Outcome::Unknown(why) | Outcome::Failed(why) => {
+                Outcome::Unknown(why) | Outcome::Stopped(why) | Outcome::Failed(why) => {
                     failures.push(format!("instance {instance}: {why}"));
                 }
             }
             // An attempt that was cut off is nobody's fault but ours.
             let cut = cuts != self.cuts.of(instance);
             was_cut |= cut;
-            attempts += usize::from(!cut);
+            attempts += usize::from(!cut && !waited);
             instance = (instance + 1) % INSTANCES;
         }
         count(&phase.failed);
@@ -181,9 +187,11 @@ fn judge(tenant: &Tenant, answer: &RawAnswer) -> Outcome {
     if result.get("isError") == Some(&json!(true)) {
         let why = format!("tool error: {}", body());
         let text = result.pointer("/content/0/text").and_then(Value::as_str);
-        let is_unknown = text.is_some_and(|text| text.starts_with("Outcome unknown"));
-        return if is_unknown {
+        let begins = |with: &str| text.is_some_and(|text| text.starts_with(with));
+        return if begins("Outcome unknown") {
             Outcome::Unknown(why)
+        } else if begins("Not finished: this server stopped") {
+            Outcome::Stopped(why)
         } else {
             Outcome::Failed(why)
         };

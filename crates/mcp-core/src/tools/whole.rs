@@ -23,6 +23,10 @@ const OF_2025_11_25: &str = "2025-11-25/";
 pub fn wrapped(method: &str, is_modern: bool, message: &[u8]) -> Option<Vec<u8>> {
     match method {
         LISTEN if is_modern => with_ids(message),
+        // A client that writes such a name itself means no method that there is.
+        _ if !is_modern && method.starts_with(OF_2025_11_25) => {
+            renamed(method, serde_json::from_slice(message).ok()?)
+        }
         "initialize" | "tools/list" | "tasks/get" | "tasks/cancel" | "tasks/result"
         | "tasks/list"
             if !is_modern =>
@@ -160,6 +164,15 @@ mod tests {
         ] {
             assert_eq!(request("tools/call", params), None);
         }
+    }
+
+    #[test]
+    fn the_name_of_a_wrapped_request_is_none_that_clients_may_use() {
+        let method = "2025-11-25/tools/call";
+        let message = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": {}});
+        let wrapped = wrapped(method, false, message.to_string().as_bytes()).unwrap();
+        let read: CustomRequest = serde_json::from_slice(&wrapped).unwrap();
+        assert_eq!(own_method(&read).as_deref(), Some(method));
     }
 
     #[test]

@@ -408,20 +408,24 @@ impl Denials {
         }
     }
 
-    /// What the index has not, under the current key, and what it has though it was lifted.
+    /// What the index has not, under the current key, and what it has though something later counts: whoever
+    /// is signed out often does not fill it.
     fn compared<'f>(&self, found: &'f [Found]) -> (Vec<Denial>, Vec<&'f Found>) {
         let known = self.known();
         let current = found.iter().filter(|it| it.is_current);
         let missing = known.missing_in(current.map(|it| &it.denial));
-        let over = found.iter().filter(|it| known.has_lifted(&it.denial));
-        (missing, over.collect())
+        let mut over: Vec<_> = found.iter().collect();
+        over.retain(|it| known.is_superseded(&it.denial));
+        (missing, over)
     }
 
     async fn mend(&self, missing: &[Denial], over: &[&Found]) -> Result<(), StoreError> {
+        let mut has_room = true;
         for denial in missing {
             match self.write_back(denial).await {
                 // The others need not wait for one that does not fit.
                 Err(StoreError::Full) => {
+                    has_room = false;
                     tracing::error!(
                         "the store has no room for a denial: it holds on this instance alone"
                     );
@@ -429,7 +433,8 @@ impl Denials {
                 written => written?,
             }
         }
-        for found in over {
+        // What counts in their place is there.
+        for found in over.iter().filter(|_| has_room) {
             self.inner.index.remove(found).await?;
         }
         let mut told = Ok(());

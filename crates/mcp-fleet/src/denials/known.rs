@@ -156,12 +156,18 @@ impl Known {
         self.get(whom)?.suspended.map(|(_, said)| said.at)
     }
 
-    /// Whether this suspension was lifted since.
-    pub(super) fn has_lifted(&self, suspension: &Denial) -> bool {
-        let held = self.get(&suspension.whom);
-        let settled = held.and_then(|held| held.suspended);
-        suspension.denies == Denies::UntilLifted
-            && settled.is_some_and(|(denied, said)| !denied && said.at > suspension.said_at)
+    /// Whether something was said later about the same that counts in its place.
+    pub(super) fn is_superseded(&self, denial: &Denial) -> bool {
+        let Some(held) = self.get(&denial.whom) else {
+            return false;
+        };
+        match denial.denies {
+            Denies::Before(at) => held.before.is_some_and(|said| said.at > at),
+            Denies::UntilLifted | Denies::Nothing => {
+                let settled = held.suspended;
+                settled.is_some_and(|(_, said)| said.at > denial.said_at)
+            }
+        }
     }
 
     fn get(&self, whom: &Whom) -> Option<&Held> {

@@ -363,6 +363,26 @@ async fn what_was_denied_under_a_previous_key_outlives_that_key() {
 }
 
 #[tokio::test]
+async fn whoever_is_signed_out_often_does_not_fill_the_index() {
+    let shared = Shared::new();
+    let one = shared.instance();
+    let first = now() - Duration::from_mins(1);
+    let mut sizes = Vec::new();
+    for second in 0..40 {
+        let denies = Denies::Before(first + Duration::from_secs(second));
+        one.deny(denial(user("ada"), denies)).await.unwrap();
+        sizes.push(shared.facts.bytes());
+    }
+    assert!(sizes[39] > 20 * sizes[0], "{sizes:?}");
+    one.read_within(Duration::from_mins(1)).await;
+    assert_eq!(shared.facts.bytes(), sizes[0]);
+    let other = shared.instance();
+    other.read_within(Duration::from_mins(1)).await;
+    let last = first + Duration::from_secs(39);
+    assert!(other.check(&token("ada", last)).is_some());
+}
+
+#[tokio::test]
 async fn of_two_words_of_operators_the_later_counts_whatever_their_clocks() {
     let denials = Denials::in_process(keyring(), LONGEST);
     let ahead = SystemTime::now() + Duration::from_hours(1);

@@ -40,10 +40,9 @@ type Read<T> = fn(&Url, &[u8]) -> Result<T, Cow<'static, str>>;
 
 /// Documents by their addresses.
 pub(crate) struct Kept<T> {
-    for_anybody: Places,
-    for_holders: Places,
+    for_anybody: Places<T>,
+    for_holders: Places<T>,
     read: Read<T>,
-    entries: Cache<Url, Arc<Entry<T>>>,
     told: LogThrottle,
 }
 
@@ -56,18 +55,24 @@ pub(crate) enum Asker {
     Holder,
 }
 
-/// Who fetches, and how many of it at once.
-struct Places {
+/// Who fetches, how many of it at once, and what was fetched: whoever waits there waits for its like alone.
+struct Places<T> {
     client: GuardedClient,
+    entries: Cache<Url, Arc<Entry<T>>>,
     under_way: Semaphore,
     /// How many of each host are fetched now.
     of_hosts: Mutex<HashMap<String, usize>>,
 }
 
-impl Places {
+impl<T: Send + Sync + 'static> Places<T> {
     fn new(client: GuardedClient) -> Self {
+        let entries = Cache::builder()
+            .max_capacity(MAX_KEPT)
+            .time_to_live(2 * LONGEST)
+            .build();
         Self {
             client,
+            entries,
             under_way: Semaphore::new(MAX_UNDER_WAY),
             of_hosts: Mutex::default(),
         }
@@ -138,15 +143,10 @@ impl<T> Clone for Good<T> {
 
 impl<T: Send + Sync + 'static> Kept<T> {
     pub(crate) fn new(client: GuardedClient, read: Read<T>) -> Self {
-        let entries = Cache::builder()
-            .max_capacity(MAX_KEPT)
-            .time_to_live(2 * LONGEST)
-            .build();
         Self {
             for_holders: Places::new(client.apart()),
             for_anybody: Places::new(client),
             read,
-            entries,
             told: LogThrottle::default(),
         }
     }
@@ -178,21 +178,30 @@ impl<T: Send + Sync + 'static> Kept<T> {
         asker: Asker,
         now: SystemTime,
     ) -> Result<Arc<T>, ClientError> {
-        if let Some(entry) = self.entries.get(url).await
+        let (places, others) = match asker {
+            Asker::Anybody => (&self.for_anybody, &self.for_holders),
+            Asker::Holder => (&self.for_holders, &self.for_anybody),
+        };
+        if let Some(entry) = places.entries.get(url).await
             && entry.is_fresh(age, now)
         {
             return entry.answer();
         }
+        let theirs = others.entries.get(url).await;
+        let theirs = theirs.filter(|entry| entry.outcome.is_ok());
+        if let Some(entry) = theirs.as_ref().filter(|entry| entry.is_fresh(age, now)) {
+            return entry.answer();
+        }
         // Whoever comes second waits here, and finds what the first one fetched.
-        let entry = self.entries.entry_by_ref(url);
+        let entry = places.entries.entry_by_ref(url);
         let computed = entry.and_compute_with(|old| async move {
             let old = old.map(moka::Entry::into_value);
-            match &old {
-                Some(entry) if entry.is_fresh(age, now) => Op::Nop,
-                _ => Op::Put(Arc::new(
-                    self.fetched(url, asker, old.as_deref(), now).await,
-                )),
+            if old.as_ref().is_some_and(|entry| entry.is_fresh(age, now)) {
+                return Op::Nop;
             }
+            let old = old.filter(|entry| entry.outcome.is_ok()).or(theirs);
+            let fetched = self.fetched(url, places, old.as_deref(), now).await;
+            Op::Put(Arc::new(fetched))
         });
         let entry = computed.await.into_entry();
         entry.map_or(Err(ClientError::Unavailable), |it| it.into_value().answer())
@@ -201,7 +210,7 @@ impl<T: Send + Sync + 'static> Kept<T> {
     async fn fetched(
         &self,
         url: &Url,
-        asker: Asker,
+        places: &Places<T>,
         old: Option<&Entry<T>>,
         now: SystemTime,
     ) -> Entry<T> {
@@ -209,10 +218,6 @@ impl<T: Send + Sync + 'static> Kept<T> {
             outcome,
             asked: now,
             until: now + lifetime,
-        };
-        let places = match asker {
-            Asker::Anybody => &self.for_anybody,
-            Asker::Holder => &self.for_holders,
         };
         match places.fetch(url).await {
             Ok(document) => match (self.read)(url, &document.body) {

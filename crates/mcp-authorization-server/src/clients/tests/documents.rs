@@ -152,20 +152,22 @@ async fn a_host_that_is_slow_on_purpose_has_few_turns_and_others_are_told_to_com
         let answered = error.into_response();
         assert_eq!(answered.status(), answer);
         assert!(answered.headers().contains_key(header::RETRY_AFTER));
-        // Who holds what this server gave is not held up by strangers.
+        // Who holds what this server gave is not held up by strangers, nor by those who ask for the same.
         let holder = clients.find(last, Asker::Holder, now());
+        let same = clients.find(&four[0], Asker::Holder, now());
         let asked = async {
-            while host.asked() <= four.len() {
+            while host.asked() < four.len() + 2 {
                 tokio::task::yield_now().await;
             }
             gate.open();
         };
-        let (found, ()) = tokio::join!(holder, asked);
+        let (found, same, ()) = tokio::join!(holder, same, asked);
         assert_ne!(found.unwrap_err(), ClientError::Busy);
+        assert_ne!(same.unwrap_err(), ClientError::Busy);
     };
     tokio::join!(held, others);
     // Nothing of it is kept against anybody.
-    assert_eq!(host.asked(), urls.len());
+    assert_eq!(host.asked(), urls.len() + 1);
     assert_ne!(
         clients.find(last, Asker::Anybody, now()).await.unwrap_err(),
         ClientError::Busy

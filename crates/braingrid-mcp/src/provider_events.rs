@@ -24,7 +24,8 @@ use zeroize::Zeroizing;
 use crate::audit::Audit;
 use crate::config::{EventSettings, HttpSettings, TransmitterSettings};
 use crate::metrics::Recorder;
-use taken::{About, KNOWN_FOR, Source, Taken, Taking};
+pub(crate) use taken::Source;
+use taken::{About, KNOWN_FOR, Taken, Taking};
 
 const WORKOS_SIGNATURE: HeaderName = HeaderName::from_static("workos-signature");
 
@@ -104,9 +105,16 @@ fn about(settings: &EventSettings, http: &HttpSettings) -> anyhow::Result<About>
         ProviderPlace::Issuer(provider) => Some(provider.clone()),
         _ => None,
     });
+    let mut issuers = http.auth.issuers.iter();
+    let of_issuer = issuers.find(|it| it.accepted.issuer == *issuer);
+    let organizations = of_issuer.map(|it| it.accepted.organizations.clone());
+    // An organization is denied whatever the issuer: with several, each speaks of its own alone.
+    let several = http.auth.issuers.len() > 1;
+    let organizations = organizations.unwrap_or_default();
     Ok(About {
         issuer: issuer.clone(),
         provider,
+        organizations: (several || !organizations.is_empty()).then_some(organizations),
     })
 }
 

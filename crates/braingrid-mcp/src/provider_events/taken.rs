@@ -1,10 +1,11 @@
 //! From what a provider says has happened to a denial, once.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use mcp_auth::{EventError, EventKind, EventSubject, ProviderEvent, ReceivedEvents};
 use mcp_fleet::{Cause, Denial, Denials, Denies, EventIds, Whom};
+use mcp_outbound::LogThrottle;
 
 use crate::audit::Audit;
 use crate::metrics::Recorder;
@@ -68,9 +69,6 @@ const OLDEST: Duration = Duration::from_hours(7 * 24);
 /// How long its id is known: longer.
 pub(super) const KNOWN_FOR: Duration = Duration::from_hours(8 * 24);
 
-/// How often a refused event is told of at most: strangers can send any number.
-const TOLD_EVERY: Duration = Duration::from_mins(1);
-
 /// Whose tokens events are about.
 #[derive(Debug, Clone)]
 pub(super) struct About {
@@ -78,6 +76,8 @@ pub(super) struct About {
     pub(super) issuer: String,
     /// Who names its users, where that is somebody else: the provider of our own authorization server.
     pub(super) provider: Option<String>,
+    /// The organizations that it may speak of, where it is not any: those of other issuers are theirs.
+    pub(super) organizations: Option<Vec<String>>,
 }
 
 /// Takes events in.
@@ -88,7 +88,8 @@ pub(super) struct Taking {
     pub(super) about: About,
     pub(super) audit: Option<Audit>,
     pub(super) recorder: Option<Arc<Recorder>>,
-    pub(super) told: Arc<Mutex<Option<Instant>>>,
+    /// Strangers can send any number.
+    pub(super) told: Arc<LogThrottle>,
 }
 
 impl Taking {
@@ -115,10 +116,8 @@ impl Taking {
         };
         self.count(source, outcome);
         let source = source.as_str();
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.is_none_or(|at| at.elapsed() > TOLD_EVERY) {
-            *told = Some(Instant::now());
-            tracing::warn!(source, %error, "an event of a provider was refused; of others nothing is said for a minute");
+        if let Some(suppressed) = self.told.pass() {
+            tracing::warn!(source, suppressed, %error, "an event of a provider was refused");
         }
     }
 
@@ -182,7 +181,13 @@ impl Taking {
                 subject: user,
                 organization,
             },
-            EventSubject::Organization(organization) => Whom::Organization(organization),
+            EventSubject::Organization(organization) => {
+                let bound = about.organizations.as_ref();
+                if bound.is_some_and(|own| !own.contains(&organization)) {
+                    return None;
+                }
+                Whom::Organization(organization)
+            }
         };
         // By the provider's clock, and never of a time to come: whoever logs in again is welcome.
         let at = event.at.min(SystemTime::now());
@@ -192,5 +197,45 @@ impl Taking {
             cause: source.cause(),
             said_at: at,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mcp_session::Keyring;
+
+    use super::*;
+
+    #[test]
+    fn of_several_issuers_each_speaks_of_its_own_organizations_alone() {
+        let denied = |organizations: Option<&[&str]>| {
+            let key: String = (100..132).map(|byte| format!("{byte:02x}")).collect();
+            let keyring = || Arc::new(Keyring::from_hex(&key, &[]).unwrap());
+            let organizations =
+                organizations.map(|all| all.iter().map(|it| (*it).to_owned()).collect());
+            let taking = Taking {
+                denials: Denials::in_process(keyring(), OLDEST),
+                ids: EventIds::in_process(keyring(), KNOWN_FOR),
+                about: About {
+                    issuer: "https://idp.test".to_owned(),
+                    provider: None,
+                    organizations,
+                },
+                audit: None,
+                recorder: None,
+                told: Arc::default(),
+            };
+            let event = ProviderEvent {
+                issuer: None,
+                subject: EventSubject::Organization("org_1".to_owned()),
+                kind: EventKind::Removed,
+                at: SystemTime::now(),
+            };
+            taking.denial(Source::Auth0, event).is_some()
+        };
+        assert!(denied(None));
+        assert!(denied(Some(&["org_1"])));
+        assert!(!denied(Some(&["org_2"])));
+        assert!(!denied(Some(&[])));
     }
 }

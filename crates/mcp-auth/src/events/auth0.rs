@@ -42,6 +42,10 @@ impl Auth0Events {
                 entry => told.push(received(&entry)),
             }
         }
+        // One entry that cannot be read does not silence those beside it.
+        if told.iter().any(Result::is_ok) {
+            told.retain(Result::is_ok);
+        }
         told.into_iter().collect()
     }
 }

@@ -343,6 +343,18 @@ fn cloud_event(kind: &str, object: Value) -> Value {
 }
 
 #[test]
+fn an_entry_that_cannot_be_read_silences_none_beside_it() {
+    let good = cloud_event("user.deleted", json!({"user_id": "auth0|ada"}));
+    let bad = cloud_event("user.deleted", json!({}));
+    let batch = json!([bad, good, {"data": {"type": "sdu"}}]).to_string();
+    let told = auth0(Some("Bearer t0ken"), &batch).unwrap();
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].events.len(), 1);
+    let refused = auth0(Some("Bearer t0ken"), &json!([bad]).to_string());
+    assert!(matches!(refused, Err(EventError::Malformed(_))));
+}
+
+#[test]
 fn streams_of_auth0_are_told_as_what_they_mean() {
     let ada = || EventSubject::User("auth0|ada".to_owned());
     let member = EventSubject::Member {

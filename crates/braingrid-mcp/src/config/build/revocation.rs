@@ -11,6 +11,7 @@ use super::session::SessionSettings;
 use crate::config::layers::Origin;
 use crate::config::reader::Reader;
 use crate::config::settings::{self, Spec};
+use crate::provider_events::Source;
 
 /// How denials are kept.
 #[derive(Debug)]
@@ -67,16 +68,13 @@ impl EventSettings {
     /// Where events are taken in.
     pub(crate) fn paths(&self) -> Vec<&'static str> {
         let all = [
-            (self.workos_secret.is_some(), "/events/workos"),
-            (self.auth0_token.is_some(), "/events/auth0"),
-            (
-                !self.logout_clients.is_empty(),
-                "/events/backchannel-logout",
-            ),
-            (self.transmitter.is_some(), "/events/set"),
+            (self.workos_secret.is_some(), Source::Workos),
+            (self.auth0_token.is_some(), Source::Auth0),
+            (!self.logout_clients.is_empty(), Source::BackchannelLogout),
+            (self.transmitter.is_some(), Source::SecurityEvent),
         ];
         let on = all.iter().filter(|(is_on, _)| *is_on);
-        on.map(|(_, path)| *path).collect()
+        on.map(|(_, source)| source.place().0).collect()
     }
 }
 

@@ -236,9 +236,12 @@ fn about_token(
         aud if aud == resource => true,
         _ if own_alone && above != resource => false,
         aud => {
-            let between = aud.strip_prefix(above).filter(|rest| rest.starts_with('/'));
-            let is_between = between.is_some_and(|it| address.below().starts_with(it));
-            aud == above || is_between || settings.accepted.audiences.iter().any(|it| it == aud)
+            let below = address.below();
+            let left = aud
+                .strip_prefix(above)
+                .and_then(|rest| below.strip_prefix(rest));
+            let is_above = left.is_some_and(|it| it.is_empty() || it.starts_with('/'));
+            is_above || settings.accepted.audiences.iter().any(|it| it == aud)
         }
     };
     let named = short(&audiences.join(", "));
@@ -251,11 +254,12 @@ fn about_token(
         );
     }
     let claim = &settings.accepted.organization_claim;
-    let named_by_token = at(&claims, &format!("/{}", claim.replace('.', "/"))).as_str();
+    let claims = claims.as_object();
+    let named_by_token = claims.and_then(|claims| mcp_auth::organization_at(claims, claim));
     if let Some(wanted) = &address.organization
-        && named_by_token != Some(wanted)
+        && named_by_token.as_deref() != Some(wanted)
     {
-        let said = named_by_token.map_or_else(|| "none".to_owned(), short);
+        let said = named_by_token.map_or_else(|| "none".to_owned(), |named| short(&named));
         return Finding::problem(
             check,
             format!("it is for the organization {said}, and not for {wanted}"),

@@ -110,8 +110,9 @@ impl Registry {
 
     /// The tool that this name or alias means.
     pub(super) fn entry(&self, name: &str) -> Option<&Arc<Entry>> {
-        let name = canonical_name(name).unwrap_or(name);
-        self.entries.get(*self.by_name.get(name)?)
+        let by_alias = || self.by_name.get(canonical_name(name)?);
+        let at = self.by_name.get(name).or_else(by_alias)?;
+        self.entries.get(*at)
     }
 
     /// The names of all tools, in the order in which they are listed.

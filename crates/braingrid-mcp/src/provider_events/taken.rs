@@ -209,8 +209,8 @@ mod tests {
     #[test]
     fn of_several_issuers_each_speaks_of_its_own_organizations_alone() {
         let denied = |organizations: Option<&[&str]>| {
-            let key: String = (100..132).map(|byte| format!("{byte:02x}")).collect();
-            let keyring = || Arc::new(Keyring::from_hex(&key, &[]).unwrap());
+            let key = "0123456789abcdeffedcba98765432101122334455667788a9b8c7d6e5f40312";
+            let keyring = || Arc::new(Keyring::from_hex(key, &[]).unwrap());
             let organizations =
                 organizations.map(|all| all.iter().map(|it| (*it).to_owned()).collect());
             let taking = Taking {

@@ -25,6 +25,9 @@ const LIMIT: Duration = Duration::from_secs(15);
 const LIMIT_OF_CUT_WRITES: Duration = Duration::from_secs(25);
 /// Of one call, those included that were cut off while they were under way.
 const ATTEMPTS: usize = 5;
+/// Stops that a write may meet while it waits for a killed instance's: a rotation has two rounds over all
+/// instances, and another outage of that kind may follow.
+const STOPS: usize = 4 * INSTANCES;
 /// Between two calls of a tenant.
 const PAUSE: Duration = Duration::from_millis(150);
 
@@ -94,8 +97,8 @@ impl Callers {
         let token = tenant.token(&self.login);
         let begun = Instant::now();
         let (mut failures, mut attempts, mut instance) = (Vec::new(), 0, instance);
-        let mut was_cut = false;
-        while attempts < 2 && failures.len() < ATTEMPTS {
+        let (mut was_cut, mut stops) = (false, 0);
+        while attempts < 2 && failures.len() - stops < ATTEMPTS && stops < STOPS {
             if !failures.is_empty() {
                 count(&phase.retried);
             }
@@ -131,6 +134,7 @@ impl Callers {
             // An attempt that was cut off is nobody's fault but ours.
             let cut = cuts != self.cuts.of(instance);
             was_cut |= cut;
+            stops += usize::from(waited);
             attempts += usize::from(!cut && !waited);
             instance = (instance + 1) % INSTANCES;
         }
